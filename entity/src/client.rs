@@ -1,0 +1,33 @@
+//! OAuth clients.
+
+use sea_orm::entity::prelude::*;
+
+/// A registered client (RFC 7591 §2).
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "client")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: String,
+    pub name: String,
+    /// SHA-256 of its secret, which is 256 random bits; none where it has no secret.
+    pub secret_digest: Option<Vec<u8>>,
+    pub authentication_method: String,
+    /// JSON arrays, these and those below that are plural.
+    pub grants: String,
+    pub scope: String,
+    pub audiences: String,
+    pub resources: String,
+    pub redirect_uris: String,
+    pub post_logout_redirect_uris: String,
+    pub backchannel_logout_uri: Option<String>,
+    pub id_token_algorithm: Option<String>,
+    /// A JWK set (RFC 7517 §5).
+    pub jwks: Option<String>,
+    pub first_party: bool,
+    pub created_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,25 @@
+//! The history of Signet's schema: one reversible step a file. It never imports the entities, since history must not
+//! move with them.
+
+use sea_orm_migration::prelude::*;
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+
+mod m20261123_000001_users;
+mod m20261123_000002_clients;
+mod m20261123_000003_sessions;
+mod m20261123_000004_key_records;
+
+/// Every step, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct Migrator;
+
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261123_000001_users::Migration),
+            Box::new(m20261123_000002_clients::Migration),
+            Box::new(m20261123_000003_sessions::Migration),
+            Box::new(m20261123_000004_key_records::Migration),
+        ]
+    }
+}

@@ -1,0 +1,231 @@
+//! What can be typed: the commands of the interface, and a flag for every key of the configuration.
+
+use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
+
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::config::KEYS;
+
+/// A command and the configuration's flags.
+#[derive(Debug)]
+pub(super) struct Arguments {
+    /// What to do.
+    pub(super) command: Command,
+    /// Keys of the configuration and their values.
+    pub(super) flags: BTreeMap<String, String>,
+    /// The configuration file.
+    pub(super) config_file: Option<PathBuf>,
+}
+
+/// A stateless JWT token issuer
+#[derive(Debug, Parser)]
+#[command(name = "signet", version, about)]
+struct Root {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the service (what happens without a command)
+    Serve,
+    /// Move the database's schema; `serve` does so itself unless `auto_migrate` is off
+    Migrate {
+        /// Where to
+        direction: Direction,
+    },
+    /// OAuth clients
+    Client {
+        #[command(subcommand)]
+        action: ClientAction,
+    },
+    /// Print the effective configuration, secrets redacted
+    Config,
+    /// Print the `OpenAPI` document
+    Openapi,
+    /// Exit 0 when the service at `listen` is ready
+    Healthcheck,
+}
+
+/// Where the schema goes.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum Direction {
+    /// Take every step not yet taken
+    Up,
+    /// Take the newest step back, and lose what it holds
+    Down,
+    /// Show the steps
+    Status,
+}
+
+/// What to do with clients.
+#[derive(Debug, Subcommand)]
+pub(super) enum ClientAction {
+    /// Register a client; prints its id and secret as JSON, the secret this once
+    Create(Box<NewClient>),
+    /// Print all clients as a JSON array
+    List {
+        /// Print JSON (it always is)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a client as JSON
+    Show {
+        /// Its id
+        id: String,
+        /// Print JSON (it always is)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Delete a client; its sessions end
+    Delete {
+        /// Its id
+        id: String,
+    },
+}
+
+/// A client to be.
+#[derive(Debug, clap::Args)]
+pub(super) struct NewClient {
+    /// What people call it
+    #[arg(long)]
+    pub(super) name: String,
+    /// Its id; drawn where it is left out
+    #[arg(long)]
+    pub(super) id: Option<String>,
+    /// Where codes may be sent (repeatable)
+    #[arg(long = "redirect-uri", value_name = "URI")]
+    pub(super) redirect_uris: Vec<String>,
+    /// Where a log-out may return to (repeatable)
+    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
+    pub(super) post_logout_redirect_uris: Vec<String>,
+    /// A grant that it may use: `password`, `refresh_token`, `authorization_code`, `client_credentials` (repeatable)
+    #[arg(long = "grant")]
+    pub(super) grants: Vec<String>,
+    /// A scope that it may ask for (repeatable, or several in one)
+    #[arg(long = "scope")]
+    pub(super) scopes: Vec<String>,
+    /// The resource server that it is, for introspection (repeatable)
+    #[arg(long = "audience")]
+    pub(super) audiences: Vec<String>,
+    /// What it may ask tokens for (repeatable)
+    #[arg(long = "resource", value_name = "URI")]
+    pub(super) resources: Vec<String>,
+    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`
+    #[arg(long = "auth-method", value_name = "METHOD", conflicts_with = "public")]
+    pub(super) authentication_method: Option<String>,
+    /// Its public keys, a JWK set
+    #[arg(long, value_name = "FILE")]
+    pub(super) jwks: Option<PathBuf>,
+    /// The algorithm of its ID tokens: `RS256`, `ES256`, `EdDSA`
+    #[arg(long = "id-token-alg", value_name = "ALG")]
+    pub(super) id_token_algorithm: Option<String>,
+    /// Where log-outs are told
+    #[arg(long = "backchannel-logout-uri", value_name = "URI")]
+    pub(super) backchannel_logout_uri: Option<String>,
+    /// It cannot keep a secret, and gets none
+    #[arg(long)]
+    pub(super) public: bool,
+    /// It is the operator's own: it may use the password grant, and its users' tokens open `/v1`
+    #[arg(long = "first-party")]
+    pub(super) first_party: bool,
+}
+
+/// Reads the command line.
+///
+/// # Errors
+/// What is wrong with it, or the help that was asked for.
+pub(super) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
+    let command = with_configuration(Root::command(), true);
+    let matches = command.try_get_matches_from(line)?;
+    let root = Root::from_arg_matches(&matches)?;
+    let mut arguments =
+        Arguments { command: root.command.unwrap_or(Command::Serve), flags: BTreeMap::new(), config_file: None };
+    gather(&matches, &mut arguments);
+    Ok(arguments)
+}
+
+/// Gives every command a flag for each key, but where the command has one of that name itself.
+fn with_configuration(command: clap::Command, shown: bool) -> clap::Command {
+    let taken: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
+    let flag = |id: String, long: String, help: String| {
+        Arg::new(id)
+            .long(long)
+            .help(help)
+            .value_name("VALUE")
+            .action(ArgAction::Set)
+            .help_heading("Configuration")
+            .hide(!shown)
+    };
+    let keys = KEYS.iter().filter(|key| !taken.contains(&key.flag())).map(|key| {
+        let help = format!("{} [default: {}] [env: {}]", key.help, key.default, key.environment);
+        flag(format!("key {}", key.key), key.flag(), help)
+    });
+    let file = flag("file".to_owned(), "config".to_owned(), "The configuration file".to_owned())
+        .value_parser(clap::value_parser!(PathBuf));
+    let command = keys.fold(command, clap::Command::arg).arg(file);
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    names.into_iter().fold(command, |command, name| {
+        let shown = name == "serve";
+        command.mut_subcommand(name, |sub| with_configuration(sub, shown))
+    })
+}
+
+/// Collects the configuration's flags from a command and the one below it, which wins.
+fn gather(matches: &ArgMatches, arguments: &mut Arguments) {
+    for key in KEYS {
+        if let Ok(Some(value)) = matches.try_get_one::<String>(&format!("key {}", key.key)) {
+            arguments.flags.insert(key.key.to_owned(), value.clone());
+        }
+    }
+    if let Ok(Some(path)) = matches.try_get_one::<PathBuf>("file") {
+        arguments.config_file = Some(path.clone());
+    }
+    if let Some((_, below)) = matches.subcommand() {
+        gather(below, arguments);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Arguments {
+        parse(line.split(' ').map(OsString::from)).expect("good")
+    }
+
+    #[test]
+    fn every_command_is_well_formed() {
+        with_configuration(Root::command(), true).debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve() {
+        assert!(matches!(parsed("signet").command, Command::Serve));
+    }
+
+    #[test]
+    fn flags_stand_before_or_behind_the_command_and_the_later_wins() {
+        let arguments =
+            parsed("signet --listen 127.0.0.1:1 --issuer http://a serve --listen 127.0.0.1:2 --config x.toml");
+        assert_eq!(arguments.flags["listen"], "127.0.0.1:2");
+        assert_eq!(arguments.flags["issuer"], "http://a");
+        assert_eq!(arguments.config_file, Some("x.toml".into()));
+    }
+
+    #[test]
+    fn a_nested_key_has_a_flag_with_dashes() {
+        assert_eq!(parsed("signet --password-memory-kib 64").flags["password.memory_kib"], "64");
+    }
+
+    #[test]
+    fn where_a_command_has_a_flag_of_that_name_it_is_the_commands() {
+        let arguments = parsed("signet --audience a client create --name n --audience b");
+        assert_eq!(arguments.flags["audience"], "a");
+        let Command::Client { action: ClientAction::Create(new) } = arguments.command else {
+            panic!("another command")
+        };
+        assert_eq!(new.audiences, ["b"]);
+    }
+}

@@ -1,0 +1,98 @@
+//! The commands. Results go to standard output, messages and logs to standard error; the exit status is 0 for done, 1
+//! for failed and 2 for wrong usage or configuration.
+
+mod arguments;
+mod client;
+mod healthcheck;
+mod logging;
+mod migrate;
+mod serve;
+
+use std::{io::IsTerminal, process::ExitCode, sync::Arc};
+
+use self::arguments::{Arguments, Command};
+use crate::{
+    app::{self, StartError},
+    config::{Config, Sources},
+    domain::clock::{Clock, SystemClock},
+};
+
+/// Why a command did not do its work, as one line that says what to do.
+#[derive(Debug)]
+enum Failure {
+    /// It failed: exit status 1.
+    Failed(String),
+    /// It was asked for something that cannot be: exit status 2.
+    Usage(String),
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Runs the command that the process was started as.
+#[must_use]
+pub fn run() -> ExitCode {
+    let arguments = match arguments::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help goes to standard output, complaints to standard error; that it cannot be printed cannot be told.
+            drop(error.print());
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+        }
+    };
+    match dispatch(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Failed(why)) => complain(&why, 1),
+        Err(Failure::Usage(why)) => complain(&why, 2),
+    }
+}
+
+fn complain(why: &str, status: u8) -> ExitCode {
+    eprintln!("signet: {why}");
+    ExitCode::from(status)
+}
+
+fn dispatch(arguments: Arguments) -> Result<(), Failure> {
+    let sources = Sources {
+        flags: arguments.flags,
+        file: arguments.config_file,
+        environment: std::env::vars_os().collect(),
+        directory: ".".into(),
+        terminal: std::io::stderr().is_terminal(),
+    };
+    let config = Config::load(&sources).map_err(|error| Failure::Usage(error.to_string()))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|cause| Failure::Failed(format!("cannot start threads: {cause}")))?;
+    match arguments.command {
+        Command::Serve => {
+            logging::start(config.log_format);
+            runtime.block_on(serve::run(config, clock))
+        }
+        Command::Migrate { direction } => runtime.block_on(migrate::run(&config, direction)),
+        Command::Client { action } => runtime.block_on(client::run(&config, clock, action)),
+        Command::Config => {
+            for warning in &config.warnings {
+                eprintln!("signet: {warning}");
+            }
+            print(&config.show());
+            Ok(())
+        }
+        Command::Openapi => {
+            print(&app::openapi(&config, clock)?);
+            Ok(())
+        }
+        Command::Healthcheck => runtime.block_on(healthcheck::run(&config)),
+    }
+}
+
+/// Prints a result. A reader that has gone away is no failure of ours.
+fn print(text: &str) {
+    use std::io::Write;
+    drop(writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')));
+}

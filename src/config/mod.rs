@@ -1,0 +1,239 @@
+//! The configuration: gathered from flags, environment and file, checked as a whole, then plain values.
+//!
+//! [`Config::load`] is the only way in, so that a configuration that exists is sound. It stops at the command line and
+//! the application's wiring; every other room is handed values.
+
+mod keys;
+mod read;
+mod show;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod toml_file;
+mod urls;
+mod values;
+mod warnings;
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
+
+use chrono::TimeDelta;
+use ipnet::IpNet;
+use secrecy::SecretString;
+
+use self::sources::Origin;
+pub use self::{
+    keys::{KEYS, KeyDescription, PROVIDER_KEYS},
+    sources::Sources,
+    values::RateLimit,
+};
+use crate::domain::signing_key::SigningAlgorithm;
+
+/// The effective configuration of the service. Every value has been checked by [`Config::load`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the service listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// The public origin, without a trailing slash; `None` stands for `http://` and the address that is bound.
+    pub issuer: Option<String>,
+    /// The database: `sqlite:` or `postgres://`.
+    pub database_url: SecretString,
+    /// The direct connection for LISTEN, migrations and locks; of the same kind as `database_url`.
+    pub database_listen_url: SecretString,
+    /// Whether starting runs the migrations.
+    pub auto_migrate: bool,
+    /// The folder of the signing keys.
+    pub keys_dir: PathBuf,
+    /// The folder of the SQLite database and the mail outbox.
+    pub data_dir: PathBuf,
+    /// What access tokens are signed with.
+    pub signing_algorithm: SigningAlgorithm,
+    /// The `aud` of access tokens where the client asks for none; `None` stands for the issuer.
+    pub audience: Option<String>,
+    /// Lifetime of an access token, in whole seconds.
+    pub access_token_ttl: TimeDelta,
+    /// Lifetime of a refresh token since its last use, in whole seconds; not shorter than `access_token_ttl`.
+    pub refresh_token_ttl: TimeDelta,
+    /// Lifetime of a session since its log-in, in whole seconds; not shorter than `refresh_token_ttl`.
+    pub session_ttl: TimeDelta,
+    /// How long a repeated refresh gets the same successor; zero turns that off.
+    pub refresh_grace: TimeDelta,
+    /// Whether anyone may register.
+    pub registration: Registration,
+    /// Certificate and key, where the service terminates TLS itself.
+    pub tls: Option<TlsFiles>,
+    /// The networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The mail server, in lettre's URL form; `None`: mail is written to `data_dir/outbox`.
+    pub smtp_url: Option<SecretString>,
+    /// The sender of mail: an address, or `Name <address>`.
+    pub mail_from: String,
+    /// How passwords are hashed and what new ones must be.
+    pub password: PasswordConfig,
+    /// How often things may be tried.
+    pub rate_limits: RateLimits,
+    /// Where the metrics are served; `None` turns them off.
+    pub metrics_listen: Option<SocketAddr>,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// The identity providers to log in with, by name.
+    pub providers: BTreeMap<String, Provider>,
+    /// What works but should be looked at, one line each, without secrets.
+    pub warnings: Vec<String>,
+    /// Where each key that is not at its default came from.
+    origins: BTreeMap<String, Origin>,
+}
+
+/// Whether anyone may register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Anyone may.
+    Open,
+    /// Accounts are made by the operator alone.
+    Closed,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// PEM files with which the service terminates TLS itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, the server's own first.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// How passwords are hashed (argon2id, RFC 9106) and what new ones must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PasswordConfig {
+    /// Memory of one hash in KiB; at least 8 times `parallelism` (RFC 9106 §3.1).
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub iterations: u32,
+    /// Lanes.
+    pub parallelism: u32,
+    /// Hashes computed at the same time.
+    pub workers: usize,
+    /// How long a password may wait for a worker.
+    pub max_wait: Duration,
+    /// The fewest characters of a new password.
+    pub min_length: usize,
+}
+
+/// How often things may be tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RateLimits {
+    /// `false` turns all of them off.
+    pub enabled: bool,
+    /// Log-ins and token requests of one client network.
+    pub token: RateLimit,
+    /// Registrations of one client network.
+    pub registration: RateLimit,
+    /// Username look-ups of one client network.
+    pub availability: RateLimit,
+    /// Mails to one account.
+    pub mail: RateLimit,
+    /// Browser pages of one client network.
+    pub pages: RateLimit,
+    /// Failed passwords of one account.
+    pub account: RateLimit,
+}
+
+/// An identity provider to log in with.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    /// Which preset it follows.
+    pub kind: ProviderKind,
+    /// The client id that it gave.
+    pub client_id: String,
+    /// The client secret that it gave.
+    pub client_secret: SecretString,
+    /// Its issuer; always there for [`ProviderKind::Oidc`], elsewhere it overrides the preset's.
+    pub issuer: Option<String>,
+    /// Overrides the preset's authorization endpoint.
+    pub authorize_url: Option<String>,
+    /// Overrides the preset's token endpoint.
+    pub token_url: Option<String>,
+    /// Overrides the preset's user-info endpoint.
+    pub userinfo_url: Option<String>,
+    /// Scopes to ask for; empty stands for the preset's.
+    pub scopes: Vec<String>,
+    /// Whether an address that it verified may link to a local account that verified the same.
+    pub trust_email: bool,
+}
+
+/// Which preset a provider follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// Google.
+    Google,
+    /// Facebook.
+    Facebook,
+    /// GitHub.
+    Github,
+    /// Microsoft Entra ID.
+    Microsoft,
+    /// Sign in with Apple.
+    Apple,
+    /// Any other OpenID provider with discovery.
+    Oidc,
+}
+
+impl ProviderKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Google, Self::Facebook, Self::Github, Self::Microsoft, Self::Apple, Self::Oidc];
+
+    /// The kind as the configuration names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Facebook => "facebook",
+            Self::Github => "github",
+            Self::Microsoft => "microsoft",
+            Self::Apple => "apple",
+            Self::Oidc => "oidc",
+        }
+    }
+}
+
+/// Why there is no configuration: one clear line a problem, none of which holds a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", problems.join("\n"))]
+pub struct ConfigError {
+    problems: Vec<String>,
+}
+
+impl ConfigError {
+    /// The problems, one line each; never empty.
+    #[must_use]
+    pub fn problems(&self) -> &[String] {
+        &self.problems
+    }
+}
+
+impl Config {
+    /// Gathers the configuration from `sources` and checks it as a whole.
+    ///
+    /// A flag goes before the environment, which goes before the file, which goes before the default.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem found: unknown keys and variables, unreadable files, values that are not
+    /// allowed, alone or together. Of an unreadable file the values are not judged, since half of them may be missing.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let values = sources::gather(sources)?;
+        read::read(values, sources.terminal)
+    }
+}
+
+/// `text` on one line: control characters, which would forge lines of output, are escaped.
+fn on_one_line(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect::<Vec<_>>() } else { vec![c] }).collect()
+}

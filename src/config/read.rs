@@ -1,0 +1,342 @@
+//! From texts to values: every key is read and judged, alone and with the keys that it depends on.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::Path,
+    thread,
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{
+    Config, ConfigError, LogFormat, PasswordConfig, Provider, ProviderKind, RateLimits, TlsFiles, keys,
+    sources::{Gathered, Origin, Values},
+    urls,
+    values::{self, DurationText},
+    warnings,
+};
+
+/// Reads the configuration from the values gathered; `terminal` is whether standard error is one.
+///
+/// # Errors
+/// [`ConfigError`] with the problems of gathering and of reading.
+pub(super) fn read(gathered: Gathered, terminal: bool) -> Result<Config, ConfigError> {
+    let Gathered { values, problems } = gathered;
+    let mut reader = Reader { values, problems };
+    match reader.config(terminal) {
+        Ok(mut config) if reader.problems.is_empty() => {
+            config.warnings = warnings::of(&config, &reader.values);
+            config.origins = reader.values.into_iter().map(|(key, given)| (key, given.origin)).collect();
+            Ok(config)
+        }
+        _ => Err(ConfigError { problems: reader.problems }),
+    }
+}
+
+/// A value is missing for a reason that is already among the problems.
+struct Reported;
+
+/// Reads keys and collects problems. Each method reads all its keys before it gives up, so that one start shows all.
+struct Reader {
+    values: Values,
+    problems: Vec<String>,
+}
+
+const DAY: Duration = Duration::from_hours(24);
+/// No lifetime is meant to be longer, and no sum of dates may overflow.
+const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
+
+impl Reader {
+    fn config(&mut self, terminal: bool) -> Result<Config, Reported> {
+        let network = self.network();
+        let auto_migrate = self.value("auto_migrate", values::boolean);
+        let keys_dir = self.value("keys_dir", values::path);
+        let data_dir = self.value("data_dir", values::path);
+        let database = self.database(data_dir.as_deref().ok());
+        let signing_algorithm = self.value("signing_algorithm", values::signing_algorithm);
+        let audience = self.given("audience", values::identifier);
+        let lifetimes = self.lifetimes();
+        let registration = self.value("registration", values::registration);
+        let smtp_url = self.given("smtp_url", urls::smtp_url);
+        let mail_from = self.value("mail_from", values::mailbox);
+        let password = self.password();
+        let rate_limits = self.rate_limits();
+        let metrics_listen = self.value("metrics_listen", values::address_or_off);
+        let log_format = self.given("log_format", values::log_format);
+        let names = self.provider_names();
+        let providers: Vec<_> = names.into_iter().map(|name| (self.provider(&name), name)).collect();
+
+        let (network, lifetimes, database) = (network?, lifetimes?, database?);
+        Ok(Config {
+            listen: network.listen,
+            issuer: network.issuer,
+            database_url: database.url,
+            database_listen_url: database.listen_url,
+            auto_migrate: auto_migrate?,
+            keys_dir: keys_dir?,
+            data_dir: data_dir?,
+            signing_algorithm: signing_algorithm?,
+            audience: audience?,
+            access_token_ttl: lifetimes.access_token,
+            refresh_token_ttl: lifetimes.refresh_token,
+            session_ttl: lifetimes.session,
+            refresh_grace: lifetimes.grace,
+            registration: registration?,
+            tls: network.tls,
+            trusted_proxies: network.trusted_proxies,
+            smtp_url: smtp_url?,
+            mail_from: mail_from?,
+            password: password?,
+            rate_limits: rate_limits?,
+            metrics_listen: metrics_listen?,
+            log_format: log_format?.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
+            providers: providers
+                .into_iter()
+                .map(|(provider, name)| Ok((name, provider?)))
+                .collect::<Result<_, Reported>>()?,
+            warnings: Vec::new(),
+            origins: BTreeMap::new(),
+        })
+    }
+
+    fn network(&mut self) -> Result<Network, Reported> {
+        let listen = self.value("listen", values::address);
+        let issuer = self.given("issuer", urls::issuer);
+        let tls = self.tls();
+        let trusted_proxies = self.given("trusted_proxies", values::networks).map(Option::unwrap_or_default);
+        if let Ok(listen) = listen
+            && !values::is_loopback(listen.ip())
+        {
+            let origin = self.origin("listen");
+            if matches!((&tls, &trusted_proxies), (Ok(None), Ok(proxies)) if proxies.is_empty()) {
+                self.problems.push(format!(
+                    "listen = {listen} would serve passwords in the clear: set tls_cert and tls_key, or set \
+                     trusted_proxies to the proxy that terminates TLS, or listen on a loopback address such as \
+                     127.0.0.1:{} ({origin})",
+                    listen.port()
+                ));
+            }
+            // The default, http:// and this address, is what an issuer must not be.
+            if matches!(issuer, Ok(None)) {
+                self.problems.push(format!(
+                    "issuer must be set where listen is not a loopback address: the https:// origin that clients use \
+                     ({origin} sets listen)"
+                ));
+            }
+        }
+        Ok(Network { listen: listen?, issuer: issuer?, tls: tls?, trusted_proxies: trusted_proxies? })
+    }
+
+    fn tls(&mut self) -> Result<Option<TlsFiles>, Reported> {
+        let cert = self.given("tls_cert", values::path);
+        let key = self.given("tls_key", values::path);
+        let (there, missing) = match (cert?, key?) {
+            (Some(cert), Some(key)) => return Ok(Some(TlsFiles { cert, key })),
+            (None, None) => return Ok(None),
+            (Some(_), None) => ("tls_cert", "tls_key"),
+            (None, Some(_)) => ("tls_key", "tls_cert"),
+        };
+        self.problems.push(format!("{there} needs {missing} beside it ({})", self.origin(there)));
+        Err(Reported)
+    }
+
+    fn database(&mut self, data_dir: Option<&Path>) -> Result<Database, Reported> {
+        let url = self.given("database_url", urls::database_url);
+        let listen_url = self.given("database_listen_url", urls::database_url);
+        let url = match url? {
+            Some(url) => url,
+            None => default_database_url(data_dir.ok_or(Reported)?),
+        };
+        let listen_url = listen_url?.unwrap_or_else(|| url.clone());
+        if !urls::same_database_kind(url.expose_secret(), listen_url.expose_secret()) {
+            self.problems.push(format!(
+                "database_listen_url must be the same database as database_url: one is SQLite, the other PostgreSQL \
+                 ({}; {})",
+                self.origin("database_listen_url"),
+                self.origin("database_url")
+            ));
+        }
+        Ok(Database { url, listen_url })
+    }
+
+    fn lifetimes(&mut self) -> Result<Lifetimes, Reported> {
+        let access_token = self.value("access_token_ttl", |text| values::lifetime(text, DAY));
+        let refresh_token = self.value("refresh_token_ttl", |text| values::lifetime(text, TEN_YEARS));
+        let session = self.value("session_ttl", |text| values::lifetime(text, TEN_YEARS));
+        let grace = self.value("refresh_grace", values::grace);
+        self.not_longer("access_token_ttl", &access_token, "refresh_token_ttl", &refresh_token);
+        self.not_longer("refresh_token_ttl", &refresh_token, "session_ttl", &session);
+        Ok(Lifetimes { access_token: access_token?, refresh_token: refresh_token?, session: session?, grace: grace? })
+    }
+
+    fn not_longer(
+        &mut self,
+        shorter_key: &str,
+        shorter: &Result<TimeDelta, Reported>,
+        longer_key: &str,
+        longer: &Result<TimeDelta, Reported>,
+    ) {
+        if let (Ok(shorter), Ok(longer)) = (shorter, longer)
+            && shorter > longer
+        {
+            let shown = |span: &TimeDelta| DurationText(span.to_std().unwrap_or_default());
+            self.problems.push(format!(
+                "{shorter_key} must not be longer than {longer_key}: it is {} ({}), the other {} ({})",
+                shown(shorter),
+                self.origin(shorter_key),
+                shown(longer),
+                self.origin(longer_key)
+            ));
+        }
+    }
+
+    fn password(&mut self) -> Result<PasswordConfig, Reported> {
+        let memory_kib = self.value("password.memory_kib", |text| values::number(text, &(8..=1_048_576)));
+        let iterations = self.value("password.iterations", |text| values::number(text, &(1..=16)));
+        let parallelism = self.value("password.parallelism", |text| values::number(text, &(1..=16)));
+        let workers = self.given("password.workers", |text| values::number(text, &(1..=256)));
+        let max_wait = self.value("password.max_wait", |text| {
+            values::duration(text, &(Duration::from_millis(1)..=Duration::from_mins(1)))
+        });
+        let min_length = self.value("password.min_length", |text| values::number(text, &(1..=64)));
+        if let (Ok(memory_kib), Ok(parallelism)) = (&memory_kib, &parallelism)
+            && *memory_kib < 8 * parallelism
+        {
+            self.problems.push(format!(
+                "password.memory_kib must be at least 8 for each of password.parallelism: {memory_kib} ({}) is too \
+                 little for {parallelism} ({})",
+                self.origin("password.memory_kib"),
+                self.origin("password.parallelism")
+            ));
+        }
+        Ok(PasswordConfig {
+            memory_kib: memory_kib?,
+            iterations: iterations?,
+            parallelism: parallelism?,
+            workers: workers?
+                .unwrap_or_else(|| thread::available_parallelism().map_or(1, |cores| cores.get().min(256))),
+            max_wait: max_wait?,
+            min_length: min_length?,
+        })
+    }
+
+    fn rate_limits(&mut self) -> Result<RateLimits, Reported> {
+        let enabled = self.value("rate_limits.enabled", values::boolean);
+        let mut limit = |name: &str| self.value(&format!("rate_limits.{name}"), values::rate_limit);
+        let (token, registration, availability) = (limit("token"), limit("registration"), limit("availability"));
+        let (mail, pages, account) = (limit("mail"), limit("pages"), limit("account"));
+        Ok(RateLimits {
+            enabled: enabled?,
+            token: token?,
+            registration: registration?,
+            availability: availability?,
+            mail: mail?,
+            pages: pages?,
+            account: account?,
+        })
+    }
+
+    /// The names of the providers of which any key is given.
+    fn provider_names(&self) -> BTreeSet<String> {
+        let name = |key: &String| key.strip_prefix("providers.")?.split_once('.').map(|(name, _)| name.to_owned());
+        self.values.keys().filter_map(name).collect()
+    }
+
+    fn provider(&mut self, name: &str) -> Result<Provider, Reported> {
+        let key = |field: &str| format!("providers.{name}.{field}");
+        let kind = self.required(&key("kind"), values::provider_kind);
+        let client_id = self.required(&key("client_id"), values::identifier);
+        let client_secret = self.required(&key("client_secret"), values::client_secret);
+        let issuer = if let Ok(ProviderKind::Oidc) = kind {
+            self.required(&key("issuer"), urls::provider_issuer).map(Some)
+        } else {
+            self.given(&key("issuer"), urls::provider_issuer)
+        };
+        let authorize_url = self.given(&key("authorize_url"), urls::provider_url);
+        let token_url = self.given(&key("token_url"), urls::provider_url);
+        let userinfo_url = self.given(&key("userinfo_url"), urls::provider_url);
+        let scopes = self.given(&key("scopes"), values::scopes);
+        let trust_email = self.value(&key("trust_email"), values::boolean);
+        Ok(Provider {
+            kind: kind?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            issuer: issuer?,
+            authorize_url: authorize_url?,
+            token_url: token_url?,
+            userinfo_url: userinfo_url?,
+            scopes: scopes?.unwrap_or_default(),
+            trust_email: trust_email?,
+        })
+    }
+
+    /// The value of `key`, its default where none is given.
+    fn value<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Reported> {
+        if let Some(value) = self.given(key, &parse)? {
+            return Ok(value);
+        }
+        let default = keys::find(key).map_or("", |description| description.default);
+        parse(default).map_err(|rule| self.refuse(key, &rule))
+    }
+
+    /// The value of `key`, which has no default.
+    fn required<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Reported> {
+        self.given(key, parse)?.ok_or_else(|| {
+            self.problems.push(format!("{key} must be set, since other keys of its provider are"));
+            Reported
+        })
+    }
+
+    /// The value of `key`, where one is given.
+    fn given<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Reported> {
+        let Some(given) = self.values.get(key) else { return Ok(None) };
+        let Some(text) = &given.text else { return Err(Reported) };
+        parse(text).map(Some).map_err(|rule| self.refuse(key, &rule))
+    }
+
+    /// Notes that the value of `key` breaks `rule`, and quotes it where it cannot be a secret.
+    fn refuse(&mut self, key: &str, rule: &str) -> Reported {
+        let secret = keys::find(key).is_none_or(|description| description.secret);
+        let quoted = self.values.get(key).and_then(|given| {
+            // A file or a URL with a user in it was meant to hold a secret, whatever the key.
+            let from_file = matches!(given.origin, Origin::NamedFile { .. });
+            let text = given.text.as_ref().filter(|text| !secret && !from_file && text.len() <= 80)?;
+            (!text.contains('@')).then(|| format!(" = {text:?}"))
+        });
+        self.problems.push(format!("{key}{} {rule} ({})", quoted.unwrap_or_default(), self.origin(key)));
+        Reported
+    }
+
+    fn origin(&self, key: &str) -> Origin {
+        self.values.get(key).map_or(Origin::Default, |given| given.origin.clone())
+    }
+}
+
+struct Network {
+    listen: SocketAddr,
+    issuer: Option<String>,
+    tls: Option<TlsFiles>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+struct Database {
+    url: SecretString,
+    listen_url: SecretString,
+}
+
+struct Lifetimes {
+    access_token: TimeDelta,
+    refresh_token: TimeDelta,
+    session: TimeDelta,
+    grace: TimeDelta,
+}
+
+/// SQLite in `data_dir`. The driver percent-decodes the path and ends it at a question mark.
+fn default_database_url(data_dir: &Path) -> SecretString {
+    let path = data_dir.join("signet.db").to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}?mode=rwc").into()
+}

@@ -1,0 +1,212 @@
+//! Where values come from: flags, environment, files. Names are checked here, values are not.
+
+use std::{
+    collections::BTreeMap,
+    ffi::{OsStr, OsString},
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use super::{ConfigError, keys, on_one_line, toml_file};
+
+/// All that a configuration is gathered from. It holds secrets, so it has no `Debug`.
+#[derive(Clone, Default)]
+pub struct Sources {
+    /// Values from the command line, by key.
+    pub flags: BTreeMap<String, String>,
+    /// The TOML file that `--config` names.
+    pub file: Option<PathBuf>,
+    /// The process's environment; of it only names that begin with `SIGNET_` matter.
+    pub environment: Vec<(OsString, OsString)>,
+    /// The working directory: `signet.toml` is looked for in it, and relative names of files to read start there.
+    pub directory: PathBuf,
+    /// Whether standard error is a terminal, from which the default of `log_format` follows.
+    pub terminal: bool,
+}
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// Nobody gave one.
+    Default,
+    /// A line of the TOML file, counted from one.
+    File { path: PathBuf, line: usize },
+    /// An environment variable.
+    Environment(String),
+    /// A file that an environment variable names.
+    NamedFile { variable: String, path: PathBuf },
+    /// A flag, without its dashes.
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |path: &Path| on_one_line(&path.to_string_lossy());
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { path, line } => write!(f, "file {}:{line}", shown(path)),
+            Self::Environment(variable) => write!(f, "environment variable {variable}"),
+            Self::NamedFile { variable, path } => write!(f, "environment variable {variable}, file {}", shown(path)),
+            Self::Flag(flag) => write!(f, "flag --{flag}"),
+        }
+    }
+}
+
+/// What one source says of one key.
+pub(super) struct Given {
+    /// The value; `None` where it could not be read, which has been reported.
+    pub(super) text: Option<String>,
+    /// Where it came from.
+    pub(super) origin: Origin,
+}
+
+/// The values given, by key.
+pub(super) type Values = BTreeMap<String, Given>;
+
+/// Values of the sources laid over one another, with the problems met so far.
+pub(super) struct Gathered {
+    pub(super) values: Values,
+    pub(super) problems: Vec<String>,
+}
+
+/// What no configuration file comes near: an endless file must not fill the memory.
+const LONGEST_FILE: u32 = 1024 * 1024;
+/// The longest value that a `_FILE` variable may name.
+const LONGEST_VALUE: u32 = 64 * 1024;
+
+/// Gathers what `sources` give, each key from the source that goes first.
+///
+/// # Errors
+/// [`ConfigError`] where the TOML file cannot be read: what it would have said is unknown, so nothing else is judged.
+pub(super) fn gather(sources: &Sources) -> Result<Gathered, ConfigError> {
+    let mut problems = Vec::new();
+    let environment = Environment::read(sources, &mut problems);
+    let flags = flags(&sources.flags, &mut problems);
+    let Some(mut values) = file(sources, environment.config, &mut problems) else {
+        return Err(ConfigError { problems });
+    };
+    values.extend(environment.values);
+    values.extend(flags);
+    Ok(Gathered { values, problems })
+}
+
+/// The values of the TOML file, none where there is no file; `None` where it cannot be read.
+fn file(sources: &Sources, variable: Option<PathBuf>, problems: &mut Vec<String>) -> Option<Values> {
+    let (named, origin) = match (&sources.file, variable) {
+        (Some(path), _) => (Some(path.clone()), "flag --config"),
+        (None, Some(path)) => (Some(path), "environment variable SIGNET_CONFIG"),
+        (None, None) => (None, "found in the working directory"),
+    };
+    let must_exist = named.is_some();
+    let path = sources.directory.join(named.unwrap_or_else(|| PathBuf::from("signet.toml")));
+    match read_file(&path, LONGEST_FILE) {
+        Ok(text) => toml_file::values(&path, &text, problems),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Some(Values::new()),
+        Err(error) => {
+            let path = on_one_line(&path.to_string_lossy());
+            problems.push(format!("the configuration file {path} cannot be read: {error} ({origin})"));
+            None
+        }
+    }
+}
+
+fn flags(flags: &BTreeMap<String, String>, problems: &mut Vec<String>) -> Values {
+    let mut values = Values::new();
+    for (key, text) in flags {
+        let origin = Origin::Flag(on_one_line(&keys::flag(key)));
+        if keys::find(key).is_some() {
+            values.insert(key.clone(), Given { text: Some(text.clone()), origin });
+        } else {
+            problems.push(format!("unknown key {}: {} ({origin})", on_one_line(key), keys::advice(key)));
+        }
+    }
+    values
+}
+
+/// What the environment says.
+struct Environment {
+    values: Values,
+    /// `SIGNET_CONFIG`.
+    config: Option<PathBuf>,
+}
+
+impl Environment {
+    fn read(sources: &Sources, problems: &mut Vec<String>) -> Self {
+        let mut read = Self { values: Values::new(), config: None };
+        for (name, value) in &sources.environment {
+            // Orchestrators cannot unset a variable, only empty it.
+            if value.is_empty() || !name.as_encoded_bytes().starts_with(b"SIGNET_") || is_of_kubernetes(name) {
+                continue;
+            }
+            if name == "SIGNET_CONFIG" {
+                read.config = Some(PathBuf::from(value));
+                continue;
+            }
+            if let Err(problem) = read.variable(name, value, &sources.directory) {
+                problems.push(problem);
+            }
+        }
+        read
+    }
+
+    fn variable(&mut self, name: &OsStr, value: &OsStr, directory: &Path) -> Result<(), String> {
+        let Some(variable) = name.to_str() else {
+            return Err(format!("unknown environment variable {}", on_one_line(&name.to_string_lossy())));
+        };
+        let of_file = || variable.strip_suffix("_FILE").and_then(keys::of_variable);
+        let (key, (text, origin)) = if let Some(key) = keys::of_variable(variable) {
+            (key, from_variable(variable, value))
+        } else if let Some(key) = of_file() {
+            (key, from_named_file(variable, directory.join(value)))
+        } else {
+            let advice = keys::advice_on_variable(variable);
+            return Err(format!("unknown environment variable {}: {advice}", on_one_line(variable)));
+        };
+        if let Some(Given { origin: Origin::Environment(other) | Origin::NamedFile { variable: other, .. }, .. }) =
+            self.values.get(&key)
+        {
+            return Err(format!("{key} is given twice, by {other} and by {variable}: unset one of them"));
+        }
+        let (text, problem) = match text {
+            Ok(text) => (Some(text), None),
+            Err(problem) => (None, Some(format!("{key} {problem} ({origin})"))),
+        };
+        self.values.insert(key, Given { text, origin });
+        problem.map_or(Ok(()), Err)
+    }
+}
+
+fn from_variable(variable: &str, value: &OsStr) -> (Result<String, String>, Origin) {
+    let text = value.to_str().map(str::to_owned).ok_or_else(|| "must be UTF-8 text".to_owned());
+    (text, Origin::Environment(variable.to_owned()))
+}
+
+fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, Origin) {
+    let text = match read_file(&path, LONGEST_VALUE) {
+        // Editors and `echo` end a file with a newline that nobody means.
+        Ok(text) => {
+            let value = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+            Ok(value.to_owned())
+        }
+        Err(error) => Err(format!("cannot be read from its file: {error}")),
+    };
+    (text, Origin::NamedFile { variable: variable.to_owned(), path })
+}
+
+/// Whether Kubernetes sets this variable for a Service named `signet`.
+fn is_of_kubernetes(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name == b"SIGNET_PORT" || name.starts_with(b"SIGNET_PORT_") || name.starts_with(b"SIGNET_SERVICE_")
+}
+
+/// Reads the text file at `path`, of at most `longest` bytes.
+fn read_file(path: &Path, longest: u32) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path)?.take(u64::from(longest) + 1).read_to_end(&mut bytes)?;
+    if read > usize::try_from(longest).unwrap_or(usize::MAX) {
+        return Err(io::Error::other(format!("it is larger than {} KiB", longest / 1024)));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
+}

@@ -1,0 +1,201 @@
+use super::*;
+
+#[test]
+fn plain_http_is_not_served_off_loopback() {
+    for address in ["0.0.0.0:8080", "[::]:8080", "192.0.2.1:80", "[::ffff:192.0.2.1]:80"] {
+        let operator =
+            Operator::with_environment(&[("SIGNET_LISTEN", address), ("SIGNET_ISSUER", "https://auth.example.org")]);
+        let refused = operator.is_refused();
+        tells(&refused, &["set tls_cert and tls_key", "trusted_proxies", "127.0.0.1", "variable SIGNET_LISTEN)"]);
+        assert_eq!(refused.lines().count(), 1, "{refused}");
+        let behind_proxy = operator.exports("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8").starts();
+        assert_eq!(behind_proxy.warnings, Vec::<String>::new());
+    }
+    for address in ["127.0.0.1:0", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
+        Operator::with_environment(&[("SIGNET_LISTEN", address)]).starts();
+    }
+    let operator = Operator::with_file(
+        "listen = '0.0.0.0:443'\nissuer = 'https://auth.example.org'\ntls_cert = 'c'\ntls_key = 'k'",
+    );
+    assert_eq!(operator.starts().tls, Some(TlsFiles { cert: "c".into(), key: "k".into() }));
+    let empty = Operator::with_file("listen = '0.0.0.0:80'\nissuer = 'https://auth.example.org'\ntrusted_proxies = []");
+    tells(&empty.is_refused(), &["listen = 0.0.0.0:80 "]);
+}
+
+#[test]
+fn the_issuer_has_no_default_off_loopback() {
+    let operator = Operator::with_file("listen = '0.0.0.0:80'\ntrusted_proxies = '10.0.0.0/8'");
+    tells(
+        &operator.is_refused(),
+        &["issuer must be set where listen is not a loopback address", "signet.toml:1 sets listen"],
+    );
+    let tls = Operator::with_file("tls_cert = 'c'\ntls_key = 'k'").starts();
+    tells(&tls.warnings.join("\n"), &["issuer is not set"]);
+}
+
+#[test]
+fn a_proxy_on_the_same_host_may_terminate_tls() {
+    let config = Operator::with_environment(&[("SIGNET_ISSUER", "https://auth.example.org")]).starts();
+    assert_eq!(config.issuer.as_deref(), Some("https://auth.example.org"));
+    assert_eq!(config.warnings, Vec::<String>::new());
+    tells(&config.show(), &["audience = \"https://auth.example.org\" # default\n"]);
+}
+
+#[test]
+fn certificate_and_key_come_together() {
+    tells(&Operator::with_file("tls_cert = 'c'").is_refused(), &["tls_cert needs tls_key beside it", "signet.toml:1)"]);
+    let operator = Operator::with_environment(&[("SIGNET_TLS_KEY", "k")]);
+    tells(&operator.is_refused(), &["tls_key needs tls_cert beside it (environment variable SIGNET_TLS_KEY)"]);
+}
+
+#[test]
+fn no_token_outlives_what_it_hangs_on() {
+    let refused = Operator::with_file("access_token_ttl = '1h'\nrefresh_token_ttl = '30m'").is_refused();
+    tells(
+        &refused,
+        &["access_token_ttl must not be longer than refresh_token_ttl: it is 1h (file ", "the other 30m (file "],
+    );
+    let refused = Operator::with_environment(&[("SIGNET_SESSION_TTL", "7d")]).is_refused();
+    tells(&refused, &["refresh_token_ttl must not be longer than session_ttl: it is 30d (default), the other 7d (env"]);
+    assert_eq!(refused.lines().count(), 1);
+    Operator::with_file("access_token_ttl = '1h'\nrefresh_token_ttl = '1h'\nsession_ttl = '60m'").starts();
+}
+
+#[test]
+fn the_default_database_lies_in_the_data_folder() {
+    let config = Operator::with_environment(&[("SIGNET_DATA_DIR", "/srv/signet")]).starts();
+    let url = "\"sqlite:///srv/signet/signet.db?mode=rwc\" # default\n";
+    tells(&config.show(), &[&format!("database_url = {url}"), &format!("database_listen_url = {url}")]);
+}
+
+#[test]
+fn the_listening_connection_goes_to_the_same_kind_of_database() {
+    let operator = Operator::with_environment(&[("SIGNET_DATABASE_LISTEN_URL", "postgres://db/signet")]);
+    let refused = operator.is_refused();
+    tells(&refused, &["database_listen_url must be the same database as database_url", "LISTEN_URL; default)"]);
+    let config = operator.exports("SIGNET_DATABASE_URL", "postgresql://pooler/signet").starts();
+    tells(&config.show(), &["\"postgresql://pooler/signet\"", "\"postgres://db/signet\""]);
+    let default = Operator::with_environment(&[("SIGNET_DATABASE_URL", "postgres://pooler/signet")]).starts();
+    tells(&default.show(), &["database_listen_url = \"postgres://pooler/signet\" # default\n"]);
+}
+
+#[test]
+fn weak_password_hashing_works_with_a_warning() {
+    let cases = [
+        ("memory_kib = 19455", "weaker than 19456 and 2"),
+        ("iterations = 1", "weaker than 19456 and 2"),
+        ("min_length = 7", "password.min_length is below 8"),
+    ];
+    for (line, warning) in cases {
+        let config = Operator::with_file(&format!("[password]\n{line}")).starts();
+        assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+        tells(&config.warnings[0], &[warning]);
+    }
+    let stronger =
+        "[password]\nmemory_kib = 1_048_576\niterations = 16\nparallelism = 16\nmin_length = 64\nworkers = 256";
+    assert_eq!(Operator::with_file(stronger).starts().warnings, Vec::<String>::new());
+}
+
+#[test]
+fn argon2_has_eight_blocks_a_lane() {
+    let refused = Operator::with_file("[password]\nmemory_kib = 31\nparallelism = 4").is_refused();
+    tells(&refused, &["password.memory_kib must be at least 8 for each of password.parallelism", ":2)", ":3)"]);
+    Operator::with_file("[password]\nmemory_kib = 32\nparallelism = 4").starts();
+}
+
+#[test]
+fn values_out_of_bounds_are_refused_by_name() {
+    let cases = [
+        ("password.memory_kib", "1048577"),
+        ("password.memory_kib", "7"),
+        ("password.iterations", "0"),
+        ("password.parallelism", "17"),
+        ("password.workers", "0"),
+        ("password.workers", "257"),
+        ("password.max_wait", "0s"),
+        ("password.max_wait", "61s"),
+        ("password.min_length", "0"),
+        ("password.min_length", "65"),
+        ("access_token_ttl", "25h"),
+        ("access_token_ttl", "0s"),
+        ("refresh_token_ttl", "3651d"),
+        ("session_ttl", "3651d"),
+        ("refresh_grace", "2m"),
+        ("registration", "maybe"),
+        ("log_format", "xml"),
+        ("auto_migrate", "1"),
+        ("signing_algorithm", "HS256"),
+        ("listen", "8080"),
+        ("metrics_listen", "on"),
+        ("trusted_proxies", "everyone"),
+        ("rate_limits.token", "60"),
+        ("rate_limits.enabled", "no"),
+        ("mail_from", "nobody"),
+        ("audience", "\u{e9}"),
+        ("issuer", "http://auth.example.org"),
+        ("keys_dir", ""),
+    ];
+    for (key, value) in cases {
+        let row = keys::find(key).expect("a key");
+        let by_flag = Operator::new().flags(key, value).is_refused();
+        tells(&by_flag, &[&format!("{key} = {value:?} must be "), &format!("(flag --{})", row.flag())]);
+        assert_eq!(by_flag.lines().count(), 1, "{by_flag}");
+        if !value.is_empty() {
+            let by_variable = Operator::with_environment(&[(row.environment, value)]).is_refused();
+            tells(&by_variable, &[key, "must be ", &format!("(environment variable {})", row.environment)]);
+        }
+    }
+}
+
+#[test]
+fn what_has_no_effect_yet_says_so_only_where_it_is_set() {
+    let config = Operator::with_file(
+        "smtp_url = 'smtps://mail.example.org'\nmail_from = 'a@b'\nmetrics_listen = 'off'\nrate_limits.mail = '1/1h'\n\
+         database_listen_url = 'sqlite://other.db'\ntrusted_proxies = '10.0.0.0/8'",
+    )
+    .starts();
+    let keys = ["mail_from", "metrics_listen", "rate_limits.mail", "smtp_url"];
+    assert_eq!(config.warnings, keys.map(|key| format!("{key} has no effect yet")));
+    assert_eq!(config.metrics_listen, None);
+    assert_eq!(config.rate_limits.mail, RateLimit { count: 1, per: Duration::from_hours(1) });
+}
+
+#[test]
+fn looser_settings_are_named_for_their_danger() {
+    let config = Operator::with_file("rate_limits.enabled = false\ntrusted_proxies = '0.0.0.0/0'").starts();
+    tells(&config.warnings.join("\n"), &["guessing of passwords", "anyone can forge the address"]);
+}
+
+#[test]
+fn a_provider_needs_its_kind_its_client_and_for_oidc_its_issuer() {
+    let refused = Operator::with_environment(&[("SIGNET_PROVIDERS__GOOGLE__TRUST_EMAIL", "true")]).is_refused();
+    for field in ["kind", "client_id", "client_secret"] {
+        tells(&refused, &[&format!("providers.google.{field} must be set")]);
+    }
+    let oidc = "[providers.idp]\nkind = 'oidc'\nclient_id = 'a'\nclient_secret = 'b'\n";
+    tells(&Operator::with_file(oidc).is_refused(), &["providers.idp.issuer must be set"]);
+    let config =
+        Operator::with_file(&format!("{oidc}issuer = 'https://idp.example.org'\nscopes = 'openid, email'")).starts();
+    let provider = &config.providers["idp"];
+    assert_eq!(provider.kind, ProviderKind::Oidc);
+    assert_eq!(provider.scopes, ["openid", "email"]);
+    assert!(!provider.trust_email);
+    tells(&config.warnings.join("\n"), &["providers.idp.kind has no effect yet"]);
+}
+
+#[test]
+fn a_provider_is_put_together_from_all_sources() {
+    let operator =
+        Operator::with_file("[providers.github]\nkind = 'github'\nclient_id = 'file'\n[providers.idp]\nkind = 'apple'")
+            .exports("SIGNET_PROVIDERS__GITHUB__CLIENT_ID", "environment")
+            .exports("SIGNET_PROVIDERS__GITHUB__CLIENT_SECRET_FILE", "secret")
+            .exports("SIGNET_PROVIDERS__IDP__CLIENT_ID", "a")
+            .exports("SIGNET_PROVIDERS__IDP__CLIENT_SECRET", "b")
+            .exports("SIGNET_PROVIDERS__IDP__TOKEN_URL", "http://127.0.0.1:9000/token")
+            .writes("secret", "pw");
+    let config = operator.starts();
+    assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["github", "idp"]);
+    assert_eq!(config.providers["github"].client_id, "environment");
+    let refused = operator.exports("SIGNET_PROVIDERS__GITHUB__TOKEN_URL", "http://github.com/token").is_refused();
+    tells(&refused, &["providers.github.token_url = \"http://github.com/token\" must be an https:// URL"]);
+}

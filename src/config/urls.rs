@@ -1,0 +1,317 @@
+//! URLs: which ones are allowed, and how they are shown without the passwords in them.
+
+use std::net::IpAddr;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::values::is_loopback;
+
+/// What stands in place of a secret.
+pub(super) const REDACTED: &str = "[redacted]";
+
+/// Parameters of database and mail URLs that hold no secret. Drivers know several that do, such as `password`.
+const PLAIN_PARAMETERS: &[&str] = &[
+    "application_name",
+    "cache",
+    "dbname",
+    "host",
+    "immutable",
+    "mode",
+    "port",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "statement-cache-capacity",
+    "tls",
+    "user",
+    "vfs",
+];
+
+/// The issuer: an origin, in its normalized form, https unless its host is loopback (RFC 8414 §2).
+pub(super) fn issuer(text: &str) -> Result<String, String> {
+    let url = web_url(text)?;
+    if !matches!(url.path(), "" | "/") || url.query().is_some() {
+        return Err("must be an origin such as https://auth.example.org, without path and query".to_owned());
+    }
+    // Tokens carry the issuer and others compare it byte by byte, so there is one way to write it.
+    let origin = url.origin().ascii_serialization();
+    if text != origin {
+        return Err(format!("must be written {origin}"));
+    }
+    Ok(origin)
+}
+
+/// A URL of an identity provider: https, or http to a loopback host for tests.
+pub(super) fn provider_url(text: &str) -> Result<String, String> {
+    web_url(text).map(|_| text.to_owned())
+}
+
+/// The issuer of an identity provider: as its URLs, and without a query (OpenID Connect Discovery 1.0 §3).
+pub(super) fn provider_issuer(text: &str) -> Result<String, String> {
+    if web_url(text)?.query().is_some() {
+        return Err("must be an issuer, a URL without query".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn web_url(text: &str) -> Result<Url, String> {
+    let url = parse(text).filter(|_| text.len() <= 200).ok_or("must be a URL of at most 200 bytes")?;
+    let host = url.host_str().unwrap_or_default();
+    if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_host(host)) {
+        return Err("must be an https:// URL; http:// is for loopback hosts alone".to_owned());
+    }
+    // Wherever it stands: what comes before an '@' may be a password that was not percent-encoded.
+    if text.contains('@') || url.fragment().is_some() {
+        return Err("must be a URL without user name, password and fragment".to_owned());
+    }
+    Ok(url)
+}
+
+/// Parses `text`, which must not hold what the parser would silently drop or encode.
+fn parse(text: &str) -> Option<Url> {
+    Url::parse(text).ok().filter(|_| !text.contains(|c: char| c.is_control() || c.is_whitespace() || c == '\\'))
+}
+
+/// Whether `host`, as a URL writes it, is this machine.
+fn is_loopback_host(host: &str) -> bool {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    host.eq_ignore_ascii_case("localhost") || address.parse::<IpAddr>().is_ok_and(is_loopback)
+}
+
+/// A database that the service can use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Database {
+    Sqlite,
+    Postgres,
+}
+
+fn database(text: &str) -> Option<Database> {
+    let postgres = ["postgres://", "postgresql://"].iter().any(|prefix| text.starts_with(prefix));
+    let sqlite = text.starts_with("sqlite:") && text.len() > "sqlite:".len();
+    sqlite.then_some(Database::Sqlite).or(postgres.then_some(Database::Postgres))
+}
+
+/// A database URL: `sqlite:`, `postgres://` or `postgresql://`.
+pub(super) fn database_url(text: &str) -> Result<SecretString, String> {
+    match database(text) {
+        Some(Database::Postgres) => server_url(text).map(|_| text.into()),
+        Some(Database::Sqlite) if !text.contains(char::is_control) => Ok(text.into()),
+        _ => Err("must be a sqlite:, postgres:// or postgresql:// URL".to_owned()),
+    }
+}
+
+/// Whether two database URLs are of the same kind.
+pub(super) fn same_database_kind(one: &str, other: &str) -> bool {
+    database(one) == database(other)
+}
+
+/// The mail server, in lettre's URL form: TLS always, unless the host is loopback.
+pub(super) fn smtp_url(text: &str) -> Result<SecretString, String> {
+    let url = server_url(text)?;
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must be a URL with a host")?;
+    match (url.scheme(), url.query()) {
+        ("smtps", None) | ("smtp", Some("tls=required")) => Ok(text.into()),
+        ("smtp", None | Some("tls=opportunistic")) if is_loopback_host(host) => Ok(text.into()),
+        // Opportunistic TLS is no TLS as soon as someone stands between (RFC 3207 §6).
+        _ => {
+            Err("must be smtps://HOST or smtp://HOST?tls=required; smtp:// without TLS is for loopback hosts alone"
+                .into())
+        }
+    }
+}
+
+/// A URL of a server with user name and password.
+///
+/// The parser ends the host at the first `/`, `?` or `#`: a password with one of them, not percent-encoded, would be
+/// taken for path or query, and shown. Its `@` gives it away.
+fn server_url(text: &str) -> Result<Url, String> {
+    let url = parse(text).ok_or("must be a URL, with special characters of user name and password percent-encoded")?;
+    if url.fragment().is_some() || url.path().contains('@') || url.query().is_some_and(|query| query.contains('@')) {
+        return Err(
+            "must be a URL whose '/', '?', '#' and '@' in user name and password are percent-encoded".to_owned()
+        );
+    }
+    Ok(url)
+}
+
+/// `text`, a URL that its key allows, with what may be secret in it redacted.
+pub(super) fn redacted(text: &str) -> String {
+    let (address, query) = text.split_once('?').map_or((text, None), |(address, query)| (address, Some(query)));
+    let mut shown = match address.split_once("://") {
+        Some((scheme, rest)) if scheme != "sqlite" => {
+            let end = rest.find('/').unwrap_or(rest.len());
+            // The last '@' ends the password, as in the URL parser.
+            match rest[..end].rsplit_once('@').map(|(user, host)| (user.split_once(':'), host)) {
+                Some((Some((user, _)), host)) => format!("{scheme}://{user}:{REDACTED}@{host}{}", &rest[end..]),
+                _ => address.to_owned(),
+            }
+        }
+        _ => address.to_owned(),
+    };
+    let parameter = |parameter: &str| match parameter.split_once('=') {
+        Some((name, _)) if PLAIN_PARAMETERS.contains(&name) => parameter.to_owned(),
+        Some((name, _)) => format!("{name}={REDACTED}"),
+        None => REDACTED.to_owned(),
+    };
+    if let Some(query) = query {
+        shown.push('?');
+        shown += &query.split('&').map(parameter).collect::<Vec<_>>().join("&");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret as _;
+
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_one_origin_in_one_spelling() {
+        for text in [
+            "https://auth.example.org",
+            "https://auth.example.org:8443",
+            "http://localhost:8080",
+            "http://127.8.0.1",
+            "http://[::1]:80800".trim_end_matches('0'),
+        ] {
+            assert_eq!(issuer(text).as_deref(), Ok(text));
+        }
+        let refused = [
+            "http://auth.example.org",
+            "http://localhost.example.org",
+            "http://10.0.0.1",
+            "ftp://localhost",
+            "auth.example.org",
+            "https://auth.example.org/",
+            "https://auth.example.org/signet",
+            "https://auth.example.org?a=b",
+            "https://auth.example.org?",
+            "https://auth.example.org#f",
+            "https://ada@auth.example.org",
+            "https://ada:pw@auth.example.org",
+            "https://AUTH.example.org",
+            "https://auth.example.org:443",
+            "http://localhost:80",
+            "HTTPS://auth.example.org",
+            "https://bücher.example",
+            "http://127.1",
+            "https://auth.example.org\n",
+            " https://auth.example.org",
+            "https:auth.example.org",
+            "https://",
+            "",
+            "https://@auth.example.org",
+        ];
+        for text in refused {
+            assert!(issuer(text).is_err(), "{text:?}");
+        }
+        assert!(issuer(&format!("https://{}.org", "a.".repeat(126))).is_err(), "over 200 bytes");
+        assert_eq!(issuer("https://AUTH.example.org:443"), Err("must be written https://auth.example.org".into()));
+    }
+
+    #[test]
+    fn mail_never_leaves_the_machine_without_tls() {
+        let refused = [
+            "smtp://mail.example.org",
+            "smtp://mail.example.org?tls=opportunistic",
+            "smtp://mail.example.org?tls=none",
+            "smtp://mail.example.org?tls=required&tls=opportunistic",
+            "smtp://127.1",
+            "smtp://localhost.example.org",
+            "smtps://mail.example.org?tls=opportunistic",
+            "smtps://",
+            "http://mail.example.org",
+            "mail.example.org:25",
+            "",
+        ];
+        for text in refused {
+            assert!(smtp_url(text).is_err(), "{text}");
+        }
+        let allowed = [
+            "smtps://ada:pw@mail.example.org",
+            "smtp://ada:pw@mail.example.org:587?tls=required",
+            "smtp://localhost:1025",
+            "smtp://127.0.0.1?tls=opportunistic",
+            "smtp://[::1]:25",
+        ];
+        for text in allowed {
+            assert_eq!(smtp_url(text).map(|url| url.expose_secret().to_owned()).as_deref(), Ok(text));
+        }
+    }
+
+    #[test]
+    fn a_password_that_would_be_taken_for_the_path_is_refused() {
+        for text in [
+            "postgres://ada:12/ab@db/signet",
+            "postgres://ada:12?ab@db/signet",
+            "postgres://ada:12#ab@db",
+            "postgres://ada:p w@db",
+            "postgres://ada:pa/b@db",
+        ] {
+            assert!(database_url(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn databases_are_sqlite_and_postgres() {
+        for text in [
+            "sqlite://data/signet.db?mode=rwc",
+            "sqlite::memory:",
+            "postgres://db/signet",
+            "postgresql:///signet?host=/run/postgresql",
+        ] {
+            assert!(database_url(text).is_ok(), "{text}");
+        }
+        for text in
+            ["mysql://db/signet", "sqlite:", "postgres:db", "Postgres://db", "data/signet.db", "", "sqlite://a\nb"]
+        {
+            assert!(database_url(text).is_err(), "{text}");
+        }
+        assert!(
+            same_database_kind("postgres://a", "postgresql://b") && !same_database_kind("postgres://a", "sqlite:a")
+        );
+    }
+
+    #[test]
+    fn what_may_be_secret_in_a_url_is_redacted_and_the_rest_is_not() {
+        let cases = [
+            (
+                "postgres://ada:pw@db:5432/signet?sslmode=require",
+                "postgres://ada:[redacted]@db:5432/signet?sslmode=require",
+            ),
+            ("postgres://ada:p@w:x@db", "postgres://ada:[redacted]@db"),
+            ("postgres://ada@db/a?password=pw&user=b&pw", "postgres://ada@db/a?password=[redacted]&user=b&[redacted]"),
+            ("postgres:///signet?%70assword=pw", "postgres:///signet?%70assword=[redacted]"),
+            ("smtps://ada:pw@mail.example.org", "smtps://ada:[redacted]@mail.example.org"),
+            ("sqlite://a:b@c/signet.db?mode=rwc&key=pw", "sqlite://a:b@c/signet.db?mode=rwc&key=[redacted]"),
+            ("sqlite::memory:", "sqlite::memory:"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(redacted(text), shown);
+        }
+    }
+
+    #[test]
+    fn a_provider_is_reached_over_https() {
+        assert!(provider_url("https://login.example.org/authorize?tenant=a").is_ok());
+        assert!(provider_url("http://127.0.0.1:9000/token").is_ok());
+        assert!(provider_issuer("https://login.example.org/tenant/v2.0").is_ok());
+        for text in [
+            "http://login.example.org",
+            "https://a:b@login.example.org",
+            "https://login.example.org#a",
+            "javascript:alert(1)",
+        ] {
+            assert!(provider_url(text).is_err(), "{text}");
+        }
+        assert!(provider_issuer("https://login.example.org?a=b").is_err());
+    }
+}

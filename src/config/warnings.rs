@@ -1,0 +1,56 @@
+//! What works but should be looked at: looser than advised, readable by others, or without effect yet.
+
+use super::{
+    Config, keys,
+    sources::{Origin, Values},
+    urls,
+};
+
+/// The warnings about `config`, which was read from `values`: one line each, without secrets.
+pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |text: &str| warnings.push(text.to_owned());
+    let password = &config.password;
+    // The least that OWASP's cheat sheet on password storage advises.
+    if password.memory_kib < 19_456 || password.iterations < 2 {
+        warn(
+            "password.memory_kib and password.iterations are weaker than 19456 and 2: stolen password hashes are \
+             cheaper to guess",
+        );
+    }
+    if password.min_length < 8 {
+        warn("password.min_length is below 8: short passwords are soon guessed");
+    }
+    if !config.rate_limits.enabled {
+        warn("rate_limits.enabled is false: nothing slows down the guessing of passwords");
+    }
+    if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
+        warn("trusted_proxies holds every address: anyone can forge the address of a client");
+    }
+    if config.tls.is_some() && config.issuer.is_none() {
+        warn(
+            "issuer is not set and so begins with http://, while the service speaks TLS: set it to its https:// origin",
+        );
+    }
+    for (key, given) in values {
+        let text = given.text.as_deref().unwrap_or_default();
+        if matches!(given.origin, Origin::Flag(_)) && holds_secret(key, text) {
+            let variable = keys::find(key).map_or("", |description| description.environment);
+            let name = key.split('.').nth(1).unwrap_or_default().to_ascii_uppercase();
+            let variable = variable.replacen("NAME", &name, 1);
+            warnings.push(format!(
+                "{key} holds a secret on the command line, where other users of this machine can read it: use \
+                 {variable}_FILE"
+            ));
+        }
+        if keys::has_no_effect(key) {
+            warnings.push(format!("{key} has no effect yet"));
+        }
+    }
+    warnings
+}
+
+fn holds_secret(key: &str, text: &str) -> bool {
+    let secret = keys::find(key).is_some_and(|description| description.secret);
+    secret && (key.ends_with(".client_secret") || urls::redacted(text) != text)
+}

@@ -1,0 +1,113 @@
+//! OAuth clients and what each may do.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{ids::ClientId, oauth::GrantType, scope::Scope};
+
+/// How a client proves who it is at the token endpoint (OIDC Core §9, RFC 8414 §2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthenticationMethod {
+    /// Its secret in the `Authorization` field (RFC 6749 §2.3.1).
+    ClientSecretBasic,
+    /// Its secret in the form (RFC 6749 §2.3.1).
+    ClientSecretPost,
+    /// A JWT under its own key (RFC 7523).
+    PrivateKeyJwt,
+    /// Not at all: a public client.
+    None,
+}
+
+impl AuthenticationMethod {
+    /// Every method that a client can be registered with.
+    pub const ALL: [Self; 4] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt, Self::None];
+
+    /// The method as metadata names it; `None` for any other word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|method| method.as_str() == text)
+    }
+
+    /// The method's name in metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A registered client (RFC 7591 §2), or the built-in one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Client {
+    /// Its identifier.
+    pub id: ClientId,
+    /// What people call it.
+    pub name: String,
+    /// How it proves who it is.
+    pub authentication: AuthenticationMethod,
+    /// The grants that it may use.
+    pub grants: BTreeSet<GrantType>,
+    /// The most it may ask for; what it gets where it asks for nothing.
+    pub scope: Scope,
+    /// The resource server that it is itself: values of `aud` that it may introspect.
+    pub audiences: Vec<String>,
+    /// The resources that it may ask tokens for (RFC 8707).
+    pub resources: Vec<String>,
+    /// Where codes may be sent, byte for byte.
+    pub redirect_uris: Vec<String>,
+    /// Where a log-out may return to, byte for byte.
+    pub post_logout_redirect_uris: Vec<String>,
+    /// Where log-outs are told (OIDC Back-Channel Logout 1.0).
+    pub backchannel_logout_uri: Option<String>,
+    /// The algorithm of its ID tokens, where it chose one.
+    pub id_token_algorithm: Option<super::signing_key::SigningAlgorithm>,
+    /// Its public keys, a JWK set by value (`private_key_jwt`).
+    pub jwks: Option<String>,
+    /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
+    pub first_party: bool,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+}
+
+impl Client {
+    /// The built-in public first-party client, which has no row.
+    #[must_use]
+    pub fn first_party() -> Self {
+        Self {
+            id: ClientId::first_party(),
+            name: "First party".to_owned(),
+            authentication: AuthenticationMethod::None,
+            grants: BTreeSet::from([GrantType::Password, GrantType::RefreshToken]),
+            scope: Scope::parse("openid profile email offline_access").unwrap_or_default(),
+            audiences: Vec::new(),
+            resources: Vec::new(),
+            redirect_uris: Vec::new(),
+            post_logout_redirect_uris: Vec::new(),
+            backchannel_logout_uri: None,
+            id_token_algorithm: None,
+            jwks: None,
+            first_party: true,
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+
+    /// Whether it can keep a secret (RFC 6749 §2.1).
+    #[must_use]
+    pub fn is_confidential(&self) -> bool {
+        self.authentication != AuthenticationMethod::None
+    }
+
+    /// Whether it may use `grant`. The password grant wants more than registration: the client must be first-party
+    /// now (RFC 9700 §2.4).
+    #[must_use]
+    pub fn may_use(&self, grant: GrantType) -> bool {
+        self.grants.contains(&grant) && (grant != GrantType::Password || self.first_party)
+    }
+}

@@ -1,0 +1,113 @@
+//! Identifiers: one type each, so that no two can be swapped.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// The subject of a user's tokens: a `UUIDv7`, never given to another account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct UserId(pub Uuid);
+
+/// A log-in: the `sid` of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionId(pub Uuid);
+
+impl fmt::Display for UserId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// An OAuth client's identifier (RFC 6749 §2.2): 1 to 64 of the unreserved characters of RFC 3986, never a UUID, so
+/// that a client's `sub` is never a user's (RFC 9700 §4.15).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ClientId(String);
+
+/// Why a text is no client identifier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a client id is 1 to {} letters, digits, '-', '.', '_' or '~', and no UUID", ClientId::MAX_LENGTH)]
+pub struct NotAClientId;
+
+impl ClientId {
+    /// The longest identifier, in bytes: tokens carry it, and they are bounded.
+    pub const MAX_LENGTH: usize = 64;
+    const FIRST_PARTY: &str = "first-party";
+
+    /// Reads an identifier as clients and operators write it.
+    ///
+    /// # Errors
+    /// [`NotAClientId`] for other characters, other lengths and UUIDs.
+    pub fn parse(text: &str) -> Result<Self, NotAClientId> {
+        let well_formed = (1..=Self::MAX_LENGTH).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
+        if well_formed && Uuid::parse_str(text).is_err() { Ok(Self(text.to_owned())) } else { Err(NotAClientId) }
+    }
+
+    /// The built-in public first-party client, which requests that name no client belong to.
+    #[must_use]
+    pub fn first_party() -> Self {
+        Self(Self::FIRST_PARTY.to_owned())
+    }
+
+    /// Whether this is the built-in client, which has no row in the database.
+    #[must_use]
+    pub fn is_first_party(&self) -> bool {
+        self.0 == Self::FIRST_PARTY
+    }
+
+    /// The identifier as it is written.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ClientId {
+    type Error = NotAClientId;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ClientId> for String {
+    fn from(id: ClientId) -> Self {
+        id.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_never_a_uuid_in_any_spelling() {
+        for uuid in ["0198f0f0-0000-7000-8000-000000000000", "0198F0F0000070008000000000000000"] {
+            assert_eq!(ClientId::parse(uuid), Err(NotAClientId), "{uuid}");
+        }
+    }
+
+    #[test]
+    fn a_client_id_is_short_and_plain() {
+        assert!(ClientId::parse("orders.api_v2~x").is_ok());
+        for bad in ["", "a b", "a\0", "ä", "a/b", &"x".repeat(65)] {
+            assert_eq!(ClientId::parse(bad), Err(NotAClientId), "{bad:?}");
+        }
+    }
+}

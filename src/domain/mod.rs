@@ -1,0 +1,19 @@
+//! The words, states and rules of an OAuth 2 token issuer.
+//!
+//! Nothing here is async, does I/O or knows HTTP; what needs the time takes it as an argument. A value that exists is
+//! valid: `Username::parse` and its like are the only way in.
+
+pub mod claims;
+pub mod client;
+pub mod clock;
+pub mod email;
+pub mod ids;
+pub mod oauth;
+pub mod password_hash;
+pub mod password_policy;
+pub mod role;
+pub mod scope;
+pub mod session;
+pub mod signing_key;
+pub mod user;
+pub mod username;

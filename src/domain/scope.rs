@@ -1,0 +1,116 @@
+//! Scopes (RFC 6749 §3.3).
+
+use std::{collections::BTreeSet, fmt};
+
+use serde::{Deserialize, Serialize};
+
+/// A set of scope tokens, written with single spaces in sorted order. May be empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Scope(BTreeSet<String>);
+
+/// Why a text is no scope.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a scope is words of printable ASCII without '\"' and '\\', parted by single spaces, {} bytes in all",
+    Scope::MAX_LENGTH
+)]
+pub struct NotAScope;
+
+impl Scope {
+    /// The longest scope, in bytes: tokens carry it, and they are bounded.
+    pub const MAX_LENGTH: usize = 512;
+
+    /// Reads `scope` as RFC 6749 §3.3 writes it. A token given twice counts once.
+    ///
+    /// # Errors
+    /// [`NotAScope`] for other characters, doubled, leading or trailing spaces, and over-long text.
+    pub fn parse(text: &str) -> Result<Self, NotAScope> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let token_character = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        if text.len() > Self::MAX_LENGTH {
+            return Err(NotAScope);
+        }
+        text.split(' ')
+            .map(|token| {
+                let well_formed = !token.is_empty() && token.bytes().all(token_character);
+                well_formed.then(|| token.to_owned()).ok_or(NotAScope)
+            })
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+
+    /// Whether every token of this scope is in `other`.
+    #[must_use]
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.is_subset(&other.0)
+    }
+
+    /// Whether `token` is in this scope.
+    #[must_use]
+    pub fn contains(&self, token: &str) -> bool {
+        self.0.contains(token)
+    }
+
+    /// This scope without `tokens`.
+    #[must_use]
+    pub fn without(mut self, tokens: &[&str]) -> Self {
+        self.0.retain(|token| !tokens.contains(&token.as_str()));
+        self
+    }
+
+    /// Whether there is no token in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, token) in self.0.iter().enumerate() {
+            write!(f, "{}{token}", if n == 0 { "" } else { " " })?;
+        }
+        Ok(())
+    }
+}
+
+impl TryFrom<String> for Scope {
+    type Error = NotAScope;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Scope> for String {
+    fn from(scope: Scope) -> Self {
+        scope.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_characters_of_rfc_6749_make_a_scope() {
+        for bad in [" openid", "openid ", "openid  email", "a\"b", "a\\b", "ä", "a\tb", "a\0b", &"x".repeat(513)] {
+            assert_eq!(Scope::parse(bad), Err(NotAScope), "{bad:?}");
+        }
+        assert_eq!(Scope::parse("b a b").map(|s| s.to_string()), Ok("a b".to_owned()));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_refused_or_written_back_as_an_equal_scope(text in ".{0,40}") {
+            if let Ok(scope) = Scope::parse(&text) {
+                prop_assert_eq!(Scope::parse(&scope.to_string()), Ok(scope));
+            }
+        }
+    }
+}

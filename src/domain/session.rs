@@ -1,0 +1,190 @@
+//! Sessions: one row a log-in, which decides what its refresh tokens are worth.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    ids::{ClientId, SessionId, UserId},
+    role::Role,
+    scope::Scope,
+};
+
+/// A log-in of a user at a client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` of its tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The client that its tokens are issued to.
+    pub client: ClientId,
+    /// What was granted; refreshes may narrow it, never widen.
+    pub scope: Scope,
+    /// The one resource that its tokens are for, where one was asked (RFC 8707).
+    pub resource: Option<String>,
+    /// The username that tokens carry.
+    pub username: String,
+    /// The roles that tokens carry.
+    pub roles: Vec<Role>,
+    /// How the user proved who they are (RFC 8176).
+    pub amr: Vec<String>,
+    /// The live refresh token's generation.
+    pub generation: Generation,
+    /// When the user proved it.
+    pub authenticated_at: DateTime<Utc>,
+    /// When the row was made.
+    pub created_at: DateTime<Utc>,
+    /// When the live generation began.
+    pub rotated_at: DateTime<Utc>,
+    /// When the live refresh token ends unless it is used.
+    pub idle_ends_at: DateTime<Utc>,
+    /// When the session ends, used or not.
+    pub ends_at: DateTime<Utc>,
+    /// Since when it is over, if so.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// From what program the log-in came, as it named itself.
+    pub user_agent: Option<String>,
+    /// From what address.
+    pub ip: Option<String>,
+}
+
+/// How often the refresh token of a session has been rotated, counted from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Generation(pub i64);
+
+impl Generation {
+    /// The generation that a session begins with.
+    pub const FIRST: Self = Self(1);
+}
+
+/// How long the tokens of a session live.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// Of an access token.
+    pub access_token: TimeDelta,
+    /// Of a refresh token that is not used.
+    pub refresh_token: TimeDelta,
+    /// Of the session, used or not.
+    pub session: TimeDelta,
+    /// How long after a rotation the generation before is answered again.
+    pub grace: TimeDelta,
+}
+
+/// What a refresh token that is not the live one turns out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Presented {
+    /// The answer to its rotation was lost: give the live generation again, change nothing.
+    Repeated,
+    /// It had been rotated away: somebody holds a copy. The session ends.
+    Reused,
+    /// The session is over, or the token was never this session's: refuse, change nothing.
+    Over,
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Its user logged out, of this session or of all.
+    LogOut,
+    /// A rotated refresh token was presented again.
+    Reuse,
+    /// The password was changed.
+    PasswordChange,
+    /// The account was deleted.
+    AccountDeleted,
+    /// The client was deleted.
+    ClientDeleted,
+}
+
+impl EndReason {
+    /// The word that logs and the database keep.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LogOut => "log_out",
+            Self::Reuse => "reuse",
+            Self::PasswordChange => "password_change",
+            Self::AccountDeleted => "account_deleted",
+            Self::ClientDeleted => "client_deleted",
+        }
+    }
+}
+
+impl Session {
+    /// Judges a refresh token of `generation`, presented at `now` by the session's own client, that the rotation did
+    /// not take.
+    ///
+    /// The generation just before the live one is [`Presented::Repeated`] for `grace` after the rotation (the answer
+    /// was lost), and [`Presented::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that is
+    /// over is never reused: a log-out must not read as a theft. A generation yet to come cannot be one of ours.
+    #[must_use]
+    pub fn presented(&self, generation: Generation, now: DateTime<Utc>, grace: TimeDelta) -> Presented {
+        let over = self.ended_at.is_some() || self.ends_at <= now || self.idle_ends_at <= now;
+        if over || generation >= self.generation {
+            return Presented::Over;
+        }
+        let lost_answer = generation.0 + 1 == self.generation.0 && now < self.rotated_at + grace;
+        if lost_answer { Presented::Repeated } else { Presented::Reused }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const GRACE: TimeDelta = TimeDelta::seconds(10);
+
+    fn at(seconds: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
+    }
+
+    /// In its third generation, rotated at second 100.
+    fn session() -> Session {
+        Session {
+            id: SessionId(Uuid::nil()),
+            user: UserId(Uuid::nil()),
+            client: ClientId::first_party(),
+            scope: Scope::default(),
+            resource: None,
+            username: "ada".into(),
+            roles: vec![],
+            amr: vec!["pwd".into()],
+            generation: Generation(3),
+            authenticated_at: at(0),
+            created_at: at(0),
+            rotated_at: at(100),
+            idle_ends_at: at(1000),
+            ends_at: at(2000),
+            ended_at: None,
+            user_agent: None,
+            ip: None,
+        }
+    }
+
+    #[test]
+    fn the_generation_before_is_repeated_within_the_grace_and_reused_after_it() {
+        assert_eq!(session().presented(Generation(2), at(109), GRACE), Presented::Repeated);
+        assert_eq!(session().presented(Generation(2), at(110), GRACE), Presented::Reused);
+        assert_eq!(session().presented(Generation(2), at(100), TimeDelta::zero()), Presented::Reused);
+    }
+
+    #[test]
+    fn anything_older_is_reused_at_once() {
+        assert_eq!(session().presented(Generation(1), at(101), GRACE), Presented::Reused);
+    }
+
+    #[test]
+    fn an_ended_session_is_never_reused() {
+        let ended = Session { ended_at: Some(at(101)), ..session() };
+        assert_eq!(ended.presented(Generation(1), at(102), GRACE), Presented::Over);
+        assert_eq!(session().presented(Generation(1), at(1000), GRACE), Presented::Over, "idle too long");
+        let absolute = Session { ends_at: at(150), ..session() };
+        assert_eq!(absolute.presented(Generation(1), at(150), GRACE), Presented::Over);
+    }
+
+    #[test]
+    fn a_generation_yet_to_come_changes_nothing() {
+        assert_eq!(session().presented(Generation(4), at(101), GRACE), Presented::Over);
+    }
+}

@@ -1,0 +1,24 @@
+//! Accounts.
+
+use chrono::{DateTime, Utc};
+
+use super::{email::EmailAddress, ids::UserId, role::Role, username::Username};
+
+/// An account as the service shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its subject.
+    pub id: UserId,
+    /// Its name.
+    pub username: Username,
+    /// Its address, where it has one.
+    pub email: Option<EmailAddress>,
+    /// Whether the owner proved that the address is theirs.
+    pub email_verified: bool,
+    /// Its roles, sorted.
+    pub roles: Vec<Role>,
+    /// When it was registered.
+    pub created_at: DateTime<Utc>,
+    /// Since when it may not be used, if so.
+    pub disabled_at: Option<DateTime<Utc>>,
+}

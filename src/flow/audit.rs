@@ -1,0 +1,71 @@
+//! The log of what happened to accounts, sessions and clients. The request id and the peer's address come from the
+//! span that the edge opened; nothing secret is ever a field.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use crate::{
+    crypto::digest,
+    domain::ids::{ClientId, SessionId, UserId},
+};
+
+/// What happened, and to whom. Dropped without [`Event::record`] it was never logged.
+#[must_use = "an event is logged by `record`"]
+#[derive(Debug, Clone, Copy)]
+pub struct Event<'a> {
+    name: &'static str,
+    outcome: &'static str,
+    reason: Option<&'static str>,
+    account: Option<UserId>,
+    client: Option<&'a ClientId>,
+    session: Option<SessionId>,
+}
+
+impl<'a> Event<'a> {
+    /// Something that was done, such as `log_in`.
+    pub fn done(name: &'static str) -> Self {
+        Self { name, outcome: "done", reason: None, account: None, client: None, session: None }
+    }
+
+    /// Something that was refused, and why in one word.
+    pub fn refused(name: &'static str, reason: &'static str) -> Self {
+        Self { outcome: "refused", reason: Some(reason), ..Self::done(name) }
+    }
+
+    /// Why it was done.
+    pub fn because(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
+    }
+
+    /// The account, where it is known. What was typed as an unknown username is never logged.
+    pub fn account(self, account: UserId) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    /// The client.
+    pub fn client(self, client: &'a ClientId) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The session.
+    pub fn session(self, session: SessionId) -> Self {
+        Self { session: Some(session), ..self }
+    }
+
+    /// Writes it to the log.
+    pub fn record(self) {
+        tracing::info!(
+            target: "signet::audit",
+            event = self.name,
+            outcome = self.outcome,
+            reason = self.reason,
+            account = self.account.map(tracing::field::display),
+            client = self.client.map(tracing::field::display),
+            session = self.session.map(fingerprint),
+        );
+    }
+}
+
+/// Enough of a session id's digest to follow it through a log, and too little to name it elsewhere.
+fn fingerprint(session: SessionId) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(&digest::sha256(session.0.as_bytes())[..9])
+}

@@ -1,0 +1,96 @@
+//! Changes a password: every other session of the account ends with the old one.
+
+use secrecy::SecretString;
+
+use super::{
+    Trouble,
+    audit::Event,
+    authenticate::{Authenticate, AuthenticateError, Authenticated},
+    bearer::Caller,
+    end_session::EndSession,
+};
+use crate::{
+    crypto::password_hash::PasswordHasher,
+    domain::{
+        password_policy::{Password, PasswordPolicy},
+        session::EndReason,
+    },
+    store::{self, Database, sessions::Which, users},
+};
+
+/// Changes passwords.
+#[derive(Debug, Clone)]
+pub struct ChangePassword {
+    /// Checks the current one.
+    pub authenticate: Authenticate,
+    /// Hashes the new one.
+    pub hasher: PasswordHasher,
+    /// What passwords may be chosen.
+    pub policy: PasswordPolicy,
+    /// Ends the other sessions.
+    pub end_session: EndSession,
+    /// Where accounts are.
+    pub db: Database,
+}
+
+/// Why a password stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    /// The current password is not the one given.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// A field holds what cannot be taken.
+    #[error("{field} {why}")]
+    Malformed {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl ChangePassword {
+    /// Replaces `current` by `new`, and ends every session of the account but the caller's.
+    ///
+    /// # Errors
+    /// [`ChangePasswordError`].
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        current: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), ChangePasswordError> {
+        let malformed =
+            |why: &dyn ToString| ChangePasswordError::Malformed { field: "new_password", why: why.to_string() };
+        let new = Password::parse(new).map_err(|why| malformed(&why))?;
+        let checked = self.authenticate.check_known(caller.user, current).await;
+        let Authenticated { user, proof } = checked.map_err(|error| match error {
+            AuthenticateError::Malformed { why, .. } => {
+                ChangePasswordError::Malformed { field: "current_password", why }
+            }
+            AuthenticateError::Invalid => {
+                Event::refused("password_change", "credentials").account(caller.user).record();
+                ChangePasswordError::WrongPassword
+            }
+            AuthenticateError::Trouble(trouble) => trouble.into(),
+        })?;
+        self.policy.judge(&new, &user.username, user.email.as_ref()).map_err(|why| malformed(&why))?;
+        let hash = self.hasher.hash(new).await.map_err(Trouble::from)?;
+
+        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        // The account first, then its sessions: a log-in with the old password waits here or finds it replaced.
+        let replaced = users::replace_password(&transaction, user.id, &proof, &hash).await.map_err(Trouble::from)?;
+        if !replaced {
+            return Err(ChangePasswordError::WrongPassword);
+        }
+        let others = Which::AllOfBut(user.id, caller.session);
+        let ending =
+            self.end_session.within(&transaction, &others, EndReason::PasswordChange).await.map_err(Trouble::from)?;
+        self.end_session.commit(transaction, ending).await.map_err(Trouble::from)?;
+        Event::done("password_change").account(user.id).session(caller.session).record();
+        Ok(())
+    }
+}

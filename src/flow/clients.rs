@@ -1,0 +1,208 @@
+//! Registers OAuth clients, and checks who a client is (RFC 6749 §2.3).
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{Trouble, audit::Event, end_session::EndSession};
+use crate::{
+    crypto::{digest, random::Random},
+    domain::{
+        client::{AuthenticationMethod, Client},
+        clock::Clock,
+        ids::ClientId,
+        oauth::GrantType,
+        session::EndReason,
+    },
+    store::{
+        self, Database, StoreError,
+        clients::{self, SecretDigest},
+        sessions::Which,
+    },
+};
+
+/// Registered clients.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Where they are.
+    pub db: Database,
+    /// Ends the sessions of a deleted one.
+    pub end_session: EndSession,
+    /// Draws secrets and ids.
+    pub random: Random,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a request says which client it comes from.
+#[derive(Debug)]
+pub enum Presented {
+    /// Not at all: the built-in client.
+    Nothing,
+    /// By its id alone.
+    Id(ClientId),
+    /// By its id and secret, in that way.
+    Secret(ClientId, SecretString, AuthenticationMethod),
+}
+
+/// Why a client was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Unknown, or not with that secret or in that way.
+    #[error("the client is unknown, or did not authenticate as it is registered to")]
+    Invalid,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// Why a client was not registered.
+#[derive(Debug, thiserror::Error)]
+pub enum CreateClientError {
+    /// What was asked does not go together.
+    #[error("{0}")]
+    Invalid(String),
+    /// Another client has that id.
+    #[error("another client has the id {0}; choose another one")]
+    Taken(ClientId),
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl Clients {
+    /// The client that a request comes from. A confidential one has proved it, in the way it is registered for.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn authenticate(&self, presented: &Presented) -> Result<Client, ClientError> {
+        let (id, secret, method) = match presented {
+            Presented::Nothing => return Ok(Client::first_party()),
+            Presented::Id(id) => (id, None, AuthenticationMethod::None),
+            Presented::Secret(id, secret, method) => (id, Some(secret), *method),
+        };
+        let found = clients::find(&self.db, id).await.map_err(Trouble::from)?;
+        let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
+        let good = match (&found, given) {
+            (Some((client, None)), None) => !client.is_confidential(),
+            (Some((client, Some(stored))), Some(given)) => {
+                client.authentication == method && digest::equal(&stored.0, &given)
+            }
+            _ => false,
+        };
+        match found {
+            Some((client, _)) if good => Ok(client),
+            _ => {
+                Event::refused("client_authentication", "credentials").client(id).record();
+                Err(ClientError::Invalid)
+            }
+        }
+    }
+
+    /// Registers `client`, and draws its secret where it has one: 256 random bits, which are shown this once.
+    ///
+    /// # Errors
+    /// [`CreateClientError`].
+    pub async fn create(&self, client: &Client) -> Result<Option<SecretString>, CreateClientError> {
+        check(client).map_err(CreateClientError::Invalid)?;
+        let with_secret = matches!(
+            client.authentication,
+            AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost
+        );
+        let secret = with_secret.then(|| self.random.secret());
+        let digest = secret.as_ref().map(|secret| SecretDigest(digest::sha256(secret.expose_secret().as_bytes())));
+        match clients::insert(&self.db, client, digest).await {
+            Ok(()) => {
+                Event::done("client_create").client(&client.id).record();
+                Ok(secret)
+            }
+            Err(StoreError::Duplicate(_)) => Err(CreateClientError::Taken(client.id.clone())),
+            Err(other) => Err(Trouble::from(other).into()),
+        }
+    }
+
+    /// An id for a client that was given none.
+    #[must_use]
+    pub fn draw_id(&self) -> String {
+        format!("c-{}", self.random.token_id())
+    }
+
+    /// Every registered client, oldest first.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn list(&self) -> Result<Vec<Client>, Trouble> {
+        Ok(clients::all(&self.db).await?)
+    }
+
+    /// A registered client.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Trouble> {
+        Ok(clients::find(&self.db, id).await?.map(|(client, _)| client))
+    }
+
+    /// Deletes a client, and ends its sessions. Says whether there was one.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then nothing has changed.
+    pub async fn delete(&self, id: &ClientId) -> Result<bool, Trouble> {
+        let transaction = store::begin(&self.db).await?;
+        if !clients::delete(&transaction, id).await? {
+            return Ok(false);
+        }
+        let its = Which::AllOfClient(id.clone());
+        let ending = self.end_session.within(&transaction, &its, EndReason::ClientDeleted).await?;
+        self.end_session.commit(transaction, ending).await?;
+        Event::done("client_delete").client(id).record();
+        Ok(true)
+    }
+}
+
+/// What must hold of any client, whoever registers it.
+fn check(client: &Client) -> Result<(), String> {
+    let refuse = |why: &str| Err(why.to_owned());
+    if client.id.is_first_party() {
+        return refuse("the id first-party is the built-in client's; choose another one");
+    }
+    if client.name.is_empty() || client.name.len() > 100 || client.name.chars().any(char::is_control) {
+        return refuse("a name is 1 to 100 bytes without control characters");
+    }
+    if client.grants.is_empty() {
+        return refuse("a client needs a grant: name one with --grant");
+    }
+    if client.grants.contains(&GrantType::Password) && !client.first_party {
+        return refuse("the password grant is for first-party clients: add --first-party, or use another grant");
+    }
+    if client.grants.contains(&GrantType::ClientCredentials) && !client.is_confidential() {
+        return refuse("a public client has no credentials: leave out --public, or the client_credentials grant");
+    }
+    if client.grants.contains(&GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
+        return refuse("the authorization_code grant needs a --redirect-uri");
+    }
+    let names = client.audiences.iter().chain(&client.resources);
+    if names.clone().any(|name| !is_audience(name)) {
+        return refuse("an audience or resource is 1 to 200 characters of printable ASCII without spaces");
+    }
+    let uris = client
+        .redirect_uris
+        .iter()
+        .chain(&client.post_logout_redirect_uris)
+        .chain(client.backchannel_logout_uri.as_ref());
+    for uri in uris {
+        let well_formed = uri.len() <= 2048 && uri.bytes().all(|byte| byte.is_ascii_graphic());
+        let parsed = url::Url::parse(uri);
+        if !well_formed || parsed.is_err() || uri.contains('#') {
+            return refuse("a URI is absolute, of printable ASCII, at most 2048 bytes, and without a fragment");
+        }
+    }
+    if client.authentication == AuthenticationMethod::PrivateKeyJwt && client.jwks.is_none() {
+        return refuse("private_key_jwt needs the client's public keys: name a file with --jwks");
+    }
+    Ok(())
+}
+
+fn is_audience(name: &str) -> bool {
+    (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -1,0 +1,87 @@
+//! Makes the first keys, and no others: where a key is recorded and its file is gone, a new one would silently refuse
+//! every token issued so far.
+
+use std::{path::Path, sync::Arc};
+
+use super::Trouble;
+use crate::{
+    crypto::key_files::{self, KeyError, KeyKind, KeySet},
+    domain::{clock::Clock, signing_key::SigningAlgorithm},
+    store::{
+        self, Database,
+        key_records::{self, KeyRecord},
+        schema,
+    },
+};
+
+/// Why there are no keys to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum EstablishError {
+    /// A file or the folder is not as it must be.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// A key was made once, and is not in the folder any more.
+    #[error(
+        "{folder} has no {kind} key, but this database's first one was made on {made} as {file}: restore the folder \
+         from its backup, or mount the one that the other replicas use"
+    )]
+    Lost {
+        /// The folder.
+        folder: String,
+        /// What is missing.
+        kind: String,
+        /// When it was made.
+        made: String,
+        /// The file's name then.
+        file: String,
+    },
+    /// Trouble with the database.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<store::StoreError> for EstablishError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// Reads the keys in `folder`, making the first signing key of `algorithm` and the root secret where there are none and
+/// none were ever made. Replicas that start together take turns; `db` is a direct connection, since the turn is a lock.
+///
+/// # Errors
+/// [`EstablishError`], by the file's name; nothing was made then that another start would not find.
+pub async fn run(
+    db: &Database,
+    folder: &Path,
+    algorithm: SigningAlgorithm,
+    clock: &Arc<dyn Clock>,
+) -> Result<KeySet, EstablishError> {
+    let turn = schema::lock(db).await?;
+    let recorded = key_records::all(&turn).await?;
+    let mut set = key_files::read(folder)?;
+    for kind in [KeyKind::Signing(algorithm), KeyKind::RootSecret] {
+        let record = recorded.iter().find(|record| record.kind == kind.as_str());
+        let file = match (set.has(kind), record) {
+            (true, Some(_)) => continue,
+            // Brought by the operator, or made by a start that ended before it could say so.
+            (true, None) => "(found)".to_owned(),
+            (false, Some(record)) => {
+                return Err(EstablishError::Lost {
+                    folder: folder.display().to_string(),
+                    kind: record.kind.clone(),
+                    made: record.created_at.to_rfc3339(),
+                    file: record.file.clone(),
+                });
+            }
+            (false, None) => key_files::create(folder, kind, clock.now())?,
+        };
+        tracing::info!(kind = kind.as_str(), file, "key recorded");
+        key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
+            .await?;
+    }
+    // Not before the record stands may a key sign: else a crash could leave tokens under a key nobody knows of.
+    store::commit(turn).await?;
+    set = key_files::read(folder)?;
+    Ok(set)
+}

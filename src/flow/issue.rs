@@ -1,0 +1,163 @@
+//! Issues tokens: what a grant turns into once it has been found good.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use secrecy::SecretString;
+
+use crate::{
+    crypto::{
+        jwt::{Jwt, SignError},
+        random::Random,
+    },
+    domain::{
+        claims::{AccessClaims, Audience, RefreshClaims, UserClaims, numeric_date},
+        client::Client,
+        ids::{SessionId, UserId},
+        scope::Scope,
+        session::{Lifetimes, Session},
+    },
+};
+
+/// Signs tokens for sessions and clients.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    /// Signs.
+    pub jwt: Arc<Jwt>,
+    /// Draws the tokens' identifiers.
+    pub random: Random,
+    /// `iss`.
+    pub issuer: String,
+    /// The resource server that tokens are for where none is asked for.
+    pub audience: String,
+    /// How long tokens live.
+    pub lifetimes: Lifetimes,
+}
+
+/// The tokens of a session (RFC 6749 §5.1).
+#[derive(Debug)]
+pub struct TokenSet {
+    /// For resource servers.
+    pub access_token: SecretString,
+    /// How many seconds it lives.
+    pub expires_in: i64,
+    /// For the token endpoint.
+    pub refresh_token: SecretString,
+    /// What the access token allows.
+    pub scope: Scope,
+    /// Whose.
+    pub user: UserId,
+    /// Which session's.
+    pub session: SessionId,
+}
+
+/// A client's own token.
+#[derive(Debug)]
+pub struct ClientToken {
+    /// For resource servers.
+    pub access_token: SecretString,
+    /// How many seconds it lives.
+    pub expires_in: i64,
+    /// What it allows.
+    pub scope: Scope,
+}
+
+impl Issue {
+    /// The tokens of `session` in its present generation; the access token allows `scope`, which is within the
+    /// session's. The same session gives the same refresh token, `jti`, `iat` and `exp`, on every replica.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn session_tokens(
+        &self,
+        session: &Session,
+        client: &Client,
+        scope: &Scope,
+        now: DateTime<Utc>,
+    ) -> Result<TokenSet, SignError> {
+        let expires = Ord::min(now + self.lifetimes.access_token, session.ends_at);
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: session.user.to_string(),
+            aud: self.audience(session.resource.as_deref(), client),
+            exp: numeric_date(expires),
+            iat: numeric_date(now),
+            jti: self.random.token_id(),
+            client_id: session.client.clone(),
+            scope: scope.clone(),
+            user: Some(UserClaims {
+                sid: session.id,
+                auth_time: numeric_date(session.authenticated_at),
+                amr: session.amr.clone(),
+                preferred_username: session.username.clone(),
+                roles: session.roles.clone(),
+            }),
+        };
+        let refresh = RefreshClaims {
+            iss: self.issuer.clone(),
+            sub: session.user,
+            aud: Audience::One(format!("{}/oauth/token", self.issuer)),
+            exp: numeric_date(session.idle_ends_at),
+            iat: numeric_date(session.rotated_at),
+            jti: format!("{}.{}", session.id, session.generation.0),
+            client_id: session.client.clone(),
+            sid: session.id,
+            generation: session.generation.0,
+        };
+        Ok(TokenSet {
+            access_token: self.jwt.sign_access(&claims, now)?.into(),
+            expires_in: claims.exp - claims.iat,
+            refresh_token: self.jwt.sign_refresh(&refresh, now)?.into(),
+            scope: scope.clone(),
+            user: session.user,
+            session: session.id,
+        })
+    }
+
+    /// A token for the client itself (RFC 6749 §4.4): without session, so that it opens no user's account.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn client_token(
+        &self,
+        client: &Client,
+        scope: Scope,
+        resource: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<ClientToken, SignError> {
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: client.id.to_string(),
+            aud: self.audience(resource, client),
+            exp: numeric_date(now + self.lifetimes.access_token),
+            iat: numeric_date(now),
+            jti: self.random.token_id(),
+            client_id: client.id.clone(),
+            scope,
+            user: None,
+        };
+        Ok(ClientToken {
+            access_token: self.jwt.sign_access(&claims, now)?.into(),
+            expires_in: claims.exp - claims.iat,
+            scope: claims.scope,
+        })
+    }
+
+    /// The one resource asked for; else the configured audience and, for first-party clients, this service itself.
+    fn audience(&self, resource: Option<&str>, client: &Client) -> Audience {
+        match resource {
+            Some(resource) => Audience::One(resource.to_owned()),
+            None if client.first_party => Audience::of([self.audience.clone(), self.issuer.clone()]),
+            None => Audience::One(self.audience.clone()),
+        }
+    }
+
+    /// Whether `client` may ask for a token for `resource` (RFC 8707 §2): one it is registered for, or what it would
+    /// get without asking.
+    #[must_use]
+    pub fn may_target(&self, client: &Client, resource: &str) -> bool {
+        resource == self.audience
+            || (client.first_party && resource == self.issuer)
+            || client.resources.iter().any(|registered| registered == resource)
+    }
+}

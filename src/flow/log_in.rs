@@ -1,0 +1,152 @@
+//! The resource owner password credentials grant (RFC 6749 §4.3), for first-party clients: a name and a password turn
+//! into a session and its tokens.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use super::{
+    Trouble,
+    audit::Event,
+    authenticate::{Authenticate, AuthenticateError, Authenticated},
+    grant::{Asked, GrantError, narrow, permit, target},
+    issue::{Issue, TokenSet},
+};
+use crate::{
+    crypto::random::Random,
+    domain::{
+        client::Client,
+        clock::Clock,
+        ids::SessionId,
+        oauth::GrantType,
+        scope::Scope,
+        session::{Lifetimes, Session},
+    },
+    store::{
+        Database,
+        sessions::{self, NewSession},
+    },
+};
+
+/// Logs people in.
+#[derive(Debug, Clone)]
+pub struct LogIn {
+    /// Checks the password.
+    pub authenticate: Authenticate,
+    /// Signs the tokens.
+    pub issue: Issue,
+    /// Where sessions are.
+    pub db: Database,
+    /// Draws the session's id.
+    pub random: Random,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Where a request came from, as far as it is known.
+#[derive(Debug, Clone, Default)]
+pub struct Origin {
+    /// What program, as it named itself.
+    pub user_agent: Option<String>,
+    /// What address.
+    pub ip: Option<String>,
+}
+
+/// What somebody typed.
+#[derive(Debug)]
+pub struct Credentials<'a> {
+    /// A username or a verified email address.
+    pub username: &'a str,
+    /// The password.
+    pub password: &'a SecretString,
+}
+
+/// How often a log-in starts over because the account's password was replaced while it was being hashed.
+const ATTEMPTS: usize = 3;
+
+impl From<AuthenticateError> for GrantError {
+    fn from(error: AuthenticateError) -> Self {
+        match error {
+            AuthenticateError::Malformed { field, why } => Self::Malformed { field, why },
+            AuthenticateError::Invalid => Self::InvalidGrant,
+            AuthenticateError::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
+}
+
+impl LogIn {
+    /// Exchanges credentials for a session of `client` and its tokens.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn run(
+        &self,
+        credentials: &Credentials<'_>,
+        client: &Client,
+        asked: Asked<'_>,
+        origin: &Origin,
+    ) -> Result<TokenSet, GrantError> {
+        permit(client, GrantType::Password)?;
+        let scope = narrow(asked.scope, &client.scope)?;
+        target(&self.issue, client, asked.resource)?;
+        let session = self.session(credentials, client, &scope, asked.resource, origin, &self.issue.lifetimes).await?;
+        let tokens = self.issue.session_tokens(&session, client, &scope, self.clock.now());
+        Ok(tokens.map_err(Trouble::from)?)
+    }
+
+    /// Exchanges credentials for one access token that is the whole session: it is not refreshed, and the session ends
+    /// with it. The original service's log-in.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn for_one_token(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<SecretString, GrantError> {
+        let client = Client::first_party();
+        let life = self.issue.lifetimes.access_token;
+        let lifetimes = Lifetimes { session: life, refresh_token: life, ..self.issue.lifetimes };
+        let session = self.session(credentials, &client, &client.scope, None, origin, &lifetimes).await?;
+        let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
+        Ok(tokens.map_err(Trouble::from)?.access_token)
+    }
+
+    async fn session(
+        &self,
+        credentials: &Credentials<'_>,
+        client: &Client,
+        scope: &Scope,
+        resource: Option<&str>,
+        origin: &Origin,
+        lifetimes: &Lifetimes,
+    ) -> Result<Session, GrantError> {
+        for _ in 0..ATTEMPTS {
+            let checked = self.authenticate.check(credentials.username, credentials.password).await;
+            let Authenticated { user, proof } = checked.inspect_err(|error| {
+                if matches!(error, AuthenticateError::Invalid) {
+                    Event::refused("log_in", "credentials").client(&client.id).record();
+                }
+            })?;
+            let now = self.clock.now();
+            let new = NewSession {
+                id: SessionId(self.random.uuid_v7(now)),
+                user: user.id,
+                client: &client.id,
+                scope,
+                resource,
+                amr: &["pwd"],
+                user_agent: origin.user_agent.as_deref(),
+                ip: origin.ip.as_deref(),
+            };
+            let inserted = sessions::insert(&self.db, &new, &proof, lifetimes, now).await.map_err(Trouble::from)?;
+            if let Some(session) = inserted {
+                Event::done("log_in").account(user.id).client(&client.id).session(session.id).record();
+                return Ok(session);
+            }
+            // The password was replaced, or the account disabled or deleted, while we hashed: ask again.
+        }
+        Event::refused("log_in", "changing").client(&client.id).record();
+        Err(GrantError::InvalidGrant)
+    }
+}

@@ -1,0 +1,78 @@
+//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field alone, never in a query or a form.
+
+use poem::{Request, RequestBody, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::BearerRefusal;
+use crate::flow::{
+    bearer::{Bearer, BearerError, Caller},
+    userinfo::{UserClaims, Userinfo},
+};
+
+/// The token that a request carries, unchecked.
+#[derive(Debug)]
+pub(super) struct BearerToken(SecretString);
+
+const SCHEME: &str = "access_token";
+
+impl BearerToken {
+    /// Whoever may manage their account with it.
+    pub(super) async fn account(&self, bearer: &Bearer) -> Result<Caller, BearerRefusal> {
+        bearer.account(self.0.expose_secret()).await.map_err(tell)
+    }
+
+    /// What its holder may know of its user.
+    pub(super) async fn userinfo(&self, userinfo: &Userinfo) -> Result<UserClaims, BearerRefusal> {
+        userinfo.run(self.0.expose_secret()).await.map_err(tell)
+    }
+}
+
+/// Logs why a token was refused; the client is told less.
+fn tell(error: BearerError) -> BearerRefusal {
+    tracing::debug!(reason = %error, "bearer token refused");
+    error.into()
+}
+
+impl<'a> ApiExtractor<'a> for BearerToken {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = MetaSecurityScheme {
+            ty: "http",
+            description: Some("An access token of a first-party client, with the issuer in its audience."),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme(SCHEME, scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+        let Some(field) = fields.next() else { return Err(BearerRefusal::Missing.into()) };
+        let text = field.to_str().map_err(|_| BearerRefusal::Malformed)?;
+        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            // Another scheme is no token of ours, well or badly formed.
+            return Err(BearerRefusal::Missing.into());
+        }
+        let token = token.trim_matches(' ');
+        if token.is_empty() || token.contains(' ') || fields.next().is_some() {
+            return Err(BearerRefusal::Malformed.into());
+        }
+        Ok(Self(token.into()))
+    }
+}

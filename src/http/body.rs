@@ -1,0 +1,196 @@
+//! Request bodies: counted while they stream, and read with care.
+
+use poem::{Request, RequestBody, http::header, web::headers::HeaderMapExt};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::Type,
+};
+use serde::de::DeserializeOwned;
+
+use super::error::BodyError;
+
+/// The most a body may hold, in bytes.
+const MAX_BODY: usize = 64 * 1024;
+
+/// A JSON body. Unknown members are ignored and never take effect; a member given twice is refused.
+#[derive(Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+/// A form (`application/x-www-form-urlencoded`). A parameter without a value counts as not sent, and one sent twice is
+/// refused (RFC 6749 §3.2).
+#[derive(Debug)]
+pub(super) struct FormBody<T>(pub(super) T);
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(request_meta::<T>("application/json"))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        expect_content_type(request, mime::JSON, BodyError::NotJson)?;
+        let bytes = read(request, body).await?;
+        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+            let path = error.path().to_string();
+            BodyError::Json { field: (path != "." && path != "?").then_some(path) }
+        })?;
+        json.end().map_err(|_| BodyError::Json { field: None })?;
+        Ok(Self(value))
+    }
+}
+
+impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(request_meta::<T>("application/x-www-form-urlencoded"))
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        expect_content_type(request, mime::WWW_FORM_URLENCODED, BodyError::NotAForm)?;
+        let bytes = read(request, body).await?;
+        let form = parameters(&bytes)?;
+        // Every field of a form type is an optional string, so this fails for none of them.
+        let value = serde_json::from_value(form.into()).map_err(|_| BodyError::Form)?;
+        Ok(Self(value))
+    }
+}
+
+fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {
+    MetaRequest {
+        description: None,
+        content: vec![MetaMediaType { content_type, schema: T::schema_ref() }],
+        required: true,
+    }
+}
+
+fn expect_content_type(request: &Request, subtype: mime::Name<'_>, otherwise: BodyError) -> Result<(), BodyError> {
+    let given = request.content_type().and_then(|text| text.parse::<mime::Mime>().ok());
+    match given {
+        Some(mime) if mime.type_() == mime::APPLICATION && mime.subtype() == subtype => Ok(()),
+        _ => Err(otherwise),
+    }
+}
+
+/// Reads a body that may claim any length, and stops at the first byte too many.
+async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, BodyError> {
+    let claimed = request.headers().typed_get::<poem::web::headers::ContentLength>();
+    if claimed.is_some_and(|length| length.0 > MAX_BODY as u64) {
+        return Err(BodyError::TooLarge);
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) {
+        return Err(BodyError::Encoded);
+    }
+    let body = body.take().map_err(|_| BodyError::Unread)?;
+    let bytes = body.into_bytes_limit(MAX_BODY).await.map_err(|error| match error {
+        poem::error::ReadBodyError::PayloadTooLarge => BodyError::TooLarge,
+        _ => BodyError::Unread,
+    })?;
+    Ok(bytes.into())
+}
+
+/// The parameters of a form, or of a query. What decodes to no UTF-8 is refused rather than mended.
+pub(super) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
+    let mut form = serde_json::Map::new();
+    for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+        let mut halves = pair.splitn(2, |byte| *byte == b'=');
+        let name = decode(halves.next().unwrap_or_default())?;
+        let value = decode(halves.next().unwrap_or_default())?;
+        if form.insert(name, value.into()).is_some() {
+            return Err(BodyError::Repeated);
+        }
+    }
+    form.retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));
+    Ok(form)
+}
+
+/// Decodes one half of a pair, strictly: `%` takes two hexadecimal digits, and the bytes are UTF-8.
+pub(super) fn decode(text: &[u8]) -> Result<String, BodyError> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let mut digit = || rest.next().and_then(|digit| (*digit as char).to_digit(16));
+                let (Some(high), Some(low)) = (digit(), digit()) else { return Err(BodyError::Form) };
+                // Two hexadecimal digits fit a byte.
+                u8::try_from(high * 16 + low).map_err(|_| BodyError::Form)?
+            }
+            plain => *plain,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| BodyError::Form)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(form: &[u8]) -> BodyError {
+        parameters(form).expect_err("refused")
+    }
+
+    #[test]
+    fn a_repeated_parameter_is_refused_even_where_nobody_knows_it() {
+        assert!(matches!(refused(b"a=1&a=1"), BodyError::Repeated));
+        assert!(matches!(refused(b"x=&x="), BodyError::Repeated));
+        assert!(matches!(refused(b"a=1&%61=2"), BodyError::Repeated));
+    }
+
+    #[test]
+    fn what_is_no_utf_8_is_refused_rather_than_mended() {
+        for form in [&b"a=%FF"[..], b"a=\xff", b"%C0%80=1", b"a=%ED%A0%80", b"a=%4", b"a=%zz", b"a=%"] {
+            assert!(matches!(refused(form), BodyError::Form), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_without_a_value_was_not_sent() {
+        let form = parameters(b"scope=&grant_type=password&flag").expect("good");
+        assert_eq!(form.len(), 1);
+        assert_eq!(form["grant_type"], "password");
+    }
+
+    proptest! {
+        #[test]
+        fn any_pairs_are_read_back_as_they_were_written(pairs in prop::collection::btree_map("\\PC{1,8}", "\\PC{1,8}", 0..5)) {
+            let text = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&pairs).finish();
+            let form = parameters(text.as_bytes()).expect("good");
+            prop_assert_eq!(form.len(), pairs.len());
+            for (name, value) in &pairs {
+                prop_assert_eq!(form[name].as_str(), Some(value.as_str()));
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            let _ = parameters(&bytes);
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! What every answer has: a request id, the safe header fields, and a shape, whatever answered.
+
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response,
+    http::{HeaderName, HeaderValue, Method, header},
+};
+use tracing::Instrument;
+
+use super::{body::parameters, error, origin, problem};
+use crate::crypto::random::Random;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps every route.
+#[derive(Debug, Clone)]
+pub(super) struct Envelope {
+    /// Draws request ids.
+    pub(super) random: Random,
+    /// Whether browsers shall keep to HTTPS: it is what they reach us by.
+    pub(super) https: bool,
+    /// The paths and methods of every route, for `Allow`.
+    pub(super) routes: Vec<(String, Vec<Method>)>,
+}
+
+impl<E: Endpoint> Middleware<E> for Envelope {
+    type Output = Enveloped<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        Enveloped { inner, envelope: self.clone() }
+    }
+}
+
+/// A route in its envelope.
+#[derive(Debug)]
+pub(super) struct Enveloped<E> {
+    inner: E,
+    envelope: Envelope,
+}
+
+impl<E: Endpoint> Endpoint for Enveloped<E> {
+    type Output = Response;
+
+    async fn call(&self, request: Request) -> poem::Result<Response> {
+        // Ours always: a client's own would let it forge what the log says.
+        let id = self.envelope.random.token_id();
+        let path = request.uri().path().to_owned();
+        let method = request.method().clone();
+        let peer = origin::address(&request);
+        let span = tracing::info_span!("request", id, peer);
+        let started = std::time::Instant::now();
+        async {
+            // A parameter given twice means something else to each who reads it, so nobody does.
+            let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
+            let answer = match query {
+                Ok(_) => self.inner.call(request).await,
+                Err(error) => Err(error.into()),
+            };
+            let mut response = match answer {
+                Ok(answer) => answer.into_response(),
+                Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
+            };
+            self.envelope.seal(&path, &id, &mut response);
+            // The path is a route's, or shown as unknown: what people type may hold anything.
+            let route = self.envelope.route(&path).map_or("unknown", |(route, _)| route.as_str());
+            let status = response.status().as_u16();
+            let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(%method, route, status, milliseconds, "answered");
+            Ok(response)
+        }
+        .instrument(span)
+        .await
+    }
+}
+
+impl Envelope {
+    fn seal(&self, path: &str, id: &str, response: &mut Response) {
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        let mut set = |name: HeaderName, value: &'static str| {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        };
+        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(header::REFERRER_POLICY, "same-origin");
+        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+        set(header::CACHE_CONTROL, "no-store");
+        if self.https {
+            set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        }
+        if path.starts_with("/.well-known/") {
+            set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
+        }
+        debug_assert!(
+            response.status().as_u16() < 400
+                || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
+                || response.content_type().is_some_and(|t| t.starts_with("application/json")),
+            "an error without a shape"
+        );
+    }
+
+    /// The route that a path belongs to. A segment in braces is any segment.
+    fn route(&self, path: &str) -> Option<&(String, Vec<Method>)> {
+        let fits = |route: &str| {
+            let mut ours = route.split('/');
+            let mut theirs = path.split('/');
+            loop {
+                match (ours.next(), theirs.next()) {
+                    (None, None) => return true,
+                    (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
+                    _ => return false,
+                }
+            }
+        };
+        let exact = self.routes.iter().find(|(route, _)| route == path);
+        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route)))
+    }
+
+    /// The methods that a path takes, as `Allow` lists them.
+    fn allowed(&self, path: &str) -> String {
+        let methods = self.route(path).map_or(&[][..], |(_, methods)| methods);
+        methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}

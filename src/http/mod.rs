@@ -1,0 +1,173 @@
+//! HTTP: parse, call one flow, render. Nothing below this room knows of it, and no rule lives here.
+//!
+//! Every route of the service:
+//!
+//! | routes | file |
+//! |---|---|
+//! | `POST /v1/users`, `GET /v1/users/availability`, `GET\|PATCH\|DELETE /v1/users/me`, `PUT /v1/users/me/password` | `v1/users` |
+//! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
+//! | `POST /oauth/token` | `oauth/token` |
+//! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
+//! | `GET /.well-known/jwks.json` | `oauth/jwks` |
+//! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
+//! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
+//! | `GET /livez`, `/readyz` | `health` |
+//! | `GET /docs`, `/openapi.json` | `docs` |
+
+mod bearer;
+mod body;
+mod client_auth;
+mod docs;
+mod document;
+mod error;
+mod headers;
+mod health;
+mod oauth;
+mod origin;
+mod original;
+mod problem;
+mod text;
+mod v1;
+
+use std::sync::Arc;
+
+use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
+use poem_openapi::OpenApiService;
+
+use crate::{
+    crypto::{keyring::Keyring, random::Random},
+    domain::{clock::Clock, signing_key::SigningAlgorithm},
+    flow::{
+        account::Account, bearer::Bearer, change_password::ChangePassword, client_credentials::ClientCredentials,
+        clients::Clients, log_in::LogIn, refresh::Refresh, register::Register, sessions::Sessions, userinfo::Userinfo,
+    },
+    store::Database,
+};
+
+/// What the routes need: every flow that they run.
+#[derive(Debug, Clone)]
+pub struct Flows {
+    /// People's own accounts.
+    pub account: Account,
+    /// Access tokens presented to us.
+    pub bearer: Bearer,
+    /// Password changes.
+    pub change_password: ChangePassword,
+    /// Clients' own tokens.
+    pub client_credentials: ClientCredentials,
+    /// Clients.
+    pub clients: Clients,
+    /// Log-ins.
+    pub log_in: LogIn,
+    /// Refreshes.
+    pub refresh: Refresh,
+    /// Registrations.
+    pub register: Register,
+    /// Sessions.
+    pub sessions: Sessions,
+    /// Claims of users.
+    pub userinfo: Userinfo,
+}
+
+/// What else the routes need.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// `iss`, and the beginning of every URL that we tell.
+    pub issuer: String,
+    /// What access tokens are signed with.
+    pub algorithm: SigningAlgorithm,
+    /// The published keys.
+    pub keyring: Arc<Keyring>,
+    /// Asked whether it answers.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Draws request ids.
+    pub random: Random,
+}
+
+/// Everything that the service answers.
+#[must_use]
+pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Response> + 'static {
+    let service = service(flows, &setting);
+    let document = docs::document(&service);
+    let envelope = headers::Envelope {
+        random: setting.random,
+        https: setting.issuer.starts_with("https://"),
+        routes: routes(&document),
+    };
+    let docs = docs::routes(&service);
+    let openapi = docs::file("application/json", document);
+    let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
+        let _ = panic;
+        tracing::error!("a handler panicked");
+        problem::Problem::new(
+            poem::http::StatusCode::INTERNAL_SERVER_ERROR,
+            "internal_error",
+            "Something broke on our side; it has been logged.",
+        )
+    });
+    Route::new()
+        .nest_no_strip("/", service)
+        .nest_no_strip("/docs", docs)
+        .at("/openapi.json", openapi)
+        .with(panics)
+        .with(envelope)
+}
+
+/// The `OpenAPI` document of these routes, as JSON.
+#[must_use]
+pub fn openapi(flows: Flows, setting: &Setting) -> String {
+    docs::document(&service(flows, setting))
+}
+
+fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi::OpenApi + 'static, ()> {
+    let apis = (
+        v1::users::UsersApi {
+            bearer: flows.bearer.clone(),
+            register: flows.register.clone(),
+            account: flows.account.clone(),
+            change_password: flows.change_password,
+        },
+        v1::sessions::SessionsApi {
+            bearer: flows.bearer.clone(),
+            log_in: flows.log_in.clone(),
+            refresh: flows.refresh.clone(),
+            sessions: flows.sessions,
+        },
+        oauth::token::TokenApi {
+            clients: flows.clients,
+            log_in: flows.log_in.clone(),
+            refresh: flows.refresh,
+            client_credentials: flows.client_credentials,
+        },
+        oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
+        oauth::jwks::JwksApi { keyring: setting.keyring.clone(), clock: setting.clock.clone() },
+        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm),
+        original::OriginalApi {
+            register: flows.register,
+            log_in: flows.log_in,
+            bearer: flows.bearer,
+            account: flows.account,
+        },
+        health::HealthApi { db: setting.db.clone() },
+    );
+    OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION"))
+        .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
+        .server(setting.issuer.clone())
+}
+
+/// The paths and methods that a document describes, and the document's own.
+fn routes(document: &str) -> Vec<(String, Vec<Method>)> {
+    let document: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
+    let described = document["paths"].as_object().into_iter().flatten().map(|(path, operations)| {
+        let methods = operations
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter_map(|(name, _)| Method::from_bytes(name.to_uppercase().as_bytes()).ok());
+        (path.clone(), methods.collect())
+    });
+    let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
+    described.chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
+}

@@ -1,0 +1,7 @@
+//! The endpoints of OAuth 2 and OpenID Connect, one a file.
+
+pub(super) mod error;
+pub(super) mod jwks;
+pub(super) mod metadata;
+pub(super) mod token;
+pub(super) mod userinfo;

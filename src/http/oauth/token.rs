@@ -1,0 +1,162 @@
+//! The token endpoint (RFC 6749 §3.2).
+
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+use super::error::OAuthError;
+use crate::{
+    domain::oauth::{GrantType, OAuthErrorCode},
+    flow::{
+        client_credentials::ClientCredentials,
+        clients::Clients,
+        grant::Asked,
+        issue::{ClientToken, TokenSet},
+        log_in::{Credentials, LogIn},
+        refresh::Refresh,
+    },
+    http::{body::FormBody, client_auth::BasicCredentials, origin::RequestOrigin},
+};
+
+/// The token endpoint.
+pub(in crate::http) struct TokenApi {
+    pub(in crate::http) clients: Clients,
+    pub(in crate::http) log_in: LogIn,
+    pub(in crate::http) refresh: Refresh,
+    pub(in crate::http) client_credentials: ClientCredentials,
+}
+
+/// The parameters of every grant; each takes its own, and ignores the others (RFC 6749 §3.2).
+#[derive(Deserialize, Object)]
+#[oai(rename = "TokenRequest", example)]
+struct TokenRequest {
+    /// `password`, `refresh_token` or `client_credentials`.
+    grant_type: Option<String>,
+    /// A username or verified email address (`password`).
+    username: Option<String>,
+    /// The password (`password`).
+    password: Option<String>,
+    /// The refresh token (`refresh_token`).
+    refresh_token: Option<String>,
+    /// What the access token shall allow; all that is granted where it is left out.
+    scope: Option<String>,
+    /// The one resource that the access token is for (RFC 8707).
+    resource: Option<String>,
+    /// The client; the built-in `first-party` where it is left out.
+    client_id: Option<String>,
+    /// The client's secret (`client_secret_post`).
+    client_secret: Option<String>,
+}
+
+impl Example for TokenRequest {
+    fn example() -> Self {
+        Self {
+            grant_type: Some("password".to_owned()),
+            username: Some("ada".to_owned()),
+            password: Some("correct horse battery".to_owned()),
+            refresh_token: None,
+            scope: Some("openid profile".to_owned()),
+            resource: None,
+            client_id: Some("first-party".to_owned()),
+            client_secret: None,
+        }
+    }
+}
+
+/// Tokens (RFC 6749 §5.1).
+#[derive(Debug, Object)]
+#[oai(rename = "Tokens", example)]
+struct TokenBody {
+    /// A signed JWT for resource servers (RFC 9068).
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// How many seconds the access token lives.
+    expires_in: i64,
+    /// For this endpoint alone; each use gives the next one. Not for clients' own tokens.
+    #[oai(skip_serializing_if_is_none)]
+    refresh_token: Option<String>,
+    /// What the access token allows.
+    scope: String,
+}
+
+impl Example for TokenBody {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 600,
+            refresh_token: Some("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+            scope: "openid profile".to_owned(),
+        }
+    }
+}
+
+impl From<TokenSet> for TokenBody {
+    fn from(tokens: TokenSet) -> Self {
+        Self {
+            access_token: tokens.access_token.expose_secret().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: tokens.expires_in,
+            refresh_token: Some(tokens.refresh_token.expose_secret().to_owned()),
+            scope: tokens.scope.to_string(),
+        }
+    }
+}
+
+impl From<ClientToken> for TokenBody {
+    fn from(token: ClientToken) -> Self {
+        Self {
+            access_token: token.access_token.expose_secret().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: token.expires_in,
+            refresh_token: None,
+            scope: token.scope.to_string(),
+        }
+    }
+}
+
+/// A parameter that the grant needs.
+fn required(name: &str, value: Option<String>) -> Result<String, OAuthError> {
+    value.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, format!("{name} is required")))
+}
+
+/// OAuth 2 and OpenID Connect.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl TokenApi {
+    /// Token endpoint (RFC 6749 §3.2)
+    ///
+    /// Exchanges a grant for tokens. The client authenticates by `client_secret_basic` or `client_secret_post`; a
+    /// public client names itself by `client_id`, and where no client is named it is the built-in `first-party`.
+    #[oai(path = "/oauth/token", method = "post", operation_id = "token")]
+    async fn token(
+        &self,
+        basic: BasicCredentials,
+        origin: RequestOrigin,
+        form: FormBody<TokenRequest>,
+    ) -> Result<Json<TokenBody>, OAuthError> {
+        let form = form.0;
+        let grant = required("grant_type", form.grant_type)?;
+        let grant = GrantType::parse(&grant)
+            .filter(|grant| *grant != GrantType::AuthorizationCode)
+            .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))?;
+        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        let asked = Asked { scope: form.scope.as_deref(), resource: form.resource.as_deref() };
+        match grant {
+            GrantType::Password => {
+                let username = required("username", form.username)?;
+                let password: SecretString = required("password", form.password)?.into();
+                let credentials = Credentials { username: &username, password: &password };
+                Ok(Json(self.log_in.run(&credentials, &client, asked, &origin.0).await?.into()))
+            }
+            GrantType::RefreshToken => {
+                let token: SecretString = required("refresh_token", form.refresh_token)?.into();
+                Ok(Json(self.refresh.run(token.expose_secret(), &client, asked).await?.into()))
+            }
+            GrantType::ClientCredentials => Ok(Json(self.client_credentials.run(&client, asked)?.into())),
+            GrantType::AuthorizationCode => {
+                Err(OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))
+            }
+        }
+    }
+}

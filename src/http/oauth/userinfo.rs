@@ -1,0 +1,67 @@
+//! The userinfo endpoint (OIDC Core §5.3).
+
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+
+use crate::{
+    flow::userinfo::{UserClaims, Userinfo},
+    http::{
+        bearer::BearerToken,
+        problem::{Bearing, Refusal},
+    },
+};
+
+/// The userinfo endpoint.
+pub(in crate::http) struct UserinfoApi {
+    pub(in crate::http) userinfo: Userinfo,
+}
+
+/// Claims of a user (OIDC Core §5.1): those that the token's scope allows.
+#[derive(Debug, Object)]
+#[oai(rename = "Userinfo", example)]
+struct UserinfoBody {
+    /// The subject: the user's id.
+    sub: uuid::Uuid,
+    /// The username, with scope `profile`.
+    #[oai(skip_serializing_if_is_none)]
+    preferred_username: Option<String>,
+    /// The email address, with scope `email`.
+    #[oai(skip_serializing_if_is_none)]
+    email: Option<String>,
+    /// Whether its owner proved the address, with scope `email`.
+    #[oai(skip_serializing_if_is_none)]
+    email_verified: Option<bool>,
+}
+
+impl Example for UserinfoBody {
+    fn example() -> Self {
+        Self {
+            sub: crate::http::docs::EXAMPLE_ID,
+            preferred_username: Some("ada".to_owned()),
+            email: Some("ada@example.com".to_owned()),
+            email_verified: Some(true),
+        }
+    }
+}
+
+impl From<UserClaims> for UserinfoBody {
+    fn from(claims: UserClaims) -> Self {
+        Self {
+            sub: claims.sub.0,
+            preferred_username: claims.preferred_username,
+            email: claims.email,
+            email_verified: claims.email_verified,
+        }
+    }
+}
+
+/// OpenID Connect's userinfo.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl UserinfoApi {
+    /// Userinfo endpoint (OIDC Core §5.3)
+    ///
+    /// Takes the token in the `Authorization` field alone.
+    #[oai(path = "/oauth/userinfo", method = "get", method = "post")]
+    async fn userinfo(&self, token: BearerToken) -> Result<Json<UserinfoBody>, Refusal<Bearing>> {
+        Ok(Json(token.userinfo(&self.userinfo).await?.into()))
+    }
+}

@@ -1,0 +1,256 @@
+//! Sessions.
+
+use chrono::{DateTime, Utc};
+use poem::http::StatusCode;
+use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+
+use super::users::Done;
+use crate::{
+    domain::{client::Client, ids::SessionId, session::Session},
+    flow::{
+        bearer::Bearer,
+        grant::{Asked, GrantError},
+        issue::TokenSet,
+        log_in::{Credentials, LogIn},
+        refresh::Refresh,
+        sessions::Sessions,
+    },
+    http::{
+        bearer::BearerToken,
+        body::JsonBody,
+        docs::EXAMPLE_ID,
+        origin::RequestOrigin,
+        problem::{Bearing, LoggingIn, Naming, Problem, Refusal},
+        text::{Fields, Text},
+    },
+};
+
+/// Sessions.
+pub(in crate::http) struct SessionsApi {
+    pub(in crate::http) bearer: Bearer,
+    pub(in crate::http) log_in: LogIn,
+    pub(in crate::http) refresh: Refresh,
+    pub(in crate::http) sessions: Sessions,
+}
+
+/// A name and a password.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "Credentials", example)]
+struct NewSession {
+    /// The username, or a verified email address.
+    #[serde(default)]
+    username: Text,
+    /// The password.
+    #[serde(default)]
+    password: Text,
+}
+
+impl Example for NewSession {
+    fn example() -> Self {
+        Self { username: Text::Given("ada".to_owned()), password: Text::Given("correct horse battery".to_owned()) }
+    }
+}
+
+/// A refresh token.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "RefreshRequest", example)]
+struct RefreshRequest {
+    /// The refresh token; it is good for this once.
+    #[serde(default)]
+    refresh_token: Text,
+}
+
+impl Example for RefreshRequest {
+    fn example() -> Self {
+        Self { refresh_token: Text::Given("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()) }
+    }
+}
+
+/// The tokens of a session.
+#[derive(Debug, Object)]
+#[oai(rename = "SessionTokens", example)]
+struct SessionTokens {
+    /// A signed JWT for services (RFC 9068).
+    access_token: String,
+    /// Always `Bearer`.
+    token_type: String,
+    /// How many seconds the access token lives.
+    expires_in: i64,
+    /// For the next refresh; each use gives the next one.
+    refresh_token: String,
+    /// What the access token allows.
+    scope: String,
+    /// The account.
+    user_id: uuid::Uuid,
+    /// The session.
+    session_id: uuid::Uuid,
+}
+
+impl Example for SessionTokens {
+    fn example() -> Self {
+        Self {
+            access_token: "eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: 600,
+            refresh_token: "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned(),
+            scope: "email offline_access openid profile".to_owned(),
+            user_id: EXAMPLE_ID,
+            session_id: EXAMPLE_ID,
+        }
+    }
+}
+
+impl From<TokenSet> for SessionTokens {
+    fn from(tokens: TokenSet) -> Self {
+        Self {
+            access_token: tokens.access_token.expose_secret().to_owned(),
+            token_type: "Bearer".to_owned(),
+            expires_in: tokens.expires_in,
+            refresh_token: tokens.refresh_token.expose_secret().to_owned(),
+            scope: tokens.scope.to_string(),
+            user_id: tokens.user.0,
+            session_id: tokens.session.0,
+        }
+    }
+}
+
+/// A live session.
+#[derive(Debug, Object)]
+#[oai(rename = "Session", example)]
+struct SessionBody {
+    /// The `sid` of its tokens.
+    id: uuid::Uuid,
+    /// When it began.
+    created_at: DateTime<Utc>,
+    /// When it was last refreshed, or began.
+    last_used_at: DateTime<Utc>,
+    /// The client that it is at.
+    client_id: String,
+    /// The program that logged in, as it named itself, or `null`.
+    user_agent: Option<String>,
+    /// The address that the log-in came from, or `null`.
+    ip: Option<String>,
+    /// Whether it is the one that asks.
+    current: bool,
+}
+
+impl Example for SessionBody {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            created_at: DateTime::UNIX_EPOCH,
+            last_used_at: DateTime::UNIX_EPOCH,
+            client_id: "first-party".to_owned(),
+            user_agent: Some("curl/8.5.0".to_owned()),
+            ip: Some("192.0.2.7".to_owned()),
+            current: true,
+        }
+    }
+}
+
+impl SessionBody {
+    fn of(session: Session, current: SessionId) -> Self {
+        Self {
+            id: session.id.0,
+            created_at: session.created_at,
+            last_used_at: session.rotated_at,
+            client_id: session.client.to_string(),
+            user_agent: session.user_agent,
+            ip: session.ip,
+            current: session.id == current,
+        }
+    }
+}
+
+/// Log-ins.
+#[OpenApi(tag = "crate::http::docs::Tag::Sessions")]
+impl SessionsApi {
+    /// Log in
+    ///
+    /// An unknown name, a wrong password and a disabled account get the same answer.
+    #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
+    async fn create(
+        &self,
+        origin: RequestOrigin,
+        body: JsonBody<NewSession>,
+    ) -> Result<Json<SessionTokens>, Refusal<LoggingIn>> {
+        let mut fields = Fields::default();
+        let username = fields.required("username", body.0.username);
+        let password = fields.required_secret("password", body.0.password);
+        fields.finish()?;
+        let credentials = Credentials { username: &username, password: &password };
+        let tokens = self.log_in.run(&credentials, &Client::first_party(), Asked::default(), &origin.0).await?;
+        Ok(Json(tokens.into()))
+    }
+
+    /// Exchange a refresh token for new tokens
+    #[oai(path = "/v1/sessions/refresh", method = "post", operation_id = "refresh_session")]
+    async fn refresh(&self, body: JsonBody<RefreshRequest>) -> Result<Json<SessionTokens>, Refusal<LoggingIn>> {
+        let mut fields = Fields::default();
+        let token = fields.required_secret("refresh_token", body.0.refresh_token);
+        fields.finish()?;
+        let tokens = self.refresh.run(token.expose_secret(), &Client::first_party(), Asked::default()).await;
+        Ok(Json(tokens.map_err(refused)?.into()))
+    }
+
+    /// List the account's sessions
+    ///
+    /// Newest first.
+    #[oai(path = "/v1/sessions", method = "get", operation_id = "list_sessions")]
+    async fn list(&self, token: BearerToken) -> Result<Json<Vec<SessionBody>>, Refusal<Bearing>> {
+        let caller = token.account(&self.bearer).await?;
+        let sessions = self.sessions.list(&caller).await?;
+        Ok(Json(sessions.into_iter().map(|session| SessionBody::of(session, caller.session)).collect()))
+    }
+
+    /// Log out
+    #[oai(path = "/v1/sessions/current", method = "delete", operation_id = "log_out")]
+    async fn end_current(&self, token: BearerToken) -> Result<Done, Refusal<Bearing>> {
+        let caller = token.account(&self.bearer).await?;
+        self.sessions.end(&caller, caller.session).await?;
+        Ok(Done::NoContent)
+    }
+
+    /// End one of the account's sessions
+    #[oai(path = "/v1/sessions/:id", method = "delete", operation_id = "end_session")]
+    async fn end(
+        &self,
+        token: BearerToken,
+        /// The session's id.
+        id: Path<String>,
+    ) -> Result<Done, Refusal<Naming>> {
+        let caller = token.account(&self.bearer).await?;
+        let named = uuid::Uuid::parse_str(&id.0).ok().map(SessionId);
+        if let Some(session) = named
+            && self.sessions.end(&caller, session).await?
+        {
+            return Ok(Done::NoContent);
+        }
+        Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "The account has no such session.").into())
+    }
+
+    /// End all of the account's sessions
+    ///
+    /// The one that asks among them.
+    #[oai(path = "/v1/sessions", method = "delete", operation_id = "end_sessions")]
+    async fn end_all(&self, token: BearerToken) -> Result<Done, Refusal<Bearing>> {
+        let caller = token.account(&self.bearer).await?;
+        self.sessions.end_all(&caller).await?;
+        Ok(Done::NoContent)
+    }
+}
+
+/// Refused refreshes have a code of their own: there is no password to type again.
+fn refused(error: GrantError) -> Refusal<LoggingIn> {
+    match error {
+        GrantError::InvalidGrant => Problem::new(
+            StatusCode::UNAUTHORIZED,
+            "invalid_grant",
+            "The refresh token is not good, or no longer: log in again.",
+        )
+        .into(),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,283 @@
+//! Accounts.
+
+use chrono::{DateTime, Utc};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json, types::Example};
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::{
+    domain::user::User,
+    flow::{
+        account::{Account, ProfileChange},
+        bearer::Bearer,
+        change_password::ChangePassword,
+        register::{Register, Registration},
+    },
+    http::{
+        bearer::BearerToken,
+        body::JsonBody,
+        docs::EXAMPLE_ID,
+        problem::{Changing, Reading, Refusal, Registering},
+        text::{Fields, Text},
+    },
+};
+
+/// Accounts.
+pub(in crate::http) struct UsersApi {
+    pub(in crate::http) bearer: Bearer,
+    pub(in crate::http) register: Register,
+    pub(in crate::http) account: Account,
+    pub(in crate::http) change_password: ChangePassword,
+}
+
+/// An account to be.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "NewUser", example)]
+struct NewUser {
+    /// Its name: 1 to 64 letters, digits, `.`, `_` and `-` of one script; letter case makes no difference.
+    #[serde(default)]
+    username: Text,
+    /// A password of at least 8 characters (or as configured) and at most 1024 bytes, none of the commonest.
+    #[serde(default)]
+    password: Text,
+    /// An email address; it starts unverified.
+    #[serde(default)]
+    #[oai(default)]
+    email: Text,
+}
+
+impl Example for NewUser {
+    fn example() -> Self {
+        Self {
+            username: Text::Given("ada".to_owned()),
+            password: Text::Given("correct horse battery".to_owned()),
+            email: Text::Given("ada@example.com".to_owned()),
+        }
+    }
+}
+
+/// An account.
+#[derive(Debug, Object)]
+#[oai(rename = "User", example)]
+struct UserBody {
+    /// The `sub` of its tokens.
+    id: uuid::Uuid,
+    /// Its name, as it was written.
+    username: String,
+    /// Its email address, or `null`.
+    email: Option<String>,
+    /// Whether its owner proved the address.
+    email_verified: bool,
+    /// When it was registered.
+    created_at: DateTime<Utc>,
+}
+
+impl Example for UserBody {
+    fn example() -> Self {
+        Self {
+            id: EXAMPLE_ID,
+            username: "ada".to_owned(),
+            email: Some("ada@example.com".to_owned()),
+            email_verified: false,
+            created_at: DateTime::UNIX_EPOCH,
+        }
+    }
+}
+
+impl From<User> for UserBody {
+    fn from(user: User) -> Self {
+        Self {
+            id: user.id.0,
+            username: user.username.as_written().to_owned(),
+            email: user.email.map(|email| email.as_str().to_owned()),
+            email_verified: user.email_verified,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// Whether a name is free.
+#[derive(Debug, Object)]
+#[oai(rename = "Availability", example)]
+struct Availability {
+    /// The name, as it was asked.
+    username: String,
+    /// Whether nobody has it now.
+    available: bool,
+}
+
+impl Example for Availability {
+    fn example() -> Self {
+        Self { username: "ada".to_owned(), available: false }
+    }
+}
+
+/// What of an account to change; what is left out stays.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "UserChange", example)]
+struct UserChange {
+    /// Its new name.
+    #[serde(default)]
+    #[oai(default)]
+    username: Text,
+    /// Its new email address; takes `current_password`.
+    #[serde(default)]
+    #[oai(default)]
+    email: Text,
+    /// The current password.
+    #[serde(default)]
+    #[oai(default)]
+    current_password: Text,
+}
+
+impl Example for UserChange {
+    fn example() -> Self {
+        Self {
+            username: Text::Given("countess".to_owned()),
+            email: Text::Given("countess@example.com".to_owned()),
+            current_password: Text::Given("correct horse battery".to_owned()),
+        }
+    }
+}
+
+/// What deletes an account.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "UserDeletion", example)]
+struct UserDeletion {
+    /// The password; an account that has none shows a log-in of at most five minutes ago instead.
+    #[serde(default)]
+    #[oai(default)]
+    password: Text,
+}
+
+impl Example for UserDeletion {
+    fn example() -> Self {
+        Self { password: Text::Given("correct horse battery".to_owned()) }
+    }
+}
+
+/// A password for another.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "PasswordChange", example)]
+struct PasswordChange {
+    /// The current password.
+    #[serde(default)]
+    current_password: Text,
+    /// The one to come, under the rules of registration.
+    #[serde(default)]
+    new_password: Text,
+}
+
+impl Example for PasswordChange {
+    fn example() -> Self {
+        Self {
+            current_password: Text::Given("correct horse battery".to_owned()),
+            new_password: Text::Given("staple and paper clip".to_owned()),
+        }
+    }
+}
+
+/// A new account.
+#[derive(ApiResponse)]
+enum Created {
+    /// The account.
+    #[oai(status = 201)]
+    User(Json<UserBody>, #[oai(header = "Location")] String),
+}
+
+/// Done.
+#[derive(ApiResponse)]
+pub(in crate::http) enum Done {
+    /// Done; there is nothing to tell.
+    #[oai(status = 204)]
+    NoContent,
+}
+
+/// Accounts.
+#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+impl UsersApi {
+    /// Register an account
+    ///
+    /// An email address that another account has verified answers the same as a free one.
+    #[oai(path = "/v1/users", method = "post", operation_id = "create_user")]
+    async fn create(&self, body: JsonBody<NewUser>) -> Result<Created, Refusal<Registering>> {
+        let mut fields = Fields::default();
+        let username = fields.required("username", body.0.username);
+        let password = fields.required_secret("password", body.0.password);
+        let email = fields.optional("email", body.0.email);
+        fields.finish()?;
+        let registration = Registration { username: &username, password: &password, email: email.as_deref() };
+        let user = self.register.run(&registration).await?;
+        Ok(Created::User(Json(user.into()), "/v1/users/me".to_owned()))
+    }
+
+    /// Ask whether a username is free
+    #[oai(path = "/v1/users/availability", method = "get", operation_id = "username_availability")]
+    async fn availability(
+        &self,
+        /// The name.
+        username: Query<Option<String>>,
+    ) -> Result<Json<Availability>, Refusal<Reading>> {
+        let mut fields = Fields::default();
+        let username = fields.required("username", username.0.map_or(Text::Missing, Text::Given));
+        fields.finish()?;
+        let available = self.account.is_available(&username).await?;
+        Ok(Json(Availability { username, available }))
+    }
+
+    /// Show the account
+    #[oai(path = "/v1/users/me", method = "get", operation_id = "show_user")]
+    async fn show(&self, token: BearerToken) -> Result<Json<UserBody>, Refusal<crate::http::problem::Bearing>> {
+        let caller = token.account(&self.bearer).await?;
+        Ok(Json(self.account.show(&caller).await?.into()))
+    }
+
+    /// Change the account
+    #[oai(path = "/v1/users/me", method = "patch", operation_id = "change_user")]
+    async fn change(
+        &self,
+        token: BearerToken,
+        body: JsonBody<UserChange>,
+    ) -> Result<Json<UserBody>, Refusal<Changing>> {
+        let caller = token.account(&self.bearer).await?;
+        let mut fields = Fields::default();
+        let username = fields.optional("username", body.0.username);
+        let email = fields.optional("email", body.0.email);
+        let current_password: Option<SecretString> =
+            fields.optional("current_password", body.0.current_password).map(Into::into);
+        fields.finish()?;
+        let change = ProfileChange {
+            username: username.as_deref(),
+            email: email.as_deref(),
+            current_password: current_password.as_ref(),
+        };
+        Ok(Json(self.account.change(&caller, &change).await?.into()))
+    }
+
+    /// Delete the account
+    ///
+    /// All its sessions end.
+    #[oai(path = "/v1/users/me", method = "delete", operation_id = "delete_user")]
+    async fn delete(&self, token: BearerToken, body: JsonBody<UserDeletion>) -> Result<Done, Refusal<Changing>> {
+        let caller = token.account(&self.bearer).await?;
+        let mut fields = Fields::default();
+        let password: Option<SecretString> = fields.optional("password", body.0.password).map(Into::into);
+        fields.finish()?;
+        self.account.delete(&caller, password.as_ref()).await?;
+        Ok(Done::NoContent)
+    }
+
+    /// Change the password
+    ///
+    /// Every other session of the account ends.
+    #[oai(path = "/v1/users/me/password", method = "put", operation_id = "change_password")]
+    async fn password(&self, token: BearerToken, body: JsonBody<PasswordChange>) -> Result<Done, Refusal<Changing>> {
+        let caller = token.account(&self.bearer).await?;
+        let mut fields = Fields::default();
+        let current = fields.required_secret("current_password", body.0.current_password);
+        let new = fields.required_secret("new_password", body.0.new_password);
+        fields.finish()?;
+        self.change_password.run(&caller, &current, &new).await?;
+        Ok(Done::NoContent)
+    }
+}

@@ -1,0 +1,21 @@
+//! Signet: a stateless JWT token issuer.
+//!
+//! The house, from the door down; imports point down only:
+//!
+//! - [`cli`] and [`app`]: read the configuration, build every room once, listen ([`server`]).
+//! - [`http`]: parse, run one flow, render; the only room that knows HTTP.
+//! - [`flow`]: one use case a file, where the rooms below meet.
+//! - [`crypto`] (keys and hashes) and [`store`] (all that remembers), which never meet.
+//! - [`domain`]: words, states, rules; no async, no I/O.
+
+#![warn(clippy::unwrap_used)]
+
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod crypto;
+pub mod domain;
+pub mod flow;
+pub mod http;
+pub mod server;
+pub mod store;

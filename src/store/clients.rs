@@ -1,0 +1,123 @@
+//! OAuth clients.
+
+use std::collections::BTreeSet;
+
+use entity::client::{ActiveModel, Column, Entity, Model};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+
+use super::{
+    StoreError,
+    rows::{from_json, to_json, unreadable},
+};
+use crate::domain::{
+    client::{AuthenticationMethod, Client},
+    ids::ClientId,
+    oauth::GrantType,
+    scope::Scope,
+    signing_key::SigningAlgorithm,
+};
+
+/// SHA-256 of a client's secret. The secret is 256 random bits, so a slow hash would add nothing but load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SecretDigest(pub [u8; 32]);
+
+const TABLE: &str = "client";
+
+/// Inserts a client.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the id is taken.
+pub async fn insert(
+    db: &impl ConnectionTrait,
+    client: &Client,
+    secret: Option<SecretDigest>,
+) -> Result<(), StoreError> {
+    let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
+    let row = ActiveModel {
+        id: Set(client.id.as_str().to_owned()),
+        name: Set(client.name.clone()),
+        secret_digest: Set(secret.map(|digest| digest.0.to_vec())),
+        authentication_method: Set(client.authentication.as_str().to_owned()),
+        grants: Set(to_json(&grants)),
+        scope: Set(client.scope.to_string()),
+        audiences: Set(to_json(&client.audiences)),
+        resources: Set(to_json(&client.resources)),
+        redirect_uris: Set(to_json(&client.redirect_uris)),
+        post_logout_redirect_uris: Set(to_json(&client.post_logout_redirect_uris)),
+        backchannel_logout_uri: Set(client.backchannel_logout_uri.clone()),
+        id_token_algorithm: Set(client.id_token_algorithm.map(|algorithm| algorithm.as_str().to_owned())),
+        jwks: Set(client.jwks.clone()),
+        first_party: Set(client.first_party),
+        created_at: Set(client.created_at),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// A client and the digest of its secret, where it has one. The built-in client has no row, but is found all the same.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find(
+    db: &impl ConnectionTrait,
+    id: &ClientId,
+) -> Result<Option<(Client, Option<SecretDigest>)>, StoreError> {
+    if id.is_first_party() {
+        return Ok(Some((Client::first_party(), None)));
+    }
+    Entity::find_by_id(id.as_str()).one(db).await?.map(client).transpose()
+}
+
+/// Every registered client, oldest first.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Client>, StoreError> {
+    let rows = Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(db).await?;
+    rows.into_iter().map(|row| client(row).map(|(client, _)| client)).collect()
+}
+
+/// Deletes a client. Says whether there was one.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn delete(db: &impl ConnectionTrait, id: &ClientId) -> Result<bool, StoreError> {
+    Ok(Entity::delete_by_id(id.as_str()).exec(db).await?.rows_affected == 1)
+}
+
+/// The client that a row holds.
+fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
+    let digest = row
+        .secret_digest
+        .map(|bytes| {
+            bytes.try_into().map(SecretDigest).map_err(|_| unreadable(TABLE, "secret digest of another length"))
+        })
+        .transpose()?;
+    let grants: Vec<String> = from_json(TABLE, &row.grants)?;
+    let grants: BTreeSet<GrantType> = grants
+        .iter()
+        .map(|name| GrantType::parse(name).ok_or_else(|| unreadable(TABLE, "unknown grant")))
+        .collect::<Result<_, _>>()?;
+    let id_token_algorithm = row
+        .id_token_algorithm
+        .map(|name| SigningAlgorithm::parse(&name).ok_or_else(|| unreadable(TABLE, "unknown algorithm")))
+        .transpose()?;
+    let client = Client {
+        id: ClientId::parse(&row.id).map_err(|why| unreadable(TABLE, why))?,
+        name: row.name,
+        authentication: AuthenticationMethod::parse(&row.authentication_method)
+            .ok_or_else(|| unreadable(TABLE, "unknown authentication method"))?,
+        grants,
+        scope: Scope::parse(&row.scope).map_err(|why| unreadable(TABLE, why))?,
+        audiences: from_json(TABLE, &row.audiences)?,
+        resources: from_json(TABLE, &row.resources)?,
+        redirect_uris: from_json(TABLE, &row.redirect_uris)?,
+        post_logout_redirect_uris: from_json(TABLE, &row.post_logout_redirect_uris)?,
+        backchannel_logout_uri: row.backchannel_logout_uri,
+        id_token_algorithm,
+        jwks: row.jwks,
+        first_party: row.first_party,
+        created_at: row.created_at,
+    };
+    Ok((client, digest))
+}

@@ -1,0 +1,18 @@
+//! All that remembers: the database, and what is kept of it in memory.
+//!
+//! One file an aggregate; nothing outside this room knows SQL. Queries take a [`Database`] or a [`Transaction`] and
+//! return domain types; a rule that two requests may race for stands in the statement itself, never in a SELECT before
+//! it. SQLite and Postgres run the same queries.
+
+pub mod clients;
+mod database;
+mod error;
+pub mod key_records;
+pub mod revocations;
+mod rows;
+pub mod schema;
+pub mod sessions;
+pub mod users;
+
+pub use database::{Database, Transaction, begin, commit, connect, is_reachable};
+pub use error::StoreError;

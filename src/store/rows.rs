@@ -1,0 +1,21 @@
+//! Between rows and domain types: lists are JSON text, and what a row holds is read with care.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::StoreError;
+
+/// A list as a column holds it.
+pub(super) fn to_json<T: Serialize>(list: &T) -> String {
+    // Lists of strings always serialize.
+    serde_json::to_string(list).unwrap_or_else(|_| "[]".to_owned())
+}
+
+/// A list from a column of the table `what`.
+pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|why| unreadable(what, why))
+}
+
+/// A row of the table `what` that this version cannot read.
+pub(super) fn unreadable(what: &'static str, why: impl std::fmt::Display) -> StoreError {
+    StoreError::Unreadable { what, why: why.to_string() }
+}

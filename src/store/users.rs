@@ -1,0 +1,183 @@
+//! Accounts.
+
+use chrono::{DateTime, Utc};
+use entity::user::{ActiveModel, Column, Entity, Model};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+
+use super::{
+    StoreError,
+    rows::{from_json, to_json},
+};
+use crate::domain::{
+    email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
+};
+
+/// An account about to be registered.
+#[derive(Debug)]
+pub struct NewUser<'a> {
+    /// Its subject.
+    pub id: UserId,
+    /// Its name.
+    pub username: &'a Username,
+    /// Its address, unverified.
+    pub email: Option<&'a EmailAddress>,
+    /// Its password's hash.
+    pub password_hash: &'a PasswordHash,
+    /// When.
+    pub created_at: DateTime<Utc>,
+}
+
+/// Inserts an account.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the name is taken: the unique index decides, however many ask at once.
+pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User, StoreError> {
+    let row = ActiveModel {
+        id: Set(new.id.0),
+        username: Set(new.username.as_written().to_owned()),
+        username_key: Set(new.username.key().to_owned()),
+        email: Set(new.email.map(|email| email.as_str().to_owned())),
+        email_key: Set(new.email.map(|email| email.key().to_owned())),
+        email_verified: Set(false),
+        password_hash: Set(Some(new.password_hash.as_str().to_owned())),
+        roles: Set(to_json(&Vec::<Role>::new())),
+        created_at: Set(new.created_at),
+        disabled_at: Set(None),
+    };
+    user(Entity::insert(row).exec_with_returning(db).await?)
+}
+
+/// The account of `id`.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
+    Entity::find_by_id(id.0).one(db).await?.map(user).transpose()
+}
+
+/// How somebody names an account when they log in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identifier {
+    /// By its username.
+    Username(Username),
+    /// By an address that its owner has verified; an unverified one names nobody.
+    Email(EmailAddress),
+    /// By its subject, where it is known already.
+    Id(UserId),
+}
+
+/// An account with what its password is checked against; `None` where it has no password.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_with_password(
+    db: &impl ConnectionTrait,
+    identifier: &Identifier,
+) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
+    let query = match identifier {
+        Identifier::Username(name) => Entity::find().filter(Column::UsernameKey.eq(name.key())),
+        Identifier::Email(email) => {
+            Entity::find().filter(Column::EmailKey.eq(email.key())).filter(Column::EmailVerified.eq(true))
+        }
+        Identifier::Id(id) => Entity::find_by_id(id.0),
+    };
+    let Some(mut row) = query.one(db).await? else { return Ok(None) };
+    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
+    Ok(Some((user(row)?, password_hash)))
+}
+
+/// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<bool, StoreError> {
+    let found = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::UsernameKey.eq(username.key()))
+        .into_tuple::<uuid::Uuid>()
+        .one(db)
+        .await?;
+    Ok(found.is_some())
+}
+
+/// What of an account's profile changes; `None` leaves it as it is.
+#[derive(Debug, Default)]
+pub struct Change<'a> {
+    /// The new name.
+    pub username: Option<&'a Username>,
+    /// The new address, unverified.
+    pub email: Option<&'a EmailAddress>,
+}
+
+/// Changes an account's profile; `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the new name is taken.
+pub async fn change(db: &impl ConnectionTrait, id: UserId, change: &Change<'_>) -> Result<Option<User>, StoreError> {
+    let mut update = Entity::update_many().filter(Column::Id.eq(id.0));
+    if let Some(username) = change.username {
+        update = update
+            .col_expr(Column::Username, Expr::value(username.as_written()))
+            .col_expr(Column::UsernameKey, Expr::value(username.key()));
+    }
+    if let Some(email) = change.email {
+        update = update
+            .col_expr(Column::Email, Expr::value(email.as_str()))
+            .col_expr(Column::EmailKey, Expr::value(email.key()))
+            .col_expr(Column::EmailVerified, Expr::value(false));
+    }
+    update.exec_with_returning(db).await?.into_iter().next().map(user).transpose()
+}
+
+/// Replaces a password's hash if it is still `old`: a change that came in between is not undone. Says whether it was.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn replace_password(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(new.as_str()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::PasswordHash.eq(old.as_str()))
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Deletes an account if its password's hash is still `proof` (`None`: if it has no password). Says whether it was.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&PasswordHash>) -> Result<bool, StoreError> {
+    let unchanged = match proof {
+        Some(hash) => Column::PasswordHash.eq(hash.as_str()),
+        None => Column::PasswordHash.is_null(),
+    };
+    let done = Entity::delete_many()
+        .filter(Column::Id.eq(id.0))
+        .filter(unchanged)
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// The account that a row holds.
+fn user(row: Model) -> Result<User, StoreError> {
+    let email = row.email.zip(row.email_key).map(|(address, key)| EmailAddress::from_stored(address, key));
+    Ok(User {
+        id: UserId(row.id),
+        username: Username::from_stored(row.username, row.username_key),
+        email,
+        email_verified: row.email_verified,
+        roles: from_json("user", &row.roles)?,
+        created_at: row.created_at,
+        disabled_at: row.disabled_at,
+    })
+}

@@ -1,0 +1,115 @@
+//! A running service and the people in it.
+
+use std::{collections::BTreeMap, ops::Deref, path::Path, sync::Arc};
+
+use signet::{
+    app::Signet,
+    config::{Config, Sources},
+};
+
+use super::{
+    clock::StoryClock,
+    people::Person,
+    place::Place,
+    site::{Site, http},
+};
+
+/// A service in this process, with a clock that the story moves. It keeps its issuer when it is restarted, whatever
+/// port it then gets.
+#[derive(Debug)]
+pub(crate) struct House {
+    pub(crate) site: Site,
+    pub(crate) clock: StoryClock,
+    pub(crate) issuer: String,
+    place: Place,
+    signet: Option<Signet>,
+}
+
+impl Deref for House {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
+impl House {
+    /// Opens a house in `place`.
+    pub(crate) async fn open(mut place: Place) -> Self {
+        let clock = StoryClock::at_present();
+        let signet = serve(&place, &clock, &[]).await.expect("the service starts");
+        let base = format!("http://{}", signet.address());
+        place.set("issuer", &base);
+        Self { site: Site::at(&base), clock, issuer: base, place, signet: Some(signet) }
+    }
+
+    /// Stops the service, gracefully.
+    pub(crate) async fn stop(&mut self) {
+        self.signet.take().expect("it runs").stop().await;
+    }
+
+    /// Stops the service if it runs, and starts it again.
+    pub(crate) async fn restart(&mut self) {
+        self.restart_with(&[]).await;
+    }
+
+    /// As [`Self::restart`], with these keys set from now on.
+    pub(crate) async fn restart_with(&mut self, settings: &[(&str, &str)]) {
+        if self.signet.is_some() {
+            self.stop().await;
+        }
+        for (key, value) in settings {
+            self.place.set(key, value);
+        }
+        let signet = serve(&self.place, &self.clock, &[]).await.expect("the service starts again");
+        self.site.moves_to(format!("http://{}", signet.address()));
+        self.signet = Some(signet);
+    }
+
+    /// A second service on the same database, keys and clock. `SQLite` takes only one.
+    pub(crate) async fn replica(&self) -> Replica {
+        let data = self.place.folder.join("data-of-replica").display().to_string();
+        let signet = serve(&self.place, &self.clock, &[("data_dir", &data)]).await.expect("a replica starts");
+        Replica { site: Site::at(format!("http://{}", signet.address())), signet }
+    }
+
+    /// Somebody who registers here.
+    pub(crate) async fn registers(&self, username: &str) -> Person {
+        Person::registers(&self.site, username).await
+    }
+}
+
+/// Another service on the same database.
+#[derive(Debug)]
+pub(crate) struct Replica {
+    pub(crate) site: Site,
+    signet: Signet,
+}
+
+impl Replica {
+    /// Stops it.
+    pub(crate) async fn stop(self) {
+        self.signet.stop().await;
+    }
+}
+
+async fn serve(place: &Place, clock: &StoryClock, more: &[(&str, &str)]) -> Result<Signet, String> {
+    let environment = place.environment(&[&[("listen", "127.0.0.1:0")], more].concat());
+    let sources = Sources {
+        flags: BTreeMap::new(),
+        file: None,
+        environment: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
+        directory: place.folder.clone(),
+        terminal: false,
+    };
+    let config = Config::load(&sources).map_err(|error| error.to_string())?;
+    Signet::start(config, Arc::new(clock.clone())).await.map_err(|error| error.to_string())
+}
+
+/// A site over TLS on `localhost`, for a client that trusts this authority alone.
+pub(crate) fn https(authority: &Path, port: u16) -> Site {
+    let pem = std::fs::read(authority).expect("the authority's certificate");
+    let certificate = reqwest::Certificate::from_pem(&pem).expect("a certificate");
+    let client = http().tls_certs_only([certificate]).pool_max_idle_per_host(0).build().expect("a client");
+    Site::through(client, format!("https://localhost:{port}"))
+}

@@ -1,0 +1,94 @@
+//! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
+
+pub(crate) mod clock;
+pub(crate) mod house;
+pub(crate) mod jwt;
+pub(crate) mod people;
+pub(crate) mod place;
+pub(crate) mod postgres;
+pub(crate) mod process;
+pub(crate) mod raw;
+pub(crate) mod run;
+pub(crate) mod site;
+pub(crate) mod tools;
+
+use std::time::{Duration, Instant};
+
+pub(crate) use self::{
+    clock::{days, seconds},
+    house::House,
+    people::{NEW_PASSWORD, PASSWORD, Person, register},
+    place::{Database, Place, Plan},
+    postgres::Durability,
+    site::{Answer, Ask, Site, Tokens},
+};
+
+/// What a story may begin with.
+pub(crate) trait Stage {
+    /// Sets it up on this kind of database.
+    async fn on(database: Database) -> Self;
+}
+
+impl Stage for Plan {
+    async fn on(database: Database) -> Self {
+        Plan::on(database)
+    }
+}
+
+impl Stage for Place {
+    async fn on(database: Database) -> Self {
+        Plan::on(database).place().await
+    }
+}
+
+impl Stage for House {
+    async fn on(database: Database) -> Self {
+        Plan::on(database).open().await
+    }
+}
+
+/// Waits until something holds, `patience` at most. For what another process or replica does in its own time.
+pub(crate) async fn eventually(patience: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !holds().await {
+        assert!(begin.elapsed() < patience, "still not after {patience:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Sets the stage and tells the story.
+pub(crate) async fn tell<S: Stage>(story: impl AsyncFnOnce(S), database: Database) {
+    story(S::on(database).await).await;
+}
+
+/// Tells each story twice, on SQLite and on PostgreSQL. A story is an `async fn` of one [`Stage`]; one that is not
+/// listed is dead code, and so an error.
+macro_rules! stories {
+    ($($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_sqlite() {
+                $crate::harness::tell(super::$story, $crate::harness::Database::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn on_postgres() {
+                $crate::harness::tell(super::$story, $crate::harness::Database::Postgres).await;
+            }
+        })*
+    };
+}
+
+/// Tells each story once: on the database that it is about, or on SQLite where it needs none.
+macro_rules! stories_on {
+    ($database:ident: $($story:ident),* $(,)?) => {
+        $(mod $story {
+            #[tokio::test(flavor = "multi_thread")]
+            async fn once() {
+                $crate::harness::tell(super::$story, $crate::harness::Database::$database).await;
+            }
+        })*
+    };
+}
+
+pub(crate) use {stories, stories_on};

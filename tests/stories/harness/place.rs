@@ -1,0 +1,183 @@
+//! Where a service lives: a folder, a database, and its configuration.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use serde_json::Value;
+
+use super::{
+    house::House,
+    postgres::{self, Cluster, Durability},
+    process::{Ended, Process},
+    run,
+};
+
+/// The kinds of database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Database {
+    Sqlite,
+    Postgres,
+}
+
+/// A place that is not made yet, so that it can still be configured.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    database: Database,
+    settings: BTreeMap<String, String>,
+    own_cluster: Option<Durability>,
+}
+
+impl Plan {
+    /// A plan with what stories want that are not about it: cheap hashing, and nobody slowed down.
+    pub(crate) fn on(database: Database) -> Self {
+        let plan = Self { database, settings: BTreeMap::new(), own_cluster: None };
+        plan.set("password.memory_kib", "64")
+            .set("password.iterations", "1")
+            .set("rate_limits.enabled", "false")
+            .set("metrics_listen", "off")
+    }
+
+    /// Sets a configuration key.
+    pub(crate) fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.insert(key.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Gives the place a PostgreSQL server of its own, to break.
+    pub(crate) fn on_its_own_cluster(mut self, durability: Durability) -> Self {
+        assert_eq!(self.database, Database::Postgres, "SQLite has no server");
+        self.own_cluster = Some(durability);
+        self
+    }
+
+    /// Makes the place; nothing runs there yet.
+    pub(crate) async fn place(self) -> Place {
+        let folder = run::folder();
+        let own_cluster = self.own_cluster.map(Cluster::make);
+        let mut database = None;
+        let url = match self.database {
+            Database::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("signet.db").display()),
+            Database::Postgres => {
+                let cluster = match &own_cluster {
+                    Some(cluster) => cluster,
+                    None => Cluster::shared().await,
+                };
+                let name = cluster.create_database().await;
+                let url = cluster.url(&name);
+                database = Some((cluster.port(), name));
+                url
+            }
+        };
+        let mut place = Place { folder, settings: self.settings, own_cluster, database };
+        place.set("database_url", &url);
+        place.set("keys_dir", &place.keys().display().to_string());
+        place.set("data_dir", &place.folder.join("data").display().to_string());
+        place
+    }
+
+    /// Makes the place and opens a house there.
+    pub(crate) async fn open(self) -> House {
+        self.place().await.open().await
+    }
+}
+
+/// A folder, a database and a configuration.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) folder: PathBuf,
+    settings: BTreeMap<String, String>,
+    own_cluster: Option<Cluster>,
+    database: Option<(u16, String)>,
+}
+
+impl Place {
+    /// Sets a configuration key, for what starts from now on.
+    pub(crate) fn set(&mut self, key: &str, value: &str) {
+        self.settings.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The folder of its keys; the service makes it.
+    pub(crate) fn keys(&self) -> PathBuf {
+        self.folder.join("keys")
+    }
+
+    /// The key files that are there, by name.
+    pub(crate) fn key_files(&self) -> Vec<PathBuf> {
+        let files = std::fs::read_dir(self.keys()).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> =
+            files.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "pem")).collect();
+        files.sort();
+        files
+    }
+
+    /// The PostgreSQL server of its own.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.own_cluster.as_ref().expect("the plan asked for one")
+    }
+
+    /// The configuration as environment variables, `more` keys added.
+    pub(crate) fn environment(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
+        let mut settings = self.settings.clone();
+        settings.extend(more.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let name = |key: String| format!("SIGNET_{}", key.replace('.', "__").to_uppercase());
+        settings.into_iter().map(|(key, value)| (name(key), value)).collect()
+    }
+
+    /// Opens a house here.
+    pub(crate) async fn open(self) -> House {
+        House::open(self).await
+    }
+
+    /// Runs `signet serve` as a process of its own, on a free port, with `more` keys set.
+    pub(crate) fn serves(&self, more: &[(&str, &str)]) -> Process {
+        let listen = format!("127.0.0.1:{}", run::free_port());
+        let settings: Vec<(&str, &str)> =
+            [("listen", listen.as_str())].into_iter().chain(more.iter().copied()).collect();
+        Process::start(&self.folder, &self.environment(&settings), &["serve"], "")
+    }
+
+    /// Runs a command to its end.
+    pub(crate) async fn runs(&self, arguments: &[&str]) -> Ended {
+        Process::start(&self.folder, &self.environment(&[]), arguments, "").ends().await
+    }
+
+    /// Registers a client with these options of `signet client create`.
+    pub(crate) async fn registers_client(&self, options: &[&str]) -> Client {
+        let arguments: Vec<&str> = ["client", "create"].into_iter().chain(options.iter().copied()).collect();
+        let json = self.runs(&arguments).await.well().json();
+        let member = |name: &str| json[name].as_str().map(str::to_owned);
+        Client { id: member("client_id").expect("an id"), secret: member("client_secret").unwrap_or_default() }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let (None, Some((port, name))) = (&self.own_cluster, self.database.take()) {
+            postgres::is_over(port, name);
+        }
+    }
+}
+
+/// A registered client.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    pub(crate) id: String,
+    /// Empty for a public one.
+    pub(crate) secret: String,
+}
+
+impl Client {
+    /// The client in a form, `client_secret_post`.
+    pub(crate) fn in_form<'a>(&'a self, form: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+        let mut all = form.to_vec();
+        all.push(("client_id", &self.id));
+        if !self.secret.is_empty() {
+            all.push(("client_secret", &self.secret));
+        }
+        all
+    }
+}
+
+/// A list in the shape of what `--json` prints.
+pub(crate) fn list(json: &Value) -> &Vec<Value> {
+    json.as_array().unwrap_or_else(|| panic!("no list: {json}"))
+}

@@ -1,0 +1,46 @@
+//! Requests that no proper client sends.
+
+use std::time::Duration;
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::site::Site;
+
+/// A connection without a client in front of it.
+#[derive(Debug)]
+pub(crate) struct Line(TcpStream);
+
+impl Line {
+    /// Connects.
+    pub(crate) async fn to(site: &Site) -> Self {
+        let base = site.base();
+        let address = base.strip_prefix("http://").expect("no TLS here");
+        Self(TcpStream::connect(address).await.expect("the service listens"))
+    }
+
+    /// Sends these bytes. That the other side has hung up shows in [`Self::answer`].
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> &mut Self {
+        self.0.write_all(bytes).await.ok();
+        self
+    }
+
+    /// All that comes until the service hangs up.
+    pub(crate) async fn answer(mut self) -> String {
+        let mut answer = Vec::new();
+        let read = timeout(Duration::from_mins(1), self.0.read_to_end(&mut answer)).await;
+        // A reset after the answer is the service's right: it does not read on what it has refused.
+        read.expect("the service hangs up").ok();
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The status of the answer.
+    pub(crate) async fn status(self) -> u16 {
+        let answer = self.answer().await;
+        let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+        status.unwrap_or_else(|| panic!("no answer: {answer:?}"))
+    }
+}

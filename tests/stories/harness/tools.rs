@@ -1,0 +1,82 @@
+//! Programs in other languages, which verify what we make. `tests/run` installs them.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// The folder that `tests/run` fills.
+fn tools() -> PathBuf {
+    let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools");
+    std::env::var_os("SIGNET_TEST_TOOLS").map_or_else(default, PathBuf::from)
+}
+
+/// A program of the Python environment.
+fn python(name: &str) -> PathBuf {
+    let program = tools().join("venv/bin").join(name);
+    assert!(program.exists(), "{} is missing: run tests/run once, it installs it", program.display());
+    program
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify").join(name)
+}
+
+/// Runs a program on `input`; gives what it printed, or how it complained.
+fn run(command: &mut Command, input: &str) -> Result<String, String> {
+    let mut child = command
+        .env("NO_PROXY", "127.0.0.1,localhost")
+        .env("no_proxy", "127.0.0.1,localhost")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
+    let sent = child.stdin.take().expect("it is piped").write_all(input.as_bytes());
+    let output = child.wait_with_output().expect("it is our child");
+    sent.expect("it reads all");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
+}
+
+/// What a service that accepts our tokens is told of us.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Trust<'a> {
+    pub(crate) jwks_url: &'a str,
+    pub(crate) issuer: &'a str,
+    pub(crate) audience: &'a str,
+    pub(crate) algorithm: &'a str,
+}
+
+impl Trust<'_> {
+    fn arguments(&self) -> [&str; 4] {
+        [self.jwks_url, self.issuer, self.audience, self.algorithm]
+    }
+
+    /// The claims of the token, or why `PyJWT` refuses it.
+    pub(crate) fn pyjwt(&self, token: &str) -> Result<Value, String> {
+        let mut command = Command::new(python("python"));
+        parse(run(command.arg(script("pyjwt.py")).args(self.arguments()), token))
+    }
+
+    /// The claims of the token, or why jose refuses it.
+    pub(crate) fn jose(&self, token: &str) -> Result<Value, String> {
+        let tools = tools();
+        let jose = tools.join("node_modules/jose");
+        assert!(jose.exists(), "{} is missing: run tests/run once, it installs it", jose.display());
+        let mut command = Command::new("node");
+        parse(run(command.arg(script("jose.mjs")).arg(tools).args(self.arguments()), token))
+    }
+}
+
+fn parse(printed: Result<String, String>) -> Result<Value, String> {
+    serde_json::from_str(&printed?).map_err(|error| error.to_string())
+}
+
+/// Whether the document is good `OpenAPI`, or what is wrong with it.
+pub(crate) fn validate_openapi(document: &str) -> Result<String, String> {
+    run(Command::new(python("openapi-spec-validator")).arg("-"), document)
+}

@@ -1,0 +1,295 @@
+//! What operators live with: health, logs, signals, crashes, databases that go away, certificates that change.
+
+use std::{path::Path, time::Duration};
+
+use serde_json::json;
+
+use crate::harness::{
+    Ask, Durability, House, NEW_PASSWORD, PASSWORD, Person, Place, Plan, eventually, house::https, jwt,
+    process::Process, raw::Line, register, run, stories, stories_on, tools,
+};
+
+async fn health_is_told(house: House) {
+    for path in ["/livez", "/readyz"] {
+        assert!(house.site.get(path).answer().await.is(200).json().is_object());
+    }
+}
+
+/// Trouble on our side is 503, never a false `invalid_grant`: clients throw their tokens away on that.
+async fn a_database_that_is_down_is_not_the_users_fault(plan: Plan) {
+    let house = plan.on_its_own_cluster(Durability::None).open().await;
+    let ada = house.registers("ada").await;
+    let tokens = ada.logs_in().await;
+    house.cluster().stop();
+
+    assert_eq!(ada.tries(PASSWORD).await.unavailable().string("error"), "temporarily_unavailable");
+    assert_eq!(ada.refreshes(&tokens).await.unavailable().string("error"), "temporarily_unavailable");
+    ada.tries_a_session(PASSWORD).await.unavailable().some_problem(503);
+    register(&house.site, "bob", PASSWORD).await.unavailable().some_problem(503);
+    house.site.get("/livez").answer().await.is(200);
+    house.site.get("/.well-known/jwks.json").answer().await.is(200);
+    house.site.get("/.well-known/openid-configuration").answer().await.is(200);
+    eventually(Duration::from_secs(15), "it is not ready", async || {
+        house.site.get("/readyz").answer().await.status == 503
+    })
+    .await;
+
+    house.cluster().start();
+    eventually(Duration::from_secs(30), "it is ready again, by itself", async || {
+        house.site.get("/readyz").answer().await.status == 200
+    })
+    .await;
+    ada.is_let_in(&ada.refreshes(&tokens).await.granted()).await;
+    ada.logs_in().await;
+}
+
+async fn what_was_acknowledged_survives_a_power_cut_of_the_database(plan: Plan) {
+    let house = plan.on_its_own_cluster(Durability::Full).open().await;
+    let mut ada = house.registers("ada").await;
+    let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
+    ada.logs_out(&ended).await;
+    ada.changes_password(&live, NEW_PASSWORD).await;
+    house.cluster().crash();
+    house.cluster().start();
+    eventually(Duration::from_secs(30), "it is ready again", async || {
+        house.site.get("/readyz").answer().await.status == 200
+    })
+    .await;
+    ada.refreshes(&ended).await.refused("invalid_grant");
+    ada.refreshes(&live).await.granted();
+    ada.tries(PASSWORD).await.refused("invalid_grant");
+    ada.logs_in().await;
+}
+
+async fn what_was_acknowledged_survives_a_kill(place: Place) {
+    let first = place.serves(&[]).ready().await;
+    let mut people = Vec::new();
+    for n in 0..20 {
+        people.push(Person::registers(&first.site, &format!("person{n}")).await);
+    }
+    first.signal("KILL");
+    first.ends().await;
+    let second = place.serves(&[]).ready().await;
+    for person in people {
+        person.at(&second.site).logs_in().await;
+    }
+}
+
+async fn a_term_signal_lets_requests_finish(place: Place) {
+    let process = place.serves(&[]).ready().await;
+    let body = json!({"username": "ada", "password": PASSWORD}).to_string();
+    let (head, tail) = body.split_at(10);
+    let mut line = Line::to(&process.site).await;
+    let request = "POST /v1/users HTTP/1.1\r\nHost: signet\r\nConnection: close\r\nContent-Type: application/json\r\n";
+    line.send(format!("{request}Content-Length: {}\r\n\r\n{head}", body.len()).as_bytes()).await;
+    tokio::time::sleep(Duration::from_millis(300)).await; // until the service has seen the half of it
+    process.signal("TERM");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    line.send(tail.as_bytes()).await;
+    assert_eq!(line.status().await, 201);
+    process.ends().await.well();
+}
+
+async fn five_replicas_start_at_once_and_share_their_keys(mut place: Place) {
+    place.set("issuer", "http://127.0.0.1:8080");
+    let mut replicas = Vec::new();
+    for n in 0..5 {
+        let data = place.folder.join(format!("data-{n}")).display().to_string();
+        replicas.push(place.serves(&[("data_dir", &data)]));
+    }
+    let mut ready: Vec<Process> = Vec::new();
+    for replica in replicas {
+        ready.push(replica.ready().await);
+    }
+    let mut sets = Vec::new();
+    for replica in &ready {
+        sets.push(replica.site.get("/.well-known/jwks.json").answer().await.is(200).json());
+    }
+    assert!(sets.windows(2).all(|pair| pair[0] == pair[1]), "{sets:?}");
+    assert_eq!(sets[0]["keys"].as_array().map(Vec::len), Some(1), "each made its own: {sets:?}");
+    let ada = Person::registers(&ready[0].site, "ada").await;
+    let mut tokens = ada.logs_in().await;
+    for replica in &ready {
+        let ada = ada.at(&replica.site);
+        ada.is_let_in(&tokens).await;
+        tokens = ada.refreshes(&tokens).await.granted();
+    }
+}
+
+/// Logs are read by many, kept for long and sent far.
+async fn logs_hold_no_secret(mut place: Place) {
+    let kiosk = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read"];
+    let client = place.registers_client(&kiosk).await;
+    let levels = "debug,signet=trace";
+    place.set("log_format", "json");
+    let listen = format!("127.0.0.1:{}", run::free_port());
+    let mut environment = place.environment(&[("listen", &listen)]);
+    environment.push(("RUST_LOG".into(), levels.into()));
+    let process = Process::start(&place.folder, &environment, &["serve"], "").ready().await;
+    let site = process.site.clone();
+
+    let mut ada = Person::registers(&site, "ada").await;
+    let first = ada.logs_in().await;
+    let second = ada.refreshes(&first).await.granted();
+    ada.tries("a wrong guess 4711").await.refused("invalid_grant");
+    ada.tries_a_session("a wrong guess 4711").await.is(401);
+    site.post("/v1/sessions")
+        .json(&json!({"username": "typed-secret-as-name", "password": PASSWORD}))
+        .answer()
+        .await
+        .is(401);
+    register(&site, "ada", PASSWORD).await.is(409);
+    site.post("/v1/users").json(&json!({"username": "", "password": "weak 4711"})).answer().await.is(422);
+    ada.changes_password(&second, NEW_PASSWORD).await;
+    let form = [("grant_type", "client_credentials")];
+    let own = site.token(&form).basic_auth(&client.id, Some(&client.secret)).answer().await.granted();
+    site.token(&form).basic_auth(&client.id, Some("wrong secret 4711")).answer().await.refused("invalid_client");
+    site.post("/users/session_auth").json(&json!({"session_id": second.access})).answer().await.is(200);
+    site.user_info(&format!("{}x", second.access)).await.is(401);
+    site.get("/v1/users/me?token=query-secret-4711").answer().await.is(401);
+    ada.logs_out(&second).await;
+    process.signal("TERM");
+    let ended = process.ends().await.well();
+
+    let log = ended.out + &ended.err;
+    assert!(log.lines().count() > 10, "there is nothing to find: {log}");
+    let mut secrets = vec![PASSWORD, NEW_PASSWORD, "4711", "typed-secret-as-name", client.secret.as_str()];
+    for token in [&first.access, &first.refresh, &second.access, &second.refresh, &own.access] {
+        secrets.extend(token.split('.').skip(1));
+    }
+    let jtis = jwt::claims(&first.refresh);
+    secrets.extend(jtis["jti"].as_str());
+    for secret in secrets {
+        let line = log.lines().find(|line| line.contains(secret));
+        assert_eq!(line, None, "{secret} is in the log");
+    }
+    for line in log.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+}
+
+async fn the_documentation_is_served_by_the_service_itself(house: House) {
+    let page = house.site.get("/docs").answer().await;
+    let page =
+        if page.status / 100 == 3 { house.site.get(page.header("location")).answer().await } else { page }.is(200);
+    assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
+    let policy = page.header("content-security-policy");
+    let scripts = policy.split(';').find(|rule| rule.trim().starts_with("script-src"));
+    assert_eq!(scripts.map(str::trim), Some("script-src 'self'"), "{policy}");
+    let html = page.text();
+    let mut assets = 0;
+    for marker in ["src=\"", "href=\""] {
+        for reference in html.split(marker).skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(!reference.contains("//"), "not from here: {reference}");
+            if reference.starts_with('#') || reference.starts_with("data:") {
+                continue;
+            }
+            let path = if reference.starts_with('/') { reference.to_owned() } else { format!("/docs/{reference}") };
+            house.site.get(&path).answer().await.is(200);
+            assets += 1;
+        }
+    }
+    assert!(assets >= 2, "{html}");
+}
+
+async fn the_openapi_document_is_valid_and_complete(house: House) {
+    let answer = house.site.get("/openapi.json").answer().await.is(200);
+    tools::validate_openapi(&answer.text()).unwrap_or_else(|complaint| panic!("{complaint}"));
+    let document = answer.json();
+    for (method, path) in [
+        ("post", "/v1/users"),
+        ("get", "/v1/users/availability"),
+        ("patch", "/v1/users/me"),
+        ("delete", "/v1/users/me"),
+        ("put", "/v1/users/me/password"),
+        ("post", "/v1/sessions"),
+        ("post", "/v1/sessions/refresh"),
+        ("get", "/v1/sessions"),
+        ("post", "/oauth/token"),
+        ("get", "/oauth/userinfo"),
+        ("post", "/users/create"),
+        ("get", "/.well-known/jwks.json"),
+    ] {
+        assert!(document["paths"][path][method].is_object(), "{method} {path} is missing");
+    }
+    let printed = house.runs(&["openapi"]).await.well();
+    tools::validate_openapi(&printed.out).unwrap_or_else(|complaint| panic!("{complaint}"));
+    assert_eq!(printed.json()["paths"], document["paths"]);
+}
+
+async fn a_container_can_ask_for_its_health(place: Place) {
+    let port = run::free_port();
+    let listen = format!("127.0.0.1:{port}");
+    let mut place = place;
+    place.set("listen", &listen);
+    let down = place.runs(&["healthcheck"]).await;
+    assert_eq!(down.code, Some(1), "{down:?}");
+    let process = Process::start(&place.folder, &place.environment(&[]), &["serve"], "").ready().await;
+    place.runs(&["healthcheck"]).await.well();
+    process.signal("TERM");
+    process.ends().await.well();
+}
+
+/// Writes a certificate for `localhost` and its key; it is its own authority.
+fn certify(folder: &Path) {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    std::fs::write(folder.join("tls-key.pem"), made.signing_key.serialize_pem()).expect("the folder is ours");
+    std::fs::write(folder.join("tls.pem"), made.cert.pem()).expect("the folder is ours");
+}
+
+async fn over_tls_it_insists_on_tls_and_takes_new_certificates(mut place: Place) {
+    let (certificate, key) = (place.folder.join("tls.pem"), place.folder.join("tls-key.pem"));
+    certify(&place.folder);
+    let port = run::free_port();
+    place.set("issuer", "https://localhost");
+    place.set("tls_cert", &certificate.display().to_string());
+    place.set("tls_key", &key.display().to_string());
+    let listen = format!("127.0.0.1:{port}");
+    let _process = Process::start(&place.folder, &place.environment(&[("listen", &listen)]), &["serve"], "");
+    // A client of its own each time: one that has been here before resumes, and looks at no certificate.
+    let opens = async |authority: &Path| https(authority, port).get("/readyz").send().await.is_ok();
+
+    eventually(Duration::from_mins(1), "it speaks TLS", async || opens(&certificate).await).await;
+    let site = https(&certificate, port);
+    let answer = site.get("/livez").answer().await.is(200);
+    assert!(answer.header("strict-transport-security").contains("max-age="), "{answer:?}");
+    Person::registers(&site, "ada").await.logs_in().await;
+
+    let (old, new) = (place.folder.join("old.pem"), place.folder.join("new.pem"));
+    std::fs::copy(&certificate, &old).expect("the folder is ours");
+    certify(&place.folder);
+    std::fs::copy(&certificate, &new).expect("the folder is ours");
+    eventually(Duration::from_mins(1), "it has the new certificate", async || opens(&new).await).await;
+    assert!(!opens(&old).await, "the old one is gone");
+
+    // Half a certificate is no certificate: it goes on with the one it has.
+    std::fs::write(&certificate, "-----BEGIN CERTIFICATE-----\nAAAA\n").expect("the folder is ours");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert!(opens(&new).await);
+}
+
+async fn without_tls_it_does_not_speak_of_it(house: House) {
+    let answer = house.site.get("/livez").answer().await.is(200);
+    assert_eq!(answer.header("strict-transport-security"), "");
+}
+
+stories![
+    health_is_told,
+    what_was_acknowledged_survives_a_kill,
+    a_term_signal_lets_requests_finish,
+    logs_hold_no_secret,
+    the_openapi_document_is_valid_and_complete,
+];
+
+stories_on![Postgres:
+    a_database_that_is_down_is_not_the_users_fault,
+    what_was_acknowledged_survives_a_power_cut_of_the_database,
+    five_replicas_start_at_once_and_share_their_keys,
+];
+
+stories_on![Sqlite:
+    the_documentation_is_served_by_the_service_itself,
+    a_container_can_ask_for_its_health,
+    over_tls_it_insists_on_tls_and_takes_new_certificates,
+    without_tls_it_does_not_speak_of_it,
+];
