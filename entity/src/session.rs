@@ -32,6 +32,9 @@ pub struct Model {
     pub ends_at: DateTimeUtc,
     /// No access token of the session lives longer than this.
     pub access_ends_at: DateTimeUtc,
+    /// Which status list, and the place in it.
+    pub status_list: i32,
+    pub status_index: i32,
     pub ended_at: Option<DateTimeUtc>,
     pub end_reason: Option<String>,
     pub user_agent: Option<String>,

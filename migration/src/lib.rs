@@ -8,6 +8,7 @@ mod m20261123_000001_users;
 mod m20261123_000002_clients;
 mod m20261123_000003_sessions;
 mod m20261123_000004_key_records;
+mod m20261123_000005_changes;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000002_clients::Migration),
             Box::new(m20261123_000003_sessions::Migration),
             Box::new(m20261123_000004_key_records::Migration),
+            Box::new(m20261123_000005_changes::Migration),
         ]
     }
 }

@@ -23,6 +23,8 @@ enum Session {
     IdleEndsAt,
     EndsAt,
     AccessEndsAt,
+    StatusList,
+    StatusIndex,
     EndedAt,
     EndReason,
     UserAgent,
@@ -51,6 +53,8 @@ impl MigrationTrait for Migration {
                     .col(ColumnDef::new(Session::IdleEndsAt).timestamp_with_time_zone().not_null())
                     .col(ColumnDef::new(Session::EndsAt).timestamp_with_time_zone().not_null())
                     .col(ColumnDef::new(Session::AccessEndsAt).timestamp_with_time_zone().not_null())
+                    .col(ColumnDef::new(Session::StatusList).integer().not_null())
+                    .col(ColumnDef::new(Session::StatusIndex).integer().not_null())
                     .col(ColumnDef::new(Session::EndedAt).timestamp_with_time_zone())
                     .col(ColumnDef::new(Session::EndReason).text())
                     .col(ColumnDef::new(Session::UserAgent).text())
@@ -70,8 +74,8 @@ impl MigrationTrait for Migration {
                 )
                 .await?;
         }
-        // The ended ones, whose access tokens may still live: what a starting replica loads. No index holds a column that
-        // a refresh changes, so that Postgres can update the row in place (heap-only tuples).
+        // What is over is pruned by these two. No index holds a column that a refresh changes, so that Postgres can
+        // update the row in place (heap-only tuples).
         manager
             .create_index(
                 Index::create()
@@ -79,6 +83,21 @@ impl MigrationTrait for Migration {
                     .table(Session::Table)
                     .col(Session::EndedAt)
                     .and_where(Expr::col(Session::EndedAt).is_not_null())
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_index(Index::create().name("session_ends").table(Session::Table).col(Session::EndsAt).to_owned())
+            .await?;
+        // A place in a status list is one session's as long as its row is there.
+        manager
+            .create_index(
+                Index::create()
+                    .name("session_status")
+                    .table(Session::Table)
+                    .col(Session::StatusList)
+                    .col(Session::StatusIndex)
+                    .unique()
                     .to_owned(),
             )
             .await

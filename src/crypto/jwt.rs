@@ -20,7 +20,12 @@ use super::{
 use crate::domain::{
     claims::{AccessClaims, RefreshClaims, numeric_date},
     signing_key::SigningAlgorithm,
+    status_list::StatusListClaims,
 };
+
+/// The `typ` of a status list token (draft-ietf-oauth-status-list-21 §5.1). It is no [`TokenKind`]: gateways verify it,
+/// we never do.
+const STATUS_LIST: &str = "statuslist+jwt";
 
 /// How far in the future a token may have been issued, in seconds: the clock of the replica that did may be ahead. The
 /// same holds for `nbf`. There is no leeway for `exp`.
@@ -89,13 +94,16 @@ impl Jwt {
     /// # Errors
     /// [`SignError`] where there is no such key, and where the token would be over-long.
     pub fn sign_access(&self, claims: &AccessClaims, now: DateTime<Utc>) -> Result<String, SignError> {
-        let set = self.keyring.current();
-        let key = set.active(self.algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(self.algorithm)))?;
-        let (alg, _) = key.verification();
-        compose(<AccessToken as Kind>::TYP, alg, key.kid(), claims, |input| {
-            let signature = key.sign(input).map_err(|_| SignError::NotSigned)?;
-            Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
-        })
+        self.sign_published(<AccessToken as Kind>::TYP, claims, now).and_then(bounded)
+    }
+
+    /// Signs a status list token (draft-ietf-oauth-status-list-21 §5.1) with the key that is active at `now`, the one
+    /// that access tokens are signed with. It goes in a body, so it may have any length.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no such key.
+    pub fn sign_status_list(&self, claims: &StatusListClaims, now: DateTime<Utc>) -> Result<String, SignError> {
+        self.sign_published(STATUS_LIST, claims, now)
     }
 
     /// Signs a refresh token under the root secret that is active at `now`. The same claims under the same secret give
@@ -108,6 +116,18 @@ impl Jwt {
         let root = set.active_root_secret(now).ok_or(SignError::NoKey(KeyKind::RootSecret))?;
         compose(RefreshToken::TYP, Algorithm::HS256, root.kid(), claims, |input| {
             crypto::sign(input, root.refresh_signing(), Algorithm::HS256).map_err(|_| SignError::NotSigned)
+        })
+        .and_then(bounded)
+    }
+
+    /// A token for others to verify, signed with the published key that is active at `now`.
+    fn sign_published(&self, typ: &str, claims: &impl Serialize, now: DateTime<Utc>) -> Result<String, SignError> {
+        let set = self.keyring.current();
+        let key = set.active(self.algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(self.algorithm)))?;
+        let (alg, _) = key.verification();
+        compose(typ, alg, key.kid(), claims, |input| {
+            let signature = key.sign(input).map_err(|_| SignError::NotSigned)?;
+            Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
         })
     }
 
@@ -171,6 +191,11 @@ fn compose(
     let signature = sign(token.as_bytes())?;
     token.push('.');
     token.push_str(&signature);
+    Ok(token)
+}
+
+/// A token that travels in header fields, unless it is too long for them.
+fn bounded(token: String) -> Result<String, SignError> {
     if token.len() > jws::MAX_LENGTH { Err(SignError::TooLong(token.len())) } else { Ok(token) }
 }
 

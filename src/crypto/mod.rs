@@ -21,4 +21,5 @@ pub mod password_hash;
 pub mod random;
 pub mod root_secret;
 pub mod signing_key;
+pub mod status_list;
 mod token_kind;

@@ -7,6 +7,7 @@ use super::{
     ids::{ClientId, SessionId, UserId},
     role::Role,
     scope::Scope,
+    status_list::StatusClaim,
 };
 
 /// The `aud` claim (RFC 7519 §4.1.3): written as one string where there is one, as an array where there are more.
@@ -86,6 +87,9 @@ pub struct UserClaims {
     /// The account's roles at issue (RFC 9068 §2.2.3.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
+    /// Where gateways learn whether the session is over (draft-ietf-oauth-status-list-21 §6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<StatusClaim>,
 }
 
 /// The claims of a refresh token. It says which session and which generation of it; the session's row decides.

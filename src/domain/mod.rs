@@ -15,5 +15,6 @@ pub mod role;
 pub mod scope;
 pub mod session;
 pub mod signing_key;
+pub mod status_list;
 pub mod user;
 pub mod username;

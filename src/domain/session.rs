@@ -6,6 +6,7 @@ use super::{
     ids::{ClientId, SessionId, UserId},
     role::Role,
     scope::Scope,
+    status_list::StatusPosition,
 };
 
 /// A log-in of a user at a client.
@@ -39,6 +40,8 @@ pub struct Session {
     pub idle_ends_at: DateTime<Utc>,
     /// When the session ends, used or not.
     pub ends_at: DateTime<Utc>,
+    /// Its place in the status lists.
+    pub status: StatusPosition,
     /// Since when it is over, if so.
     pub ended_at: Option<DateTime<Utc>>,
     /// From what program the log-in came, as it named itself.
@@ -93,6 +96,8 @@ pub enum EndReason {
     AccountDeleted,
     /// The client was deleted.
     ClientDeleted,
+    /// A client revoked one of its tokens (RFC 7009).
+    Revoked,
 }
 
 impl EndReason {
@@ -105,11 +110,18 @@ impl EndReason {
             Self::PasswordChange => "password_change",
             Self::AccountDeleted => "account_deleted",
             Self::ClientDeleted => "client_deleted",
+            Self::Revoked => "revoked",
         }
     }
 }
 
 impl Session {
+    /// Neither ended nor run out at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: DateTime<Utc>) -> bool {
+        self.ended_at.is_none() && now < self.ends_at && now < self.idle_ends_at
+    }
+
     /// Judges a refresh token of `generation`, presented at `now` by the session's own client, that the rotation did
     /// not take.
     ///
@@ -118,8 +130,7 @@ impl Session {
     /// over is never reused: a log-out must not read as a theft. A generation yet to come cannot be one of ours.
     #[must_use]
     pub fn presented(&self, generation: Generation, now: DateTime<Utc>, grace: TimeDelta) -> Presented {
-        let over = self.ended_at.is_some() || self.ends_at <= now || self.idle_ends_at <= now;
-        if over || generation >= self.generation {
+        if !self.is_live(now) || generation >= self.generation {
             return Presented::Over;
         }
         let lost_answer = generation.0 + 1 == self.generation.0 && now < self.rotated_at + grace;
@@ -157,6 +168,7 @@ mod tests {
             idle_ends_at: at(1000),
             ends_at: at(2000),
             ended_at: None,
+            status: StatusPosition { list: 0, index: 0 },
             user_agent: None,
             ip: None,
         }

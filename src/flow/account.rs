@@ -19,10 +19,12 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError, sessions,
+        self, Database, StoreError,
+        changes::{Change, Entry},
+        sessions,
         sessions::Which,
         users,
-        users::{Change, Identifier},
+        users::{Identifier, ProfileUpdate},
     },
 };
 
@@ -79,6 +81,9 @@ impl From<StoreError> for AccountError {
     }
 }
 
+/// How long replicas may remember an account's profile.
+const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
@@ -124,7 +129,7 @@ impl Account {
             return self.show(caller).await;
         }
         let transaction = store::begin(&self.db).await?;
-        let change = Change { username: username.as_ref(), email: email.as_ref() };
+        let change = ProfileUpdate { username: username.as_ref(), email: email.as_ref() };
         let user = match users::change(&transaction, caller.user, &change).await {
             Ok(Some(user)) => user,
             Ok(None) => return Err(AccountError::Gone),
@@ -134,7 +139,9 @@ impl Account {
         if let Some(username) = &username {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
-        store::commit(transaction).await?;
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
+        changes.commit(transaction, written).await?;
         Event::done("account_change").account(user.id).session(caller.session).record();
         Ok(user)
     }
@@ -160,6 +167,11 @@ impl Account {
         let checked = self.authenticate.check(username, password).await;
         let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
         self.delete_proved(user.id, Some(&proof)).await
+    }
+
+    /// What replicas must know of an account that is changed now.
+    fn changed(&self, user: UserId) -> Entry {
+        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
     /// Asks for the password of the caller's account.
@@ -191,7 +203,8 @@ impl Account {
             return Err(AccountError::WrongPassword);
         }
         let all = Which::AllOf(user);
-        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted).await?;
+        let ending =
+            self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;
         self.end_session.commit(transaction, ending).await?;
         Event::done("account_delete").account(user).record();
         Ok(())

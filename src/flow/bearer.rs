@@ -14,7 +14,7 @@ use crate::{
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
     },
-    store::{Database, clients, revocations::Revocations},
+    store::{Database, remembered::Remembered, revocations::Revocations},
 };
 
 /// Checks access tokens.
@@ -22,9 +22,11 @@ use crate::{
 pub struct Bearer {
     /// Verifies.
     pub jwt: Arc<Jwt>,
-    /// Which sessions have ended.
+    /// What is refused although its signature is good.
     pub revocations: Revocations,
     /// Which clients are first-party.
+    pub remembered: Remembered,
+    /// Asked for what is not remembered.
     pub db: Database,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
@@ -93,19 +95,36 @@ impl Bearer {
 
     /// The claims of a good token that a user logged in for.
     fn user_token(&self, token: &str) -> Result<(AccessClaims, UserClaims), BearerError> {
-        let mut claims = self.jwt.verify(AccessToken { audience: None }, token, self.clock.now())?;
+        let mut claims = self.live(token)?;
         let Some(user) = claims.user.take() else { return Err(BearerError::Insufficient) };
-        if self.revocations.has_ended(user.sid) {
+        Ok((claims, user))
+    }
+
+    /// The claims of an access token that is good now, for whatever audience. It takes no SQL.
+    ///
+    /// # Errors
+    /// [`BearerError`].
+    pub fn live(&self, token: &str) -> Result<AccessClaims, BearerError> {
+        let claims = self.jwt.verify(AccessToken { audience: None }, token, self.clock.now())?;
+        if !self.revocations.are_current() {
+            return Err(Trouble::Stale.into());
+        }
+        let over = match &claims.user {
+            Some(user) => self.revocations.has_ended(user.sid),
+            None => self.revocations.is_denied(&claims.jti),
+        };
+        if over || self.revocations.is_deleted(&claims.client_id, claims.iat) {
             return Err(BearerError::Ended);
         }
-        Ok((claims, user))
+        Ok(claims)
     }
 
     async fn opens_accounts(&self, claims: &AccessClaims) -> Result<bool, Trouble> {
         if !claims.aud.contains(&self.issuer) {
             return Ok(false);
         }
-        Ok(clients::find(&self.db, &claims.client_id).await?.is_some_and(|(client, _)| client.first_party))
+        let found = self.remembered.client(&self.db, &claims.client_id).await?;
+        Ok(found.is_some_and(|(client, _)| client.first_party))
     }
 }
 

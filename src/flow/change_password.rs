@@ -87,9 +87,12 @@ impl ChangePassword {
             return Err(ChangePasswordError::WrongPassword);
         }
         let others = Which::AllOfBut(user.id, caller.session);
-        let ending =
-            self.end_session.within(&transaction, &others, EndReason::PasswordChange).await.map_err(Trouble::from)?;
-        self.end_session.commit(transaction, ending).await.map_err(Trouble::from)?;
+        let ending = self
+            .end_session
+            .within(&transaction, &others, EndReason::PasswordChange, Vec::new())
+            .await
+            .map_err(Trouble::from)?;
+        self.end_session.commit(transaction, ending).await?;
         Event::done("password_change").account(user.id).session(caller.session).record();
         Ok(())
     }

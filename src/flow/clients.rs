@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
+use chrono::TimeDelta;
+
 use super::{Trouble, audit::Event, end_session::EndSession};
 use crate::{
     crypto::{digest, random::Random},
@@ -16,7 +18,9 @@ use crate::{
     },
     store::{
         self, Database, StoreError,
+        changes::{Change, Entry},
         clients::{self, SecretDigest},
+        remembered::Remembered,
         sessions::Which,
     },
 };
@@ -28,6 +32,10 @@ pub struct Clients {
     pub db: Database,
     /// Ends the sessions of a deleted one.
     pub end_session: EndSession,
+    /// Clients as they were last read.
+    pub remembered: Remembered,
+    /// How long a token that a client got may live.
+    pub access_token_ttl: TimeDelta,
     /// Draws secrets and ids.
     pub random: Random,
     /// Tells the time.
@@ -81,7 +89,7 @@ impl Clients {
             Presented::Id(id) => (id, None, AuthenticationMethod::None),
             Presented::Secret(id, secret, method) => (id, Some(secret), *method),
         };
-        let found = clients::find(&self.db, id).await.map_err(Trouble::from)?;
+        let found = self.remembered.client(&self.db, id).await.map_err(Trouble::from)?;
         let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
         let good = match (&found, given) {
             (Some((client, None)), None) => !client.is_confidential(),
@@ -153,7 +161,12 @@ impl Clients {
             return Ok(false);
         }
         let its = Which::AllOfClient(id.clone());
-        let ending = self.end_session.within(&transaction, &its, EndReason::ClientDeleted).await?;
+        let at = self.clock.now();
+        let deleted = Entry {
+            change: Change::ClientDeleted { client: id.clone(), at },
+            matters_until: at + self.access_token_ttl,
+        };
+        let ending = self.end_session.within(&transaction, &its, EndReason::ClientDeleted, vec![deleted]).await?;
         self.end_session.commit(transaction, ending).await?;
         Event::done("client_delete").client(id).record();
         Ok(true)

@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
-use super::{Trouble, audit::Event};
+use super::{
+    Trouble,
+    audit::Event,
+    changes::{Changes, Written},
+};
 use crate::{
-    domain::{clock::Clock, session::EndReason},
+    domain::{clock::Clock, ids::SessionId, session::EndReason},
     store::{
         self, Database, StoreError, Transaction,
-        revocations::{EndedSession, Revocations},
+        changes::{Change, Entry},
         sessions::{self, Which},
     },
 };
@@ -18,32 +22,33 @@ use crate::{
 pub struct EndSession {
     /// Where sessions are.
     pub db: Database,
-    /// What this process refuses from then on.
-    pub revocations: Revocations,
+    /// Tells this process and the others.
+    pub changes: Changes,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Sessions that end when their transaction commits.
-#[must_use = "the ends hold in this process only once they are announced"]
+#[must_use = "the ends hold in this process only once they are committed here"]
 #[derive(Debug)]
 pub struct Ending {
-    ended: Vec<EndedSession>,
+    ended: Vec<SessionId>,
     reason: EndReason,
+    written: Written,
 }
 
 impl EndSession {
     /// Ends these sessions, durably and at once. Says how many there were.
     ///
     /// # Errors
-    /// [`Trouble`] where the database did not confirm; then nothing has ended.
+    /// [`Trouble`] where the database did not confirm.
     pub async fn run(&self, which: &Which, reason: EndReason) -> Result<usize, Trouble> {
         let transaction = store::begin(&self.db).await?;
-        let ending = self.within(&transaction, which, reason).await?;
-        Ok(self.commit(transaction, ending).await?)
+        let ending = self.within(&transaction, which, reason, Vec::new()).await?;
+        self.commit(transaction, ending).await
     }
 
-    /// Ends these sessions together with whatever else `transaction` changes.
+    /// Ends these sessions together with whatever else `transaction` changes; `also` is what others must learn of that.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -52,34 +57,27 @@ impl EndSession {
         transaction: &Transaction,
         which: &Which,
         reason: EndReason,
+        also: Vec<Entry>,
     ) -> Result<Ending, StoreError> {
         let ended = sessions::end(transaction, which, reason, self.clock.now()).await?;
-        Ok(Ending { ended, reason })
+        let mut entries = also;
+        entries.extend(ended.iter().map(|ended| Entry {
+            change: Change::SessionEnded { session: ended.session, status: ended.status },
+            matters_until: ended.access_ends_at,
+        }));
+        let written = self.changes.write(transaction, entries).await?;
+        Ok(Ending { ended: ended.iter().map(|ended| ended.session).collect(), reason, written })
     }
 
     /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
     ///
     /// # Errors
-    /// [`StoreError`] where the database did not confirm.
-    pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, StoreError> {
-        store::commit(transaction).await?;
-        let now = self.clock.now();
-        for ended in &ending.ended {
-            self.revocations.deny(*ended, now);
-            Event::done("session_end").because(ending.reason.as_str()).session(ended.session).record();
+    /// [`Trouble`] where the database did not confirm.
+    pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, Trouble> {
+        self.changes.commit(transaction, ending.written).await?;
+        for session in &ending.ended {
+            Event::done("session_end").because(ending.reason.as_str()).session(*session).record();
         }
         Ok(ending.ended.len())
-    }
-
-    /// Loads the ends that still matter, before the first request is answered.
-    ///
-    /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub async fn load(&self) -> Result<(), Trouble> {
-        let now = self.clock.now();
-        for ended in sessions::ended_with_live_tokens(&self.db, now).await? {
-            self.revocations.deny(ended, now);
-        }
-        Ok(())
     }
 }

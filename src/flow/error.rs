@@ -22,6 +22,12 @@ pub enum Trouble {
     /// A password could not be hashed or checked.
     #[error("a password hash cannot be used: {0}")]
     Hash(String),
+    /// This process has not heard of the newest revocations for too long, and will not guess.
+    #[error("the newest revocations are not known here")]
+    Stale,
+    /// The database took longer than it may.
+    #[error("the database took too long")]
+    TooSlow,
     /// A token could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),

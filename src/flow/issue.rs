@@ -16,6 +16,7 @@ use crate::{
         ids::{SessionId, UserId},
         scope::Scope,
         session::{Lifetimes, Session},
+        status_list::StatusClaim,
     },
 };
 
@@ -91,6 +92,7 @@ impl Issue {
                 amr: session.amr.clone(),
                 preferred_username: session.username.clone(),
                 roles: session.roles.clone(),
+                status: Some(StatusClaim::of(&self.issuer, session.status)),
             }),
         };
         let refresh = RefreshClaims {

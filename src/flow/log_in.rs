@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     grant::{Asked, GrantError, narrow, permit, target},
     issue::{Issue, TokenSet},
+    status_places::StatusPlaces,
 };
 use crate::{
     crypto::random::Random,
@@ -19,11 +21,12 @@ use crate::{
         clock::Clock,
         ids::SessionId,
         oauth::GrantType,
+        password_hash::PasswordHash,
         scope::Scope,
         session::{Lifetimes, Session},
     },
     store::{
-        Database,
+        Database, StoreError,
         sessions::{self, NewSession},
     },
 };
@@ -39,6 +42,8 @@ pub struct LogIn {
     pub db: Database,
     /// Draws the session's id.
     pub random: Random,
+    /// Draws its place in the status lists.
+    pub places: StatusPlaces,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -63,6 +68,8 @@ pub struct Credentials<'a> {
 
 /// How often a log-in starts over because the account's password was replaced while it was being hashed.
 const ATTEMPTS: usize = 3;
+/// How many places may turn out taken before something is wrong: they are drawn from ever emptier lists.
+const DRAWS: usize = 64;
 
 impl From<AuthenticateError> for GrantError {
     fn from(error: AuthenticateError) -> Self {
@@ -138,9 +145,9 @@ impl LogIn {
                 amr: &["pwd"],
                 user_agent: origin.user_agent.as_deref(),
                 ip: origin.ip.as_deref(),
+                status: self.places.draw(0),
             };
-            let inserted = sessions::insert(&self.db, &new, &proof, lifetimes, now).await.map_err(Trouble::from)?;
-            if let Some(session) = inserted {
+            if let Some(session) = self.insert(new, &proof, lifetimes, now).await? {
                 Event::done("log_in").account(user.id).client(&client.id).session(session.id).record();
                 return Ok(session);
             }
@@ -148,5 +155,22 @@ impl LogIn {
         }
         Event::refused("log_in", "changing").client(&client.id).record();
         Err(GrantError::InvalidGrant)
+    }
+
+    /// Inserts the session, drawing places in the status lists until one is free.
+    async fn insert(
+        &self,
+        mut new: NewSession<'_>,
+        proof: &PasswordHash,
+        lifetimes: &Lifetimes,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, Trouble> {
+        for taken in 1..=DRAWS {
+            match sessions::insert(&self.db, &new, proof, lifetimes, now).await {
+                Err(StoreError::Duplicate(_)) => new.status = self.places.draw(taken),
+                other => return Ok(other?),
+            }
+        }
+        Err(StoreError::Duplicate("place in every status list").into())
     }
 }

@@ -1,24 +1,32 @@
 //! One use case a file, named as the RFC names it: the only place where the rooms below meet. Nothing here knows HTTP;
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
-//! Flows are whole by themselves; only [`issue`], [`authenticate`] and [`end_session`] are called by others.
+//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`] and [`end_session`]
+//! are called by others.
 
 pub mod account;
 pub mod audit;
 pub mod authenticate;
 pub mod bearer;
 pub mod change_password;
+pub mod changes;
 pub mod client_credentials;
 pub mod clients;
 pub mod end_session;
 mod error;
 pub mod establish_keys;
+pub mod follow_changes;
 pub mod grant;
+pub mod introspect;
 pub mod issue;
 pub mod log_in;
+pub mod prune;
 pub mod refresh;
 pub mod register;
+pub mod revoke;
 pub mod sessions;
+pub mod status_lists;
+pub mod status_places;
 pub mod userinfo;
 
 pub use error::Trouble;

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::ids::UserId,
-    store::{Database, users},
+    store::{Database, remembered::Remembered},
 };
 
 /// Tells claims of users.
@@ -14,7 +14,9 @@ use crate::{
 pub struct Userinfo {
     /// Checks the token.
     pub bearer: Bearer,
-    /// Where accounts are.
+    /// Accounts as they were last read.
+    pub remembered: Remembered,
+    /// Asked for what is not remembered.
     pub db: Database,
 }
 
@@ -38,7 +40,7 @@ impl Userinfo {
     /// [`BearerError`].
     pub async fn run(&self, token: &str) -> Result<UserClaims, BearerError> {
         let caller = self.bearer.userinfo(token).await?;
-        let found = users::find(&self.db, caller.user).await.map_err(Trouble::from)?;
+        let found = self.remembered.user(&self.db, caller.user).await.map_err(Trouble::from)?;
         // A deleted account's sessions end with it; whoever comes in between is late.
         let Some(user) = found else { return Err(BearerError::Ended) };
         let email = user.email.filter(|_| caller.scope.contains("email"));

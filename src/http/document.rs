@@ -13,6 +13,7 @@ pub(super) struct Document<T> {
     body: Option<String>,
     etag: String,
     max_age: i64,
+    content_type: &'static str,
     described_by: std::marker::PhantomData<fn() -> T>,
 }
 
@@ -23,7 +24,18 @@ impl<T> Document<T> {
         let known = if_none_match.is_some_and(|known| {
             known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
         });
-        Self { body: (!known).then_some(body), etag, max_age, described_by: std::marker::PhantomData }
+        Self {
+            body: (!known).then_some(body),
+            etag,
+            max_age,
+            content_type: "application/json",
+            described_by: std::marker::PhantomData,
+        }
+    }
+
+    /// The same as another media type.
+    pub(super) fn of_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
     }
 }
 
@@ -33,7 +45,7 @@ impl<T> IntoResponse for Document<T> {
             .header("Cache-Control", format!("public, max-age={}", self.max_age))
             .header("ETag", self.etag);
         match self.body {
-            Some(body) => response.content_type("application/json").body(body),
+            Some(body) => response.content_type(self.content_type).body(body),
             None => response.status(StatusCode::NOT_MODIFIED).body(Body::empty()),
         }
     }

@@ -118,7 +118,7 @@ pub(super) fn retry_after(trouble: &Trouble) -> u64 {
             tracing::warn!("the password queue is full");
             (*retry_after).max(Duration::from_secs(1)).as_secs()
         }
-        Trouble::Store(_) | Trouble::Hash(_) | Trouble::Sign(_) => {
+        Trouble::Store(_) | Trouble::Hash(_) | Trouble::Sign(_) | Trouble::Stale | Trouble::TooSlow => {
             tracing::error!(cause = %trouble, "a request failed");
             2
         }

@@ -7,6 +7,9 @@
 //! | `POST /v1/users`, `GET /v1/users/availability`, `GET\|PATCH\|DELETE /v1/users/me`, `PUT /v1/users/me/password` | `v1/users` |
 //! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
 //! | `POST /oauth/token` | `oauth/token` |
+//! | `POST /oauth/revoke` | `oauth/revoke` |
+//! | `POST /oauth/introspect` | `oauth/introspect` |
+//! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
 //! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
 //! | `GET /.well-known/jwks.json` | `oauth/jwks` |
 //! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
@@ -39,7 +42,8 @@ use crate::{
     domain::{clock::Clock, signing_key::SigningAlgorithm},
     flow::{
         account::Account, bearer::Bearer, change_password::ChangePassword, client_credentials::ClientCredentials,
-        clients::Clients, log_in::LogIn, refresh::Refresh, register::Register, sessions::Sessions, userinfo::Userinfo,
+        clients::Clients, introspect::Introspect, log_in::LogIn, refresh::Refresh, register::Register, revoke::Revoke,
+        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
     store::Database,
 };
@@ -57,14 +61,20 @@ pub struct Flows {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// Descriptions of tokens.
+    pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
     /// Refreshes.
     pub refresh: Refresh,
     /// Registrations.
     pub register: Register,
+    /// Revocations.
+    pub revoke: Revoke,
     /// Sessions.
     pub sessions: Sessions,
+    /// Status lists.
+    pub status_lists: StatusLists,
     /// Claims of users.
     pub userinfo: Userinfo,
 }
@@ -136,11 +146,14 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             sessions: flows.sessions,
         },
         oauth::token::TokenApi {
-            clients: flows.clients,
+            clients: flows.clients.clone(),
             log_in: flows.log_in.clone(),
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
         },
+        oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
+        oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
+        oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
         oauth::jwks::JwksApi { keyring: setting.keyring.clone(), clock: setting.clock.clone() },
         oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm),

@@ -137,6 +137,8 @@ statuses! {
     Registering: 400, 403, 409, 413, 415, 422, 503;
     /// Exchanges credentials for tokens.
     LoggingIn: 400, 401, 413, 415, 422, 503;
+    /// Names something public that may not be there.
+    Finding: 404, 503;
     /// Needs a token and nothing else.
     Bearing: 401, 403, 503;
     /// Needs a token, and takes a body.

@@ -4,10 +4,12 @@
 //! return domain types; a rule that two requests may race for stands in the statement itself, never in a SELECT before
 //! it. SQLite and Postgres run the same queries.
 
+pub mod changes;
 pub mod clients;
 mod database;
 mod error;
 pub mod key_records;
+pub mod remembered;
 pub mod revocations;
 mod rows;
 pub mod schema;

@@ -1,54 +1,130 @@
-//! Which sessions have ended, in memory: what makes checking a token cost no SQL.
+//! What is refused although its signature is good, in memory: what makes checking a token cost no SQL.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use moka::{Expiry, sync::Cache};
 
-use crate::domain::ids::SessionId;
+use super::changes::{Change, Entry};
+use crate::domain::{
+    ids::{ClientId, SessionId},
+    status_list::StatusPosition,
+};
 
-/// The sessions that have ended while an access token of theirs could still live. It has no bound on its size, since
-/// an eviction would be a forgotten revocation; every entry leaves by itself when its last access token has expired.
+/// How old the newest knowledge may be before tokens are refused rather than guessed about.
+const STALE: Duration = Duration::from_secs(5);
+
+/// The sessions that have ended, the tokens that were denied and the clients that were deleted, each for as long as a
+/// token could live that it refuses. There is no bound on their number, since an eviction would be a forgotten
+/// revocation; every entry leaves by itself.
 #[derive(Debug, Clone)]
 pub struct Revocations {
-    ended: Cache<SessionId, Duration>,
+    sessions: Cache<SessionId, Timed<StatusPosition>>,
+    tokens: Cache<String, Timed<()>>,
+    clients: Cache<ClientId, Timed<DateTime<Utc>>>,
+    confirmed: Confirmed,
 }
 
-/// A session that has ended, and until when an access token of it may live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct EndedSession {
-    /// Which.
-    pub session: SessionId,
-    /// No access token of it lives longer.
-    pub access_ends_at: DateTime<Utc>,
+/// Something to remember, and for how long.
+#[derive(Debug, Clone, Copy)]
+struct Timed<T>(T, Duration);
+
+struct ByItself;
+
+impl<K, T> Expiry<K, Timed<T>> for ByItself {
+    fn expire_after_create(&self, _: &K, value: &Timed<T>, _: Instant) -> Option<Duration> {
+        Some(value.1)
+    }
+
+    fn expire_after_update(&self, _: &K, value: &Timed<T>, _: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(value.1)
+    }
 }
 
-struct UntilItsLastToken;
+fn cache<K, T>() -> Cache<K, Timed<T>>
+where
+    K: std::hash::Hash + Eq + Send + Sync + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    Cache::builder().expire_after(ByItself).build()
+}
 
-impl Expiry<SessionId, Duration> for UntilItsLastToken {
-    fn expire_after_create(&self, _: &SessionId, lifetime: &Duration, _: Instant) -> Option<Duration> {
-        Some(*lifetime)
+/// When the database was last asked and answered, in milliseconds of this process's life.
+#[derive(Debug, Clone)]
+struct Confirmed {
+    born: Instant,
+    at: Arc<AtomicU64>,
+}
+
+impl Confirmed {
+    fn milliseconds(&self, instant: Instant) -> u64 {
+        u64::try_from(instant.saturating_duration_since(self.born).as_millis()).unwrap_or(u64::MAX)
     }
 }
 
 impl Default for Revocations {
     fn default() -> Self {
-        Self { ended: Cache::builder().expire_after(UntilItsLastToken).build() }
+        let confirmed = Confirmed { born: Instant::now(), at: Arc::default() };
+        Self { sessions: cache(), tokens: cache(), clients: cache(), confirmed }
     }
 }
 
 impl Revocations {
-    /// Refuses the session's tokens from now on.
-    pub fn deny(&self, ended: EndedSession, now: DateTime<Utc>) {
-        if let Ok(lifetime) = (ended.access_ends_at - now).to_std() {
-            self.ended.insert(ended.session, lifetime);
+    /// Learns of a change, from this process or another.
+    pub fn learn(&self, entry: &Entry, now: DateTime<Utc>) {
+        // What matters no more is not kept.
+        let Ok(lifetime) = (entry.matters_until - now).to_std() else { return };
+        match &entry.change {
+            Change::SessionEnded { session, status } => self.sessions.insert(*session, Timed(*status, lifetime)),
+            Change::TokenDenied { token } => self.tokens.insert(token.clone(), Timed((), lifetime)),
+            Change::ClientDeleted { client, at } => self.clients.insert(client.clone(), Timed(*at, lifetime)),
+            Change::AccountChanged(_) | Change::ClientChanged(_) => {}
         }
+    }
+
+    /// Notes that everything committed before `asked` has been learned.
+    pub fn confirm(&self, asked: Instant) {
+        self.confirmed.at.fetch_max(self.confirmed.milliseconds(asked), Ordering::AcqRel);
+    }
+
+    /// Whether this process knows of every change older than five seconds. Where it does not, it refuses to judge.
+    #[must_use]
+    pub fn are_current(&self) -> bool {
+        let age = self.confirmed.milliseconds(Instant::now()) - self.confirmed.at.load(Ordering::Acquire);
+        u128::from(age) <= STALE.as_millis()
     }
 
     /// Whether the session has ended.
     #[must_use]
     pub fn has_ended(&self, session: SessionId) -> bool {
-        self.ended.contains_key(&session)
+        self.sessions.contains_key(&session)
+    }
+
+    /// Whether the token of this `jti` was denied.
+    #[must_use]
+    pub fn is_denied(&self, token: &str) -> bool {
+        self.tokens.contains_key(token)
+    }
+
+    /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970.
+    #[must_use]
+    pub fn is_deleted(&self, client: &ClientId, issued: i64) -> bool {
+        self.clients.get(client).is_some_and(|Timed(at, _)| issued <= at.timestamp())
+    }
+
+    /// The places in status list `list` whose sessions have ended.
+    #[must_use]
+    pub fn ended_in(&self, list: u16) -> Vec<u32> {
+        let ended = self.sessions.iter().map(|(_, Timed(position, _))| position);
+        let mut places: Vec<u32> = ended.filter(|position| position.list == list).map(|at| at.index).collect();
+        places.sort_unstable();
+        places
     }
 }
 
@@ -59,25 +135,53 @@ mod tests {
 
     use super::*;
 
+    fn ended(session: u128, seconds: i64) -> (SessionId, Entry) {
+        let session = SessionId(Uuid::from_u128(session));
+        let status = StatusPosition { list: 3, index: 7 };
+        let matters_until = DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        (session, Entry { change: Change::SessionEnded { session, status }, matters_until })
+    }
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
     #[test]
     fn an_ended_session_is_remembered_and_one_without_live_tokens_is_not() {
-        let now = DateTime::UNIX_EPOCH;
         let revocations = Revocations::default();
-        let (live, dead) = (SessionId(Uuid::from_u128(1)), SessionId(Uuid::from_u128(2)));
-        revocations.deny(EndedSession { session: live, access_ends_at: now + TimeDelta::minutes(10) }, now);
-        revocations.deny(EndedSession { session: dead, access_ends_at: now - TimeDelta::seconds(1) }, now);
+        let ((live, lives), (dead, died)) = (ended(1, 600), ended(2, -1));
+        revocations.learn(&lives, NOW);
+        revocations.learn(&died, NOW);
         assert!(revocations.has_ended(live));
         assert!(!revocations.has_ended(dead));
+        assert_eq!(revocations.ended_in(3), [7]);
+        assert!(revocations.ended_in(2).is_empty());
     }
 
     #[test]
     fn no_number_of_ended_sessions_makes_it_forget_one() {
-        let now = DateTime::UNIX_EPOCH;
         let revocations = Revocations::default();
-        for n in 0..20_000 {
-            let session = SessionId(Uuid::from_u128(n));
-            revocations.deny(EndedSession { session, access_ends_at: now + TimeDelta::minutes(10) }, now);
-        }
+        (0..20_000).for_each(|n| revocations.learn(&ended(n, 600).1, NOW));
         assert!((0..20_000).all(|n| revocations.has_ended(SessionId(Uuid::from_u128(n)))));
+    }
+
+    #[test]
+    fn a_client_made_anew_under_the_same_id_is_not_refused_for_its_predecessor() {
+        let revocations = Revocations::default();
+        let Ok(client) = ClientId::parse("orders") else { panic!("a good id") };
+        let at = NOW + TimeDelta::seconds(100);
+        let change = Change::ClientDeleted { client: client.clone(), at };
+        revocations.learn(&Entry { change, matters_until: at + TimeDelta::seconds(600) }, NOW);
+        assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 100));
+        assert!(!revocations.is_deleted(&client, 101));
+    }
+
+    #[test]
+    fn what_was_never_confirmed_for_five_seconds_is_not_current() {
+        let mut revocations = Revocations::default();
+        assert!(revocations.are_current(), "just born");
+        let Some(past) = Instant::now().checked_sub(Duration::from_mins(1)) else { return };
+        revocations.confirmed.born = past;
+        assert!(!revocations.are_current());
+        revocations.confirm(Instant::now());
+        assert!(revocations.are_current());
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::StoreError;
+use crate::domain::status_list::StatusPosition;
 
 /// A list as a column holds it.
 pub(super) fn to_json<T: Serialize>(list: &T) -> String {
@@ -13,6 +14,13 @@ pub(super) fn to_json<T: Serialize>(list: &T) -> String {
 /// A list from a column of the table `what`.
 pub(super) fn from_json<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|why| unreadable(what, why))
+}
+
+/// A place in the status lists from two columns of the table `what`.
+pub(super) fn status_position(what: &'static str, list: i32, index: i32) -> Result<StatusPosition, StoreError> {
+    let list = u16::try_from(list).map_err(|why| unreadable(what, why))?;
+    let index = u32::try_from(index).map_err(|why| unreadable(what, why))?;
+    Ok(StatusPosition { list, index })
 }
 
 /// A row of the table `what` that this version cannot read.

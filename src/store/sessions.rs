@@ -1,25 +1,26 @@
 //! Sessions: one row a log-in, one statement a refresh.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
     session::{Column, Entity, Model},
     user,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter, QueryOrder,
-    sea_query::{Condition, Expr, ExprTrait, LockType, Query},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query},
 };
+use uuid::Uuid;
 
 use super::{
     StoreError,
-    revocations::EndedSession,
-    rows::{from_json, to_json, unreadable},
+    rows::{from_json, status_position, to_json, unreadable},
 };
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     password_hash::PasswordHash,
     scope::Scope,
     session::{EndReason, Generation, Lifetimes, Session},
+    status_list::StatusPosition,
 };
 
 const TABLE: &str = "session";
@@ -43,6 +44,8 @@ pub struct NewSession<'a> {
     pub user_agent: Option<&'a str>,
     /// What address.
     pub ip: Option<&'a str>,
+    /// Its place in the status lists, drawn at random.
+    pub status: StatusPosition,
 }
 
 /// When a session that begins or is refreshed at `now` ends, idle or used, and its access tokens with it.
@@ -69,7 +72,7 @@ impl Ends {
 /// while its account was disabled, deleted or given another password leaves no session. `None` where that is so.
 ///
 /// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// [`StoreError::Duplicate`] where its place in the status lists is taken: draw another. Others where the database cannot tell.
 pub async fn insert(
     db: &impl ConnectionTrait,
     new: &NewSession<'_>,
@@ -93,6 +96,8 @@ pub async fn insert(
             Column::IdleEndsAt => Expr::value(ends.idle),
             Column::EndsAt => Expr::value(ends.session),
             Column::AccessEndsAt => Expr::value(ends.access),
+            Column::StatusList => Expr::value(i32::from(new.status.list)),
+            Column::StatusIndex => Expr::value(i32::try_from(new.status.index).unwrap_or(i32::MAX)),
             Column::EndedAt => Expr::value(None::<DateTime<Utc>>),
             Column::EndReason => Expr::value(None::<String>),
             Column::UserAgent => Expr::value(new.user_agent),
@@ -172,6 +177,17 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
     rows.into_iter().map(session).collect()
 }
 
+/// A session that has just ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedSession {
+    /// Which.
+    pub session: SessionId,
+    /// Its place in the status lists.
+    pub status: StatusPosition,
+    /// No access token of it lives longer.
+    pub access_ends_at: DateTime<Utc>,
+}
+
 /// Which sessions end.
 #[derive(Debug, Clone)]
 pub enum Which {
@@ -214,20 +230,7 @@ pub async fn end(
         .filter(Column::EndedAt.is_null())
         .exec_with_returning(db)
         .await?;
-    Ok(rows.iter().map(ended).collect())
-}
-
-/// The ended sessions of which an access token may still live at `now`.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn ended_with_live_tokens(
-    db: &impl ConnectionTrait,
-    now: DateTime<Utc>,
-) -> Result<Vec<EndedSession>, StoreError> {
-    let rows =
-        Entity::find().filter(Column::EndedAt.is_not_null()).filter(Column::AccessEndsAt.gt(now)).all(db).await?;
-    Ok(rows.iter().map(ended).collect())
+    rows.iter().map(ended).collect()
 }
 
 /// Gives the account's live sessions its new name, so that their next access tokens carry it.
@@ -244,13 +247,59 @@ pub async fn rename(db: &impl ConnectionTrait, user: UserId, username: &str) -> 
     Ok(())
 }
 
+/// Deletes at most `batch` sessions that were over at `over`, and whose last access token had expired then; others'
+/// batches are passed over. A session that was left idle is found by its id, which tells when it began, once the
+/// refresh token of its first generation has run out. Says how many there were.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prune(
+    db: &impl ConnectionTrait,
+    over: DateTime<Utc>,
+    refresh_token_ttl: TimeDelta,
+    batch: u64,
+) -> Result<u64, StoreError> {
+    let began = u128::try_from((over - refresh_token_ttl).timestamp_millis()).unwrap_or(0);
+    let idle = Condition::all().add(Column::Id.lt(Uuid::from_u128(began << 80))).add(Column::IdleEndsAt.lt(over));
+    let these = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .cond_where(Condition::any().add(Column::EndedAt.lt(over)).add(Column::EndsAt.lt(over)).add(idle))
+        .and_where(Column::AccessEndsAt.lt(over))
+        .limit(batch)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .to_owned();
+    let done = Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?;
+    Ok(done.rows_affected)
+}
+
+/// The highest status list that any session has a place in; `None` where there is no session.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn last_status_list(db: &impl ConnectionTrait) -> Result<Option<u16>, StoreError> {
+    let last = Entity::find()
+        .select_only()
+        .column(Column::StatusList)
+        .order_by_desc(Column::StatusList)
+        .limit(1)
+        .into_tuple::<i32>()
+        .one(db)
+        .await?;
+    last.map(|list| u16::try_from(list).map_err(|why| unreadable(TABLE, why))).transpose()
+}
+
 /// Neither ended nor run out.
 fn live(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::EndedAt.is_null()).add(Column::EndsAt.gt(now)).add(Column::IdleEndsAt.gt(now))
 }
 
-fn ended(row: &Model) -> EndedSession {
-    EndedSession { session: SessionId(row.id), access_ends_at: row.access_ends_at }
+fn ended(row: &Model) -> Result<EndedSession, StoreError> {
+    Ok(EndedSession {
+        session: SessionId(row.id),
+        status: status_position(TABLE, row.status_list, row.status_index)?,
+        access_ends_at: row.access_ends_at,
+    })
 }
 
 /// The session that a row holds.
@@ -271,6 +320,7 @@ fn session(row: Model) -> Result<Session, StoreError> {
         idle_ends_at: row.idle_ends_at,
         ends_at: row.ends_at,
         ended_at: row.ended_at,
+        status: status_position(TABLE, row.status_list, row.status_index)?,
         user_agent: row.user_agent,
         ip: row.ip,
     })

@@ -103,7 +103,7 @@ pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<
 
 /// What of an account's profile changes; `None` leaves it as it is.
 #[derive(Debug, Default)]
-pub struct Change<'a> {
+pub struct ProfileUpdate<'a> {
     /// The new name.
     pub username: Option<&'a Username>,
     /// The new address, unverified.
@@ -114,7 +114,11 @@ pub struct Change<'a> {
 ///
 /// # Errors
 /// [`StoreError::Duplicate`] where the new name is taken.
-pub async fn change(db: &impl ConnectionTrait, id: UserId, change: &Change<'_>) -> Result<Option<User>, StoreError> {
+pub async fn change(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    change: &ProfileUpdate<'_>,
+) -> Result<Option<User>, StoreError> {
     let mut update = Entity::update_many().filter(Column::Id.eq(id.0));
     if let Some(username) = change.username {
         update = update

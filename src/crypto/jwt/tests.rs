@@ -12,10 +12,13 @@ use crate::{
     domain::{
         claims::{Audience, UserClaims},
         ids::{ClientId, SessionId, UserId},
-        role::Role,
         scope::Scope,
+        status_list::{StatusClaim, StatusPosition},
     },
 };
+
+mod lengths;
+mod status_lists;
 
 const ISSUER: &str = "https://id.example";
 const API: &str = "https://api.example";
@@ -65,6 +68,7 @@ fn access() -> AccessClaims {
             amr: vec!["pwd".into()],
             preferred_username: "ada".into(),
             roles: vec![],
+            status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),
         }),
     }
 }
@@ -236,6 +240,9 @@ fn every_claim_is_required_and_of_its_type() {
         ("preferred_username", Value::Null),
         ("roles", json!(["Not A Role"])),
         ("client_id", json!("")),
+        ("status", json!({})),
+        ("status", json!({"status_list": {"idx": -1, "uri": "https://id.example/oauth/status-lists/0"}})),
+        ("status", json!({"status_list": {"idx": 7}})),
     ] {
         assert_eq!(claims_refusal(|claims| claims[claim] = bad.clone()), TokenError::Malformed, "{claim} {bad}");
     }
@@ -309,44 +316,6 @@ fn without_keys_nothing_is_signed_or_verified() {
     assert_eq!(empty.sign_access(&access(), now()), Err(SignError::NoKey(ES256)));
     assert_eq!(empty.sign_refresh(&refresh(), now()), Err(SignError::NoKey(KeyKind::RootSecret)));
     assert_eq!(empty.verify(ANY, &token, now()), Err(TokenError::UnknownKey));
-}
-
-/// The longest token that the rules of the domain allow.
-fn worst() -> AccessClaims {
-    let url = |name: &str| format!("https://{name:a<192}");
-    let scope: Vec<_> = (0..32).map(|n| format!("{n:015}")).collect();
-    AccessClaims {
-        iss: url("i"),
-        aud: Audience::of([url("x"), url("y")]),
-        jti: "j".repeat(22),
-        client_id: ClientId::parse(&"c".repeat(64)).unwrap(),
-        scope: Scope::parse(&scope.join(" ")).unwrap(),
-        user: Some(UserClaims {
-            preferred_username: "𝕬".repeat(64),
-            roles: (0..Role::MOST).map(|n| Role::parse(&format!("{n:032}")).unwrap()).collect(),
-            amr: ["fed", "mfa", "otp", "pwd"].map(str::to_owned).into(),
-            ..access().user.unwrap()
-        }),
-        ..access()
-    }
-}
-
-#[test]
-fn the_longest_token_that_the_rules_allow_stays_within_the_bound_and_a_longer_one_is_not_signed() {
-    let token = opened(folder(), SigningAlgorithm::RS256).sign_access(&worst(), now()).unwrap();
-    assert!((3000..=jws::MAX_LENGTH).contains(&token.len()), "{}", token.len());
-    let beyond = AccessClaims { jti: "j".repeat(1000), ..worst() };
-    let refused = opened(folder(), SigningAlgorithm::RS256).sign_access(&beyond, now());
-    assert!(matches!(refused, Err(SignError::TooLong(length)) if length > jws::MAX_LENGTH));
-}
-
-#[test]
-fn an_over_long_token_and_a_deep_one_are_refused() {
-    let mut claims = serde_json::to_value(access()).unwrap();
-    claims["x"] = json!("x".repeat(4096));
-    assert_eq!(refusal(&signed(&jwt(), &header(&jwt(), "at+jwt"), &claims.to_string())), TokenError::Malformed);
-    let nested = "[".repeat(2900);
-    assert_eq!(refusal(&signed(&jwt(), &header(&jwt(), "at+jwt"), &nested)), TokenError::Malformed);
 }
 
 proptest! {

@@ -25,6 +25,14 @@ struct Metadata {
     token_endpoint: String,
     /// Where the public keys are.
     jwks_uri: String,
+    /// Where tokens are revoked (RFC 7009).
+    revocation_endpoint: String,
+    /// How clients may authenticate there.
+    revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// Where tokens are described (RFC 7662).
+    introspection_endpoint: String,
+    /// How clients may authenticate there.
+    introspection_endpoint_auth_methods_supported: Vec<String>,
     /// Where a token's user is described (OIDC Discovery §3).
     userinfo_endpoint: String,
     /// The values of `scope` that the built-in client may ask for.
@@ -43,11 +51,20 @@ struct Metadata {
 
 impl Metadata {
     fn of(issuer: &str, algorithm: SigningAlgorithm) -> Self {
+        let public = [
+            AuthenticationMethod::None.as_str(),
+            AuthenticationMethod::ClientSecretBasic.as_str(),
+            AuthenticationMethod::ClientSecretPost.as_str(),
+        ];
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
         Self {
             issuer: issuer.to_owned(),
             token_endpoint: format!("{issuer}/oauth/token"),
             jwks_uri: format!("{issuer}/.well-known/jwks.json"),
+            revocation_endpoint: format!("{issuer}/oauth/revoke"),
+            revocation_endpoint_auth_methods_supported: words(&public),
+            introspection_endpoint: format!("{issuer}/oauth/introspect"),
+            introspection_endpoint_auth_methods_supported: words(&public[1..]),
             userinfo_endpoint: format!("{issuer}/oauth/userinfo"),
             scopes_supported: words(&["openid", "profile", "email", "offline_access"]),
             response_types_supported: Vec::new(),
@@ -56,11 +73,7 @@ impl Metadata {
                 GrantType::RefreshToken.as_str(),
                 GrantType::ClientCredentials.as_str(),
             ]),
-            token_endpoint_auth_methods_supported: words(&[
-                AuthenticationMethod::None.as_str(),
-                AuthenticationMethod::ClientSecretBasic.as_str(),
-                AuthenticationMethod::ClientSecretPost.as_str(),
-            ]),
+            token_endpoint_auth_methods_supported: words(&public),
             access_token_signing_alg_values_supported: words(&[algorithm.as_str()]),
             service_documentation: format!("{issuer}/docs"),
         }

@@ -1,51 +1,42 @@
 //! Builds every room once, and introduces them to one another: the only place that knows them all.
 
+mod files;
+mod wiring;
+
 use std::{
-    fs::{DirBuilder, File, TryLockError},
+    fs::File,
     io,
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use tokio::{sync::oneshot, task::JoinHandle};
 
+use self::files::{prepare_data_dir, prepare_files};
 use crate::{
-    config::{Config, Registration},
+    config::Config,
     crypto::{
-        jwt::Jwt,
         key_files::{self, KeyError},
         keyring::Keyring,
-        password_hash::{HashParameters, PasswordHasher, StartError as HasherError},
+        password_hash::StartError as HasherError,
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    domain::clock::Clock,
     flow::{
         Trouble,
-        account::Account,
-        authenticate::Authenticate,
-        bearer::Bearer,
-        change_password::ChangePassword,
-        client_credentials::ClientCredentials,
         clients::Clients,
-        end_session::EndSession,
         establish_keys::{self, EstablishError},
-        issue::Issue,
-        log_in::LogIn,
-        refresh::Refresh,
-        register::Register,
-        sessions::Sessions,
-        userinfo::Userinfo,
+        follow_changes,
     },
-    http::{self, Flows, Setting},
+    http,
     server::{
         Server,
         tls::{Certificate, TlsError},
     },
-    store::{self, Database, StoreError, revocations::Revocations, schema},
+    store::{self, Database, StoreError, schema},
 };
 
 /// How long requests in flight may take to finish once the service stops.
@@ -137,17 +128,22 @@ impl Signet {
         drop(direct);
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        let wired = wire(&config, address, db, Arc::clone(&keyring), clock)?;
-        wired.end_session.load().await?;
+        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
+        wired.changes.load().await?;
 
         let endpoint = http::endpoint(wired.flows, wired.setting);
         let (stop, stopped) = oneshot::channel();
-        let watching = tokio::spawn(watch_keys(keyring));
+        // These end with the service, wherever they are.
+        let background = [
+            tokio::spawn(watch_keys(keyring)),
+            tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
+            tokio::spawn(wired.prune.run(Random)),
+        ];
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
-            watching.abort();
+            background.iter().for_each(JoinHandle::abort);
         });
         tracing::info!(%address, "listening");
         Ok(Self { address, stop, serving, _lock: lock })
@@ -187,8 +183,7 @@ impl Office {
         if config.auto_migrate {
             schema::up(&direct).await?;
         }
-        let end_session = EndSession { db: db.clone(), revocations: Revocations::default(), clock: clock.clone() };
-        Ok(Self { clients: Clients { db, end_session, random: Random, clock } })
+        Ok(Self { clients: wiring::clients(config, &wiring::changes(&db, &clock)) })
     }
 }
 
@@ -207,95 +202,8 @@ pub async fn schema_connection(config: &Config) -> Result<Database, StartError> 
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wire(config, config.listen, Database::default(), keyring, clock)?;
+    let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
     Ok(http::openapi(wired.flows, &wired.setting))
-}
-
-/// The rooms, introduced to one another.
-struct Wired {
-    flows: Flows,
-    setting: Setting,
-    end_session: EndSession,
-}
-
-fn wire(
-    config: &Config,
-    address: SocketAddr,
-    db: Database,
-    keyring: Arc<Keyring>,
-    clock: Arc<dyn Clock>,
-) -> Result<Wired, StartError> {
-    let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
-    let lifetimes = Lifetimes {
-        access_token: config.access_token_ttl,
-        refresh_token: config.refresh_token_ttl,
-        session: config.session_ttl,
-        grace: config.refresh_grace,
-    };
-    let parameters = HashParameters {
-        memory_kib: config.password.memory_kib,
-        iterations: config.password.iterations,
-        parallelism: config.password.parallelism,
-    };
-    let hasher = PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)?;
-    let policy = PasswordPolicy { min_length: config.password.min_length };
-    let random = Random;
-    let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
-    let revocations = Revocations::default();
-    let issue = Issue {
-        jwt: Arc::clone(&jwt),
-        random: random.clone(),
-        audience: config.audience.clone().unwrap_or_else(|| issuer.clone()),
-        issuer: issuer.clone(),
-        lifetimes,
-    };
-    let end_session = EndSession { db: db.clone(), revocations: revocations.clone(), clock: clock.clone() };
-    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
-    let bearer =
-        Bearer { jwt: Arc::clone(&jwt), revocations, db: db.clone(), clock: clock.clone(), issuer: issuer.clone() };
-    let flows = Flows {
-        account: Account {
-            db: db.clone(),
-            authenticate: authenticate.clone(),
-            end_session: end_session.clone(),
-            clock: clock.clone(),
-        },
-        change_password: ChangePassword {
-            authenticate: authenticate.clone(),
-            hasher: hasher.clone(),
-            policy,
-            end_session: end_session.clone(),
-            db: db.clone(),
-        },
-        client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
-        clients: Clients {
-            db: db.clone(),
-            end_session: end_session.clone(),
-            random: random.clone(),
-            clock: clock.clone(),
-        },
-        log_in: LogIn {
-            authenticate,
-            issue: issue.clone(),
-            db: db.clone(),
-            random: random.clone(),
-            clock: clock.clone(),
-        },
-        refresh: Refresh { jwt, issue, end_session: end_session.clone(), db: db.clone(), clock: clock.clone() },
-        register: Register {
-            db: db.clone(),
-            hasher,
-            policy,
-            random: random.clone(),
-            clock: clock.clone(),
-            open: config.registration == Registration::Open,
-        },
-        sessions: Sessions { db: db.clone(), end_session: end_session.clone(), clock: clock.clone() },
-        userinfo: Userinfo { bearer: bearer.clone(), db: db.clone() },
-        bearer,
-    };
-    let setting = Setting { issuer, algorithm: config.signing_algorithm, keyring, db, clock, random };
-    Ok(Wired { flows, setting, end_session })
 }
 
 /// The pool that requests share, and a direct connection for migrations and locks, which may be the same.
@@ -305,44 +213,6 @@ async fn connect(config: &Config) -> Result<(Database, Database), StartError> {
     let same = config.database_url.expose_secret() == config.database_listen_url.expose_secret();
     let direct = if same { db.clone() } else { store::connect(&config.database_listen_url).await? };
     Ok((db, direct))
-}
-
-/// Makes the folders, and takes the lock of a `SQLite` database: one service a file.
-fn prepare_files(config: &Config) -> Result<Option<File>, StartError> {
-    prepare_data_dir(config)?;
-    let Some(database) = sqlite_file(&config.database_url) else { return Ok(None) };
-    let mut name = database.into_os_string();
-    name.push(".lock");
-    let path = PathBuf::from(name);
-    let cannot = |cause| StartError::Folder { path: path.clone(), cause };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(StartError::Locked(path)),
-        Err(TryLockError::Error(cause)) => Err(cannot(cause)),
-    }
-}
-
-/// Makes the data folder, and the one of a `SQLite` file, where they are missing: readable to nobody else.
-fn prepare_data_dir(config: &Config) -> Result<(), StartError> {
-    let database = sqlite_file(&config.database_url);
-    let beside = database.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-    for folder in [Some(config.data_dir.as_path()), beside].into_iter().flatten() {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(|cause| StartError::Folder { path: folder.to_owned(), cause })?;
-    }
-    Ok(())
-}
-
-/// The file of a `SQLite` URL.
-fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
-    let path = url.expose_secret().strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split('?').next().unwrap_or(path);
-    Some(PathBuf::from(path))
 }
 
 /// Feels changes of the folder of keys. A folder that went bad is told once, and the last good keys stay.

@@ -1,0 +1,50 @@
+//! The folders, and the lock of an embedded database.
+
+use std::{
+    fs::{DirBuilder, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::StartError;
+use crate::config::Config;
+
+/// Makes the folders, and takes the lock of a `SQLite` database: one service a file.
+pub(super) fn prepare_files(config: &Config) -> Result<Option<File>, StartError> {
+    prepare_data_dir(config)?;
+    let Some(database) = sqlite_file(&config.database_url) else { return Ok(None) };
+    let mut name = database.into_os_string();
+    name.push(".lock");
+    let path = PathBuf::from(name);
+    let cannot = |cause| StartError::Folder { path: path.clone(), cause };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(cannot)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StartError::Locked(path)),
+        Err(TryLockError::Error(cause)) => Err(cannot(cause)),
+    }
+}
+
+/// Makes the data folder, and the one of a `SQLite` file, where they are missing: readable to nobody else.
+pub(super) fn prepare_data_dir(config: &Config) -> Result<(), StartError> {
+    let database = sqlite_file(&config.database_url);
+    let beside = database.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    for folder in [Some(config.data_dir.as_path()), beside].into_iter().flatten() {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .map_err(|cause| StartError::Folder { path: folder.to_owned(), cause })?;
+    }
+    Ok(())
+}
+
+/// The file of a `SQLite` URL.
+fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
+    let path = url.expose_secret().strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next().unwrap_or(path);
+    Some(PathBuf::from(path))
+}

@@ -1,0 +1,178 @@
+//! The rooms, introduced to one another.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    config::{Config, Registration},
+    crypto::{
+        jwt::Jwt,
+        keyring::Keyring,
+        password_hash::{HashParameters, PasswordHasher, StartError},
+        random::Random,
+    },
+    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    flow::{
+        account::Account,
+        authenticate::Authenticate,
+        bearer::Bearer,
+        change_password::ChangePassword,
+        changes::Changes,
+        client_credentials::ClientCredentials,
+        clients::Clients,
+        end_session::EndSession,
+        introspect::Introspect,
+        issue::Issue,
+        log_in::LogIn,
+        prune::Prune,
+        refresh::Refresh,
+        register::Register,
+        revoke::Revoke,
+        sessions::Sessions,
+        status_lists::{Shelf, StatusLists},
+        status_places::StatusPlaces,
+        userinfo::Userinfo,
+    },
+    http::{Flows, Setting},
+    store::{Database, remembered::Remembered, revocations::Revocations},
+};
+
+/// What a service runs.
+pub(super) struct Wired {
+    /// What requests run.
+    pub(super) flows: Flows,
+    /// What else the routes need.
+    pub(super) setting: Setting,
+    /// What it knows of changes.
+    pub(super) changes: Changes,
+    /// What tidies up.
+    pub(super) prune: Prune,
+}
+
+/// Introduces the rooms to one another; `address` makes the issuer where none is configured.
+pub(super) fn wire(
+    config: &Config,
+    address: SocketAddr,
+    db: Database,
+    keyring: Arc<Keyring>,
+    clock: Arc<dyn Clock>,
+) -> Result<Wired, StartError> {
+    let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let random = Random;
+    let places = StatusPlaces::new(random.clone());
+    let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
+    let hasher = hasher(config)?;
+    let policy = PasswordPolicy { min_length: config.password.min_length };
+    let changes = changes(&db, &clock);
+    let Changes { revocations, remembered, .. } = changes.clone();
+    let clients = clients(config, &changes);
+    let end_session = clients.end_session.clone();
+    let issue = Issue {
+        jwt: Arc::clone(&jwt),
+        random: random.clone(),
+        audience: config.audience.clone().unwrap_or_else(|| issuer.clone()),
+        issuer: issuer.clone(),
+        lifetimes: lifetimes(config),
+    };
+    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
+    let bearer = Bearer {
+        jwt: Arc::clone(&jwt),
+        revocations: revocations.clone(),
+        remembered: remembered.clone(),
+        db: db.clone(),
+        clock: clock.clone(),
+        issuer: issuer.clone(),
+    };
+    let flows = Flows {
+        account: Account {
+            db: db.clone(),
+            authenticate: authenticate.clone(),
+            end_session: end_session.clone(),
+            clock: clock.clone(),
+        },
+        change_password: ChangePassword {
+            authenticate: authenticate.clone(),
+            hasher: hasher.clone(),
+            policy,
+            end_session: end_session.clone(),
+            db: db.clone(),
+        },
+        client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
+        clients,
+        introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
+        log_in: LogIn {
+            authenticate,
+            issue: issue.clone(),
+            db: db.clone(),
+            random: random.clone(),
+            places: places.clone(),
+            clock: clock.clone(),
+        },
+        refresh: Refresh {
+            jwt: Arc::clone(&jwt),
+            issue,
+            end_session: end_session.clone(),
+            db: db.clone(),
+            clock: clock.clone(),
+        },
+        register: Register {
+            db: db.clone(),
+            hasher,
+            policy,
+            random: random.clone(),
+            clock: clock.clone(),
+            open: config.registration == Registration::Open,
+        },
+        revoke: Revoke {
+            jwt: Arc::clone(&jwt),
+            end_session: end_session.clone(),
+            changes: changes.clone(),
+            db: db.clone(),
+            clock: clock.clone(),
+        },
+        sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
+        status_lists: StatusLists {
+            jwt,
+            revocations,
+            db: db.clone(),
+            clock: clock.clone(),
+            issuer: issuer.clone(),
+            built: Shelf::default(),
+        },
+        userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
+        bearer,
+    };
+    let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
+    let setting = Setting { issuer, algorithm: config.signing_algorithm, keyring, db, clock, random };
+    Ok(Wired { flows, setting, changes, prune })
+}
+
+/// What a process knows of changes: nothing yet.
+pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
+    let (revocations, remembered) = (Revocations::default(), Remembered::default());
+    Changes { db: db.clone(), revocations, remembered, clock: Arc::clone(clock) }
+}
+
+/// The registered clients.
+pub(super) fn clients(config: &Config, changes: &Changes) -> Clients {
+    let Changes { db, remembered, clock, .. } = changes.clone();
+    let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
+    Clients { db, end_session, remembered, access_token_ttl: config.access_token_ttl, random: Random, clock }
+}
+
+fn lifetimes(config: &Config) -> Lifetimes {
+    Lifetimes {
+        access_token: config.access_token_ttl,
+        refresh_token: config.refresh_token_ttl,
+        session: config.session_ttl,
+        grace: config.refresh_grace,
+    }
+}
+
+fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
+    let parameters = HashParameters {
+        memory_kib: config.password.memory_kib,
+        iterations: config.password.iterations,
+        parallelism: config.password.parallelism,
+    };
+    PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)
+}

@@ -1,0 +1,130 @@
+//! Status lists (Token Status List, draft-ietf-oauth-status-list-21): which sessions are over, said to gateways in one
+//! bit each.
+//!
+//! Every session has a place in a list, and its access tokens say which. A gateway that fetches the list once per
+//! [`StatusListClaims::TTL`] learns of every revocation, and Signet nothing of which tokens are in use.
+
+use serde::{Deserialize, Serialize};
+
+/// A session's place in the status lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StatusPosition {
+    /// Which list.
+    pub list: u16,
+    /// Which place in it, below [`StatusPosition::LIST_LENGTH`].
+    pub index: u32,
+}
+
+impl StatusPosition {
+    /// How many places a list has: 128 KiB before it is compressed.
+    pub const LIST_LENGTH: u32 = 1 << 20;
+}
+
+/// The `status` claim of an access token (§6.1): where to learn whether it is still good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusClaim {
+    /// The one mechanism that we use.
+    pub status_list: StatusReference,
+}
+
+/// The place in a status list that holds for a token (§6.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusReference {
+    /// The place.
+    pub idx: u32,
+    /// Where the list is, which is its `sub` too.
+    pub uri: String,
+}
+
+impl StatusClaim {
+    /// The claim of a token whose session has the place `position`.
+    #[must_use]
+    pub fn of(issuer: &str, position: StatusPosition) -> Self {
+        Self { status_list: StatusReference { idx: position.index, uri: list_uri(issuer, position.list) } }
+    }
+}
+
+/// The claims of a status list token (§5.1). Times are whole seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusListClaims {
+    /// Who issued it: the draft leaves it open, and whoever compares the issuers of all tokens finds it.
+    pub iss: String,
+    /// The list, by the `uri` that tokens refer to it with.
+    pub sub: String,
+    /// As of when it holds.
+    pub iat: i64,
+    /// When it must no longer be relied upon.
+    pub exp: i64,
+    /// After how many seconds a copy should be fetched anew (§13.7).
+    pub ttl: u32,
+    /// The list itself.
+    pub status_list: StatusList,
+}
+
+impl StatusListClaims {
+    /// The `ttl` of every list, in seconds: gateways refuse an ended session's tokens this late at most.
+    pub const TTL: u32 = 60;
+
+    /// The claims of the list that is counted as `number`, whose bits are `lst`, as of `iat` and until `exp`.
+    #[must_use]
+    pub fn of(issuer: &str, number: u16, lst: String, iat: i64, exp: i64) -> Self {
+        Self {
+            iss: issuer.to_owned(),
+            sub: list_uri(issuer, number),
+            iat,
+            exp,
+            ttl: Self::TTL,
+            status_list: StatusList { bits: StatusList::BITS, lst },
+        }
+    }
+}
+
+/// A status list in JSON (§4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusList {
+    /// How many bits a token has.
+    pub bits: u8,
+    /// The bits, compressed and in base64url.
+    pub lst: String,
+}
+
+impl StatusList {
+    /// One bit says all that we know of a token: `VALID`, 0, or `INVALID`, 1 (§7.1).
+    pub const BITS: u8 = 1;
+}
+
+/// Where a list of `issuer` is served.
+fn list_uri(issuer: &str, number: u16) -> String {
+    format!("{issuer}/oauth/status-lists/{number}")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_refers_to_its_list_by_the_lists_own_subject() {
+        let claim = StatusClaim::of("https://id.example", StatusPosition { list: 65_535, index: 1_048_575 });
+        let uri = "https://id.example/oauth/status-lists/65535";
+        assert_eq!(serde_json::to_value(&claim).unwrap(), json!({"status_list": {"idx": 1_048_575, "uri": uri}}));
+        let list = StatusListClaims::of("https://id.example", 65_535, "eNrbuRgAAhcBXQ".into(), 1000, 1300);
+        assert_eq!(list.sub, claim.status_list.uri);
+    }
+
+    #[test]
+    fn the_claims_of_a_list_are_those_of_the_draft() {
+        let list = StatusListClaims::of("https://id.example", 0, "eNrbuRgAAhcBXQ".into(), 1000, 1300);
+        let expected = json!({
+            "iss": "https://id.example",
+            "sub": "https://id.example/oauth/status-lists/0",
+            "iat": 1000,
+            "exp": 1300,
+            "ttl": 60,
+            "status_list": {"bits": 1, "lst": "eNrbuRgAAhcBXQ"},
+        });
+        assert_eq!(serde_json::to_value(&list).unwrap(), expected);
+        assert_eq!(serde_json::from_value::<StatusListClaims>(expected).unwrap(), list);
+    }
+}

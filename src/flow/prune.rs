@@ -1,0 +1,71 @@
+//! Deletes what nobody can use any more, in small batches, so that any number of replicas may do so at once and none
+//! waits for another.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use tokio::time::MissedTickBehavior;
+
+use super::{Trouble, status_places::StatusPlaces};
+use crate::{
+    crypto::random::Random,
+    domain::clock::Clock,
+    store::{Database, changes, sessions},
+};
+
+/// Deletes what is over.
+#[derive(Debug, Clone)]
+pub struct Prune {
+    /// Where it is.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How long an unused refresh token lives.
+    pub refresh_token_ttl: TimeDelta,
+    /// Begins again with lists that have room now.
+    pub places: StatusPlaces,
+}
+
+/// How often a process looks for what is over.
+const EVERY: Duration = Duration::from_mins(5);
+/// How long rows stay that are over, beyond their last token: clocks differ, and verifiers allow for that.
+const MARGIN: TimeDelta = TimeDelta::minutes(5);
+/// Rows a statement: some milliseconds of work.
+const BATCH: u64 = 500;
+
+impl Prune {
+    /// Prunes every five minutes, for ever. Replicas that started together part by chance.
+    pub async fn run(self, random: Random) {
+        let part = u64::from(u16::from_be_bytes(random.bytes())) * EVERY.as_secs() / u64::from(u16::MAX);
+        tokio::time::sleep(Duration::from_secs(part)).await;
+        let mut tick = tokio::time::interval(EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            match self.once().await {
+                Ok(0) => {}
+                Ok(rows) => tracing::info!(rows, "pruned"),
+                Err(cause) => tracing::warn!(%cause, "could not prune; it will be tried again"),
+            }
+        }
+    }
+
+    /// Deletes all that is over now. Says how many rows that were.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database does not answer; what was deleted so far stays so.
+    pub async fn once(&self) -> Result<u64, Trouble> {
+        let over = self.clock.now() - MARGIN;
+        let mut pruned = 0;
+        loop {
+            let rows = sessions::prune(&self.db, over, self.refresh_token_ttl, BATCH).await?
+                + changes::prune(&self.db, over, BATCH).await?;
+            pruned += rows;
+            if rows == 0 {
+                self.places.start_over();
+                return Ok(pruned);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The introspection endpoint (RFC 7662).
+
+use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use serde::Deserialize;
+
+use super::error::OAuthError;
+use crate::{
+    domain::{claims::AccessClaims, claims::Audience, claims::RefreshClaims, oauth::OAuthErrorCode, session::Session},
+    flow::{
+        clients::Clients,
+        introspect::{Active, Introspect},
+    },
+    http::{body::FormBody, client_auth::BasicCredentials},
+};
+
+/// The introspection endpoint.
+pub(in crate::http) struct IntrospectApi {
+    pub(in crate::http) clients: Clients,
+    pub(in crate::http) introspect: Introspect,
+}
+
+/// What to describe.
+#[derive(Deserialize, Object)]
+#[oai(rename = "IntrospectionRequest", example)]
+struct IntrospectionRequest {
+    /// An access token or a refresh token.
+    token: Option<String>,
+    /// What the token is; it tells nothing that the token does not.
+    token_type_hint: Option<String>,
+    /// The client that asks (`client_secret_post`).
+    client_id: Option<String>,
+    /// The client's secret (`client_secret_post`).
+    client_secret: Option<String>,
+}
+
+impl Example for IntrospectionRequest {
+    fn example() -> Self {
+        Self {
+            token: Some("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+            token_type_hint: None,
+            client_id: Some("orders".to_owned()),
+            client_secret: Some("43 characters, shown at registration".to_owned()),
+        }
+    }
+}
+
+/// What the token is (RFC 7662 §2.2). Of one that is not active, or not the caller's to know of, `active` is all.
+#[derive(Debug, Default, Object)]
+#[oai(rename = "Introspection", skip_serializing_if_is_none, example)]
+struct Introspection {
+    /// Whether the token is good now.
+    active: bool,
+    /// What it allows.
+    scope: Option<String>,
+    /// The client that it was issued to.
+    client_id: Option<String>,
+    /// The user's name, where a user logged in.
+    username: Option<String>,
+    /// `Bearer` for an access token.
+    token_type: Option<String>,
+    /// When it ends, in seconds since 1970.
+    exp: Option<i64>,
+    /// When it was issued.
+    iat: Option<i64>,
+    /// The user's id, or the client's for its own token.
+    sub: Option<String>,
+    /// Who it is for.
+    aud: Option<Vec<String>>,
+    /// Who issued it.
+    iss: Option<String>,
+    /// Its identifier.
+    jti: Option<String>,
+    /// The session.
+    sid: Option<String>,
+    /// When the user proved who they are.
+    auth_time: Option<i64>,
+    /// The account's roles at issue.
+    roles: Option<Vec<String>>,
+}
+
+impl Example for Introspection {
+    fn example() -> Self {
+        Self {
+            active: true,
+            scope: Some("openid profile".to_owned()),
+            client_id: Some("first-party".to_owned()),
+            username: Some("ada".to_owned()),
+            token_type: Some("Bearer".to_owned()),
+            exp: Some(1_800_000_600),
+            iat: Some(1_800_000_000),
+            sub: Some(crate::http::docs::EXAMPLE_ID.to_string()),
+            aud: Some(vec!["https://orders.example.com".to_owned()]),
+            iss: Some("https://id.example.com".to_owned()),
+            jti: Some("QhMqFwIo8m5pXbW2xkNf0g".to_owned()),
+            sid: Some(crate::http::docs::EXAMPLE_ID.to_string()),
+            auth_time: Some(1_800_000_000),
+            roles: Some(vec!["clerk".to_owned()]),
+        }
+    }
+}
+
+fn names(audience: Audience) -> Vec<String> {
+    match audience {
+        Audience::One(name) => vec![name],
+        Audience::Many(names) => names,
+    }
+}
+
+impl From<AccessClaims> for Introspection {
+    fn from(claims: AccessClaims) -> Self {
+        let about_token = Self {
+            active: true,
+            scope: Some(claims.scope.to_string()),
+            client_id: Some(claims.client_id.to_string()),
+            token_type: Some("Bearer".to_owned()),
+            exp: Some(claims.exp),
+            iat: Some(claims.iat),
+            sub: Some(claims.sub),
+            aud: Some(names(claims.aud)),
+            iss: Some(claims.iss),
+            jti: Some(claims.jti),
+            ..Self::default()
+        };
+        match claims.user {
+            None => about_token,
+            Some(user) => Self {
+                username: Some(user.preferred_username),
+                sid: Some(user.sid.to_string()),
+                auth_time: Some(user.auth_time),
+                roles: (!user.roles.is_empty())
+                    .then(|| user.roles.iter().map(|role| role.as_str().to_owned()).collect()),
+                ..about_token
+            },
+        }
+    }
+}
+
+impl From<(RefreshClaims, Session)> for Introspection {
+    fn from((claims, session): (RefreshClaims, Session)) -> Self {
+        Self {
+            active: true,
+            scope: Some(session.scope.to_string()),
+            client_id: Some(claims.client_id.to_string()),
+            username: Some(session.username),
+            exp: Some(claims.exp),
+            iat: Some(claims.iat),
+            sub: Some(claims.sub.to_string()),
+            aud: Some(names(claims.aud)),
+            iss: Some(claims.iss),
+            jti: Some(claims.jti),
+            sid: Some(claims.sid.to_string()),
+            auth_time: Some(session.authenticated_at.timestamp()),
+            ..Self::default()
+        }
+    }
+}
+
+/// Introspection.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl IntrospectApi {
+    /// Introspection endpoint (RFC 7662)
+    ///
+    /// For confidential clients: tokens issued to them, and access tokens whose `aud` has one of their audiences.
+    #[oai(path = "/oauth/introspect", method = "post", operation_id = "introspect")]
+    async fn introspect(
+        &self,
+        basic: BasicCredentials,
+        form: FormBody<IntrospectionRequest>,
+    ) -> Result<Json<Introspection>, OAuthError> {
+        let form = form.0;
+        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        // Whoever proves nothing learns nothing (RFC 7662 §2.1).
+        if !client.is_confidential() {
+            return Err(OAuthError::invalid_client());
+        }
+        let token = form.token.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, "token is required"))?;
+        Ok(Json(match self.introspect.run(&token, &client).await? {
+            None => Introspection::default(),
+            Some(Active::Access(claims)) => (*claims).into(),
+            Some(Active::Refresh(both)) => (*both).into(),
+        }))
+    }
+}

@@ -1,0 +1,78 @@
+//! The revocation endpoint (RFC 7009).
+
+use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
+use serde::Deserialize;
+
+use super::error::OAuthError;
+use crate::{
+    domain::oauth::OAuthErrorCode,
+    flow::{
+        clients::Clients,
+        revoke::{Revoke, RevokeError},
+    },
+    http::{body::FormBody, client_auth::BasicCredentials},
+};
+
+/// The revocation endpoint.
+pub(in crate::http) struct RevokeApi {
+    pub(in crate::http) clients: Clients,
+    pub(in crate::http) revoke: Revoke,
+}
+
+/// What to revoke.
+#[derive(Deserialize, Object)]
+#[oai(rename = "RevocationRequest", example)]
+struct RevocationRequest {
+    /// A refresh token or an access token.
+    token: Option<String>,
+    /// What the token is; it tells nothing that the token does not.
+    token_type_hint: Option<String>,
+    /// The client; the built-in `first-party` where it is left out.
+    client_id: Option<String>,
+    /// The client's secret (`client_secret_post`).
+    client_secret: Option<String>,
+}
+
+impl Example for RevocationRequest {
+    fn example() -> Self {
+        Self {
+            token: Some("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+            token_type_hint: Some("refresh_token".to_owned()),
+            client_id: Some("first-party".to_owned()),
+            client_secret: None,
+        }
+    }
+}
+
+/// Revoked.
+#[derive(ApiResponse)]
+enum Revoked {
+    /// The token is good for nothing now, whether it was before or not.
+    #[oai(status = 200)]
+    Done,
+}
+
+impl From<RevokeError> for OAuthError {
+    fn from(error: RevokeError) -> Self {
+        match error {
+            RevokeError::NotYours => Self::new(OAuthErrorCode::InvalidGrant, "the token was issued to another client"),
+            RevokeError::Trouble(trouble) => trouble.into(),
+        }
+    }
+}
+
+/// Revocation.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl RevokeApi {
+    /// Revocation endpoint (RFC 7009)
+    ///
+    /// Either token of a session ends the session; a client's own token is denied until it expires.
+    #[oai(path = "/oauth/revoke", method = "post", operation_id = "revoke")]
+    async fn revoke(&self, basic: BasicCredentials, form: FormBody<RevocationRequest>) -> Result<Revoked, OAuthError> {
+        let form = form.0;
+        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        let token = form.token.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, "token is required"))?;
+        self.revoke.run(&token, &client).await?;
+        Ok(Revoked::Done)
+    }
+}

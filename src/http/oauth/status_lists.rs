@@ -1,0 +1,52 @@
+//! Status lists (draft-ietf-oauth-status-list §8).
+
+use poem::http::StatusCode;
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path},
+};
+
+use crate::{
+    flow::status_lists::StatusLists,
+    http::{
+        document::Document,
+        problem::{Finding, Problem, Refusal},
+    },
+};
+
+/// Status lists.
+pub(in crate::http) struct StatusListsApi {
+    pub(in crate::http) status_lists: StatusLists,
+}
+
+/// The media type of a status list token.
+const CONTENT_TYPE: &str = "application/statuslist+jwt";
+
+/// Status lists.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl StatusListsApi {
+    /// Status list (draft-ietf-oauth-status-list)
+    ///
+    /// A signed JWT with one bit a session: set once the session has ended. An access token names its list and its
+    /// place there in `status.status_list`. Verifiers keep it for its `ttl`, 60 seconds.
+    #[oai(path = "/oauth/status-lists/:list", method = "get", operation_id = "status_list")]
+    async fn status_list(
+        &self,
+        /// The number of the list.
+        list: Path<String>,
+        #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>,
+    ) -> Result<Document<String>, Refusal<Finding>> {
+        // Written as we write it: one list has one URI.
+        let number = list.0.parse::<u16>().ok().filter(|number| number.to_string() == list.0);
+        let found = match number {
+            Some(number) => self.status_lists.get(number).await?,
+            None => None,
+        };
+        let Some(published) = found else {
+            return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such status list.").into());
+        };
+        // No cache may add its own time to the list's ttl, or revocations would be felt later than we promise.
+        Ok(Document::new(published.token.clone(), published.etag.clone(), 0, if_none_match.0.as_deref())
+            .of_type(CONTENT_TYPE))
+    }
+}

@@ -1,0 +1,230 @@
+//! The change table: how replicas learn what each of them must refuse or read again.
+//!
+//! A row is written in the transaction that makes the change, with the database's clock, and notified on commit. Every
+//! replica reads the last [`OVERLAP`] again each round, since rows become visible in another order than they were
+//! written in; entries are idempotent.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use entity::change::{Column, Entity, Model};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query},
+    sqlx::postgres::PgListener,
+};
+use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
+
+use super::{StoreError, database::is_postgres, rows::unreadable};
+use crate::domain::{
+    ids::{ClientId, SessionId, UserId},
+    status_list::StatusPosition,
+};
+
+/// How far back a round reads again: longer than the transaction that writes a change may take.
+pub const OVERLAP: Duration = Duration::from_secs(10);
+/// How long a transaction may take from the writing of its changes to its commit.
+pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(4);
+
+const CHANNEL: &str = "signet_change";
+const TABLE: &str = "change";
+/// Rows an INSERT: far below either database's limit on parameters.
+const BATCH: usize = 500;
+
+/// Something that replicas must learn of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// A session has ended: its tokens are refused while one could live.
+    SessionEnded {
+        /// Which.
+        session: SessionId,
+        /// Its place in the status lists.
+        status: StatusPosition,
+    },
+    /// A token without a session is refused, by its identifier.
+    TokenDenied {
+        /// Its `jti`.
+        token: String,
+    },
+    /// An account's profile has changed.
+    AccountChanged(UserId),
+    /// A client was deleted: the tokens that it was issued so far are refused.
+    ClientDeleted {
+        /// Which.
+        client: ClientId,
+        /// When.
+        at: DateTime<Utc>,
+    },
+    /// A client's registration has changed.
+    ClientChanged(ClientId),
+}
+
+/// A change, and until when it matters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// What has changed.
+    pub change: Change,
+    /// From when on nobody need know of it.
+    pub matters_until: DateTime<Utc>,
+}
+
+/// Writes changes into the transaction that makes them; replicas are notified when it commits.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Result<(), StoreError> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    for batch in entries.chunks(BATCH) {
+        let mut insert = Query::insert();
+        insert.into_table(Entity).columns([
+            Column::Kind,
+            Column::Subject,
+            Column::MattersUntil,
+            Column::StatusList,
+            Column::StatusIndex,
+            Column::WrittenAt,
+        ]);
+        for Entry { change, matters_until } in batch {
+            let (kind, subject, status) = columns(change);
+            insert.values_panic([
+                kind.into(),
+                subject.into(),
+                (*matters_until).into(),
+                status.map(|status| i32::from(status.list)).into(),
+                status.and_then(|status| i32::try_from(status.index).ok()).into(),
+                database_clock(transaction),
+            ]);
+        }
+        transaction.execute(&insert).await?;
+    }
+    if is_postgres(transaction) {
+        transaction.execute_unprepared(&format!("NOTIFY {CHANNEL}")).await?;
+    }
+    Ok(())
+}
+
+/// The changes of the last [`OVERLAP`], in the order in which they were written.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn recent(db: &impl ConnectionTrait) -> Result<Vec<Entry>, StoreError> {
+    let overlap = i64::try_from(OVERLAP.as_millis()).unwrap_or(i64::MAX);
+    let since = database_clock(db).sub(overlap);
+    read(Entity::find().filter(Expr::col(Column::WrittenAt).gte(since)).order_by_asc(Column::Id).all(db).await?)
+}
+
+/// All changes that still matter at `now`, and the recent ones whatever they say.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn all(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Vec<Entry>, StoreError> {
+    read(Entity::find().filter(Column::MattersUntil.gt(now)).order_by_asc(Column::Id).all(db).await?)
+}
+
+/// Deletes at most `batch` changes that mattered to nobody any more at `over`; others' batches are passed over. Says how
+/// many there were.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
+    let these = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::MattersUntil.lt(over))
+        .limit(batch)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .to_owned();
+    Ok(Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?.rows_affected)
+}
+
+/// Hears of commits that wrote changes. Postgres alone; what it misses the rounds find.
+#[derive(Debug)]
+pub struct Notices(PgListener);
+
+impl Notices {
+    /// Listens at a direct connection to the database; `None` where the database has no notices.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn listen(url: &SecretString) -> Result<Option<Self>, StoreError> {
+        let url = url.expose_secret();
+        if url.starts_with("sqlite:") {
+            return Ok(None);
+        }
+        let connect = async {
+            let mut listener = PgListener::connect(url).await?;
+            listener.listen(CHANNEL).await?;
+            Ok(Self(listener))
+        };
+        connect.await.map(Some).map_err(|error| StoreError::from(sqlx_error(error)))
+    }
+
+    /// Waits for a commit that wrote changes; several at once count as one.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when the connection was lost: notices may have been missed, and this one is over.
+    pub async fn next(&mut self) -> Result<(), StoreError> {
+        match self.0.try_recv().await {
+            Ok(Some(_)) => {
+                while self.0.next_buffered().is_some() {}
+                Ok(())
+            }
+            // The library would reconnect by itself and say nothing of what came in between.
+            Ok(None) => Err(sqlx_error(sea_orm::sqlx::Error::PoolClosed).into()),
+            Err(error) => Err(sqlx_error(error).into()),
+        }
+    }
+}
+
+fn sqlx_error(error: sea_orm::sqlx::Error) -> DbErr {
+    DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error)))
+}
+
+/// The present by the database's own clock, in milliseconds since 1970: replicas' clocks may differ.
+fn database_clock(db: &impl ConnectionTrait) -> Expr {
+    if is_postgres(db) {
+        Expr::cust("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")
+    } else {
+        Expr::cust("CAST(unixepoch('now', 'subsec') * 1000 AS INTEGER)")
+    }
+}
+
+fn columns(change: &Change) -> (&'static str, String, Option<StatusPosition>) {
+    match change {
+        Change::SessionEnded { session, status } => ("session_ended", session.to_string(), Some(*status)),
+        Change::TokenDenied { token } => ("token_denied", token.clone(), None),
+        Change::AccountChanged(user) => ("account_changed", user.to_string(), None),
+        Change::ClientDeleted { client, at } => ("client_deleted", format!("{} {client}", at.timestamp_micros()), None),
+        Change::ClientChanged(client) => ("client_changed", client.to_string(), None),
+    }
+}
+
+/// The entries that rows hold. A kind that this version does not know is a newer one's, and passed over.
+fn read(rows: Vec<Model>) -> Result<Vec<Entry>, StoreError> {
+    let mut entries = Vec::with_capacity(rows.len());
+    for row in rows {
+        let uuid = || Uuid::parse_str(&row.subject).map_err(|why| unreadable(TABLE, why));
+        let client = |text: &str| ClientId::parse(text).map_err(|why| unreadable(TABLE, why));
+        let change = match row.kind.as_str() {
+            "session_ended" => Change::SessionEnded { session: SessionId(uuid()?), status: position(&row)? },
+            "token_denied" => Change::TokenDenied { token: row.subject.clone() },
+            "account_changed" => Change::AccountChanged(UserId(uuid()?)),
+            "client_deleted" => {
+                let (at, id) = row.subject.split_once(' ').ok_or_else(|| unreadable(TABLE, "no time"))?;
+                let at = at.parse().ok().and_then(DateTime::from_timestamp_micros);
+                Change::ClientDeleted { client: client(id)?, at: at.ok_or_else(|| unreadable(TABLE, "no time"))? }
+            }
+            "client_changed" => Change::ClientChanged(client(&row.subject)?),
+            _ => continue,
+        };
+        entries.push(Entry { change, matters_until: row.matters_until });
+    }
+    Ok(entries)
+}
+
+fn position(row: &Model) -> Result<StatusPosition, StoreError> {
+    super::rows::status_position(TABLE, row.status_list.unwrap_or(-1), row.status_index.unwrap_or(-1))
+}
