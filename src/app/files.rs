@@ -6,10 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use secrecy::{ExposeSecret, SecretString};
-
 use super::StartError;
-use crate::config::Config;
+use crate::{config::Config, store::sqlite_file};
 
 /// Makes the folders, and takes the lock of a `SQLite` database: one service a file.
 pub(super) fn prepare_files(config: &Config) -> Result<Option<File>, StartError> {
@@ -39,12 +37,4 @@ pub(super) fn prepare_data_dir(config: &Config) -> Result<(), StartError> {
             .map_err(|cause| StartError::Folder { path: folder.to_owned(), cause })?;
     }
     Ok(())
-}
-
-/// The file of a `SQLite` URL.
-fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
-    let path = url.expose_secret().strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split('?').next().unwrap_or(path);
-    Some(PathBuf::from(path))
 }

@@ -12,7 +12,6 @@ use std::{
     time::Duration,
 };
 
-use secrecy::ExposeSecret;
 use tokio::{sync::oneshot, task::JoinHandle};
 
 use self::files::{prepare_data_dir, prepare_files};
@@ -36,7 +35,7 @@ use crate::{
         Server,
         tls::{Certificate, TlsError},
     },
-    store::{self, Database, StoreError, schema},
+    store::{self, Database, StoreError, Use, schema},
 };
 
 /// How long requests in flight may take to finish once the service stops.
@@ -115,17 +114,11 @@ impl Signet {
             .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
         let address = server.address();
 
-        let (db, direct) = connect(&config).await?;
-        if config.auto_migrate {
-            schema::up(&direct).await?;
-        } else {
-            let missing = schema::status(&direct).await?.iter().filter(|step| !step.applied).count();
-            if missing > 0 {
-                return Err(StartError::Unmigrated(missing));
-            }
-        }
+        let direct = schema_connection(&config).await?;
+        migrate(&config, &direct).await?;
         let keys = establish_keys::run(&direct, &config.keys_dir, config.signing_algorithm, &clock).await?;
         drop(direct);
+        let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
@@ -179,21 +172,30 @@ impl Office {
     /// # Errors
     /// [`StartError`].
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let (db, direct) = connect(config).await?;
-        if config.auto_migrate {
-            schema::up(&direct).await?;
-        }
+        migrate(config, &schema_connection(config).await?).await?;
+        let db = store::connect(&config.database_url, Use::Requests).await?;
         Ok(Self { clients: wiring::clients(config, &wiring::changes(&db, &clock)) })
     }
 }
 
-/// The schema's connection, for `signet migrate`.
+/// Migrates, or sees that it was done where the operator does so.
+async fn migrate(config: &Config, direct: &Database) -> Result<(), StartError> {
+    if config.auto_migrate {
+        return Ok(schema::up(direct).await?);
+    }
+    match schema::status(direct).await?.iter().filter(|step| !step.applied).count() {
+        0 => Ok(()),
+        missing => Err(StartError::Unmigrated(missing)),
+    }
+}
+
+/// A direct connection to the database, for migrations and locks.
 ///
 /// # Errors
 /// [`StartError`].
 pub async fn schema_connection(config: &Config) -> Result<Database, StartError> {
     prepare_data_dir(config)?;
-    Ok(store::connect(&config.database_listen_url).await?)
+    Ok(store::connect(&config.database_listen_url, Use::Schema).await?)
 }
 
 /// The `OpenAPI` document of a service so configured. It takes no database.
@@ -204,15 +206,6 @@ pub fn openapi(config: &Config, clock: Arc<dyn Clock>) -> Result<String, StartEr
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
     let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
     Ok(http::openapi(wired.flows, &wired.setting))
-}
-
-/// The pool that requests share, and a direct connection for migrations and locks, which may be the same.
-async fn connect(config: &Config) -> Result<(Database, Database), StartError> {
-    prepare_data_dir(config)?;
-    let db = store::connect(&config.database_url).await?;
-    let same = config.database_url.expose_secret() == config.database_listen_url.expose_secret();
-    let direct = if same { db.clone() } else { store::connect(&config.database_listen_url).await? };
-    Ok((db, direct))
 }
 
 /// Feels changes of the folder of keys. A folder that went bad is told once, and the last good keys stay.

@@ -17,6 +17,7 @@ use crate::{
         bearer::Bearer,
         change_password::ChangePassword,
         changes::Changes,
+        choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
         end_session::EndSession,
@@ -74,6 +75,7 @@ pub(super) fn wire(
         lifetimes: lifetimes(config),
     };
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
+    let choose_password = ChoosePassword::new(hasher, policy, config.password.workers, config.password.max_wait);
     let bearer = Bearer {
         jwt: Arc::clone(&jwt),
         revocations: revocations.clone(),
@@ -91,8 +93,7 @@ pub(super) fn wire(
         },
         change_password: ChangePassword {
             authenticate: authenticate.clone(),
-            hasher: hasher.clone(),
-            policy,
+            choose_password: choose_password.clone(),
             end_session: end_session.clone(),
             db: db.clone(),
         },
@@ -116,8 +117,7 @@ pub(super) fn wire(
         },
         register: Register {
             db: db.clone(),
-            hasher,
-            policy,
+            choose_password,
             random: random.clone(),
             clock: clock.clone(),
             open: config.registration == Registration::Open,
@@ -132,7 +132,7 @@ pub(super) fn wire(
         sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
         status_lists: StatusLists {
             jwt,
-            revocations,
+            revocations: revocations.clone(),
             db: db.clone(),
             clock: clock.clone(),
             issuer: issuer.clone(),
@@ -142,7 +142,18 @@ pub(super) fn wire(
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
-    let setting = Setting { issuer, algorithm: config.signing_algorithm, keyring, db, clock, random };
+    let https = config.tls.is_some() || issuer.starts_with("https://");
+    let setting = Setting {
+        issuer,
+        algorithm: config.signing_algorithm,
+        keyring,
+        db,
+        clock,
+        random,
+        https,
+        trusted_proxies: config.trusted_proxies.clone(),
+        revocations,
+    };
     Ok(Wired { flows, setting, changes, prune })
 }
 

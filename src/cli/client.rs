@@ -151,7 +151,8 @@ fn read_jwks(path: &std::path::Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(path).map_err(|why| complain(&why))?;
     let set: serde_json::Value = serde_json::from_str(&text).map_err(|why| complain(&why))?;
     let keys = set["keys"].as_array().ok_or_else(|| complain(&"it is no JWK set: it has no array \"keys\""))?;
-    let private = |key: &serde_json::Value| ["d", "k", "p", "q"].iter().any(|name| !key[name].is_null());
+    let private =
+        |key: &serde_json::Value| ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| !key[name].is_null());
     if keys.iter().any(private) {
         return Err(complain(&"it holds private keys: give the public ones alone"));
     }

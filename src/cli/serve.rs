@@ -12,7 +12,12 @@ pub(super) async fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Fai
     let cannot = |cause| Failure::Failed(format!("cannot listen for signals: {cause}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
-    let service = Signet::start(config, clock).await?;
+    let service = tokio::select! {
+        started = Signet::start(config, clock) => started?,
+        // Nothing has been promised to anybody yet.
+        _ = terminate.recv() => return Ok(()),
+        _ = interrupt.recv() => return Ok(()),
+    };
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}

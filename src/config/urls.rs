@@ -37,6 +37,10 @@ const PLAIN_PARAMETERS: &[&str] = &[
 /// The issuer: an origin, in its normalized form, https unless its host is loopback (RFC 8414 §2).
 pub(super) fn issuer(text: &str) -> Result<String, String> {
     let url = web_url(text)?;
+    // Every token carries it up to four times, and no token is longer than 4096 bytes.
+    if text.len() > 200 {
+        return Err("must be a URL of at most 200 bytes".to_owned());
+    }
     if !matches!(url.path(), "" | "/") || url.query().is_some() {
         return Err("must be an origin such as https://auth.example.org, without path and query".to_owned());
     }
@@ -62,7 +66,7 @@ pub(super) fn provider_issuer(text: &str) -> Result<String, String> {
 }
 
 fn web_url(text: &str) -> Result<Url, String> {
-    let url = parse(text).filter(|_| text.len() <= 200).ok_or("must be a URL of at most 200 bytes")?;
+    let url = parse(text).filter(|_| text.len() <= 1000).ok_or("must be a URL of at most 1000 bytes")?;
     let host = url.host_str().unwrap_or_default();
     if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_host(host)) {
         return Err("must be an https:// URL; http:// is for loopback hosts alone".to_owned());
@@ -102,6 +106,9 @@ fn database(text: &str) -> Option<Database> {
 pub(super) fn database_url(text: &str) -> Result<SecretString, String> {
     match database(text) {
         Some(Database::Postgres) => server_url(text).map(|_| text.into()),
+        Some(Database::Sqlite) if text.contains(":memory:") || text.contains("mode=memory") => {
+            Err("must name a file: a database in memory would be another one for each connection".to_owned())
+        }
         Some(Database::Sqlite) if !text.contains(char::is_control) => Ok(text.into()),
         _ => Err("must be a sqlite:, postgres:// or postgresql:// URL".to_owned()),
     }
@@ -262,17 +269,22 @@ mod tests {
 
     #[test]
     fn databases_are_sqlite_and_postgres() {
-        for text in [
-            "sqlite://data/signet.db?mode=rwc",
-            "sqlite::memory:",
-            "postgres://db/signet",
-            "postgresql:///signet?host=/run/postgresql",
-        ] {
+        for text in
+            ["sqlite://data/signet.db?mode=rwc", "postgres://db/signet", "postgresql:///signet?host=/run/postgresql"]
+        {
             assert!(database_url(text).is_ok(), "{text}");
         }
-        for text in
-            ["mysql://db/signet", "sqlite:", "postgres:db", "Postgres://db", "data/signet.db", "", "sqlite://a\nb"]
-        {
+        for text in [
+            "mysql://db/signet",
+            "sqlite::memory:",
+            "sqlite://a.db?mode=memory",
+            "sqlite:",
+            "postgres:db",
+            "Postgres://db",
+            "data/signet.db",
+            "",
+            "sqlite://a\nb",
+        ] {
             assert!(database_url(text).is_err(), "{text}");
         }
         assert!(

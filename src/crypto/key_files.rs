@@ -86,7 +86,7 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// A key of another kind, or too weak.
-    #[error("{} {reason}; make one with: signet keys rotate", path.display())]
+    #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
     WrongKey {
         /// Which.
         path: PathBuf,

@@ -13,6 +13,7 @@ pub use super::{
     key_set::{KeyKind, KeySet},
     root_secret::Purpose,
 };
+use crate::domain::signing_key::SigningAlgorithm;
 
 /// Holds the last good reading of the folder of keys.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Keyring {
     ///
     /// # Errors
     /// [`KeyError`] where the folder does not make a good set any more; the last good one stays in force. So it does
-    /// when all signing keys or all root secrets are gone: a lost mount must not read as "every token is forged".
+    /// when all keys of an algorithm or all root secrets are gone: a lost mount must not read as "every token is forged".
     pub fn reload(&self) -> Result<bool, KeyError> {
         let old = self.current();
         if key_folder::list(&self.dir)? == *old.listing() {
@@ -48,8 +49,11 @@ impl Keyring {
         }
         let new = key_files::read(&self.dir)?;
         let vanished = |what| Err(KeyError::Vanished { path: self.dir.clone(), what });
-        if new.signing_keys().is_empty() && !old.signing_keys().is_empty() {
-            return vanished("signing key");
+        for algorithm in SigningAlgorithm::ALL {
+            let kind = KeyKind::Signing(algorithm);
+            if old.has(kind) && !new.has(kind) {
+                return vanished(kind.as_str());
+            }
         }
         if new.root_secrets().is_empty() && !old.root_secrets().is_empty() {
             return vanished("root secret");

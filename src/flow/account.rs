@@ -122,16 +122,18 @@ impl Account {
         if !errors.is_empty() {
             return Err(AccountError::Invalid(errors));
         }
-        if let (Some(_), Some(password)) = (&email, wanted.current_password) {
-            self.prove(caller, password, "current_password").await?;
-        }
+        let proof = match (&email, wanted.current_password) {
+            (Some(_), Some(password)) => Some(self.prove(caller, password, "current_password").await?.proof),
+            _ => None,
+        };
         if username.is_none() && email.is_none() {
             return self.show(caller).await;
         }
         let transaction = store::begin(&self.db).await?;
-        let change = ProfileUpdate { username: username.as_ref(), email: email.as_ref() };
+        let change = ProfileUpdate { proof: proof.as_ref(), username: username.as_ref(), email: email.as_ref() };
         let user = match users::change(&transaction, caller.user, &change).await {
             Ok(Some(user)) => user,
+            Ok(None) if proof.is_some() => return Err(AccountError::WrongPassword),
             Ok(None) => return Err(AccountError::Gone),
             Err(StoreError::Duplicate(_)) => return Err(AccountError::UsernameTaken),
             Err(other) => return Err(other.into()),

@@ -2,7 +2,7 @@
 
 use secrecy::SecretString;
 
-use super::Trouble;
+use super::{Trouble, audit::Event};
 use crate::{
     crypto::password_hash::{PasswordHasher, Verdict},
     domain::{
@@ -92,15 +92,23 @@ impl Authenticate {
         };
         let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
         let verdict = self.hasher.verify(Some(password.clone()), stored.clone()).await.map_err(Trouble::from)?;
-        let (Some(user), Some(proof)) = (user, stored) else { return Err(AuthenticateError::Invalid) };
-        if verdict == Verdict::Wrong || user.disabled_at.is_some() {
-            return Err(AuthenticateError::Invalid);
+        let refused = |reason| {
+            let event = Event::refused("password_check", reason);
+            user.as_ref().map_or(event, |user| event.account(user.id)).record();
+            Err(AuthenticateError::Invalid)
+        };
+        let (Some(user), Some(proof)) = (&user, stored) else { return refused("no_password") };
+        if verdict == Verdict::Wrong {
+            return refused("wrong_password");
+        }
+        if user.disabled_at.is_some() {
+            return refused("disabled");
         }
         let proof = match verdict {
-            Verdict::RightButWeaker => self.strengthen(&user, proof, password).await?,
+            Verdict::RightButWeaker => self.strengthen(user, proof, password).await?,
             _ => proof,
         };
-        Ok(Authenticated { user, proof })
+        Ok(Authenticated { user: user.clone(), proof })
     }
 
     /// Hashes the password anew with today's parameters. Where another log-in was first, what it left will do: the

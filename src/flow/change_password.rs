@@ -7,14 +7,11 @@ use super::{
     audit::Event,
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     bearer::Caller,
+    choose_password::{ChoosePassword, ChoosePasswordError},
     end_session::EndSession,
 };
 use crate::{
-    crypto::password_hash::PasswordHasher,
-    domain::{
-        password_policy::{Password, PasswordPolicy},
-        session::EndReason,
-    },
+    domain::{password_policy::Password, session::EndReason},
     store::{self, Database, sessions::Which, users},
 };
 
@@ -23,10 +20,8 @@ use crate::{
 pub struct ChangePassword {
     /// Checks the current one.
     pub authenticate: Authenticate,
-    /// Hashes the new one.
-    pub hasher: PasswordHasher,
-    /// What passwords may be chosen.
-    pub policy: PasswordPolicy,
+    /// Judges and hashes the new one.
+    pub choose_password: ChoosePassword,
     /// Ends the other sessions.
     pub end_session: EndSession,
     /// Where accounts are.
@@ -77,8 +72,11 @@ impl ChangePassword {
             }
             AuthenticateError::Trouble(trouble) => trouble.into(),
         })?;
-        self.policy.judge(&new, &user.username, user.email.as_ref()).map_err(|why| malformed(&why))?;
-        let hash = self.hasher.hash(new).await.map_err(Trouble::from)?;
+        let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
+        let hash = chosen.map_err(|error| match error {
+            ChoosePasswordError::Weak(why) => malformed(&why),
+            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        })?;
 
         let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
         // The account first, then its sessions: a log-in with the old password waits here or finds it replaced.

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 
 use super::{
@@ -21,7 +20,6 @@ use crate::{
         clock::Clock,
         ids::SessionId,
         oauth::GrantType,
-        password_hash::PasswordHash,
         scope::Scope,
         session::{Lifetimes, Session},
     },
@@ -111,12 +109,32 @@ impl LogIn {
         credentials: &Credentials<'_>,
         origin: &Origin,
     ) -> Result<SecretString, GrantError> {
-        let client = Client::first_party();
-        let life = self.issue.lifetimes.access_token;
-        let lifetimes = Lifetimes { session: life, refresh_token: life, ..self.issue.lifetimes };
+        let (client, lifetimes) = (Client::first_party(), self.one_token());
         let session = self.session(credentials, &client, &client.scope, None, origin, &lifetimes).await?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
         Ok(tokens.map_err(Trouble::from)?.access_token)
+    }
+
+    /// The same for an account that was registered just now: its password was given, and is not hashed again.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn for_registered(
+        &self,
+        registered: &Authenticated,
+        origin: &Origin,
+    ) -> Result<SecretString, GrantError> {
+        let (client, lifetimes) = (Client::first_party(), self.one_token());
+        let session = self.begin(registered, &client, &client.scope, None, origin, &lifetimes).await?;
+        let session = session.ok_or(GrantError::InvalidGrant)?;
+        let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
+        Ok(tokens.map_err(Trouble::from)?.access_token)
+    }
+
+    /// The lifetimes of a session that ends with its first access token.
+    fn one_token(&self) -> Lifetimes {
+        let life = self.issue.lifetimes.access_token;
+        Lifetimes { session: life, refresh_token: life, ..self.issue.lifetimes }
     }
 
     async fn session(
@@ -129,26 +147,8 @@ impl LogIn {
         lifetimes: &Lifetimes,
     ) -> Result<Session, GrantError> {
         for _ in 0..ATTEMPTS {
-            let checked = self.authenticate.check(credentials.username, credentials.password).await;
-            let Authenticated { user, proof } = checked.inspect_err(|error| {
-                if matches!(error, AuthenticateError::Invalid) {
-                    Event::refused("log_in", "credentials").client(&client.id).record();
-                }
-            })?;
-            let now = self.clock.now();
-            let new = NewSession {
-                id: SessionId(self.random.uuid_v7(now)),
-                user: user.id,
-                client: &client.id,
-                scope,
-                resource,
-                amr: &["pwd"],
-                user_agent: origin.user_agent.as_deref(),
-                ip: origin.ip.as_deref(),
-                status: self.places.draw(0),
-            };
-            if let Some(session) = self.insert(new, &proof, lifetimes, now).await? {
-                Event::done("log_in").account(user.id).client(&client.id).session(session.id).record();
+            let authenticated = self.authenticate.check(credentials.username, credentials.password).await?;
+            if let Some(session) = self.begin(&authenticated, client, scope, resource, origin, lifetimes).await? {
                 return Ok(session);
             }
             // The password was replaced, or the account disabled or deleted, while we hashed: ask again.
@@ -157,17 +157,36 @@ impl LogIn {
         Err(GrantError::InvalidGrant)
     }
 
-    /// Inserts the session, drawing places in the status lists until one is free.
-    async fn insert(
+    /// Begins a session of an account whose password was given; `None` where that no longer opens it.
+    async fn begin(
         &self,
-        mut new: NewSession<'_>,
-        proof: &PasswordHash,
+        authenticated: &Authenticated,
+        client: &Client,
+        scope: &Scope,
+        resource: Option<&str>,
+        origin: &Origin,
         lifetimes: &Lifetimes,
-        now: DateTime<Utc>,
     ) -> Result<Option<Session>, Trouble> {
+        let now = self.clock.now();
+        let mut new = NewSession {
+            id: SessionId(self.random.uuid_v7(now)),
+            user: authenticated.user.id,
+            client: &client.id,
+            scope,
+            resource,
+            amr: &["pwd"],
+            user_agent: origin.user_agent.as_deref(),
+            ip: origin.ip.as_deref(),
+            status: self.places.draw(0),
+        };
         for taken in 1..=DRAWS {
-            match sessions::insert(&self.db, &new, proof, lifetimes, now).await {
+            match sessions::insert(&self.db, &new, &authenticated.proof, lifetimes, now).await {
                 Err(StoreError::Duplicate(_)) => new.status = self.places.draw(taken),
+                Ok(Some(session)) => {
+                    let event = Event::done("log_in").account(session.user).client(&client.id);
+                    event.session(session.id).record();
+                    return Ok(Some(session));
+                }
                 other => return Ok(other?),
             }
         }

@@ -1,8 +1,8 @@
 //! One use case a file, named as the RFC names it: the only place where the rooms below meet. Nothing here knows HTTP;
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
-//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`] and [`end_session`]
-//! are called by others.
+//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`] and
+//! [`end_session`] //! are called by others.
 
 pub mod account;
 pub mod audit;
@@ -10,6 +10,7 @@ pub mod authenticate;
 pub mod bearer;
 pub mod change_password;
 pub mod changes;
+pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
 pub mod end_session;

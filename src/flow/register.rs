@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 
-use super::{Trouble, audit::Event};
+use super::{
+    Trouble,
+    audit::Event,
+    authenticate::Authenticated,
+    choose_password::{ChoosePassword, ChoosePasswordError},
+};
 use crate::{
-    crypto::{password_hash::PasswordHasher, random::Random},
-    domain::{
-        clock::Clock,
-        email::EmailAddress,
-        ids::UserId,
-        password_policy::{Password, PasswordPolicy},
-        user::User,
-        username::Username,
-    },
+    crypto::random::Random,
+    domain::{clock::Clock, email::EmailAddress, ids::UserId, password_policy::Password, username::Username},
     store::{
         Database, StoreError,
         users::{self, NewUser},
@@ -26,10 +24,8 @@ use crate::{
 pub struct Register {
     /// Where accounts are.
     pub db: Database,
-    /// Hashes the password.
-    pub hasher: PasswordHasher,
-    /// What passwords may be chosen.
-    pub policy: PasswordPolicy,
+    /// Judges and hashes the password.
+    pub choose_password: ChoosePassword,
     /// Draws the account's id.
     pub random: Random,
     /// Tells the time.
@@ -76,28 +72,34 @@ pub enum RegisterError {
 }
 
 impl Register {
-    /// Registers an account.
+    /// Registers an account. Whoever did so has given its password, so that they can be logged in without a second hash.
     ///
     /// # Errors
     /// [`RegisterError`].
-    pub async fn run(&self, registration: &Registration<'_>) -> Result<User, RegisterError> {
+    pub async fn run(&self, registration: &Registration<'_>) -> Result<Authenticated, RegisterError> {
         if !self.open {
             return Err(RegisterError::Closed);
         }
-        let (username, password, email) = self.parse(registration).map_err(RegisterError::Invalid)?;
-        let password_hash = self.hasher.hash(password).await.map_err(Trouble::from)?;
+        let (username, password, email) = parse(registration).map_err(RegisterError::Invalid)?;
+        let chosen = self.choose_password.run(password, &username, email.as_ref()).await;
+        let proof = chosen.map_err(|error| match error {
+            ChoosePasswordError::Weak(why) => {
+                RegisterError::Invalid(vec![FieldError { field: "password", message: why.to_string() }])
+            }
+            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        })?;
         let now = self.clock.now();
         let new = NewUser {
             id: UserId(self.random.uuid_v7(now)),
             username: &username,
             email: email.as_ref(),
-            password_hash: &password_hash,
+            password_hash: &proof,
             created_at: now,
         };
         match users::insert(&self.db, &new).await {
             Ok(user) => {
                 Event::done("register").account(user.id).record();
-                Ok(user)
+                Ok(Authenticated { user, proof })
             }
             Err(StoreError::Duplicate(_)) => {
                 Event::refused("register", "username_taken").record();
@@ -106,29 +108,18 @@ impl Register {
             Err(other) => Err(Trouble::from(other).into()),
         }
     }
+}
 
-    /// Reads every field, and says all that is wrong at once.
-    fn parse(
-        &self,
-        registration: &Registration<'_>,
-    ) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
-        let mut errors = Vec::new();
-        let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
-        let username = Username::parse(registration.username).map_err(|why| wrong("username", &why)).ok();
-        let email = registration
-            .email
-            .map(|text| EmailAddress::parse(text).map_err(|why| wrong("email", &why)))
-            .transpose()
-            .ok();
-        let password = Password::parse(registration.password).map_err(|why| wrong("password", &why)).ok();
-        if let (Some(username), Some(email), Some(password)) = (&username, &email, &password)
-            && let Err(why) = self.policy.judge(password, username, email.as_ref())
-        {
-            wrong("password", &why);
-        }
-        match (username, password, email) {
-            (Some(username), Some(password), Some(email)) if errors.is_empty() => Ok((username, password, email)),
-            _ => Err(errors),
-        }
+/// Reads every field, and says all that is wrong at once. Whether the password may be chosen is judged later.
+fn parse(registration: &Registration<'_>) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
+    let username = Username::parse(registration.username).map_err(|why| wrong("username", &why)).ok();
+    let email =
+        registration.email.map(|text| EmailAddress::parse(text).map_err(|why| wrong("email", &why))).transpose().ok();
+    let password = Password::parse(registration.password).map_err(|why| wrong("password", &why)).ok();
+    match (username, password, email) {
+        (Some(username), Some(password), Some(email)) => Ok((username, password, email)),
+        _ => Err(errors),
     }
 }

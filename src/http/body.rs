@@ -1,5 +1,7 @@
 //! Request bodies: counted while they stream, and read with care.
 
+use std::time::Duration;
+
 use poem::{Request, RequestBody, http::header, web::headers::HeaderMapExt};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -12,6 +14,8 @@ use super::error::BodyError;
 
 /// The most a body may hold, in bytes.
 const MAX_BODY: usize = 64 * 1024;
+/// How long a body may take to arrive: 64 kB come through the slowest of lines in this time.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A JSON body. Unknown members are ignored and never take effect; a member given twice is refused.
 #[derive(Debug)]
@@ -42,6 +46,10 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     ) -> poem::Result<Self> {
         expect_content_type(request, mime::JSON, BodyError::NotJson)?;
         let bytes = read(request, body).await?;
+        // serde would read a struct from an array as well, member by member.
+        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+            return Err(BodyError::Json { field: None }.into());
+        }
         let mut json = serde_json::Deserializer::from_slice(&bytes);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
@@ -90,7 +98,13 @@ fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {
 fn expect_content_type(request: &Request, subtype: mime::Name<'_>, otherwise: BodyError) -> Result<(), BodyError> {
     let given = request.content_type().and_then(|text| text.parse::<mime::Mime>().ok());
     match given {
-        Some(mime) if mime.type_() == mime::APPLICATION && mime.subtype() == subtype => Ok(()),
+        Some(mime)
+            if mime.type_() == mime::APPLICATION
+                && mime.subtype() == subtype
+                && mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8) =>
+        {
+            Ok(())
+        }
         _ => Err(otherwise),
     }
 }
@@ -105,7 +119,8 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Body
         return Err(BodyError::Encoded);
     }
     let body = body.take().map_err(|_| BodyError::Unread)?;
-    let bytes = body.into_bytes_limit(MAX_BODY).await.map_err(|error| match error {
+    let bytes = tokio::time::timeout(PATIENCE, body.into_bytes_limit(MAX_BODY)).await;
+    let bytes = bytes.map_err(|_| BodyError::TooSlow)?.map_err(|error| match error {
         poem::error::ReadBodyError::PayloadTooLarge => BodyError::TooLarge,
         _ => BodyError::Unread,
     })?;

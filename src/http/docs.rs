@@ -28,9 +28,23 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
     let Ok(mut document) = serde_json::from_str::<Value>(&service.spec()) else { return service.spec() };
     if let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.values_mut().filter_map(Value::as_object_mut).for_each(give_examples);
+        for (schema, property, example) in ALONE {
+            if let Some(property) = schemas.get_mut(schema).and_then(|schema| schema["properties"].get_mut(property)) {
+                property["example"] = example.into();
+            }
+        }
     }
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+                let example = match parameter["name"].as_str() {
+                    Some("username") => "ada",
+                    Some("list") => "0",
+                    Some("id") => "01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b",
+                    _ => "\"24AEZnF2CGBgFAQfNA4qlyqrvklGKFCDs8Hp-X7qbjM\"",
+                };
+                parameter["example"] = example.into();
+            }
             if let Some(operation) = operation.as_object_mut() {
                 operation.entry("operationId").or_insert_with(|| operation_id(method, path).into());
             }
@@ -43,6 +57,12 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
 fn operation_id(method: &str, path: &str) -> String {
     path.split('/').fold(method.to_owned(), |id, part| if part.is_empty() { id } else { format!("{id}_{part}") })
 }
+
+/// Examples of properties that the example of their object cannot have beside the others.
+const ALONE: [(&str, &str, &str); 2] = [
+    ("Jwk", "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc"),
+    ("Jwk", "e", "AQAB"),
+];
 
 /// Gives each property the example that its object has for it: the library knows examples of whole objects alone.
 fn give_examples(schema: &mut Map<String, Value>) {

@@ -46,6 +46,12 @@ pub(super) enum BodyError {
     /// It broke off.
     #[error("the body broke off")]
     Unread,
+    /// It did not come to its end in time.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The query cannot be read.
+    #[error("the query is malformed, or repeats a parameter")]
+    Query,
     /// No JSON object of UTF-8, or not to its end; the member where it stopped, if it got that far.
     #[error("the body is not a well-formed JSON object")]
     Json {
@@ -65,8 +71,20 @@ impl ResponseError for BodyError {
         match self {
             Self::NotJson | Self::NotAForm | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unread | Self::Json { .. } | Self::Form | Self::Repeated => StatusCode::BAD_REQUEST,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Unread | Self::Json { .. } | Self::Form | Self::Repeated | Self::Query => StatusCode::BAD_REQUEST,
         }
+    }
+}
+
+/// An answer that took too long to find.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("the answer took too long")]
+pub(super) struct Overdue;
+
+impl ResponseError for Overdue {
+    fn status(&self) -> StatusCode {
+        StatusCode::SERVICE_UNAVAILABLE
     }
 }
 
@@ -149,7 +167,9 @@ fn username_taken() -> Problem {
 }
 
 fn invalid_credentials() -> Problem {
+    // RFC 9110 §15.5.2 wants a challenge; this one makes no browser ask for a password.
     Problem::new(StatusCode::UNAUTHORIZED, "invalid_credentials", "The username or the password is wrong.")
+        .with_header("WWW-Authenticate", "Bearer")
 }
 
 fn wrong_password() -> Problem {
@@ -242,7 +262,7 @@ impl IntoProblem for BodyError {
             Self::NotJson | Self::NotAForm | Self::Encoded => "unsupported_media_type",
             Self::TooLarge => "body_too_large",
             Self::Json { .. } => "invalid_json",
-            Self::Unread | Self::Form | Self::Repeated => "invalid_request",
+            Self::Unread | Self::TooSlow | Self::Form | Self::Repeated | Self::Query => "invalid_request",
         };
         let problem = Problem::new(self.status(), code, sentence(&self));
         match self {
@@ -322,6 +342,13 @@ pub(super) fn shape(path: &str, allowed: &str, error: poem::Error) -> Response {
             _ if path.starts_with("/oauth/") => OAuthError::from(body).into_response(),
             _ if original => Refused::from(body).into_response(),
             _ => body.into_problem().into_response(),
+        };
+    }
+    if error.is::<Overdue>() {
+        return match path {
+            _ if path.starts_with("/oauth/") => OAuthError::from(Trouble::TooSlow).into_response(),
+            _ if original => Refused::from(Trouble::TooSlow).into_response(),
+            _ => Trouble::TooSlow.into_problem().into_response(),
         };
     }
     if error.is::<BearerRefusal>() {

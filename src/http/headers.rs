@@ -1,14 +1,24 @@
 //! What every answer has: a request id, the safe header fields, and a shape, whatever answered.
 
+use std::time::Duration;
+
+use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
     http::{HeaderName, HeaderValue, Method, header},
 };
 use tracing::Instrument;
 
-use super::{body::parameters, error, origin, problem};
+use super::{
+    body::parameters,
+    error::{self, BodyError, Overdue},
+    origin::{self, ClientAddress},
+    problem,
+};
 use crate::crypto::random::Random;
 
+/// How long an answer may take: less than the listener allows, which can say nothing of why.
+const PATIENCE: Duration = Duration::from_secs(25);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Wraps every route.
@@ -16,6 +26,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Envelope {
     /// Draws request ids.
     pub(super) random: Random,
+    /// The networks whose word on where a request comes from is believed.
+    pub(super) trusted_proxies: Vec<IpNet>,
     /// Whether browsers shall keep to HTTPS: it is what they reach us by.
     pub(super) https: bool,
     /// The paths and methods of every route, for `Allow`.
@@ -40,20 +52,26 @@ pub(super) struct Enveloped<E> {
 impl<E: Endpoint> Endpoint for Enveloped<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> poem::Result<Response> {
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
         // Ours always: a client's own would let it forge what the log says.
         let id = self.envelope.random.token_id();
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
-        let peer = origin::address(&request);
-        let span = tracing::info_span!("request", id, peer);
+        let client = origin::client_address(&request, &self.envelope.trusted_proxies);
+        if let Some(address) = client {
+            request.set_data(ClientAddress(address));
+        }
+        let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
             let answer = match query {
-                Ok(_) => self.inner.call(request).await,
-                Err(error) => Err(error.into()),
+                Ok(_) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
+                    Ok(answer) => answer,
+                    Err(_) => Err(Overdue.into()),
+                },
+                Err(_) => Err(BodyError::Query.into()),
             };
             let mut response = match answer {
                 Ok(answer) => answer.into_response(),

@@ -3,11 +3,12 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 
 use super::docs::Tag;
-use crate::store::{self, Database};
+use crate::store::{self, Database, revocations::Revocations};
 
 /// The health routes.
 pub(super) struct HealthApi {
     pub(super) db: Database,
+    pub(super) revocations: Revocations,
 }
 
 /// How the service is.
@@ -23,7 +24,7 @@ struct Health {
 
 impl Example for Health {
     fn example() -> Self {
-        Self::ok()
+        Self { status: "unavailable".to_owned(), reason: Some("the database cannot be reached".to_owned()) }
     }
 }
 
@@ -57,13 +58,14 @@ impl HealthApi {
     /// Can it do its work
     #[oai(path = "/readyz", method = "get", operation_id = "ready")]
     async fn ready(&self) -> Readiness {
-        match store::is_reachable(&self.db).await {
-            Ok(()) => Readiness::Ready(Json(Health::ok())),
+        let reason = match store::is_reachable(&self.db).await {
+            Ok(()) if self.revocations.are_current() => return Readiness::Ready(Json(Health::ok())),
+            Ok(()) => "the newest revocations are not known here yet",
             Err(cause) => {
                 tracing::warn!(%cause, "not ready");
-                let reason = Some("the database cannot be reached".to_owned());
-                Readiness::NotReady(Json(Health { status: "unavailable".to_owned(), reason }), 2)
+                "the database cannot be reached"
             }
-        }
+        };
+        Readiness::NotReady(Json(Health { status: "unavailable".to_owned(), reason: Some(reason.to_owned()) }), 2)
     }
 }

@@ -34,6 +34,7 @@ mod v1;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 
@@ -45,7 +46,7 @@ use crate::{
         clients::Clients, introspect::Introspect, log_in::LogIn, refresh::Refresh, register::Register, revoke::Revoke,
         sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
-    store::Database,
+    store::{Database, revocations::Revocations},
 };
 
 /// What the routes need: every flow that they run.
@@ -94,6 +95,12 @@ pub struct Setting {
     pub clock: Arc<dyn Clock>,
     /// Draws request ids.
     pub random: Random,
+    /// Whether browsers reach the service by HTTPS.
+    pub https: bool,
+    /// The networks whose word on where a request comes from is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Tells whether the newest revocations are known.
+    pub revocations: Revocations,
 }
 
 /// Everything that the service answers.
@@ -103,7 +110,8 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     let document = docs::document(&service);
     let envelope = headers::Envelope {
         random: setting.random,
-        https: setting.issuer.starts_with("https://"),
+        https: setting.https,
+        trusted_proxies: setting.trusted_proxies,
         routes: routes(&document),
     };
     let docs = docs::routes(&service);
@@ -163,7 +171,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             bearer: flows.bearer,
             account: flows.account,
         },
-        health::HealthApi { db: setting.db.clone() },
+        health::HealthApi { db: setting.db.clone(), revocations: setting.revocations.clone() },
     );
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION"))
         .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")

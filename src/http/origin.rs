@@ -1,10 +1,22 @@
-//! Where a request comes from, as it is shown among an account's sessions.
+//! Where a request comes from: as it is shown among an account's sessions, and in the log.
 
-use poem::{FromRequest, Request, RequestBody, http::header};
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use poem::{
+    FromRequest, Request, RequestBody,
+    http::{HeaderMap, HeaderName, header},
+};
 
 use crate::flow::log_in::Origin;
 
-/// The program as it names itself, and the peer's address.
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+
+/// The client's address, as [`client_address`] found it once for the request.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ClientAddress(pub(super) IpAddr);
+
+/// The program as it names itself, and the client's address.
 #[derive(Debug)]
 pub(super) struct RequestOrigin(pub(super) Origin);
 
@@ -15,11 +27,72 @@ impl<'a> FromRequest<'a> for RequestOrigin {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let user_agent = user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect());
-        Ok(Self(Origin { user_agent, ip: address(request) }))
+        let ip = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
+        Ok(Self(Origin { user_agent, ip }))
     }
 }
 
-/// The peer's address, without its port.
-pub(super) fn address(request: &Request) -> Option<String> {
-    request.remote_addr().as_socket_addr().map(|address| address.ip().to_canonical().to_string())
+/// The address of the client that a request comes from.
+///
+/// It is the peer's, unless the peer is one of `trusted_proxies`: then `X-Forwarded-For` is walked from its right end,
+/// where each proxy wrote whom it heard from, up to the first address that is no trusted proxy's. What stands left of
+/// that anybody may have written.
+pub(super) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
+    let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
+    Some(walk(peer, request.headers(), trusted_proxies))
+}
+
+fn walk(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+    let trusted = |address: &IpAddr| trusted_proxies.iter().any(|network| network.contains(address));
+    let fields: Vec<&str> =
+        headers.get_all(X_FORWARDED_FOR).iter().map(|field| field.to_str().unwrap_or_default()).collect();
+    let mut hops = fields.iter().rev().flat_map(|field| field.rsplit(',')).map(str::trim);
+    let mut client = peer;
+    while trusted(&client) {
+        // What is no address was not written by a proxy of ours: the last one that spoke is as far as we know.
+        let Some(hop) = hops.next().and_then(|hop| hop.parse::<IpAddr>().ok()) else { break };
+        client = hop.to_canonical();
+    }
+    client
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn walked(peer: &str, fields: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for field in fields {
+            headers.append(X_FORWARDED_FOR, field.parse().expect("a header field"));
+        }
+        let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
+        walk(peer.parse().expect("an address"), &headers, &trusted).to_string()
+    }
+
+    #[test]
+    fn whoever_is_no_trusted_proxy_cannot_say_where_they_come_from() {
+        assert_eq!(walked("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
+        assert_eq!(walked("203.0.113.9", &["10.0.0.1, 10.0.0.2"]), "203.0.113.9");
+    }
+
+    #[test]
+    fn what_a_client_writes_left_of_its_own_address_is_not_believed() {
+        assert_eq!(walked("10.0.0.1", &["198.51.100.1, 203.0.113.9"]), "203.0.113.9");
+        assert_eq!(walked("10.0.0.1", &["198.51.100.1", "203.0.113.9, 10.0.0.2"]), "203.0.113.9");
+        assert_eq!(walked("fd00::1", &["198.51.100.1,2001:db8::7,fd00::2"]), "2001:db8::7");
+    }
+
+    #[test]
+    fn what_is_no_address_ends_the_walk_at_the_proxy_that_let_it_through() {
+        for hop in ["", "unknown", "203.0.113.9:1234", "203.0.113.9 10.0.0.2", "\"203.0.113.9\"", "_hidden"] {
+            assert_eq!(walked("10.0.0.1", &[&format!("198.51.100.1, {hop}")]), "10.0.0.1", "{hop:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_field_the_proxy_itself_is_the_client() {
+        assert_eq!(walked("10.0.0.1", &[]), "10.0.0.1");
+        assert_eq!(walked("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3", "all of them are proxies");
+        assert_eq!(walked("10.0.0.1", &["::ffff:203.0.113.9"]), "203.0.113.9");
+    }
 }

@@ -95,7 +95,11 @@ struct OriginalAnswer {
 
 impl Example for OriginalAnswer {
     fn example() -> Self {
-        Self { success: true, message: "Authenticate session id successful".to_owned(), session_id: None }
+        Self {
+            success: true,
+            message: "Authenticate user successful".to_owned(),
+            session_id: Some("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+        }
     }
 }
 
@@ -214,7 +218,7 @@ impl From<Refused> for poem::Error {
 
 impl ApiResponse for Refused {
     fn meta() -> MetaResponses {
-        let responses = [400, 401, 409, 413, 415, 422, 503]
+        let responses = [400, 401, 408, 409, 413, 415, 422, 503]
             .into_iter()
             .map(|status| MetaResponse {
                 description: describe(status),
@@ -243,9 +247,9 @@ impl OriginalApi {
         body: JsonBody<OriginalCredentials>,
     ) -> Result<Json<OriginalAnswer>, Refused> {
         let (username, password) = body.0.parse()?;
-        self.register.run(&Registration { username: &username, password: &password, email: None }).await?;
-        let credentials = Credentials { username: &username, password: &password };
-        let token = self.log_in.for_one_token(&credentials, &origin.0).await?;
+        let registration = Registration { username: &username, password: &password, email: None };
+        let registered = self.register.run(&registration).await?;
+        let token = self.log_in.for_registered(&registered, &origin.0).await?;
         Ok(OriginalAnswer::done("Create user successful", Some(&token)))
     }
 

@@ -34,11 +34,18 @@ pub(super) struct ProblemBody {
 
 /// A field that cannot be taken as it is.
 #[derive(Debug, Clone, Object)]
+#[oai(example)]
 struct WrongField {
     /// Its name.
     field: String,
     /// What to do about it.
     message: String,
+}
+
+impl poem_openapi::types::Example for WrongField {
+    fn example() -> Self {
+        Self { field: "username".to_owned(), message: "must not be empty".to_owned() }
+    }
 }
 
 impl poem_openapi::types::Example for ProblemBody {
@@ -134,17 +141,17 @@ statuses! {
     /// Reads something public.
     Reading: 400, 422, 503;
     /// Registers an account.
-    Registering: 400, 403, 409, 413, 415, 422, 503;
+    Registering: 400, 403, 408, 409, 413, 415, 422, 503;
     /// Exchanges credentials for tokens.
-    LoggingIn: 400, 401, 413, 415, 422, 503;
+    LoggingIn: 400, 401, 408, 413, 415, 422, 503;
     /// Names something public that may not be there.
-    Finding: 404, 503;
+    Finding: 400, 404, 503;
     /// Needs a token and nothing else.
-    Bearing: 401, 403, 503;
+    Bearing: 400, 401, 403, 503;
     /// Needs a token, and takes a body.
-    Changing: 400, 401, 403, 409, 413, 415, 422, 503;
+    Changing: 400, 401, 403, 408, 409, 413, 415, 422, 503;
     /// Needs a token, and names something that may not be there.
-    Naming: 401, 403, 404, 503;
+    Naming: 400, 401, 403, 404, 503;
 }
 
 /// A problem of a kind of route.
@@ -201,6 +208,7 @@ impl<S: Statuses> ApiResponse for Refusal<S> {
 pub(super) fn describe(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be read.",
+        408 => "The body took too long to arrive.",
         401 => "The credentials or the token are not good.",
         403 => "Not allowed.",
         404 => "There is no such thing.",

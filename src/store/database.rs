@@ -1,10 +1,14 @@
 //! Connections and transactions on either database.
 
-use std::time::Duration;
+use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode,
-    TransactionOptions, TransactionTrait, sqlx::sqlite::SqliteJournalMode, sqlx::sqlite::SqliteSynchronous,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    sqlx::{
+        self,
+        sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -24,11 +28,33 @@ const POSTGRES_CONNECTIONS: u32 = 16;
 /// `SQLite` has one writer at a time; the others read beside it.
 const SQLITE_CONNECTIONS: u32 = 4;
 
-/// Opens the database at `url` (`sqlite:` or `postgres:`), making a `SQLite` file where the URL says `mode=rwc`.
+/// What a pool of connections is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// Answering requests: no statement may take longer than a client waits.
+    Requests,
+    /// Migrations, and waiting for one's turn at them.
+    Schema,
+}
+
+/// Postgres' own bounds, which hold when the client has gone: nothing that it left behind may hold a connection or a
+/// lock for long, and no transaction may outlive what the other replicas look back.
+const REQUEST_BOUNDS: [(&str, &str); 3] =
+    [("statement_timeout", "4s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "4s")];
+/// A migration may take its time, and so may the replica that it keeps waiting.
+const SCHEMA_BOUNDS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "2min")];
+
+/// Opens the database at `url` (`sqlite:` or `postgres:`), making a `SQLite` file where the URL says `mode=rwc`: one
+/// that nobody else can read, whatever its folder allows.
 ///
 /// # Errors
 /// [`StoreError::Unavailable`] where it cannot be reached or opened.
-pub async fn connect(url: &SecretString) -> Result<Database, StoreError> {
+pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreError> {
+    if let Some(file) = sqlite_file(url).filter(|_| url.expose_secret().contains("mode=rwc")) {
+        // SQLite gives its journals the mode of the database.
+        let made = File::options().create(true).append(true).mode(0o600).open(file);
+        made.map_err(|cause| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(cause)))))?;
+    }
     let url = url.expose_secret();
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT).connect_timeout(ACQUIRE_TIMEOUT);
@@ -42,9 +68,14 @@ pub async fn connect(url: &SecretString) -> Result<Database, StoreError> {
                 .busy_timeout(BUSY_TIMEOUT)
         });
     } else {
-        options
-            .max_connections(POSTGRES_CONNECTIONS)
-            .map_sqlx_postgres_opts(|postgres| postgres.application_name("signet"));
+        let connections = if r#use == Use::Requests { POSTGRES_CONNECTIONS } else { 1 };
+        options.max_connections(connections).map_sqlx_postgres_opts(move |postgres| {
+            let postgres = postgres.application_name("signet");
+            match r#use {
+                Use::Requests => postgres.options(REQUEST_BOUNDS),
+                Use::Schema => postgres.options(SCHEMA_BOUNDS),
+            }
+        });
     }
     Ok(sea_orm::Database::connect(options).await?)
 }
@@ -77,6 +108,14 @@ pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
 pub async fn is_reachable(db: &Database) -> Result<(), StoreError> {
     db.execute_unprepared("SELECT 1").await?;
     Ok(())
+}
+
+/// The file of a `SQLite` URL; `None` for another database's.
+#[must_use]
+pub fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
+    let options: SqliteConnectOptions =
+        url.expose_secret().strip_prefix("sqlite:").map(|_| url)?.expose_secret().parse().ok()?;
+    Some(options.get_filename().to_owned())
 }
 
 /// Whether this is Postgres.

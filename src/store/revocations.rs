@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use moka::{Expiry, sync::Cache};
 
 use super::changes::{Change, Entry};
@@ -19,6 +19,10 @@ use crate::domain::{
 
 /// How old the newest knowledge may be before tokens are refused rather than guessed about.
 const STALE: Duration = Duration::from_secs(5);
+
+/// How far the clock may be set back without a revoked token coming to life again: expiry goes by that clock, and
+/// forgetting does not.
+const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
 
 /// The sessions that have ended, the tokens that were denied and the clients that were deleted, each for as long as a
 /// token could live that it refuses. There is no bound on their number, since an eviction would be a forgotten
@@ -79,7 +83,7 @@ impl Revocations {
     /// Learns of a change, from this process or another.
     pub fn learn(&self, entry: &Entry, now: DateTime<Utc>) {
         // What matters no more is not kept.
-        let Ok(lifetime) = (entry.matters_until - now).to_std() else { return };
+        let Ok(lifetime) = (entry.matters_until + CLOCK_STEP - now).to_std() else { return };
         match &entry.change {
             Change::SessionEnded { session, status } => self.sessions.insert(*session, Timed(*status, lifetime)),
             Change::TokenDenied { token } => self.tokens.insert(token.clone(), Timed((), lifetime)),
@@ -130,7 +134,6 @@ impl Revocations {
 
 #[cfg(test)]
 mod tests {
-    use chrono::TimeDelta;
     use uuid::Uuid;
 
     use super::*;
@@ -147,7 +150,7 @@ mod tests {
     #[test]
     fn an_ended_session_is_remembered_and_one_without_live_tokens_is_not() {
         let revocations = Revocations::default();
-        let ((live, lives), (dead, died)) = (ended(1, 600), ended(2, -1));
+        let ((live, lives), (dead, died)) = (ended(1, 600), ended(2, -301));
         revocations.learn(&lives, NOW);
         revocations.learn(&died, NOW);
         assert!(revocations.has_ended(live));

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     StoreError,
-    rows::{from_json, status_position, to_json, unreadable},
+    rows::{self, from_json, status_position, to_json, unreadable},
 };
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
@@ -24,6 +24,8 @@ use crate::domain::{
 };
 
 const TABLE: &str = "session";
+/// How many sessions an answer lists: more than anybody reads, and few enough for one answer.
+pub const MOST_LISTED: u64 = 1000;
 
 /// A log-in about to be recorded. What tokens carry of the account is copied from its row by the same statement.
 #[derive(Debug)]
@@ -121,7 +123,7 @@ pub async fn insert(
         .map_err(|why| unreadable(TABLE, why))?
         .returning_all()
         .to_owned();
-    let row = db.query_one(&insert).await?;
+    let row = rows::insert(db, &insert).await?;
     row.map(|row| session(Model::from_query_result(&row, "")?)).transpose()
 }
 
@@ -162,7 +164,7 @@ pub async fn find(db: &impl ConnectionTrait, id: SessionId) -> Result<Option<Ses
     Entity::find_by_id(id.0).one(db).await?.map(session).transpose()
 }
 
-/// The account's live sessions, newest first.
+/// The account's live sessions, newest first; at most [`MOST_LISTED`].
 ///
 /// # Errors
 /// [`StoreError`] where the database cannot tell.
@@ -172,6 +174,7 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
         .filter(live(now))
         .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
+        .limit(MOST_LISTED)
         .all(db)
         .await?;
     rows.into_iter().map(session).collect()

@@ -2,11 +2,14 @@
 
 use chrono::{DateTime, Utc};
 use entity::user::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::Expr,
+};
 
 use super::{
     StoreError,
-    rows::{from_json, to_json},
+    rows::{self, from_json, to_json},
 };
 use crate::domain::{
     email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
@@ -44,7 +47,10 @@ pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User
         created_at: Set(new.created_at),
         disabled_at: Set(None),
     };
-    user(Entity::insert(row).exec_with_returning(db).await?)
+    let mut insert = Entity::insert(row).into_query();
+    insert.returning_all();
+    let row = rows::insert(db, &insert).await?.ok_or_else(|| rows::unreadable("user", "nothing was returned"))?;
+    user(Model::from_query_result(&row, "")?)
 }
 
 /// The account of `id`.
@@ -104,13 +110,15 @@ pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<
 /// What of an account's profile changes; `None` leaves it as it is.
 #[derive(Debug, Default)]
 pub struct ProfileUpdate<'a> {
+    /// What the account's password must still be, where the change wanted it.
+    pub proof: Option<&'a PasswordHash>,
     /// The new name.
     pub username: Option<&'a Username>,
     /// The new address, unverified.
     pub email: Option<&'a EmailAddress>,
 }
 
-/// Changes an account's profile; `None` where there is no such account.
+/// Changes an account's profile; `None` where there is no such account, or its password is another by now.
 ///
 /// # Errors
 /// [`StoreError::Duplicate`] where the new name is taken.
@@ -120,6 +128,9 @@ pub async fn change(
     change: &ProfileUpdate<'_>,
 ) -> Result<Option<User>, StoreError> {
     let mut update = Entity::update_many().filter(Column::Id.eq(id.0));
+    if let Some(proof) = change.proof {
+        update = update.filter(Column::PasswordHash.eq(proof.as_str()));
+    }
     if let Some(username) = change.username {
         update = update
             .col_expr(Column::Username, Expr::value(username.as_written()))

@@ -7,6 +7,7 @@ mod errors;
 mod operations;
 mod original;
 mod passwords;
+mod readme;
 mod sessions;
 mod start;
 mod tokens;

@@ -207,8 +207,8 @@ impl UsersApi {
         let email = fields.optional("email", body.0.email);
         fields.finish()?;
         let registration = Registration { username: &username, password: &password, email: email.as_deref() };
-        let user = self.register.run(&registration).await?;
-        Ok(Created::User(Json(user.into()), "/v1/users/me".to_owned()))
+        let registered = self.register.run(&registration).await?;
+        Ok(Created::User(Json(registered.user.into()), "/v1/users/me".to_owned()))
     }
 
     /// Ask whether a username is free
