@@ -13,6 +13,7 @@ use crate::{
     domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
     flow::{
         account::Account,
+        audit::RequestIds,
         authenticate::Authenticate,
         bearer::Bearer,
         change_password::ChangePassword,
@@ -25,6 +26,8 @@ use crate::{
         issue::Issue,
         log_in::LogIn,
         prune::Prune,
+        published_keys::PublishedKeys,
+        readiness::Readiness,
         refresh::Refresh,
         register::Register,
         revoke::Revoke,
@@ -146,13 +149,11 @@ pub(super) fn wire(
     let setting = Setting {
         issuer,
         algorithm: config.signing_algorithm,
-        keyring,
-        db,
-        clock,
-        random,
+        published_keys: PublishedKeys { keyring, clock },
+        readiness: Readiness { db, revocations },
+        request_ids: RequestIds(random),
         https,
         trusted_proxies: config.trusted_proxies.clone(),
-        revocations,
     };
     Ok(Wired { flows, setting, changes, prune })
 }

@@ -60,7 +60,6 @@ async fn create(clients: &Clients, clock: &dyn Clock, new: NewClient) -> Result<
     let without_effect = [
         (!new.redirect_uris.is_empty(), "--redirect-uri"),
         (!new.post_logout_redirect_uris.is_empty(), "--post-logout-redirect-uri"),
-        (!new.audiences.is_empty(), "--audience"),
         (new.jwks.is_some(), "--jwks"),
         (new.authentication_method.as_deref() == Some("private_key_jwt"), "--auth-method private_key_jwt"),
         (new.id_token_algorithm.is_some(), "--id-token-alg"),

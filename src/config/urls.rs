@@ -106,12 +106,19 @@ fn database(text: &str) -> Option<Database> {
 pub(super) fn database_url(text: &str) -> Result<SecretString, String> {
     match database(text) {
         Some(Database::Postgres) => server_url(text).map(|_| text.into()),
-        Some(Database::Sqlite) if text.contains(":memory:") || text.contains("mode=memory") => {
+        Some(Database::Sqlite) if is_in_memory(text) => {
             Err("must name a file: a database in memory would be another one for each connection".to_owned())
         }
         Some(Database::Sqlite) if !text.contains(char::is_control) => Ok(text.into()),
         _ => Err("must be a sqlite:, postgres:// or postgresql:// URL".to_owned()),
     }
+}
+
+/// Whether a SQLite URL names no file, however it spells that.
+fn is_in_memory(text: &str) -> bool {
+    let pairs = text.replace('?', "&");
+    let pairs = url::form_urlencoded::parse(pairs.as_bytes());
+    pairs.into_iter().any(|(name, value)| name.contains(":memory:") || (name == "mode" && value == "memory"))
 }
 
 /// Whether two database URLs are of the same kind.
@@ -277,7 +284,9 @@ mod tests {
         for text in [
             "mysql://db/signet",
             "sqlite::memory:",
-            "sqlite://a.db?mode=memory",
+            "sqlite:%3Amemory%3A",
+            "sqlite://file%3A%3Amemory%3A?mode=rwc",
+            "sqlite://a.db?mode=%6demory",
             "sqlite:",
             "postgres:db",
             "Postgres://db",

@@ -4,9 +4,21 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
-    crypto::digest,
+    crypto::{digest, random::Random},
     domain::ids::{ClientId, SessionId, UserId},
 };
+
+/// Names requests, so that the log's lines about one can be found.
+#[derive(Debug, Clone)]
+pub struct RequestIds(pub Random);
+
+impl RequestIds {
+    /// A name that no other request has.
+    #[must_use]
+    pub fn draw(&self) -> String {
+        self.0.token_id()
+    }
+}
 
 /// What happened, and to whom. Dropped without [`Event::record`] it was never logged.
 #[must_use = "an event is logged by `record`"]

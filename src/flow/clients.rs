@@ -89,7 +89,13 @@ impl Clients {
             Presented::Id(id) => (id, None, AuthenticationMethod::None),
             Presented::Secret(id, secret, method) => (id, Some(secret), *method),
         };
-        let found = self.remembered.client(&self.db, id).await.map_err(Trouble::from)?;
+        // Where the newest changes are not known here, only the database knows who is still a client.
+        let found = if self.end_session.changes.revocations.are_current() {
+            self.remembered.client(&self.db, id).await
+        } else {
+            clients::find(&self.db, id).await
+        };
+        let found = found.map_err(Trouble::from)?;
         let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
         let good = match (&found, given) {
             (Some((client, None)), None) => !client.is_confidential(),

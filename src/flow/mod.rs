@@ -22,6 +22,8 @@ pub mod introspect;
 pub mod issue;
 pub mod log_in;
 pub mod prune;
+pub mod published_keys;
+pub mod readiness;
 pub mod refresh;
 pub mod register;
 pub mod revoke;

@@ -7,12 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Trouble;
+use super::{Trouble, published_keys::Tagged};
 use crate::{
-    crypto::{digest, jwt::Jwt, status_list},
+    crypto::{jwt::Jwt, status_list},
     domain::{claims::numeric_date, clock::Clock, status_list::StatusListClaims},
     store::{Database, revocations::Revocations, sessions},
 };
@@ -48,10 +47,8 @@ struct Shelved {
 /// A signed status list.
 #[derive(Debug)]
 pub struct Published {
-    /// The status list token: a JWT of type `statuslist+jwt`.
-    pub token: String,
-    /// Its entity tag, in quotes: it changes with the places alone, not with each signature.
-    pub etag: String,
+    /// The status list token, a JWT of type `statuslist+jwt`, and its entity tag.
+    pub tagged: Tagged,
     places: Vec<u32>,
     issued: DateTime<Utc>,
     looked: Instant,
@@ -104,15 +101,13 @@ impl StatusLists {
             && old.places == places
             && now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into())
         {
-            let (token, etag) = (old.token.clone(), old.etag.clone());
-            return Ok(Published { token, etag, places, issued: old.issued, looked });
+            return Ok(Published { tagged: old.tagged.clone(), places, issued: old.issued, looked });
         }
         let bits = status_list::encode(places.iter().copied());
         let (iat, exp) = (numeric_date(now), numeric_date(now + LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
-        let token = self.jwt.sign_status_list(&claims, now)?;
-        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(token.as_bytes())));
-        Ok(Published { token, etag, places, issued: now, looked })
+        let tagged = Tagged::of(self.jwt.sign_status_list(&claims, now)?);
+        Ok(Published { tagged, places, issued: now, looked })
     }
 
     /// Whether any session has a place in the list, or may be given one.

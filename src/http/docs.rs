@@ -59,7 +59,12 @@ fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 2] = [
+const ALONE: [(&str, &str, &str); 7] = [
+    ("IntrospectionRequest", "token_type_hint", "access_token"),
+    ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
+    ("TokenRequest", "client_secret", "43 characters, shown at registration"),
+    ("TokenRequest", "refresh_token", "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi..."),
+    ("TokenRequest", "resource", "https://orders.example.com"),
     ("Jwk", "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc"),
     ("Jwk", "e", "AQAB"),
 ];
@@ -72,6 +77,7 @@ fn give_examples(schema: &mut Map<String, Value>) {
         if let (Some(property), Some(value)) = (property.as_object_mut(), example.get(name))
             // Beside a reference nothing else counts, and its schema has an example of its own.
             && !property.contains_key("$ref")
+            && !value.is_null()
         {
             property.entry("example").or_insert_with(|| value.clone());
         }

@@ -7,6 +7,8 @@ use poem_openapi::{
     types::Type,
 };
 
+use crate::flow::published_keys::Tagged;
+
 /// A JSON document, or word that the caller's copy is still the present one. `T` is what its documentation says.
 #[derive(Debug)]
 pub(super) struct Document<T> {
@@ -18,9 +20,10 @@ pub(super) struct Document<T> {
 }
 
 impl<T> Document<T> {
-    /// A document with a strong, quoted `etag`, which caches may keep for `max_age` seconds. `if_none_match` is the
+    /// A document that caches may keep for `max_age` seconds. `if_none_match` is the
     /// request's field, where it has one.
-    pub(super) fn new(body: String, etag: String, max_age: i64, if_none_match: Option<&str>) -> Self {
+    pub(super) fn new(document: Tagged, max_age: i64, if_none_match: Option<&str>) -> Self {
+        let Tagged { body, etag } = document;
         let known = if_none_match.is_some_and(|known| {
             known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
         });

@@ -15,7 +15,7 @@ use super::{
     origin::{self, ClientAddress},
     problem,
 };
-use crate::crypto::random::Random;
+use crate::flow::audit::RequestIds;
 
 /// How long an answer may take: less than the listener allows, which can say nothing of why.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -24,8 +24,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Wraps every route.
 #[derive(Debug, Clone)]
 pub(super) struct Envelope {
-    /// Draws request ids.
-    pub(super) random: Random,
+    /// Names requests.
+    pub(super) request_ids: RequestIds,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
     /// Whether browsers shall keep to HTTPS: it is what they reach us by.
@@ -54,7 +54,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         // Ours always: a client's own would let it forge what the log says.
-        let id = self.envelope.random.token_id();
+        let id = self.envelope.request_ids.draw();
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         let client = origin::client_address(&request, &self.envelope.trusted_proxies);

@@ -3,12 +3,11 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 
 use super::docs::Tag;
-use crate::store::{self, Database, revocations::Revocations};
+use crate::flow::readiness;
 
 /// The health routes.
 pub(super) struct HealthApi {
-    pub(super) db: Database,
-    pub(super) revocations: Revocations,
+    pub(super) readiness: readiness::Readiness,
 }
 
 /// How the service is.
@@ -58,14 +57,12 @@ impl HealthApi {
     /// Can it do its work
     #[oai(path = "/readyz", method = "get", operation_id = "ready")]
     async fn ready(&self) -> Readiness {
-        let reason = match store::is_reachable(&self.db).await {
-            Ok(()) if self.revocations.are_current() => return Readiness::Ready(Json(Health::ok())),
-            Ok(()) => "the newest revocations are not known here yet",
-            Err(cause) => {
-                tracing::warn!(%cause, "not ready");
-                "the database cannot be reached"
+        match self.readiness.check().await {
+            Ok(()) => Readiness::Ready(Json(Health::ok())),
+            Err(why) => {
+                let reason = Some(why.to_string());
+                Readiness::NotReady(Json(Health { status: "unavailable".to_owned(), reason }), 2)
             }
-        };
-        Readiness::NotReady(Json(Health { status: "unavailable".to_owned(), reason: Some(reason.to_owned()) }), 2)
+        }
     }
 }

@@ -32,21 +32,18 @@ mod problem;
 mod text;
 mod v1;
 
-use std::sync::Arc;
-
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
 use poem_openapi::OpenApiService;
 
 use crate::{
-    crypto::{keyring::Keyring, random::Random},
-    domain::{clock::Clock, signing_key::SigningAlgorithm},
+    domain::signing_key::SigningAlgorithm,
     flow::{
-        account::Account, bearer::Bearer, change_password::ChangePassword, client_credentials::ClientCredentials,
-        clients::Clients, introspect::Introspect, log_in::LogIn, refresh::Refresh, register::Register, revoke::Revoke,
+        account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
+        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, log_in::LogIn,
+        published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register, revoke::Revoke,
         sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
-    store::{Database, revocations::Revocations},
 };
 
 /// What the routes need: every flow that they run.
@@ -88,19 +85,15 @@ pub struct Setting {
     /// What access tokens are signed with.
     pub algorithm: SigningAlgorithm,
     /// The published keys.
-    pub keyring: Arc<Keyring>,
-    /// Asked whether it answers.
-    pub db: Database,
-    /// Tells the time.
-    pub clock: Arc<dyn Clock>,
-    /// Draws request ids.
-    pub random: Random,
+    pub published_keys: PublishedKeys,
+    /// Whether requests can be answered.
+    pub readiness: Readiness,
+    /// Names requests.
+    pub request_ids: RequestIds,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
-    /// Tells whether the newest revocations are known.
-    pub revocations: Revocations,
 }
 
 /// Everything that the service answers.
@@ -109,7 +102,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let envelope = headers::Envelope {
-        random: setting.random,
+        request_ids: setting.request_ids,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
         routes: routes(&document),
@@ -163,7 +156,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
-        oauth::jwks::JwksApi { keyring: setting.keyring.clone(), clock: setting.clock.clone() },
+        oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
         oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm),
         original::OriginalApi {
             register: flows.register,
@@ -171,7 +164,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             bearer: flows.bearer,
             account: flows.account,
         },
-        health::HealthApi { db: setting.db.clone(), revocations: setting.revocations.clone() },
+        health::HealthApi { readiness: setting.readiness.clone() },
     );
     OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION"))
         .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")

@@ -116,10 +116,11 @@ impl Revocations {
         self.tokens.contains_key(token)
     }
 
-    /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970.
+    /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970. For as long as a
+    /// replica may not have heard of the end it may still have issued one, so those are refused too.
     #[must_use]
     pub fn is_deleted(&self, client: &ClientId, issued: i64) -> bool {
-        self.clients.get(client).is_some_and(|Timed(at, _)| issued <= at.timestamp())
+        self.clients.get(client).is_some_and(|Timed(at, _)| issued <= (at + STALE).timestamp())
     }
 
     /// The places in status list `list` whose sessions have ended.
@@ -173,8 +174,8 @@ mod tests {
         let at = NOW + TimeDelta::seconds(100);
         let change = Change::ClientDeleted { client: client.clone(), at };
         revocations.learn(&Entry { change, matters_until: at + TimeDelta::seconds(600) }, NOW);
-        assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 100));
-        assert!(!revocations.is_deleted(&client, 101));
+        assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 105));
+        assert!(!revocations.is_deleted(&client, 106));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What nobody should send, and what everybody gets for it.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use proptest::{
     prelude::{Strategy, any, prop},
@@ -8,8 +11,9 @@ use proptest::{
     test_runner::TestRunner,
 };
 use reqwest::Method;
+use serde_json::{Value, json};
 
-use crate::harness::{Ask, House, PASSWORD, Site, raw::Line, stories};
+use crate::harness::{Ask, House, PASSWORD, Site, raw::Line, stories, stories_on};
 
 const JSON_ROUTES: [(Method, &str); 3] =
     [(Method::POST, "/v1/users"), (Method::POST, "/v1/sessions"), (Method::POST, "/v1/sessions/refresh")];
@@ -43,6 +47,73 @@ async fn only_json_is_read(house: House) {
     }
     let request = house.site.post("/v1/users").header("content-type", "application/json; charset=utf-8");
     request.body(body).answer().await.is(201);
+}
+
+/// A list of the right values in the right order is no object.
+async fn a_list_is_no_object(house: House) {
+    house.registers("ada").await;
+    let credentials = json!(["ada", PASSWORD]);
+    for (path, list) in [
+        ("/v1/users", json!(["bob", PASSWORD])),
+        ("/v1/users", json!(["bob", PASSWORD, "bob@example.org"])),
+        ("/v1/sessions", credentials.clone()),
+        ("/v1/sessions/refresh", json!(["token"])),
+    ] {
+        house.site.post(path).json(&list).answer().await.some_problem(400);
+    }
+    for (path, list) in [("/users/create", json!(["bob", PASSWORD])), ("/users/auth", credentials)] {
+        let answer = house.site.post(path).json(&list).answer().await.is(400);
+        assert_eq!(answer.json()["success"], false, "{answer:?}");
+    }
+    let query = [("username", "bob")];
+    assert_eq!(house.site.get_with("/v1/users/availability", &query).answer().await.json()["available"], true);
+}
+
+/// JSON is UTF-8 (RFC 8259 §8.1), whatever a header field claims.
+async fn json_has_one_charset(house: House) {
+    let body = json!({"username": "ada", "password": PASSWORD}).to_string();
+    let sends = async |path: &str, kind: &str| {
+        house.site.post(path).header("content-type", kind).body(body.clone()).answer().await
+    };
+    for charset in ["iso-8859-1", "utf-16", "us-ascii", "\"utf-16\"", "nonsense"] {
+        let kind = format!("application/json; charset={charset}");
+        for (_, path) in JSON_ROUTES {
+            sends(path, &kind).await.some_problem(415);
+        }
+        for path in ["/users/create", "/users/auth"] {
+            let answer = sends(path, &kind).await.is(415);
+            assert_eq!(answer.json()["success"], false, "{answer:?}");
+        }
+    }
+    sends("/v1/users", "Application/JSON; Charset=\"UTF-8\"").await.is(201);
+}
+
+/// A body that stops half way gets an answer, in the shape of its route.
+async fn a_body_that_stops_half_way_is_given_up(house: House) {
+    let stops = async |path: &str, kind: &str, half: &str| {
+        let mut line = Line::to(&house.site).await;
+        let head = format!("POST {path} HTTP/1.1\r\nHost: signet\r\nConnection: close\r\nContent-Type: {kind}\r\n");
+        let begin = Instant::now();
+        line.send(format!("{head}Content-Length: 500\r\n\r\n{half}").as_bytes()).await;
+        let answer = line.answer().await;
+        assert!(begin.elapsed() < Duration::from_secs(20), "{path} took {:?}", begin.elapsed());
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("{path}: no answer: {answer:?}"));
+        let head = head.to_lowercase();
+        assert!(head.starts_with("http/1.1 408"), "{answer}");
+        assert!(head.contains("\r\nx-request-id: "), "{answer}");
+        (head, serde_json::from_str::<Value>(body).unwrap_or_else(|error| panic!("{error}: {answer}")))
+    };
+    let (users, token, original) = tokio::join!(
+        stops("/v1/users", "application/json", r#"{"username": "ada","#),
+        stops("/oauth/token", "application/x-www-form-urlencoded", "grant_type=password&username=a"),
+        stops("/users/create", "application/json", r#"{"username": "ada","#),
+    );
+    assert!(users.0.contains("content-type: application/problem+json"), "{users:?}");
+    assert!(users.1["code"].is_string(), "{users:?}");
+    assert!(token.0.contains("content-type: application/json"), "{token:?}");
+    assert!(token.1["error"].is_string(), "{token:?}");
+    assert!(original.0.contains("content-type: application/json"), "{original:?}");
+    assert_eq!(original.1["success"], false, "{original:?}");
 }
 
 async fn a_body_over_64_kib_is_not_read(house: House) {
@@ -164,6 +235,8 @@ async fn nonsense_never_breaks_anything(house: House) {
 stories![
     malformed_json_is_refused,
     only_json_is_read,
+    a_list_is_no_object,
+    json_has_one_charset,
     a_body_over_64_kib_is_not_read,
     a_route_that_is_not_there_is_a_problem,
     a_method_that_is_not_there_names_those_that_are,
@@ -171,3 +244,5 @@ stories![
     no_answer_echoes_what_was_sent,
     nonsense_never_breaks_anything,
 ];
+
+stories_on![Sqlite: a_body_that_stops_half_way_is_given_up];

@@ -3,13 +3,20 @@
 mod harness;
 
 mod clients;
+mod endurance;
 mod errors;
+mod introspection;
 mod operations;
 mod original;
 mod passwords;
+mod pruning;
 mod readme;
+mod replicas;
+mod revocation;
+mod rotation;
 mod sessions;
 mod start;
+mod status_lists;
 mod tokens;
 mod users;
 mod verification;

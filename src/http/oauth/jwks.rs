@@ -1,19 +1,12 @@
 //! The published keys (RFC 7517 §5).
 
-use std::sync::Arc;
-
 use poem_openapi::{Object, OpenApi, param::Header, types::Example};
 
-use crate::{
-    crypto::{jwks, keyring::Keyring},
-    domain::{clock::Clock, signing_key::JWKS_MAX_AGE},
-    http::document::Document,
-};
+use crate::{domain::signing_key::JWKS_MAX_AGE, flow::published_keys::PublishedKeys, http::document::Document};
 
 /// The published keys.
 pub(in crate::http) struct JwksApi {
-    pub(in crate::http) keyring: Arc<Keyring>,
-    pub(in crate::http) clock: Arc<dyn Clock>,
+    pub(in crate::http) published_keys: PublishedKeys,
 }
 
 /// A JWK set (RFC 7517 §5).
@@ -83,8 +76,12 @@ impl JwksApi {
     /// Whatever verifies tokens needs nothing else. Fetch it again when a token names an unknown `kid`.
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
-    async fn jwks(&self, #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>) -> Document<JwkSet> {
-        let set = jwks::document(&self.keyring.current(), self.clock.now());
-        Document::new(set.body, set.etag, JWKS_MAX_AGE.num_seconds(), if_none_match.0.as_deref())
+    async fn jwks(
+        &self,
+        /// The entity tag of the copy that the caller has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Document<JwkSet> {
+        Document::new(self.published_keys.document(), JWKS_MAX_AGE.num_seconds(), if_none_match.0.as_deref())
     }
 }

@@ -3,16 +3,14 @@
 use poem_openapi::{Object, OpenApi, param::Header, types::Example, types::ToJSON};
 
 use crate::{
-    crypto::digest,
     domain::{client::AuthenticationMethod, oauth::GrantType, signing_key::SigningAlgorithm},
+    flow::published_keys::Tagged,
     http::document::Document,
 };
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 /// Authorization server metadata.
 pub(in crate::http) struct MetadataApi {
-    document: String,
-    etag: String,
+    document: Tagged,
 }
 
 /// Authorization server metadata (RFC 8414 §2). It lists only what works.
@@ -92,13 +90,11 @@ const MAX_AGE: i64 = 3600;
 impl MetadataApi {
     /// The metadata of this issuer.
     pub(in crate::http) fn new(issuer: &str, algorithm: SigningAlgorithm) -> Self {
-        let document = Metadata::of(issuer, algorithm).to_json_string();
-        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(document.as_bytes())));
-        Self { document, etag }
+        Self { document: Tagged::of(Metadata::of(issuer, algorithm).to_json_string()) }
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {
-        Document::new(self.document.clone(), self.etag.clone(), MAX_AGE, if_none_match)
+        Document::new(self.document.clone(), MAX_AGE, if_none_match)
     }
 }
 
@@ -108,14 +104,24 @@ impl MetadataApi {
     /// Authorization server metadata (RFC 8414)
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]
     #[oai(path = "/.well-known/oauth-authorization-server", method = "get", operation_id = "metadata")]
-    async fn oauth(&self, #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>) -> Document<Metadata> {
+    async fn oauth(
+        &self,
+        /// The entity tag of the copy that the caller has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Document<Metadata> {
         self.answer(if_none_match.0.as_deref())
     }
 
     /// The same under `OpenID` Connect Discovery's name
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]
     #[oai(path = "/.well-known/openid-configuration", method = "get", operation_id = "openid_configuration")]
-    async fn openid(&self, #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>) -> Document<Metadata> {
+    async fn openid(
+        &self,
+        /// The entity tag of the copy that the caller has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
+    ) -> Document<Metadata> {
         self.answer(if_none_match.0.as_deref())
     }
 }

@@ -34,7 +34,9 @@ impl StatusListsApi {
         &self,
         /// The number of the list.
         list: Path<String>,
-        #[oai(name = "If-None-Match")] if_none_match: Header<Option<String>>,
+        /// The entity tag of the copy that the caller has.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
     ) -> Result<Document<String>, Refusal<Finding>> {
         // Written as we write it: one list has one URI.
         let number = list.0.parse::<u16>().ok().filter(|number| number.to_string() == list.0);
@@ -46,7 +48,6 @@ impl StatusListsApi {
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such status list.").into());
         };
         // No cache may add its own time to the list's ttl, or revocations would be felt later than we promise.
-        Ok(Document::new(published.token.clone(), published.etag.clone(), 0, if_none_match.0.as_deref())
-            .of_type(CONTENT_TYPE))
+        Ok(Document::new(published.tagged.clone(), 0, if_none_match.0.as_deref()).of_type(CONTENT_TYPE))
     }
 }

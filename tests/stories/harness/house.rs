@@ -68,8 +68,14 @@ impl House {
 
     /// A second service on the same database, keys and clock. `SQLite` takes only one.
     pub(crate) async fn replica(&self) -> Replica {
+        self.replica_with(&[]).await
+    }
+
+    /// As [`Self::replica`], with these keys set there.
+    pub(crate) async fn replica_with(&self, settings: &[(&str, &str)]) -> Replica {
         let data = self.place.folder.join("data-of-replica").display().to_string();
-        let signet = serve(&self.place, &self.clock, &[("data_dir", &data)]).await.expect("a replica starts");
+        let settings = [&[("data_dir", data.as_str())], settings].concat();
+        let signet = serve(&self.place, &self.clock, &settings).await.expect("a replica starts");
         Replica { site: Site::at(format!("http://{}", signet.address())), signet }
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod clock;
 pub(crate) mod house;
 pub(crate) mod jwt;
+pub(crate) mod link;
 pub(crate) mod people;
 pub(crate) mod place;
 pub(crate) mod postgres;
@@ -10,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod run;
 pub(crate) mod site;
+pub(crate) mod statements;
 pub(crate) mod tools;
 
 use std::time::{Duration, Instant};

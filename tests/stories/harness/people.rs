@@ -3,7 +3,10 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::site::{Answer, Ask, Site, Tokens};
+use super::{
+    place::Client,
+    site::{Answer, Ask, Site, Tokens},
+};
 
 /// A good password, which is nobody's name.
 pub(crate) const PASSWORD: &str = "plum orbit lantern 73 quay";
@@ -49,6 +52,12 @@ impl Person {
         self.site.post("/v1/sessions").json(&body).answer().await
     }
 
+    /// Logs in with the password grant at `client`, with these parameters too.
+    pub(crate) async fn logs_in_at(&self, client: &Client, more: &[(&str, &str)]) -> Tokens {
+        let form = [("grant_type", "password"), ("username", &self.username), ("password", &self.password)];
+        client.posts(&self.site, "/oauth/token", &[&form[..], more].concat()).await.granted()
+    }
+
     /// Uses the refresh token.
     pub(crate) async fn refreshes(&self, tokens: &Tokens) -> Answer {
         let form = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh)];
@@ -90,6 +99,23 @@ impl Person {
     /// Logs this session out.
     pub(crate) async fn logs_out(&self, tokens: &Tokens) {
         self.sends(Method::DELETE, "/v1/sessions/current", tokens, None).await.is(204);
+    }
+
+    /// Revokes a token.
+    pub(crate) async fn revokes(&self, token: &str) -> Answer {
+        self.site.post("/oauth/revoke").form(&[("token", token)]).answer().await
+    }
+
+    /// The session is over: neither token of it is taken.
+    pub(crate) async fn is_logged_out(&self, tokens: &Tokens) {
+        self.is_shut_out(tokens).await;
+        self.refreshes(tokens).await.refused("invalid_grant");
+    }
+
+    /// The session goes on; these are its next tokens.
+    pub(crate) async fn is_logged_in(&self, tokens: &Tokens) -> Tokens {
+        self.is_let_in(tokens).await;
+        self.refreshes(tokens).await.granted()
     }
 
     /// Changes the password.

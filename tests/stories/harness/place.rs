@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use sea_orm::{ConnectOptions, DatabaseConnection};
 use serde_json::Value;
 
 use super::{
@@ -9,6 +10,8 @@ use super::{
     postgres::{self, Cluster, Durability},
     process::{Ended, Process},
     run,
+    site::{Answer, Ask, Site, Tokens},
+    statements::Statements,
 };
 
 /// The kinds of database.
@@ -24,12 +27,13 @@ pub(crate) struct Plan {
     database: Database,
     settings: BTreeMap<String, String>,
     own_cluster: Option<Durability>,
+    configuration: &'static str,
 }
 
 impl Plan {
     /// A plan with what stories want that are not about it: cheap hashing, and nobody slowed down.
     pub(crate) fn on(database: Database) -> Self {
-        let plan = Self { database, settings: BTreeMap::new(), own_cluster: None };
+        let plan = Self { database, settings: BTreeMap::new(), own_cluster: None, configuration: "" };
         plan.set("password.memory_kib", "64")
             .set("password.iterations", "1")
             .set("rate_limits.enabled", "false")
@@ -49,10 +53,16 @@ impl Plan {
         self
     }
 
+    /// As [`Self::on_its_own_cluster`], with a count of every statement.
+    pub(crate) fn with_statements_counted(self) -> Self {
+        let plan = self.on_its_own_cluster(Durability::None);
+        Self { configuration: Statements::CONFIGURATION, ..plan }
+    }
+
     /// Makes the place; nothing runs there yet.
     pub(crate) async fn place(self) -> Place {
         let folder = run::folder();
-        let own_cluster = self.own_cluster.map(Cluster::make);
+        let own_cluster = self.own_cluster.map(|durability| Cluster::make(durability, self.configuration));
         let mut database = None;
         let url = match self.database {
             Database::Sqlite => format!("sqlite://{}?mode=rwc", folder.join("signet.db").display()),
@@ -114,6 +124,18 @@ impl Place {
         self.own_cluster.as_ref().expect("the plan asked for one")
     }
 
+    /// The URL of its database.
+    pub(crate) fn database_url(&self) -> &str {
+        &self.settings["database_url"]
+    }
+
+    /// Its database, for a look behind the scenes.
+    pub(crate) async fn store(&self) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(self.database_url());
+        options.max_connections(2).sqlx_logging(false);
+        sea_orm::Database::connect(options).await.expect("the database is there")
+    }
+
     /// The configuration as environment variables, `more` keys added.
     pub(crate) fn environment(&self, more: &[(&str, &str)]) -> Vec<(String, String)> {
         let mut settings = self.settings.clone();
@@ -147,6 +169,18 @@ impl Place {
         let member = |name: &str| json[name].as_str().map(str::to_owned);
         Client { id: member("client_id").expect("an id"), secret: member("client_secret").unwrap_or_default() }
     }
+
+    /// Registers a public first-party client that people log in at, with these options too.
+    pub(crate) async fn registers_kiosk(&self, more: &[&str]) -> Client {
+        let options = ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--scope", "openid"];
+        self.registers_client(&[&options[..], more].concat()).await
+    }
+
+    /// Registers a confidential client that gets tokens of its own, with these options too.
+    pub(crate) async fn registers_service(&self, more: &[&str]) -> Client {
+        let options = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read"];
+        self.registers_client(&[&options[..], more].concat()).await
+    }
 }
 
 impl Drop for Place {
@@ -174,6 +208,39 @@ impl Client {
             all.push(("client_secret", &self.secret));
         }
         all
+    }
+}
+
+impl Client {
+    /// Sends a form as this client, proving who it is where it can.
+    pub(crate) async fn posts(&self, site: &Site, path: &str, form: &[(&str, &str)]) -> Answer {
+        let request = site.post(path);
+        if self.secret.is_empty() {
+            request.form(&self.in_form(form)).answer().await
+        } else {
+            request.basic_auth(&self.id, Some(&self.secret)).form(form).answer().await
+        }
+    }
+
+    /// Gets a token of its own.
+    pub(crate) async fn gets_a_token(&self, site: &Site) -> Tokens {
+        self.posts(site, "/oauth/token", &[("grant_type", "client_credentials")]).await.granted()
+    }
+
+    /// Uses a refresh token.
+    pub(crate) async fn refreshes(&self, site: &Site, tokens: &Tokens) -> Answer {
+        let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
+        self.posts(site, "/oauth/token", &form).await
+    }
+
+    /// Revokes a token.
+    pub(crate) async fn revokes(&self, site: &Site, token: &str) -> Answer {
+        self.posts(site, "/oauth/revoke", &[("token", token)]).await
+    }
+
+    /// Asks what a token is.
+    pub(crate) async fn introspects(&self, site: &Site, token: &str) -> Answer {
+        self.posts(site, "/oauth/introspect", &[("token", token)]).await
     }
 }
 

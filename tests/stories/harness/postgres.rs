@@ -41,11 +41,11 @@ impl Cluster {
     /// The one that the whole run shares.
     pub(crate) async fn shared() -> &'static Self {
         static SHARED: OnceCell<Cluster> = OnceCell::const_new();
-        SHARED.get_or_init(async || Self::make(Durability::None)).await
+        SHARED.get_or_init(async || Self::make(Durability::None, "")).await
     }
 
-    /// Makes one and starts it.
-    pub(crate) fn make(durability: Durability) -> Self {
+    /// Makes one with these lines of configuration too, and starts it.
+    pub(crate) fn make(durability: Durability, more: &str) -> Self {
         let cluster = Self { folder: run::folder(), port: run::free_port(), programs: Programs::find() };
         if let Some(user) = cluster.programs.user {
             chown(&cluster.folder, Some(user.uid), Some(user.gid)).expect("we are root");
@@ -58,7 +58,7 @@ impl Cluster {
         let fsync = if durability == Durability::Full { "on" } else { "off" };
         let settings = format!(
             "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = ''\nmax_connections = 300\n\
-             shared_buffers = 64MB\nfsync = {fsync}\nfull_page_writes = {fsync}\nsynchronous_commit = {fsync}\n",
+             shared_buffers = 64MB\nfsync = {fsync}\nfull_page_writes = {fsync}\nsynchronous_commit = {fsync}\n{more}\n",
             cluster.port
         );
         let file = OpenOptions::new().append(true).open(cluster.folder.join("pg/postgresql.conf"));

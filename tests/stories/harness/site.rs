@@ -215,6 +215,22 @@ impl Answer {
         }
     }
 
+    /// Introspection says no more than that the token is not active, whatever the reason (RFC 7662 §2.2).
+    #[track_caller]
+    pub(crate) fn inactive(self) {
+        let answer = self.is(200);
+        assert_eq!(answer.text(), r#"{"active":false}"#, "{answer:?}");
+    }
+
+    /// Introspection says that the token is active, and this of it.
+    #[track_caller]
+    pub(crate) fn active(self) -> Value {
+        let answer = self.is(200);
+        let json = answer.json();
+        assert_eq!(json["active"], true, "{answer:?}");
+        json
+    }
+
     /// A resource refused the bearer token with this error (RFC 6750 §3).
     #[track_caller]
     pub(crate) fn challenges(self, status: u16, error: &str) {

@@ -1,0 +1,43 @@
+//! What PostgreSQL was asked, counted by the server itself (`pg_stat_statements`).
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
+
+use super::place::Place;
+
+/// The statements on one database.
+#[derive(Debug)]
+pub(crate) struct Statements(DatabaseConnection);
+
+/// A statement with its values left out, and how often it was run.
+#[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
+pub(crate) struct Counted {
+    pub(crate) query: String,
+    pub(crate) calls: i64,
+}
+
+impl Statements {
+    /// What the server must be configured with.
+    pub(crate) const CONFIGURATION: &str = "shared_preload_libraries = 'pg_stat_statements'";
+
+    /// Begins to count on the place's database.
+    pub(crate) async fn of(place: &Place) -> Self {
+        let db = place.store().await;
+        db.execute_unprepared("CREATE EXTENSION pg_stat_statements").await.expect("the server has it");
+        Self(db)
+    }
+
+    /// Forgets what was counted.
+    pub(crate) async fn reset(&self) {
+        self.0.execute_unprepared("SELECT pg_stat_statements_reset()").await.expect("we own the server");
+    }
+
+    /// What was asked since, but for our own questions and the service's regular look at the change table.
+    pub(crate) async fn counted(&self) -> Vec<Counted> {
+        let sql = r#"SELECT query, calls FROM pg_stat_statements
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+              AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT%FROM "change"%'
+            ORDER BY query"#;
+        let statement = Statement::from_string(self.0.get_database_backend(), sql);
+        Counted::find_by_statement(statement).all(&self.0).await.expect("the server counts")
+    }
+}

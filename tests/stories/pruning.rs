@@ -1,0 +1,223 @@
+//! Pruning: what is over leaves the database once no token of it can be alive, and nothing else ever does.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{change, session};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
+};
+use signet::{
+    crypto::random::Random,
+    domain::clock::{Clock, SystemClock},
+    flow::{prune::Prune, status_places::StatusPlaces},
+    store::schema,
+};
+use uuid::Uuid;
+
+use crate::harness::{House, NEW_PASSWORD, Place, Tokens, days, jwt, seconds, stories, stories_on};
+
+/// The pruning that the service does every few minutes.
+async fn prune(place: &Place, clock: Arc<dyn Clock>) -> Prune {
+    let db = place.store().await;
+    Prune { db, clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) }
+}
+
+/// A house, looked at from behind.
+struct Attic<'h> {
+    house: &'h House,
+    store: DatabaseConnection,
+    prune: Prune,
+}
+
+impl<'h> Attic<'h> {
+    async fn of(house: &'h House) -> Self {
+        let prune = prune(house, Arc::new(house.clock.clone())).await;
+        Self { house, store: house.store().await, prune }
+    }
+
+    /// Lets `time` pass and prunes.
+    async fn after(&self, time: TimeDelta) {
+        self.house.clock.advance(time);
+        self.prune.once().await.expect("the database answers");
+    }
+
+    /// Whether the session's row is there.
+    async fn has(&self, tokens: &Tokens) -> bool {
+        let sid = Uuid::parse_str(&jwt::sid(&tokens.access)).expect("a UUID");
+        let found = session::Entity::find_by_id(sid).one(&self.store).await;
+        found.expect("the database answers").is_some()
+    }
+
+    /// How many changes of this kind are kept.
+    async fn changes(&self, kind: &str) -> u64 {
+        let found = change::Entity::find().filter(change::Column::Kind.eq(kind)).count(&self.store).await;
+        found.expect("the database answers")
+    }
+}
+
+/// An access token lives for ten minutes, and one more may come of a repeat ten seconds later.
+async fn an_ended_session_stays_until_its_tokens_are_dead(house: House) {
+    let attic = Attic::of(&house).await;
+    let (mut ada, bob) = (house.registers("ada").await, house.registers("bob").await);
+    let service = house.registers_service(&[]).await;
+    let (here, there, bobs) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
+    let denied = service.gets_a_token(&house.site).await;
+    service.revokes(&house.site, &denied.access).await.is(200);
+    ada.changes_password(&here, NEW_PASSWORD).await;
+    bob.logs_out(&bobs).await;
+    for time in [seconds(0), seconds(600), seconds(300)] {
+        attic.after(time).await;
+        assert!(attic.has(&there).await && attic.has(&bobs).await, "a token of theirs may be thought alive elsewhere");
+        assert_eq!(attic.changes("session_ended").await, 2);
+    }
+    ada.refreshes(&there).await.refused("invalid_grant");
+    attic.after(seconds(11)).await;
+    assert!(!attic.has(&there).await && !attic.has(&bobs).await);
+    assert_eq!((attic.changes("session_ended").await, attic.changes("token_denied").await), (0, 0));
+    assert!(attic.has(&here).await);
+    ada.refreshes(&there).await.refused("invalid_grant"); // as if it had never been
+    bob.refreshes(&bobs).await.refused("invalid_grant");
+    ada.refreshes(&here).await.granted();
+}
+
+async fn an_idle_session_stays_as_long_as_it_may_be_used(house: House) {
+    let attic = Attic::of(&house).await;
+    let ada = house.registers("ada").await;
+    let (idle, mut used) = (ada.logs_in().await, ada.logs_in().await);
+    attic.after(days(20)).await;
+    used = ada.refreshes(&used).await.granted();
+    attic.after(days(10) - seconds(1)).await;
+    assert!(attic.has(&idle).await);
+    attic.after(seconds(300)).await; // over since five minutes, all but a second
+    assert!(attic.has(&idle).await);
+    attic.after(seconds(2)).await;
+    assert!(!attic.has(&idle).await);
+    ada.refreshes(&idle).await.refused("invalid_grant");
+
+    assert!(attic.has(&used).await);
+    attic.after(days(20) - seconds(400)).await; // its last moments: it was used thirty days ago
+    used = ada.refreshes(&used).await.granted();
+    attic.after(days(30) + seconds(200)).await;
+    assert!(attic.has(&used).await);
+    attic.after(seconds(101)).await;
+    assert!(!attic.has(&used).await);
+}
+
+async fn a_session_goes_at_its_end_however_often_it_was_used(house: House) {
+    let attic = Attic::of(&house).await;
+    let ada = house.registers("ada").await;
+    let mut tokens = ada.logs_in().await;
+    for _ in 0..5 {
+        attic.after(days(17)).await;
+        tokens = ada.refreshes(&tokens).await.granted();
+    }
+    attic.after(days(5) + seconds(299)).await;
+    assert!(attic.has(&tokens).await, "90 days and not quite five minutes");
+    attic.after(seconds(2)).await;
+    assert!(!attic.has(&tokens).await);
+    ada.logs_in().await;
+}
+
+/// The row of a session that began and, unless it is live, ended so long ago.
+fn row(now: DateTime<Utc>, ago: TimeDelta, n: i32, live: bool) -> session::ActiveModel {
+    let then = now - ago;
+    let milliseconds = u128::try_from(then.timestamp_millis()).expect("after 1970");
+    let serial = u128::try_from(n).expect("a count");
+    session::ActiveModel {
+        id: Set(Uuid::from_u128(milliseconds << 80 | 0x7000 << 64 | 0x8000 << 48 | serial)),
+        user_id: Set(Uuid::nil()),
+        client_id: Set("first-party".into()),
+        scope: Set("openid".into()),
+        resource: Set(None),
+        username: Set(String::new()),
+        roles: Set("[]".into()),
+        amr: Set("[]".into()),
+        generation: Set(1),
+        authenticated_at: Set(then),
+        created_at: Set(then),
+        rotated_at: Set(then),
+        idle_ends_at: Set(then + days(30)),
+        ends_at: Set(then + days(90)),
+        access_ends_at: Set(then + seconds(610)),
+        status_list: Set(0),
+        status_index: Set(n),
+        ended_at: Set((!live).then_some(then)),
+        end_reason: Set((!live).then(|| "log_out".into())),
+        user_agent: Set(None),
+        ip: Set(None),
+    }
+}
+
+/// A place with so many ended sessions and as many changes; every tenth session has a live neighbour. No service runs.
+async fn with_rows(place: &Place, count: i32) -> DatabaseConnection {
+    let store = place.store().await;
+    schema::up(&store).await.expect("the schema is made");
+    let now = SystemClock.now();
+    let rows = (0..count).map(|n| row(now, days(1), n, false));
+    let live = (0..count / 10).map(|n| row(now, days(1), count + n, true));
+    let rows: Vec<_> = rows.chain(live).collect();
+    for rows in rows.chunks(500) {
+        session::Entity::insert_many(rows.to_vec()).exec_without_returning(&store).await.expect("they are inserted");
+    }
+    let changes: Vec<_> = (0..count)
+        .map(|n| change::ActiveModel {
+            id: NotSet,
+            kind: Set("token_denied".into()),
+            subject: Set(n.to_string()),
+            matters_until: Set(now - days(1)),
+            status_list: Set(None),
+            status_index: Set(None),
+            written_at: Set(0),
+        })
+        .collect();
+    for changes in changes.chunks(500) {
+        change::Entity::insert_many(changes.to_vec()).exec_without_returning(&store).await.expect("they are inserted");
+    }
+    store
+}
+
+/// How many sessions and changes there are.
+async fn left(store: &DatabaseConnection) -> (u64, u64) {
+    let sessions = session::Entity::find().count(store).await.expect("the database answers");
+    (sessions, change::Entity::find().count(store).await.expect("the database answers"))
+}
+
+async fn five_replicas_share_the_work(place: Place) {
+    let store = with_rows(&place, 3000).await;
+    let mut replicas = Vec::new();
+    for _ in 0..5 {
+        let prune = prune(&place, Arc::new(SystemClock)).await;
+        replicas.push(tokio::spawn(async move { prune.once().await.expect("none is in another's way") }));
+    }
+    let mut deleted = 0;
+    for replica in replicas {
+        deleted += replica.await.expect("it ends");
+    }
+    assert_eq!(left(&store).await, (300, 0));
+    assert_eq!(deleted, 6000, "each row is counted by whoever deleted it");
+    assert_eq!(prune(&place, Arc::new(SystemClock)).await.once().await.expect("the database answers"), 0);
+}
+
+async fn a_row_that_is_held_is_left_for_next_time(place: Place) {
+    let store = with_rows(&place, 20).await;
+    let held = store.begin().await.expect("a transaction");
+    let row = session::Entity::find().filter(session::Column::StatusIndex.eq(7)).lock_exclusive().one(&held).await;
+    assert!(row.expect("the database answers").is_some());
+    let prune = prune(&place, Arc::new(SystemClock)).await;
+    let once = tokio::time::timeout(Duration::from_secs(10), prune.once()).await;
+    assert_eq!(once.expect("it waits for nobody").expect("the database answers"), 39);
+    assert_eq!(left(&store).await, (3, 0));
+    held.rollback().await.expect("the lock is gone");
+    assert_eq!(prune.once().await.expect("the database answers"), 1);
+    assert_eq!(left(&store).await, (2, 0));
+}
+
+stories![
+    an_ended_session_stays_until_its_tokens_are_dead,
+    an_idle_session_stays_as_long_as_it_may_be_used,
+    a_session_goes_at_its_end_however_often_it_was_used,
+];
+
+stories_on![Postgres: five_replicas_share_the_work, a_row_that_is_held_is_left_for_next_time];

@@ -1,0 +1,49 @@
+//! Verifies Signet's access tokens, in the services that accept them.
+//!
+//! An access token is a JWT (RFC 9068), so a service verifies it by itself: with the issuer's published keys, which are
+//! fetched and kept, and with its status lists, which tell within a minute that a session has ended. Under traffic, only
+//! the first request waits for the issuer: what grows old is fetched again behind the callers' backs.
+//!
+//! ```no_run
+//! # async fn example(token: &str) -> Result<(), Box<dyn std::error::Error>> {
+//! let verifier = verifier::Verifier::builder("https://id.example.com").audience("https://api.example.com").build()?;
+//!
+//! let claims = verifier.verify(token).await?;
+//! if claims.has_scope("orders:read") {
+//!     println!("orders of {}", claims.sub);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What is refused is a [`VerifyError`], which tells a bad token (401) from trouble on our side (503).
+//!
+//! # Features
+//!
+//! - `poem`: a middleware and an extractor for poem, with the challenges of RFC 6750.
+
+#![warn(clippy::unwrap_used)]
+
+mod builder;
+mod claims;
+mod clock;
+mod error;
+mod fetch;
+mod jwks;
+mod jws;
+mod keys;
+#[cfg(feature = "poem")]
+pub mod poem;
+mod remote_copy;
+mod revocation;
+mod status_list;
+mod verifier;
+
+pub use self::{
+    builder::{BuildError, Builder},
+    claims::{Claims, Status, StatusReference},
+    clock::{Clock, SystemClock},
+    error::{Distrust, Document, VerifyError},
+    revocation::StatusPolicy,
+    verifier::Verifier,
+};

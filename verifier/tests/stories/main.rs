@@ -1,0 +1,9 @@
+//! Stories of services that verify access tokens: over HTTP against an issuer on a free port, and without any network.
+
+mod forgeries;
+mod harness;
+mod keys;
+#[cfg(feature = "poem")]
+mod middleware;
+mod offline;
+mod revocation;
