@@ -174,7 +174,7 @@ impl Office {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         migrate(config, &schema_connection(config).await?).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        Ok(Self { clients: wiring::clients(config, &wiring::changes(&db, &clock)) })
+        Ok(Self { clients: wiring::clients(&wiring::changes(&db, &clock)) })
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) fn wire(
     let policy = PasswordPolicy { min_length: config.password.min_length };
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
-    let clients = clients(config, &changes);
+    let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = Issue {
         jwt: Arc::clone(&jwt),
@@ -165,10 +165,10 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 }
 
 /// The registered clients.
-pub(super) fn clients(config: &Config, changes: &Changes) -> Clients {
+pub(super) fn clients(changes: &Changes) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
-    Clients { db, end_session, remembered, access_token_ttl: config.access_token_ttl, random: Random, clock }
+    Clients { db, end_session, remembered, random: Random, clock }
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, crypto};
 use serde::Serialize;
 
-pub use super::token_kind::{AccessToken, RefreshToken, TokenKind};
+pub use super::token_kind::{AccessToken, RefreshToken, RefreshTokenOfAnyAge, TokenKind};
 use super::{
     jws::{self, Header, Jws},
     key_set::KeyKind,
@@ -168,7 +168,7 @@ impl Jwt {
             Err(TokenError::WrongIssuer)
         } else if !kind.is_for(common.aud, &self.issuer) {
             Err(TokenError::WrongAudience)
-        } else if common.exp <= now {
+        } else if K::ENDS && common.exp <= now {
             Err(TokenError::Expired)
         } else if [Some(common.iat), unread.nbf].into_iter().flatten().any(|from| from > now + MAX_SKEW) {
             Err(TokenError::NotYetValid)

@@ -18,6 +18,11 @@ pub struct AccessToken<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct RefreshToken;
 
+/// A refresh token of whatever age: what was genuine once may still end its session, and do nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct RefreshTokenOfAnyAge;
+
+impl TokenKind for RefreshTokenOfAnyAge {}
 impl TokenKind for AccessToken<'_> {}
 impl TokenKind for RefreshToken {}
 
@@ -38,6 +43,17 @@ impl sealed::Kind for RefreshToken {
 
     fn is_for(&self, audience: &Audience, issuer: &str) -> bool {
         matches!(audience, Audience::One(one) if one.strip_prefix(issuer) == Some("/oauth/token"))
+    }
+}
+
+impl sealed::Kind for RefreshTokenOfAnyAge {
+    type Claims = RefreshClaims;
+    const TYP: &'static str = <RefreshToken as sealed::Kind>::TYP;
+    const SIGNER: sealed::Signer = <RefreshToken as sealed::Kind>::SIGNER;
+    const ENDS: bool = false;
+
+    fn is_for(&self, audience: &Audience, issuer: &str) -> bool {
+        sealed::Kind::is_for(&RefreshToken, audience, issuer)
     }
 }
 
@@ -95,6 +111,8 @@ pub(super) mod sealed {
         type Claims: DeserializeOwned + Claims;
         const TYP: &'static str;
         const SIGNER: Signer;
+        /// Whether `exp` is an end.
+        const ENDS: bool = true;
 
         fn is_for(&self, audience: &Audience, issuer: &str) -> bool;
     }

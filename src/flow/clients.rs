@@ -34,13 +34,15 @@ pub struct Clients {
     pub end_session: EndSession,
     /// Clients as they were last read.
     pub remembered: Remembered,
-    /// How long a token that a client got may live.
-    pub access_token_ttl: TimeDelta,
     /// Draws secrets and ids.
     pub random: Random,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
+
+/// The longest life that any configuration may give an access token: the one that deletes a client need not be the one
+/// that issued its tokens.
+const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 
 /// How a request says which client it comes from.
 #[derive(Debug)]
@@ -168,10 +170,8 @@ impl Clients {
         }
         let its = Which::AllOfClient(id.clone());
         let at = self.clock.now();
-        let deleted = Entry {
-            change: Change::ClientDeleted { client: id.clone(), at },
-            matters_until: at + self.access_token_ttl,
-        };
+        let deleted =
+            Entry { change: Change::ClientDeleted { client: id.clone(), at }, matters_until: at + LONGEST_TOKEN };
         let ending = self.end_session.within(&transaction, &its, EndReason::ClientDeleted, vec![deleted]).await?;
         self.end_session.commit(transaction, ending).await?;
         Event::done("client_delete").client(id).record();

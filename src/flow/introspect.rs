@@ -38,6 +38,14 @@ pub enum Active {
 }
 
 impl Introspect {
+    /// Refuses before anything else is asked where this process could not judge a token.
+    ///
+    /// # Errors
+    /// [`Trouble::Stale`].
+    pub fn can_judge(&self) -> Result<(), Trouble> {
+        if self.bearer.revocations.are_current() { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
     /// What `token` is to `client`, which has proved who it is: a token issued to it, or an access token for an
     /// audience that it is itself. `None` for everything else, whatever the reason (RFC 7662 §2.2).
     ///

@@ -7,7 +7,7 @@ use chrono::DateTime;
 
 use super::{Trouble, audit::Event, changes::Changes, end_session::EndSession};
 use crate::{
-    crypto::jwt::{AccessToken, Jwt, RefreshToken},
+    crypto::jwt::{AccessToken, Jwt, RefreshTokenOfAnyAge},
     domain::{
         client::Client,
         clock::Clock,
@@ -81,7 +81,7 @@ impl Revoke {
     /// What the token is, whichever kind; a hint would tell nothing that its type does not.
     fn read(&self, token: &str) -> Option<(Stands, ClientId)> {
         let now = self.clock.now();
-        if let Ok(claims) = self.jwt.verify(RefreshToken, token, now) {
+        if let Ok(claims) = self.jwt.verify(RefreshTokenOfAnyAge, token, now) {
             return Some((Stands::ForSession(claims.sid), claims.client_id));
         }
         let claims = self.jwt.verify(AccessToken { audience: None }, token, now).ok()?;

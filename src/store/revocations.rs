@@ -20,6 +20,10 @@ use crate::domain::{
 /// How old the newest knowledge may be before tokens are refused rather than guessed about.
 const STALE: Duration = Duration::from_secs(5);
 
+/// How long after a client's end tokens issued to it are refused as well: replicas may not have heard of it for as long
+/// as they may be [`STALE`], and their clocks differ by as much as verifiers allow.
+const NOT_HEARD: TimeDelta = TimeDelta::seconds(35);
+
 /// How far the clock may be set back without a revoked token coming to life again: expiry goes by that clock, and
 /// forgetting does not.
 const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
@@ -117,10 +121,10 @@ impl Revocations {
     }
 
     /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970. For as long as a
-    /// replica may not have heard of the end it may still have issued one, so those are refused too.
+    /// replica may not have heard of the end, or its clock be ahead, it may still have issued one: those are refused too.
     #[must_use]
     pub fn is_deleted(&self, client: &ClientId, issued: i64) -> bool {
-        self.clients.get(client).is_some_and(|Timed(at, _)| issued <= (at + STALE).timestamp())
+        self.clients.get(client).is_some_and(|Timed(at, _)| issued <= (at + NOT_HEARD).timestamp())
     }
 
     /// The places in status list `list` whose sessions have ended.
@@ -174,8 +178,8 @@ mod tests {
         let at = NOW + TimeDelta::seconds(100);
         let change = Change::ClientDeleted { client: client.clone(), at };
         revocations.learn(&Entry { change, matters_until: at + TimeDelta::seconds(600) }, NOW);
-        assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 105));
-        assert!(!revocations.is_deleted(&client, 106));
+        assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 135));
+        assert!(!revocations.is_deleted(&client, 136));
     }
 
     #[test]

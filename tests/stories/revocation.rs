@@ -7,7 +7,7 @@ use serde_json::json;
 use signet::domain::clock::{Clock, SystemClock};
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, Tokens, eventually, jwt, raw::Line, seconds, stories,
+    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, Tokens, days, eventually, jwt, raw::Line, seconds, stories,
 };
 
 async fn nobody_revokes_anothers_token(house: House) {
@@ -72,6 +72,18 @@ async fn any_refresh_token_of_a_session_revokes_it(house: House) {
         }
         other = ada.is_logged_in(&other).await;
     }
+}
+
+/// A refresh token that has run out is still its session's, which lives on with a later one.
+async fn a_refresh_token_that_has_run_out_still_revokes_its_session(house: House) {
+    let ada = house.registers("ada").await;
+    let first = ada.logs_in().await;
+    house.clock.advance(days(20));
+    let second = ada.refreshes(&first).await.granted();
+    house.clock.advance(days(15)); // the first ended after thirty days
+    let third = ada.refreshes(&second).await.granted();
+    ada.revokes(&first.refresh).await.is(200);
+    ada.is_logged_out(&third).await;
 }
 
 async fn an_access_token_revokes_its_session(house: House) {
@@ -278,6 +290,7 @@ stories![
     a_client_that_does_not_prove_itself_revokes_nothing,
     what_is_no_token_is_revoked_already,
     any_refresh_token_of_a_session_revokes_it,
+    a_refresh_token_that_has_run_out_still_revokes_its_session,
     an_access_token_revokes_its_session,
     a_clients_token_is_denied_with_its_twin,
     a_denied_token_stays_denied_over_a_restart,

@@ -167,6 +167,7 @@ impl IntrospectApi {
         basic: BasicCredentials,
         form: FormBody<IntrospectionRequest>,
     ) -> Result<Json<Introspection>, OAuthError> {
+        self.introspect.can_judge()?;
         let form = form.0;
         let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
         // Whoever proves nothing learns nothing (RFC 7662 §2.1).
