@@ -198,7 +198,7 @@ pub async fn schema_connection(config: &Config) -> Result<Database, StartError> 
     Ok(store::connect(&config.database_listen_url, Use::Schema).await?)
 }
 
-/// The `OpenAPI` document of a service so configured. It takes no database.
+/// The OpenAPI document of a service so configured. It takes no database.
 ///
 /// # Errors
 /// [`StartError`].

@@ -42,7 +42,7 @@ pub(super) enum Command {
     },
     /// Print the effective configuration, secrets redacted
     Config,
-    /// Print the `OpenAPI` document
+    /// Print the OpenAPI document
     Openapi,
     /// Exit 0 when the service at `listen` is ready
     Healthcheck,

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document and its Swagger UI, served by the binary itself.
+//! The OpenAPI document and its Swagger UI, served by the binary itself.
 
 use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
@@ -14,7 +14,7 @@ pub(super) enum Tag {
     Users,
     /// Log-ins of an account.
     Sessions,
-    /// OAuth 2 and `OpenID` Connect.
+    /// OAuth 2 and OpenID Connect.
     OAuth,
     /// The original service's routes.
     Original,

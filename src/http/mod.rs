@@ -126,7 +126,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         .with(envelope)
 }
 
-/// The `OpenAPI` document of these routes, as JSON.
+/// The OpenAPI document of these routes, as JSON.
 #[must_use]
 pub fn openapi(flows: Flows, setting: &Setting) -> String {
     docs::document(&service(flows, setting))

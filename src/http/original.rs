@@ -239,7 +239,7 @@ impl ApiResponse for Refused {
 /// The original service's routes. New clients use `/v1` and `/oauth`.
 #[OpenApi(tag = "super::docs::Tag::Original")]
 impl OriginalApi {
-    /// Registers an account and logs in.
+    /// Register an account and log in
     #[oai(path = "/users/create", method = "post", operation_id = "original_create")]
     async fn create(
         &self,
@@ -253,7 +253,9 @@ impl OriginalApi {
         Ok(OriginalAnswer::done("Create user successful", Some(&token)))
     }
 
-    /// Logs in; `GET` with a body, as the original's clients send it.
+    /// Log in
+    ///
+    /// The original's clients send `GET` with a body.
     #[oai(path = "/users/auth", method = "get", method = "post")]
     async fn auth(
         &self,
@@ -266,7 +268,9 @@ impl OriginalApi {
         Ok(OriginalAnswer::done("Authenticate user successful", Some(&token)))
     }
 
-    /// Checks a session id; `GET` with a body, as the original's clients send it.
+    /// Check a session id
+    ///
+    /// The original's clients send `GET` with a body.
     #[oai(path = "/users/session_auth", method = "get", method = "post")]
     async fn session_auth(&self, body: JsonBody<OriginalSession>) -> Result<Json<OriginalAnswer>, Refused> {
         let mut fields = Fields::default();
@@ -276,7 +280,7 @@ impl OriginalApi {
         Ok(OriginalAnswer::done("Authenticate session id successful", None))
     }
 
-    /// Deletes the account that the credentials open.
+    /// Delete the account that the credentials open
     #[oai(path = "/users/delete", method = "delete", operation_id = "original_delete")]
     async fn delete(&self, body: JsonBody<OriginalCredentials>) -> Result<Json<OriginalAnswer>, Refused> {
         let (username, password) = body.0.parse()?;

@@ -44,7 +44,8 @@ impl Default for Deadlines {
             handshake: Duration::from_secs(10),
             header: Duration::from_secs(10),
             request: Duration::from_secs(30),
-            idle: Duration::from_mins(1),
+            // Proxies keep their connections for 60 s by default: the one that reuses them must be the first to part.
+            idle: Duration::from_secs(75),
         }
     }
 }

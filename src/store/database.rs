@@ -21,11 +21,11 @@ pub type Transaction = DatabaseTransaction;
 
 /// How long a request waits for a connection, and a connection for its server: far less than a client waits for us.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long a `SQLite` statement waits for another process's write.
+/// How long a SQLite statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Statements are milliseconds of work, so a replica needs few connections, and many replicas share one Postgres.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// `SQLite` has one writer at a time; the others read beside it.
+/// SQLite has one writer at a time; the others read beside it.
 const SQLITE_CONNECTIONS: u32 = 4;
 
 /// What a pool of connections is for.
@@ -44,7 +44,7 @@ const REQUEST_BOUNDS: [(&str, &str); 3] =
 /// A migration may take its time, and so may the replica that it keeps waiting.
 const SCHEMA_BOUNDS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "2min")];
 
-/// Opens the database at `url` (`sqlite:` or `postgres:`), making a `SQLite` file where the URL says `mode=rwc`: one
+/// Opens the database at `url` (`sqlite:` or `postgres:`), making a SQLite file where the URL says `mode=rwc`: one
 /// that nobody else can read, whatever its folder allows.
 ///
 /// # Errors
@@ -80,7 +80,7 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
     Ok(sea_orm::Database::connect(options).await?)
 }
 
-/// Opens a transaction that may write: `IMMEDIATE` on `SQLite`, where a transaction that reads first and writes later
+/// Opens a transaction that may write: `IMMEDIATE` on SQLite, where a transaction that reads first and writes later
 /// fails with "database is locked" when another wrote in between.
 ///
 /// # Errors
@@ -115,7 +115,7 @@ pub async fn is_reachable(db: &Database) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// The file of a `SQLite` URL; `None` for another database's.
+/// The file of a SQLite URL; `None` for another database's.
 #[must_use]
 pub fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
     let options: SqliteConnectOptions =

@@ -27,7 +27,7 @@ pub enum StoreError {
 /// Postgres' classes of errors that pass (its manual, appendix A): connection, rollback by a race, resources, not in
 /// state, operator's intervention, system.
 const PASSING_CLASSES: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
-/// `SQLite`'s primary result codes that pass: busy, locked, read-only, I/O error, full, cannot open.
+/// SQLite's primary result codes that pass: busy, locked, read-only, I/O error, full, cannot open.
 const PASSING_CODES: [u32; 6] = [5, 6, 8, 10, 13, 14];
 
 impl From<DbErr> for StoreError {
@@ -56,7 +56,7 @@ impl From<DbErr> for StoreError {
 }
 
 /// Whether an error code of either database tells of something that passes. Postgres' codes have five characters,
-/// `SQLite`'s are extended result codes whose low byte is the primary one.
+/// SQLite's are extended result codes whose low byte is the primary one.
 fn passes(code: &str) -> bool {
     if code.len() == 5 && PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
         return true;

@@ -8,7 +8,7 @@ use crate::domain::status_list::StatusPosition;
 
 /// Runs an INSERT that returns its row, if it inserted one.
 ///
-/// All rows are fetched, though there is one at the most: the `SQLite` driver stops a statement at the first row that is
+/// All rows are fetched, though there is one at the most: the SQLite driver stops a statement at the first row that is
 /// asked for alone, commits when it drops it, and ignores what that commit says. On a full disk the row was acknowledged
 /// and never written.
 pub(super) async fn insert(
@@ -71,7 +71,7 @@ mod tests {
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
-    /// A migrated `SQLite` database, as the service opens it. It is gone with the folder.
+    /// A migrated SQLite database, as the service opens it. It is gone with the folder.
     async fn database() -> (TempDir, Database) {
         let folder = tempfile::tempdir().expect("a folder");
         let url: SecretString = format!("sqlite://{}/signet.db?mode=rwc", folder.path().display()).into();

@@ -1,4 +1,4 @@
-//! Authorization server metadata (RFC 8414), under its own name and `OpenID` Connect Discovery's.
+//! Authorization server metadata (RFC 8414), under its own name and OpenID Connect Discovery's.
 
 use poem_openapi::{Object, OpenApi, param::Header, types::Example, types::ToJSON};
 
@@ -113,7 +113,7 @@ impl MetadataApi {
         self.answer(if_none_match.0.as_deref())
     }
 
-    /// The same under `OpenID` Connect Discovery's name
+    /// The same under OpenID Connect Discovery's name
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]
     #[oai(path = "/.well-known/openid-configuration", method = "get", operation_id = "openid_configuration")]
     async fn openid(
