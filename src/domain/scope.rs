@@ -1,13 +1,13 @@
 //! Scopes (RFC 6749 §3.3).
 
-use std::{collections::BTreeSet, fmt};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A set of scope tokens, written with single spaces in sorted order. May be empty.
+/// Scope tokens, each once, in the order in which they were first given; written with single spaces. May be empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Scope(BTreeSet<String>);
+pub struct Scope(Vec<String>);
 
 /// Why a text is no scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,25 +33,28 @@ impl Scope {
         if text.len() > Self::MAX_LENGTH {
             return Err(NotAScope);
         }
-        text.split(' ')
-            .map(|token| {
-                let well_formed = !token.is_empty() && token.bytes().all(token_character);
-                well_formed.then(|| token.to_owned()).ok_or(NotAScope)
-            })
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut tokens: Vec<String> = Vec::new();
+        for token in text.split(' ') {
+            if token.is_empty() || !token.bytes().all(token_character) {
+                return Err(NotAScope);
+            }
+            if !tokens.iter().any(|given| given == token) {
+                tokens.push(token.to_owned());
+            }
+        }
+        Ok(Self(tokens))
     }
 
     /// Whether every token of this scope is in `other`.
     #[must_use]
     pub fn is_within(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
+        self.0.iter().all(|token| other.contains(token))
     }
 
     /// Whether `token` is in this scope.
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {
-        self.0.contains(token)
+        self.0.iter().any(|given| given == token)
     }
 
     /// This scope without `tokens`.
@@ -102,7 +105,7 @@ mod tests {
         for bad in [" openid", "openid ", "openid  email", "a\"b", "a\\b", "ä", "a\tb", "a\0b", &"x".repeat(513)] {
             assert_eq!(Scope::parse(bad), Err(NotAScope), "{bad:?}");
         }
-        assert_eq!(Scope::parse("b a b").map(|s| s.to_string()), Ok("a b".to_owned()));
+        assert_eq!(Scope::parse("b a b").map(|s| s.to_string()), Ok("b a".to_owned()));
     }
 
     proptest! {

@@ -95,7 +95,7 @@ impl Example for SessionTokens {
             token_type: "Bearer".to_owned(),
             expires_in: 600,
             refresh_token: "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned(),
-            scope: "email offline_access openid profile".to_owned(),
+            scope: "openid profile email offline_access".to_owned(),
             user_id: EXAMPLE_ID,
             session_id: EXAMPLE_ID,
         }
