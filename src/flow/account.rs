@@ -143,8 +143,8 @@ impl Account {
         }
         let changes = &self.end_session.changes;
         let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
+        let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
-        Event::done("account_change").account(user.id).session(caller.session).record();
         Ok(user)
     }
 
@@ -207,8 +207,8 @@ impl Account {
         let all = Which::AllOf(user);
         let ending =
             self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;
+        let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
-        Event::done("account_delete").account(user).record();
         Ok(())
     }
 }

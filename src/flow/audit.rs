@@ -22,17 +22,17 @@ impl RequestIds {
 
 /// What happened, and to whom. Dropped without [`Event::record`] it was never logged.
 #[must_use = "an event is logged by `record`"]
-#[derive(Debug, Clone, Copy)]
-pub struct Event<'a> {
+#[derive(Debug, Clone)]
+pub struct Event {
     name: &'static str,
     outcome: &'static str,
     reason: Option<&'static str>,
     account: Option<UserId>,
-    client: Option<&'a ClientId>,
+    client: Option<ClientId>,
     session: Option<SessionId>,
 }
 
-impl<'a> Event<'a> {
+impl Event {
     /// Something that was done, such as `log_in`.
     pub fn done(name: &'static str) -> Self {
         Self { name, outcome: "done", reason: None, account: None, client: None, session: None }
@@ -54,8 +54,8 @@ impl<'a> Event<'a> {
     }
 
     /// The client.
-    pub fn client(self, client: &'a ClientId) -> Self {
-        Self { client: Some(client), ..self }
+    pub fn client(self, client: &ClientId) -> Self {
+        Self { client: Some(client.clone()), ..self }
     }
 
     /// The session.
@@ -71,7 +71,7 @@ impl<'a> Event<'a> {
             outcome = self.outcome,
             reason = self.reason,
             account = self.account.map(tracing::field::display),
-            client = self.client.map(tracing::field::display),
+            client = self.client.as_ref().map(tracing::field::display),
             session = self.session.map(fingerprint),
         );
     }

@@ -94,7 +94,10 @@ impl Authenticate {
         let verdict = self.hasher.verify(Some(password.clone()), stored.clone()).await.map_err(Trouble::from)?;
         let refused = |reason| {
             let event = Event::refused("password_check", reason);
-            user.as_ref().map_or(event, |user| event.account(user.id)).record();
+            match &user {
+                Some(user) => event.account(user.id).record(),
+                None => event.record(),
+            }
             Err(AuthenticateError::Invalid)
         };
         let (Some(user), Some(proof)) = (&user, stored) else { return refused("no_password") };

@@ -90,8 +90,9 @@ impl ChangePassword {
             .within(&transaction, &others, EndReason::PasswordChange, Vec::new())
             .await
             .map_err(Trouble::from)?;
+        let changed = Event::done("password_change").account(user.id).session(caller.session);
+        let ending = ending.recording(changed);
         self.end_session.commit(transaction, ending).await?;
-        Event::done("password_change").account(user.id).session(caller.session).record();
         Ok(())
     }
 }

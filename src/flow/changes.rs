@@ -1,14 +1,19 @@
 //! Tells this process and every other what each must refuse, or read again: within the transaction that makes the
 //! change, and at once when it has committed.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::Trouble;
+use tracing::Instrument;
+
+use super::{Trouble, audit::Event};
 use crate::{
     domain::clock::Clock,
     store::{
         self, Database, StoreError, Transaction,
-        changes::{self, Entry, LONGEST_TRANSACTION},
+        changes::{self, Entry, LONGEST_TRANSACTION, OVERLAP},
         remembered::Remembered,
         revocations::Revocations,
     },
@@ -33,6 +38,15 @@ pub struct Changes {
 pub struct Written {
     entries: Vec<Entry>,
     since: Instant,
+    events: Vec<Event>,
+}
+
+impl Written {
+    /// Has `event` logged when the transaction has committed, whether or not anybody waits for it then.
+    pub fn recording(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
 }
 
 impl Changes {
@@ -43,7 +57,7 @@ impl Changes {
     pub async fn write(&self, transaction: &Transaction, entries: Vec<Entry>) -> Result<Written, StoreError> {
         let since = Instant::now();
         changes::write(transaction, &entries).await?;
-        Ok(Written { entries, since })
+        Ok(Written { entries, since, events: Vec::new() })
     }
 
     /// Commits, then applies the changes in this process. It goes on to the end even if whoever asked has gone.
@@ -60,10 +74,11 @@ impl Changes {
             for entry in &written.entries {
                 changes.learn(entry);
             }
+            written.events.into_iter().for_each(Event::record);
             Ok::<_, StoreError>(())
         };
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
-        let done = tokio::spawn(finish).await;
+        let done = tokio::spawn(finish.in_current_span()).await;
         done.map_err(|_| Trouble::TooSlow)?.map_err(Trouble::from)
     }
 
@@ -73,32 +88,50 @@ impl Changes {
         self.remembered.forget(&entry.change);
     }
 
-    /// Learns all that matters, before the first request is answered or after a time of silence.
+    /// Learns all that matters, before the first request is answered or after a time of silence. Says since when it is
+    /// known.
     ///
     /// # Errors
     /// [`Trouble`] where the database cannot tell.
-    pub async fn load(&self) -> Result<(), Trouble> {
-        let asked = Instant::now();
-        let entries = changes::all(&self.db, self.clock.now()).await?;
+    pub async fn load(&self) -> Result<Instant, Trouble> {
+        let began = Instant::now();
         self.remembered.forget_all();
-        for entry in &entries {
-            self.learn(entry);
+        self.read_all().await?;
+        // What became visible behind the reader's back is found by its time.
+        self.look_back(began.elapsed() + OVERLAP).await
+    }
+
+    /// Reads all that matters once more, page by page, beside the rounds that keep up.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database cannot tell.
+    pub async fn read_all(&self) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let mut after = Some(0);
+        while let Some(last) = after {
+            let (entries, next) = changes::page(&self.db, now, last).await?;
+            for entry in &entries {
+                self.learn(entry);
+            }
+            after = next;
         }
-        self.revocations.confirm(asked);
         Ok(())
     }
 
-    /// Learns what has come lately.
+    /// Learns what has come lately. Says since when all is known.
     ///
     /// # Errors
     /// [`Trouble`] where the database cannot tell.
-    pub async fn look(&self) -> Result<(), Trouble> {
+    pub async fn look(&self) -> Result<Instant, Trouble> {
+        self.look_back(OVERLAP).await
+    }
+
+    async fn look_back(&self, span: Duration) -> Result<Instant, Trouble> {
         let asked = Instant::now();
-        let entries = changes::recent(&self.db).await?;
-        for entry in &entries {
+        for entry in &changes::since(&self.db, span).await? {
             self.learn(entry);
         }
         self.revocations.confirm(asked);
-        Ok(())
+        Ok(asked)
     }
 }

@@ -44,6 +44,9 @@ pub struct Clients {
 /// that issued its tokens.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 
+/// Sessions that end in one transaction.
+const BATCH: u64 = 500;
+
 /// How a request says which client it comes from.
 #[derive(Debug)]
 pub enum Presented {
@@ -161,21 +164,30 @@ impl Clients {
 
     /// Deletes a client, and ends its sessions. Says whether there was one.
     ///
+    /// The client and all its tokens are refused from the first transaction on; its sessions, which may be many, end a
+    /// batch at a time after that.
+    ///
     /// # Errors
-    /// [`Trouble`]; then nothing has changed.
+    /// [`Trouble`]; deleted again, a client that is gone has the rest of its sessions ended.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, Trouble> {
         let transaction = store::begin(&self.db).await?;
-        if !clients::delete(&transaction, id).await? {
-            return Ok(false);
-        }
-        let its = Which::AllOfClient(id.clone());
+        let existed = clients::delete(&transaction, id).await?;
         let at = self.clock.now();
-        let deleted =
-            Entry { change: Change::ClientDeleted { client: id.clone(), at }, matters_until: at + LONGEST_TOKEN };
-        let ending = self.end_session.within(&transaction, &its, EndReason::ClientDeleted, vec![deleted]).await?;
-        self.end_session.commit(transaction, ending).await?;
-        Event::done("client_delete").client(id).record();
-        Ok(true)
+        let change = Change::ClientDeleted { client: id.clone(), at };
+        let deleted = Entry { change, matters_until: at + LONGEST_TOKEN };
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
+        let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
+        changes.commit(transaction, written).await?;
+        let some = Which::SomeOfClient(id.clone(), BATCH);
+        let mut ended = 0;
+        loop {
+            match self.end_session.run(&some, EndReason::ClientDeleted).await? {
+                0 => break,
+                more => ended += more,
+            }
+        }
+        Ok(existed || ended > 0)
     }
 }
 

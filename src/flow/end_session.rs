@@ -9,7 +9,7 @@ use super::{
     changes::{Changes, Written},
 };
 use crate::{
-    domain::{clock::Clock, ids::SessionId, session::EndReason},
+    domain::{clock::Clock, session::EndReason},
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
@@ -32,9 +32,15 @@ pub struct EndSession {
 #[must_use = "the ends hold in this process only once they are committed here"]
 #[derive(Debug)]
 pub struct Ending {
-    ended: Vec<SessionId>,
-    reason: EndReason,
+    sessions: usize,
     written: Written,
+}
+
+impl Ending {
+    /// Has `event` logged when the transaction has committed, beside one for each session that ended.
+    pub fn recording(self, event: Event) -> Self {
+        Self { written: self.written.recording(event), ..self }
+    }
 }
 
 impl EndSession {
@@ -65,8 +71,11 @@ impl EndSession {
             change: Change::SessionEnded { session: ended.session, status: ended.status },
             matters_until: ended.access_ends_at,
         }));
-        let written = self.changes.write(transaction, entries).await?;
-        Ok(Ending { ended: ended.iter().map(|ended| ended.session).collect(), reason, written })
+        let mut written = self.changes.write(transaction, entries).await?;
+        for ended in &ended {
+            written = written.recording(Event::done("session_end").because(reason.as_str()).session(ended.session));
+        }
+        Ok(Ending { sessions: ended.len(), written })
     }
 
     /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
@@ -75,9 +84,6 @@ impl EndSession {
     /// [`Trouble`] where the database did not confirm.
     pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, Trouble> {
         self.changes.commit(transaction, ending.written).await?;
-        for session in &ending.ended {
-            Event::done("session_end").because(ending.reason.as_str()).session(*session).record();
-        }
-        Ok(ending.ended.len())
+        Ok(ending.sessions)
     }
 }

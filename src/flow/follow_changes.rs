@@ -13,17 +13,21 @@ use crate::store::changes::{Notices, OVERLAP};
 
 /// How long a change stays unknown at the most while the database answers and gives no notice.
 const ROUND: Duration = Duration::from_secs(1);
+/// How long a notice waits for others.
+const TOGETHER: Duration = Duration::from_millis(20);
 /// How long a round may take before it has failed.
 const PATIENCE: Duration = Duration::from_secs(4);
+/// How long it may take to load all, which may be much: tokens are refused for so long.
+const LOADING: Duration = Duration::from_mins(1);
 /// After so long without a good round, the last ones' overlap is not enough: all is loaded anew.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often all is loaded anew in any case, should a transaction ever have taken longer than it may.
-const RELOAD: Duration = Duration::from_mins(1);
+/// How often all is read again beside the rounds, should a transaction ever have taken longer than it may.
+const AGAIN: Duration = Duration::from_mins(2);
 
 /// Follows until it is dropped.
 pub async fn run(changes: Changes, listen_url: SecretString) {
     let poke = Arc::new(Notify::new());
-    tokio::join!(rounds(&changes, &poke), notices(&listen_url, &poke));
+    tokio::join!(rounds(&changes, &poke), notices(&listen_url, &poke), again(&changes));
 }
 
 /// Looks every second, and whenever it is poked.
@@ -31,23 +35,22 @@ async fn rounds(changes: &Changes, poke: &Notify) {
     const { assert!(SILENCE.as_secs() + PATIENCE.as_secs() < OVERLAP.as_secs()) };
     let mut tick = tokio::time::interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut good, mut loaded) = (Instant::now(), Instant::now());
+    let mut good = Instant::now();
     let mut troubled = false;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = poke.notified() => {}
+            // Many ends at once make many notices, and one look sees them all.
+            () = poke.notified() => tokio::time::sleep(TOGETHER).await,
         }
-        let started = Instant::now();
-        let everything = started - good > SILENCE || started - loaded > RELOAD;
-        let round = async { if everything { changes.load().await } else { changes.look().await } };
-        let outcome = tokio::time::timeout(PATIENCE, round).await.unwrap_or(Err(Trouble::TooSlow));
-        match outcome {
-            Ok(()) => {
-                good = started;
-                if everything {
-                    loaded = started;
-                }
+        let outcome = if good.elapsed() > SILENCE {
+            tokio::time::timeout(LOADING, changes.load()).await
+        } else {
+            tokio::time::timeout(PATIENCE, changes.look()).await
+        };
+        match outcome.unwrap_or(Err(Trouble::TooSlow)) {
+            Ok(asked) => {
+                good = asked;
                 if std::mem::take(&mut troubled) {
                     tracing::info!("the change table answers again");
                 }
@@ -57,6 +60,16 @@ async fn rounds(changes: &Changes, poke: &Notify) {
                     tracing::error!(%cause, "the change table does not answer; tokens are refused after five seconds");
                 }
             }
+        }
+    }
+}
+
+/// Reads all again now and then.
+async fn again(changes: &Changes) {
+    loop {
+        tokio::time::sleep(AGAIN).await;
+        if let Err(cause) = changes.read_all().await {
+            tracing::warn!(%cause, "the change table was not read again; it will be tried again");
         }
     }
 }

@@ -177,11 +177,11 @@ impl LogIn {
             amr: &["pwd"],
             user_agent: origin.user_agent.as_deref(),
             ip: origin.ip.as_deref(),
-            status: self.places.draw(0),
+            status: self.places.draw(),
         };
         for taken in 1..=DRAWS {
             match sessions::insert(&self.db, &new, &authenticated.proof, lifetimes, now).await {
-                Err(StoreError::Duplicate(_)) => new.status = self.places.draw(taken),
+                Err(StoreError::Duplicate(_)) => new.status = self.places.draw_again(new.status, taken),
                 Ok(Some(session)) => {
                     let event = Event::done("log_in").account(session.user).client(&client.id);
                     event.session(session.id).record();

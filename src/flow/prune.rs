@@ -10,7 +10,10 @@ use super::{Trouble, status_places::StatusPlaces};
 use crate::{
     crypto::random::Random,
     domain::clock::Clock,
-    store::{Database, changes, sessions},
+    store::{
+        Database, changes,
+        sessions::{self, Walk},
+    },
 };
 
 /// Deletes what is over.
@@ -28,10 +31,14 @@ pub struct Prune {
 
 /// How often a process looks for what is over.
 const EVERY: Duration = Duration::from_mins(5);
+/// Every so many looks it also walks through all sessions for those that were left idle.
+const WALK_EVERY: u32 = 12;
 /// How long rows stay that are over, beyond their last token: clocks differ, and verifiers allow for that.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// Rows a statement: some milliseconds of work.
 const BATCH: u64 = 500;
+/// Rows a step of the walk.
+const PAGE: u64 = 5000;
 
 impl Prune {
     /// Prunes every five minutes, for ever. Replicas that started together part by chance.
@@ -40,9 +47,12 @@ impl Prune {
         tokio::time::sleep(Duration::from_secs(part)).await;
         let mut tick = tokio::time::interval(EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut look = 0_u32;
         loop {
             tick.tick().await;
-            match self.once().await {
+            let pruned = if look.is_multiple_of(WALK_EVERY) { self.once().await } else { self.ended().await };
+            look = look.wrapping_add(1);
+            match pruned {
                 Ok(0) => {}
                 Ok(rows) => tracing::info!(rows, "pruned"),
                 Err(cause) => tracing::warn!(%cause, "could not prune; it will be tried again"),
@@ -55,17 +65,32 @@ impl Prune {
     /// # Errors
     /// [`Trouble`] where the database does not answer; what was deleted so far stays so.
     pub async fn once(&self) -> Result<u64, Trouble> {
+        Ok(self.ended().await? + self.idle().await?)
+    }
+
+    /// Deletes what has ended.
+    async fn ended(&self) -> Result<u64, Trouble> {
         let over = self.clock.now() - MARGIN;
         let mut pruned = 0;
         loop {
-            let rows = sessions::prune(&self.db, over, self.refresh_token_ttl, BATCH).await?
-                + changes::prune(&self.db, over, BATCH).await?;
+            let rows = sessions::prune(&self.db, over, BATCH).await? + changes::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.places.start_over();
                 return Ok(pruned);
             }
-            tokio::task::yield_now().await;
         }
+    }
+
+    /// Deletes what was left idle.
+    async fn idle(&self) -> Result<u64, Trouble> {
+        let over = self.clock.now() - MARGIN;
+        let (mut pruned, mut walk) = (0, Some(Walk::START));
+        while let Some(from) = walk {
+            let (rows, next) = sessions::prune_idle(&self.db, from, over, self.refresh_token_ttl, PAGE).await?;
+            pruned += rows;
+            walk = next;
+        }
+        Ok(pruned)
     }
 }

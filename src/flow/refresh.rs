@@ -116,8 +116,8 @@ impl Refresh {
                 Ok(session)
             }
             Presented::Reused => {
-                self.end_session.run(&Which::One(session.id), EndReason::Reuse).await?;
                 refused("reuse");
+                self.end_session.run(&Which::One(session.id), EndReason::Reuse).await?;
                 Err(GrantError::InvalidGrant)
             }
             Presented::Over => {

@@ -70,11 +70,17 @@ impl Revoke {
         }
         match stands {
             Stands::ForSession(session) => {
-                self.end_session.run(&Which::One(session), EndReason::Revoked).await?;
+                let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+                let ending = self
+                    .end_session
+                    .within(&transaction, &Which::One(session), EndReason::Revoked, Vec::new())
+                    .await
+                    .map_err(Trouble::from)?
+                    .recording(Event::done("revoke").client(&client.id));
+                self.end_session.commit(transaction, ending).await?;
             }
-            Stands::ForItself { token, expires } => self.deny(token, expires).await?,
+            Stands::ForItself { token, expires } => self.deny(token, expires, client).await?,
         }
-        Event::done("revoke").client(&client.id).record();
         Ok(())
     }
 
@@ -92,13 +98,14 @@ impl Revoke {
         Some((stands, claims.client_id))
     }
 
-    async fn deny(&self, token: String, expires: i64) -> Result<(), Trouble> {
+    async fn deny(&self, token: String, expires: i64, client: &Client) -> Result<(), Trouble> {
         let entry = Entry {
             change: Change::TokenDenied { token },
             matters_until: DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC),
         };
         let transaction = store::begin(&self.db).await?;
         let written = self.changes.write(&transaction, vec![entry]).await?;
+        let written = written.recording(Event::done("revoke").client(&client.id));
         self.changes.commit(transaction, written).await
     }
 }

@@ -27,14 +27,22 @@ impl StatusPlaces {
         Self { random, open: Arc::default() }
     }
 
-    /// A place for a session for which `taken` draws have already turned out taken.
+    /// A place for a session.
     #[must_use]
-    pub fn draw(&self, taken: usize) -> StatusPosition {
-        if taken > 0 && taken.is_multiple_of(TAKEN) {
-            self.open.fetch_add(1, Ordering::Relaxed);
-        }
+    pub fn draw(&self) -> StatusPosition {
         let index = u32::from_be_bytes(self.random.bytes()) % StatusPosition::LIST_LENGTH;
         StatusPosition { list: self.open.load(Ordering::Relaxed), index }
+    }
+
+    /// Another place for a session, of whose draws `taken` have turned out taken, `last` being the last.
+    #[must_use]
+    pub fn draw_again(&self, last: StatusPosition, taken: usize) -> StatusPosition {
+        if taken.is_multiple_of(TAKEN) {
+            // One step, however many log-ins find the same list full at once; who comes second draws from the new one.
+            let next = last.list.saturating_add(1);
+            let _ = self.open.compare_exchange(last.list, next, Ordering::Relaxed, Ordering::Relaxed);
+        }
+        self.draw()
     }
 
     /// Starts again with the first list, in which sessions have been pruned since.
@@ -50,11 +58,15 @@ mod tests {
     #[test]
     fn a_full_list_gives_way_to_the_next_and_is_tried_again_later() {
         let places = StatusPlaces::new(Random);
-        assert_eq!(places.draw(0).list, 0);
-        assert_eq!(places.draw(1).list, 0);
-        assert_eq!(places.draw(2).list, 1);
-        assert_eq!(places.draw(0).list, 1, "it stays open for the next log-in");
+        let mut place = places.draw();
+        assert_eq!(place.list, 0);
+        place = places.draw_again(place, 1);
+        assert_eq!(place.list, 0);
+        let other = places.draw_again(place, 2);
+        assert_eq!(other.list, 1);
+        assert_eq!(places.draw_again(place, 2).list, 1, "another log-in that found the same list full");
+        assert_eq!(places.draw().list, 1, "it stays open for the next log-in");
         places.start_over();
-        assert_eq!(places.draw(0).list, 0);
+        assert_eq!(places.draw().list, 0);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use entity::change::{Column, Entity, Model};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query},
     sqlx::postgres::PgListener,
 };
@@ -27,6 +27,8 @@ pub const OVERLAP: Duration = Duration::from_secs(10);
 /// How long a transaction may take from the writing of its changes to its commit.
 pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(4);
 
+/// How many changes are read at a time: some megabytes.
+const PAGE: u64 = 10_000;
 const CHANNEL: &str = "signet_change";
 const TABLE: &str = "change";
 /// Rows an INSERT: far below either database's limit on parameters.
@@ -106,22 +108,36 @@ pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Res
     Ok(())
 }
 
-/// The changes of the last [`OVERLAP`], in the order in which they were written.
+/// The changes that were written within `span` before now, in the order in which they were written.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn recent(db: &impl ConnectionTrait) -> Result<Vec<Entry>, StoreError> {
-    let overlap = i64::try_from(OVERLAP.as_millis()).unwrap_or(i64::MAX);
-    let since = database_clock(db).sub(overlap);
+pub async fn since(db: &impl ConnectionTrait, span: Duration) -> Result<Vec<Entry>, StoreError> {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    let since = database_clock(db).sub(span);
     read(Entity::find().filter(Expr::col(Column::WrittenAt).gte(since)).order_by_asc(Column::Id).all(db).await?)
 }
 
-/// All changes that still matter at `now`, and the recent ones whatever they say.
+/// A page of the changes that still matter at `now`: those behind `after`, oldest first, at most [`PAGE`]; and where the
+/// next page begins. `None`: there is none.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn all(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<Vec<Entry>, StoreError> {
-    read(Entity::find().filter(Column::MattersUntil.gt(now)).order_by_asc(Column::Id).all(db).await?)
+pub async fn page(
+    db: &impl ConnectionTrait,
+    now: DateTime<Utc>,
+    after: i64,
+) -> Result<(Vec<Entry>, Option<i64>), StoreError> {
+    let rows = Entity::find()
+        .filter(Column::MattersUntil.gt(now))
+        .filter(Column::Id.gt(after))
+        .order_by_asc(Column::Id)
+        .limit(PAGE)
+        .all(db)
+        .await?;
+    let whole = u64::try_from(rows.len()).is_ok_and(|rows| rows == PAGE);
+    let next = rows.last().filter(|_| whole).map(|row| row.id);
+    Ok((read(rows)?, next))
 }
 
 /// Deletes at most `batch` changes that mattered to nobody any more at `over`; others' batches are passed over. Says how

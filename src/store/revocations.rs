@@ -104,7 +104,7 @@ impl Revocations {
     /// Whether this process knows of every change older than five seconds. Where it does not, it refuses to judge.
     #[must_use]
     pub fn are_current(&self) -> bool {
-        let age = self.confirmed.milliseconds(Instant::now()) - self.confirmed.at.load(Ordering::Acquire);
+        let age = self.confirmed.milliseconds(Instant::now()).saturating_sub(self.confirmed.at.load(Ordering::Acquire));
         u128::from(age) <= STALE.as_millis()
     }
 

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
+    client,
     session::{Column, Entity, Model},
     user,
 };
@@ -108,7 +109,7 @@ pub async fn insert(
     };
     // FOR SHARE, so that whoever disables the account or changes its password waits for us, and then ends this session
     // too, or we wait for them and find nothing. (SQLite has one writer at a time, and sea-query writes no lock there.)
-    let account = Query::select()
+    let mut account = Query::select()
         .exprs(Column::iter().map(value))
         .from(user::Entity)
         .and_where(Expr::col((user::Entity, user::Column::Id)).eq(new.user.0))
@@ -116,6 +117,10 @@ pub async fn insert(
         .and_where(Expr::col((user::Entity, user::Column::DisabledAt)).is_null())
         .lock(LockType::Share)
         .to_owned();
+    // A registered client may have been deleted meanwhile as well.
+    if !new.client.is_first_party() {
+        account.from(client::Entity).and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()));
+    }
     let insert = Query::insert()
         .into_table(Entity)
         .columns(Column::iter())
@@ -141,12 +146,15 @@ pub async fn rotate(
 ) -> Result<Option<Session>, StoreError> {
     let ends = Ends::of(lifetimes, now);
     let idle_end = Expr::case(Expr::col(Column::EndsAt).lt(ends.idle), Expr::col(Column::EndsAt)).finally(ends.idle);
+    // Never sooner than before: an access token that was given a longer life elsewhere lives on.
+    let access_end = Expr::case(Expr::col(Column::AccessEndsAt).gt(ends.access), Expr::col(Column::AccessEndsAt))
+        .finally(ends.access);
     // One statement: two requests may hold the same token, and only the database can say which came first.
     let rows = Entity::update_many()
         .col_expr(Column::Generation, Expr::col(Column::Generation).add(1))
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::IdleEndsAt, idle_end.into())
-        .col_expr(Column::AccessEndsAt, Expr::value(ends.access))
+        .col_expr(Column::AccessEndsAt, access_end.into())
         .filter(Column::Id.eq(id.0))
         .filter(Column::Generation.eq(generation.0))
         .filter(Column::ClientId.eq(client.as_str()))
@@ -202,8 +210,8 @@ pub enum Which {
     AllOf(UserId),
     /// Every one of an account but this.
     AllOfBut(UserId, SessionId),
-    /// Every one of a client.
-    AllOfClient(ClientId),
+    /// At most so many of a client.
+    SomeOfClient(ClientId, u64),
 }
 
 /// Ends sessions that have not ended yet, and says which they were. Their rows keep nothing personal.
@@ -221,7 +229,17 @@ pub async fn end(
         Which::OneOf(user, id) => Condition::all().add(Column::Id.eq(id.0)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
-        Which::AllOfClient(client) => Condition::all().add(Column::ClientId.eq(client.as_str())),
+        Which::SomeOfClient(client, most) => {
+            let some = Query::select()
+                .column(Column::Id)
+                .from(Entity)
+                .and_where(Column::ClientId.eq(client.as_str()))
+                .and_where(Column::EndedAt.is_null())
+                .limit(*most)
+                .lock(LockType::Update)
+                .to_owned();
+            Condition::all().add(Column::Id.in_subquery(some))
+        }
     };
     let rows = Entity::update_many()
         .col_expr(Column::EndedAt, Expr::value(now))
@@ -250,30 +268,77 @@ pub async fn rename(db: &impl ConnectionTrait, user: UserId, username: &str) -> 
     Ok(())
 }
 
-/// Deletes at most `batch` sessions that were over at `over`, and whose last access token had expired then; others'
-/// batches are passed over. A session that was left idle is found by its id, which tells when it began, once the
-/// refresh token of its first generation has run out. Says how many there were.
+/// Deletes at most `batch` sessions that had ended, or come to their absolute end, by `over`, and whose last access token
+/// had expired then; others' batches are passed over. Says how many there were.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn prune(
+pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    // One statement each, so that each has its index.
+    for end in [Column::EndedAt, Column::EndsAt] {
+        let these = Query::select()
+            .column(Column::Id)
+            .from(Entity)
+            .and_where(end.lt(over))
+            .and_where(Column::AccessEndsAt.lt(over))
+            .limit(batch)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .to_owned();
+        deleted += Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?.rows_affected;
+    }
+    Ok(deleted)
+}
+
+/// Where a walk through all sessions stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Walk(Uuid);
+
+impl Walk {
+    /// Before the first session.
+    pub const START: Self = Self(Uuid::nil());
+}
+
+/// Deletes those of the next `page` sessions behind `walk` that were left idle by `over`. A session's id tells when it
+/// began, so the walk ends where no refresh token can have run out yet. No index could find them without making every
+/// refresh dearer. Says how many there were, and where to go on; `None` at the end.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prune_idle(
     db: &impl ConnectionTrait,
+    walk: Walk,
     over: DateTime<Utc>,
     refresh_token_ttl: TimeDelta,
-    batch: u64,
-) -> Result<u64, StoreError> {
+    page: u64,
+) -> Result<(u64, Option<Walk>), StoreError> {
     let began = u128::try_from((over - refresh_token_ttl).timestamp_millis()).unwrap_or(0);
-    let idle = Condition::all().add(Column::Id.lt(Uuid::from_u128(began << 80))).add(Column::IdleEndsAt.lt(over));
+    let passed: Vec<(Uuid, DateTime<Utc>)> = Entity::find()
+        .select_only()
+        .columns([Column::Id, Column::IdleEndsAt])
+        .filter(Column::Id.gt(walk.0))
+        .filter(Column::Id.lt(Uuid::from_u128(began << 80)))
+        .order_by_asc(Column::Id)
+        .limit(page)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let whole = u64::try_from(passed.len()).is_ok_and(|rows| rows == page);
+    let next = passed.last().filter(|_| whole).map(|(id, _)| Walk(*id));
+    let idle: Vec<Uuid> = passed.into_iter().filter(|(_, end)| *end < over).map(|(id, _)| id).collect();
+    if idle.is_empty() {
+        return Ok((0, next));
+    }
     let these = Query::select()
         .column(Column::Id)
         .from(Entity)
-        .cond_where(Condition::any().add(Column::EndedAt.lt(over)).add(Column::EndsAt.lt(over)).add(idle))
+        .and_where(Column::Id.is_in(idle))
+        .and_where(Column::IdleEndsAt.lt(over))
         .and_where(Column::AccessEndsAt.lt(over))
-        .limit(batch)
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .to_owned();
     let done = Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?;
-    Ok(done.rows_affected)
+    Ok((done.rows_affected, next))
 }
 
 /// The highest status list that any session has a place in; `None` where there is no session.

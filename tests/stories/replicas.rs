@@ -282,6 +282,18 @@ async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(ho
     replica.stop().await;
 }
 
+/// Replicas may run with other lifetimes while a change of configuration rolls out.
+async fn a_shorter_lifetime_at_one_replica_forgets_no_revocation(mut house: House) {
+    let replica = house.replica_with(&[("access_token_ttl", "1m"), ("refresh_grace", "0s")]).await;
+    let ada = house.registers("ada").await;
+    let long = ada.logs_in().await; // its access token lives ten minutes
+    ada.clone().at(&replica.site).refreshes(&long).await.granted();
+    ada.revokes(&long.refresh).await.is(200);
+    house.clock.advance(seconds(480));
+    house.restart_with(&[]).await;
+    ada.is_logged_out(&long).await;
+}
+
 /// A network that swallows everything is trouble like any other: told in time, and never by silence.
 async fn a_database_that_says_nothing_is_told_in_time(house: House) {
     let link = Link::to(house.database_url()).await;
@@ -318,4 +330,5 @@ stories_on![Postgres:
     a_replica_that_is_cut_off_does_not_guess,
     a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone,
     a_database_that_says_nothing_is_told_in_time,
+    a_shorter_lifetime_at_one_replica_forgets_no_revocation,
 ];
