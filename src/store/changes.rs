@@ -28,7 +28,7 @@ pub const OVERLAP: Duration = Duration::from_secs(10);
 pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(4);
 
 /// How many changes are read at a time: some megabytes.
-const PAGE: u64 = 10_000;
+pub const PAGE: u64 = 10_000;
 const CHANNEL: &str = "signet_change";
 const TABLE: &str = "change";
 /// Rows an INSERT: far below either database's limit on parameters.
