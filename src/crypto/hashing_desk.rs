@@ -197,7 +197,7 @@ impl Shared {
             }
             match queue.jobs.pop_front() {
                 Some(job) if job.answer.is_closed() => {}
-                Some(job) if job.due.is_some_and(|due| due < Instant::now()) => {
+                Some(job) if job.due.is_some_and(|due| due <= Instant::now()) => {
                     // The estimate was wrong, and the client has likely given up: better the next one in time.
                     let _ = job.answer.send(Err(queue.busy(self.workers)));
                 }
@@ -299,6 +299,7 @@ mod tests {
         begun.recv().unwrap();
         let late = desk.admit(work(b"2")).unwrap();
         open.send(()).unwrap();
+        drop(open); // were it hashed after all, it would fail rather than wait for ever
         assert!(matches!(late.await.unwrap(), Err(HashError::Busy { .. })));
         assert!(first.await.unwrap().is_ok());
     }
