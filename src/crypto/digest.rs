@@ -1,6 +1,7 @@
-//! SHA-256 and comparison in constant time.
+//! SHA-256, what is made of it, and comparison in constant time.
 
 use aws_lc_rs::{constant_time, digest};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 /// The SHA-256 digest of `bytes` (FIPS 180-4).
 #[must_use]
@@ -8,6 +9,12 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut out = [0; 32];
     out.copy_from_slice(digest::digest(&digest::SHA256, bytes).as_ref());
     out
+}
+
+/// A strong entity tag of `document`, in quotes (RFC 9110 §8.8.3): the same wherever the document is.
+#[must_use]
+pub fn entity_tag(document: &str) -> String {
+    format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(sha256(document.as_bytes())))
 }
 
 /// Whether `a` and `b` are the same, in a time that does not tell where they differ. Their lengths are no secret.

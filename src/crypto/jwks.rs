@@ -1,6 +1,5 @@
 //! The published keys: a JWK set (RFC 7517 §5).
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::JwkSet;
 
@@ -28,7 +27,7 @@ pub fn document(set: &KeySet, now: DateTime<Utc>) -> JwkSetDocument {
     let published = set.signing_keys().iter().filter(|key| key.published() <= now || signs(key.kid(), key.algorithm()));
     let keys = JwkSet { keys: published.map(|key| key.jwk().clone()).collect() };
     let body = serde_json::to_string(&keys).expect("a JWK set is made of strings");
-    let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(body.as_bytes())));
+    let etag = digest::entity_tag(&body);
     JwkSetDocument { body, etag }
 }
 

@@ -170,6 +170,10 @@ impl Clients {
     /// # Errors
     /// [`Trouble`]; deleted again, a client that is gone has the rest of its sessions ended.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, Trouble> {
+        // The built-in client was never registered, and its sessions are everybody's.
+        if id.is_first_party() {
+            return Ok(false);
+        }
         let transaction = store::begin(&self.db).await?;
         let existed = clients::delete(&transaction, id).await?;
         let at = self.clock.now();

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-
 use crate::{
     crypto::{digest, jwks, keyring::Keyring},
     domain::clock::Clock,
@@ -40,7 +38,7 @@ impl Tagged {
     /// A document that carries the digest of itself as its tag.
     #[must_use]
     pub fn of(body: String) -> Self {
-        let etag = format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(body.as_bytes())));
+        let etag = digest::entity_tag(&body);
         Self { body, etag }
     }
 }

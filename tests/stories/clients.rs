@@ -191,6 +191,15 @@ async fn a_deleted_client_takes_its_sessions_with_it(mut house: House) {
     ada.is_let_in(&own).await;
 }
 
+/// It was never registered; its sessions are those of everybody who named no client.
+async fn nobody_deletes_the_built_in_client(house: House) {
+    let ada = house.registers("ada").await;
+    let tokens = ada.logs_in().await;
+    let refused = house.runs(&["client", "delete", "first-party"]).await;
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    ada.is_logged_in(&tokens).await;
+}
+
 stories![
     a_wrong_secret_is_refused_like_an_unknown_client,
     malformed_credentials_are_refused,
@@ -205,4 +214,5 @@ stories![
     ids_that_would_be_mistaken_are_not_given,
     a_secret_is_shown_once,
     a_deleted_client_takes_its_sessions_with_it,
+    nobody_deletes_the_built_in_client,
 ];
