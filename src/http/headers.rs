@@ -5,7 +5,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
-    http::{HeaderName, HeaderValue, Method, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
 use tracing::Instrument;
 
@@ -57,6 +57,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         let id = self.envelope.request_ids.draw();
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
+        let version = request.version();
         let client = origin::client_address(&request, &self.envelope.trusted_proxies);
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
@@ -78,6 +79,12 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
             self.envelope.seal(&path, &id, &mut response);
+            // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
+            // told may send its next request into the closing.
+            let given_up = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
+            if given_up && version < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
             // The path is a route's, or shown as unknown: what people type may hold anything.
             let route = self.envelope.route(&path).map_or("unknown", |(route, _)| route.as_str());
             let status = response.status().as_u16();
