@@ -11,6 +11,8 @@ pub mod ids;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;
+pub mod pkce;
+pub mod redirect_uri;
 pub mod role;
 pub mod scope;
 pub mod session;
