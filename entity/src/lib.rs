@@ -1,8 +1,10 @@
 //! Signet's tables as types. Lists are kept as JSON text, so that both databases read alike.
 #![expect(missing_docs, reason = "SeaORM's derives make items without docs; the columns are documented in place")]
 
+pub mod authorization_code;
 pub mod change;
 pub mod client;
+pub mod consent;
 pub mod key_record;
 pub mod session;
 pub mod user;

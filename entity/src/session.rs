@@ -11,6 +11,8 @@ pub struct Model {
     pub id: Uuid,
     pub user_id: Uuid,
     pub client_id: String,
+    /// The browser log-in that it came from.
+    pub parent: Option<Uuid>,
     pub scope: String,
     /// The one resource that its tokens are for (RFC 8707).
     pub resource: Option<String>,

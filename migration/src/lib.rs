@@ -9,6 +9,9 @@ mod m20261123_000002_clients;
 mod m20261123_000003_sessions;
 mod m20261123_000004_key_records;
 mod m20261123_000005_changes;
+mod m20261123_000009_browser_sessions;
+mod m20261123_000010_authorization_codes;
+mod m20261123_000011_consents;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +25,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_sessions::Migration),
             Box::new(m20261123_000004_key_records::Migration),
             Box::new(m20261123_000005_changes::Migration),
+            Box::new(m20261123_000009_browser_sessions::Migration),
+            Box::new(m20261123_000010_authorization_codes::Migration),
+            Box::new(m20261123_000011_consents::Migration),
         ]
     }
 }

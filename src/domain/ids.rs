@@ -42,6 +42,7 @@ impl ClientId {
     /// The longest identifier, in bytes: tokens carry it, and they are bounded.
     pub const MAX_LENGTH: usize = 64;
     const FIRST_PARTY: &str = "first-party";
+    const PAGES: &str = "pages";
 
     /// Reads an identifier as clients and operators write it.
     ///
@@ -63,6 +64,19 @@ impl ClientId {
     #[must_use]
     pub fn is_first_party(&self) -> bool {
         self.0 == Self::FIRST_PARTY
+    }
+
+    /// Our own browser pages. A log-in there is a session of this client, which gets no token of it: the clients that the
+    /// browser then signs in to get their own, with that one as parent.
+    #[must_use]
+    pub fn pages() -> Self {
+        Self(Self::PAGES.to_owned())
+    }
+
+    /// Whether nobody can register this id, since it is one of our own.
+    #[must_use]
+    pub fn is_built_in(&self) -> bool {
+        [Self::FIRST_PARTY, Self::PAGES].contains(&self.0.as_str())
     }
 
     /// The identifier as it is written.

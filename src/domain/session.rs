@@ -18,6 +18,8 @@ pub struct Session {
     pub user: UserId,
     /// The client that its tokens are issued to.
     pub client: ClientId,
+    /// The log-in at our pages that it came from, which it ends with.
+    pub parent: Option<SessionId>,
     /// What was granted; refreshes may narrow it, never widen.
     pub scope: Scope,
     /// The one resource that its tokens are for, where one was asked (RFC 8707).
@@ -156,6 +158,7 @@ mod tests {
             id: SessionId(Uuid::nil()),
             user: UserId(Uuid::nil()),
             client: ClientId::first_party(),
+            parent: None,
             scope: Scope::default(),
             resource: None,
             username: "ada".into(),

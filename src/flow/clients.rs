@@ -171,7 +171,7 @@ impl Clients {
     /// [`Trouble`]; deleted again, a client that is gone has the rest of its sessions ended.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, Trouble> {
         // The built-in client was never registered, and its sessions are everybody's.
-        if id.is_first_party() {
+        if id.is_built_in() {
             return Ok(false);
         }
         let transaction = store::begin(&self.db).await?;
@@ -198,8 +198,8 @@ impl Clients {
 /// What must hold of any client, whoever registers it.
 fn check(client: &Client) -> Result<(), String> {
     let refuse = |why: &str| Err(why.to_owned());
-    if client.id.is_first_party() {
-        return refuse("the id first-party is the built-in client's; choose another one");
+    if client.id.is_built_in() {
+        return refuse("the ids first-party and pages are built in; choose another one");
     }
     if client.name.is_empty() || client.name.len() > 100 || client.name.chars().any(char::is_control) {
         return refuse("a name is 1 to 100 bytes without control characters");

@@ -25,7 +25,7 @@ use crate::{
     },
     store::{
         Database, StoreError,
-        sessions::{self, NewSession},
+        sessions::{self, NewSession, Proof},
     },
 };
 
@@ -172,15 +172,15 @@ impl LogIn {
             id: SessionId(self.random.uuid_v7(now)),
             user: authenticated.user.id,
             client: &client.id,
+            proof: Proof::Password(&authenticated.proof),
             scope,
             resource,
-            amr: &["pwd"],
             user_agent: origin.user_agent.as_deref(),
             ip: origin.ip.as_deref(),
             status: self.places.draw(),
         };
         for taken in 1..=DRAWS {
-            match sessions::insert(&self.db, &new, &authenticated.proof, lifetimes, now).await {
+            match sessions::insert(&self.db, &new, lifetimes, now).await {
                 Err(StoreError::Duplicate(_)) => new.status = self.places.draw_again(new.status, taken),
                 Ok(Some(session)) => {
                     let event = Event::done("log_in").account(session.user).client(&client.id);

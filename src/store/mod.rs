@@ -4,8 +4,10 @@
 //! return domain types; a rule that two requests may race for stands in the statement itself, never in a SELECT before
 //! it. SQLite and Postgres run the same queries.
 
+pub mod authorization_codes;
 pub mod changes;
 pub mod clients;
+pub mod consents;
 mod database;
 mod error;
 pub mod key_records;

@@ -64,7 +64,7 @@ mod tests {
         },
         store::{
             Database, Use, connect, schema,
-            sessions::{self, NewSession},
+            sessions::{self, NewSession, Proof},
             users::{self, NewUser},
         },
     };
@@ -111,18 +111,19 @@ mod tests {
     async fn log_in(db: &Database, user: UserId, n: u32) -> Result<Option<Session>, StoreError> {
         let (client, month) = (Client::first_party(), TimeDelta::days(30));
         let lifetimes = Lifetimes { access_token: month, refresh_token: month, session: month, grace: month };
+        let hash = hash();
         let new = NewSession {
             id: SessionId(Uuid::from_u128(n.into())),
             user,
             client: &client.id,
+            proof: Proof::Password(&hash),
             scope: &client.scope,
             resource: None,
-            amr: &["pwd"],
             user_agent: None,
             ip: None,
             status: StatusPosition { list: 0, index: n },
         };
-        sessions::insert(db, &new, &hash(), &lifetimes, NOW).await
+        sessions::insert(db, &new, &lifetimes, NOW).await
     }
 
     #[tokio::test]

@@ -25,6 +25,7 @@ use crate::domain::{
 };
 
 const TABLE: &str = "session";
+const PARENT: &str = "parent_session";
 /// How many sessions an answer lists: more than anybody reads, and few enough for one answer.
 pub const MOST_LISTED: u64 = 1000;
 
@@ -37,12 +38,12 @@ pub struct NewSession<'a> {
     pub user: UserId,
     /// At which client.
     pub client: &'a ClientId,
+    /// What it begins on the strength of.
+    pub proof: Proof<'a>,
     /// What was granted.
     pub scope: &'a Scope,
     /// The one resource asked for (RFC 8707).
     pub resource: Option<&'a str>,
-    /// How the user proved who they are (RFC 8176).
-    pub amr: &'a [&'a str],
     /// What program, as it named itself.
     pub user_agent: Option<&'a str>,
     /// What address.
@@ -51,12 +52,31 @@ pub struct NewSession<'a> {
     pub status: StatusPosition,
 }
 
+/// What a session begins on the strength of. The statement that inserts it sees that this still holds.
+#[derive(Debug, Clone, Copy)]
+pub enum Proof<'a> {
+    /// The account's password, by this hash.
+    Password(&'a PasswordHash),
+    /// A log-in at our pages, which is live. The new session is its child, and says of the user's authentication what it
+    /// says.
+    Parent(SessionId),
+}
+
 /// When a session that begins or is refreshed at `now` ends, idle or used, and its access tokens with it.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
     idle: DateTime<Utc>,
     session: DateTime<Utc>,
     access: DateTime<Utc>,
+}
+
+impl Proof<'_> {
+    fn parent(self) -> Option<SessionId> {
+        match self {
+            Self::Password(_) => None,
+            Self::Parent(parent) => Some(parent),
+        }
+    }
 }
 
 impl Ends {
@@ -71,15 +91,15 @@ impl Ends {
     }
 }
 
-/// Inserts a session while the account's password is still `proof` and it is not disabled: a log-in that was hashing
-/// while its account was disabled, deleted or given another password leaves no session. `None` where that is so.
+/// Inserts a session while its proof still holds and the account is not disabled: a log-in that was hashing while its
+/// account was disabled, deleted or given another password leaves no session, nor does one whose parent has ended.
+/// `None` where that is so.
 ///
 /// # Errors
 /// [`StoreError::Duplicate`] where its place in the status lists is taken: draw another. Others where the database cannot tell.
 pub async fn insert(
     db: &impl ConnectionTrait,
     new: &NewSession<'_>,
-    proof: &PasswordHash,
     lifetimes: &Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Option<Session>, StoreError> {
@@ -89,13 +109,17 @@ pub async fn insert(
             Column::Id => Expr::value(new.id.0),
             Column::UserId => Expr::col((user::Entity, user::Column::Id)),
             Column::ClientId => Expr::value(new.client.as_str()),
+            Column::Parent => Expr::value(new.proof.parent().map(|parent| parent.0)),
             Column::Scope => Expr::value(new.scope.to_string()),
             Column::Resource => Expr::value(new.resource),
             Column::Username => Expr::col((user::Entity, user::Column::Username)),
             Column::Roles => Expr::col((user::Entity, user::Column::Roles)),
-            Column::Amr => Expr::value(to_json(&new.amr)),
+            // RFC 8176 §2
+            Column::Amr if new.proof.parent().is_none() => Expr::value(to_json(&["pwd"])),
+            Column::AuthenticatedAt if new.proof.parent().is_none() => Expr::value(now),
+            Column::Amr | Column::AuthenticatedAt => Expr::col((PARENT, column)),
             Column::Generation => Expr::value(Generation::FIRST.0),
-            Column::AuthenticatedAt | Column::CreatedAt | Column::RotatedAt => Expr::value(now),
+            Column::CreatedAt | Column::RotatedAt => Expr::value(now),
             Column::IdleEndsAt => Expr::value(ends.idle),
             Column::EndsAt => Expr::value(ends.session),
             Column::AccessEndsAt => Expr::value(ends.access),
@@ -113,12 +137,26 @@ pub async fn insert(
         .exprs(Column::iter().map(value))
         .from(user::Entity)
         .and_where(Expr::col((user::Entity, user::Column::Id)).eq(new.user.0))
-        .and_where(Expr::col((user::Entity, user::Column::PasswordHash)).eq(proof.as_str()))
         .and_where(Expr::col((user::Entity, user::Column::DisabledAt)).is_null())
         .lock(LockType::Share)
         .to_owned();
+    match new.proof {
+        Proof::Password(hash) => {
+            account.and_where(Expr::col((user::Entity, user::Column::PasswordHash)).eq(hash.as_str()));
+        }
+        Proof::Parent(parent) => {
+            let of_parent = |column: Column| Expr::col((PARENT, column));
+            account
+                .from_as(Entity, PARENT)
+                .and_where(of_parent(Column::Id).eq(parent.0))
+                .and_where(of_parent(Column::UserId).eq(new.user.0))
+                .and_where(of_parent(Column::EndedAt).is_null())
+                .and_where(of_parent(Column::EndsAt).gt(now))
+                .and_where(of_parent(Column::IdleEndsAt).gt(now));
+        }
+    }
     // A registered client may have been deleted meanwhile as well.
-    if !new.client.is_first_party() {
+    if !new.client.is_built_in() {
         account.from(client::Entity).and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()));
     }
     let insert = Query::insert()
@@ -164,6 +202,30 @@ pub async fn rotate(
     rows.into_iter().next().map(session).transpose()
 }
 
+/// Notes that a log-in at our pages is used, so that it does not end for idleness; once in `at_most_every` is enough.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn touch(
+    db: &impl ConnectionTrait,
+    id: SessionId,
+    lifetimes: &Lifetimes,
+    at_most_every: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    let ends = Ends::of(lifetimes, now);
+    let idle_end = Expr::case(Expr::col(Column::EndsAt).lt(ends.idle), Expr::col(Column::EndsAt)).finally(ends.idle);
+    Entity::update_many()
+        .col_expr(Column::RotatedAt, Expr::value(now))
+        .col_expr(Column::IdleEndsAt, idle_end.into())
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::RotatedAt.lt(now - at_most_every))
+        .filter(live(now))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// The session of `id`, ended or not.
 ///
 /// # Errors
@@ -202,9 +264,9 @@ pub struct EndedSession {
 /// Which sessions end.
 #[derive(Debug, Clone)]
 pub enum Which {
-    /// One.
+    /// One, and what came from it.
     One(SessionId),
-    /// One, if it is this account's.
+    /// One, and what came from it, if it is this account's.
     OneOf(UserId, SessionId),
     /// Every one of an account.
     AllOf(UserId),
@@ -225,8 +287,8 @@ pub async fn end(
     now: DateTime<Utc>,
 ) -> Result<Vec<EndedSession>, StoreError> {
     let these = match which {
-        Which::One(id) => Condition::all().add(Column::Id.eq(id.0)),
-        Which::OneOf(user, id) => Condition::all().add(Column::Id.eq(id.0)).add(Column::UserId.eq(user.0)),
+        Which::One(id) => family(*id),
+        Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
         Which::SomeOfClient(client, most) => {
@@ -357,6 +419,11 @@ pub async fn last_status_list(db: &impl ConnectionTrait) -> Result<Option<u16>, 
     last.map(|list| u16::try_from(list).map_err(|why| unreadable(TABLE, why))).transpose()
 }
 
+/// A session and those that came from it.
+fn family(id: SessionId) -> Condition {
+    Condition::any().add(Column::Id.eq(id.0)).add(Column::Parent.eq(id.0))
+}
+
 /// Neither ended nor run out.
 fn live(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::EndedAt.is_null()).add(Column::EndsAt.gt(now)).add(Column::IdleEndsAt.gt(now))
@@ -376,6 +443,7 @@ fn session(row: Model) -> Result<Session, StoreError> {
         id: SessionId(row.id),
         user: UserId(row.user_id),
         client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
+        parent: row.parent.map(SessionId),
         scope: Scope::parse(&row.scope).map_err(|why| unreadable(TABLE, why))?,
         resource: row.resource,
         username: row.username,

@@ -129,6 +129,7 @@ fn row(now: DateTime<Utc>, ago: TimeDelta, n: i32, live: bool) -> session::Activ
         id: Set(Uuid::from_u128(milliseconds << 80 | 0x7000 << 64 | 0x8000 << 48 | serial)),
         user_id: Set(Uuid::nil()),
         client_id: Set("first-party".into()),
+        parent: Set(None),
         scope: Set("openid".into()),
         resource: Set(None),
         username: Set(String::new()),

@@ -1,0 +1,21 @@
+//! Consents: what a person has allowed a client, once for all.
+
+use sea_orm::entity::prelude::*;
+
+/// What somebody has allowed a client.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "consent")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub user_id: Uuid,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub client_id: String,
+    /// All that was ever allowed and not taken back.
+    pub scope: String,
+    pub given_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
