@@ -16,6 +16,7 @@ use crate::{
         audit::RequestIds,
         authenticate::Authenticate,
         bearer::Bearer,
+        begin_session::BeginSession,
         change_password::ChangePassword,
         changes::Changes,
         choose_password::ChoosePassword,
@@ -28,6 +29,7 @@ use crate::{
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
+        redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
         revoke::Revoke,
@@ -87,6 +89,8 @@ pub(super) fn wire(
         clock: clock.clone(),
         issuer: issuer.clone(),
     };
+    let begin_session =
+        BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
     let flows = Flows {
         account: Account {
             db: db.clone(),
@@ -106,15 +110,22 @@ pub(super) fn wire(
         log_in: LogIn {
             authenticate,
             issue: issue.clone(),
+            begin_session: begin_session.clone(),
+            clock: clock.clone(),
+        },
+        redeem_code: RedeemCode {
+            issue: issue.clone(),
+            begin_session,
+            end_session: end_session.clone(),
+            remembered: remembered.clone(),
             db: db.clone(),
-            random: random.clone(),
-            places: places.clone(),
             clock: clock.clone(),
         },
         refresh: Refresh {
             jwt: Arc::clone(&jwt),
             issue,
             end_session: end_session.clone(),
+            remembered: remembered.clone(),
             db: db.clone(),
             clock: clock.clone(),
         },

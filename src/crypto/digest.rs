@@ -11,6 +11,14 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
+/// The SHA-512 digest of `bytes` (FIPS 180-4).
+#[must_use]
+pub fn sha512(bytes: &[u8]) -> [u8; 64] {
+    let mut out = [0; 64];
+    out.copy_from_slice(digest::digest(&digest::SHA512, bytes).as_ref());
+    out
+}
+
 /// A strong entity tag of `document`, in quotes (RFC 9110 §8.8.3): the same wherever the document is.
 #[must_use]
 pub fn entity_tag(document: &str) -> String {

@@ -7,8 +7,9 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, crypto};
 use serde::Serialize;
 
-pub use super::token_kind::{AccessToken, RefreshToken, RefreshTokenOfAnyAge, TokenKind};
+pub use super::token_kind::{AccessToken, IdTokenOfAnyAge, RefreshToken, RefreshTokenOfAnyAge, TokenKind};
 use super::{
+    digest,
     jws::{self, Header, Jws},
     key_set::KeyKind,
     keyring::Keyring,
@@ -18,7 +19,7 @@ use super::{
     },
 };
 use crate::domain::{
-    claims::{AccessClaims, RefreshClaims, numeric_date},
+    claims::{AccessClaims, IdClaims, RefreshClaims, numeric_date},
     signing_key::SigningAlgorithm,
     status_list::StatusListClaims,
 };
@@ -94,7 +95,33 @@ impl Jwt {
     /// # Errors
     /// [`SignError`] where there is no such key, and where the token would be over-long.
     pub fn sign_access(&self, claims: &AccessClaims, now: DateTime<Utc>) -> Result<String, SignError> {
-        self.sign_published(<AccessToken as Kind>::TYP, claims, now).and_then(bounded)
+        self.sign_published(<AccessToken as Kind>::TYP, self.algorithm, claims, now).and_then(bounded)
+    }
+
+    /// Signs an ID token (OIDC Core §2) with the key of `algorithm` that is active at `now`.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no such key, and where the token would be over-long.
+    pub fn sign_id(
+        &self,
+        claims: &IdClaims,
+        algorithm: SigningAlgorithm,
+        now: DateTime<Utc>,
+    ) -> Result<String, SignError> {
+        self.sign_published(<IdTokenOfAnyAge as Kind>::TYP, algorithm, claims, now).and_then(bounded)
+    }
+
+    /// What an ID token under `algorithm` says of the access token beside it (OIDC Core §3.1.3.6): the left half of the
+    /// digest that the algorithm itself uses, which for Ed25519 is SHA-512 (RFC 8032 §5.1).
+    #[must_use]
+    pub fn access_token_hash(algorithm: SigningAlgorithm, access_token: &str) -> String {
+        let bytes = access_token.as_bytes();
+        match algorithm {
+            SigningAlgorithm::ES256 | SigningAlgorithm::RS256 => {
+                BASE64_URL_SAFE_NO_PAD.encode(&digest::sha256(bytes)[..16])
+            }
+            SigningAlgorithm::EdDSA => BASE64_URL_SAFE_NO_PAD.encode(&digest::sha512(bytes)[..32]),
+        }
     }
 
     /// Signs a status list token (draft-ietf-oauth-status-list-21 §5.1) with the key that is active at `now`, the one
@@ -103,7 +130,7 @@ impl Jwt {
     /// # Errors
     /// [`SignError`] where there is no such key.
     pub fn sign_status_list(&self, claims: &StatusListClaims, now: DateTime<Utc>) -> Result<String, SignError> {
-        self.sign_published(STATUS_LIST, claims, now)
+        self.sign_published(STATUS_LIST, self.algorithm, claims, now)
     }
 
     /// Signs a refresh token under the root secret that is active at `now`. The same claims under the same secret give
@@ -120,10 +147,16 @@ impl Jwt {
         .and_then(bounded)
     }
 
-    /// A token for others to verify, signed with the published key that is active at `now`.
-    fn sign_published(&self, typ: &str, claims: &impl Serialize, now: DateTime<Utc>) -> Result<String, SignError> {
+    /// A token for others to verify, signed with the published key of `algorithm` that is active at `now`.
+    fn sign_published(
+        &self,
+        typ: &str,
+        algorithm: SigningAlgorithm,
+        claims: &impl Serialize,
+        now: DateTime<Utc>,
+    ) -> Result<String, SignError> {
         let set = self.keyring.current();
-        let key = set.active(self.algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(self.algorithm)))?;
+        let key = set.active(algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(algorithm)))?;
         let (alg, _) = key.verification();
         compose(typ, alg, key.kid(), claims, |input| {
             let signature = key.sign(input).map_err(|_| SignError::NotSigned)?;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
-use crate::domain::claims::{AccessClaims, Audience, RefreshClaims};
+use crate::domain::claims::{AccessClaims, Audience, IdClaims, RefreshClaims};
 
 /// A kind of token that [`super::jwt::Jwt::verify`] can be asked for.
 pub trait TokenKind: sealed::Kind {}
@@ -22,6 +22,12 @@ pub struct RefreshToken;
 #[derive(Debug, Clone, Copy)]
 pub struct RefreshTokenOfAnyAge;
 
+/// An ID token of whatever age, as a hint at who logs out (OIDC RP-Initiated Logout 1.0 §2): signed with a published
+/// key, `typ` `JWT`.
+#[derive(Debug, Clone, Copy)]
+pub struct IdTokenOfAnyAge;
+
+impl TokenKind for IdTokenOfAnyAge {}
 impl TokenKind for RefreshTokenOfAnyAge {}
 impl TokenKind for AccessToken<'_> {}
 impl TokenKind for RefreshToken {}
@@ -57,6 +63,17 @@ impl sealed::Kind for RefreshTokenOfAnyAge {
     }
 }
 
+impl sealed::Kind for IdTokenOfAnyAge {
+    type Claims = IdClaims;
+    const TYP: &'static str = "JWT";
+    const SIGNER: sealed::Signer = sealed::Signer::SigningKey;
+    const ENDS: bool = false;
+
+    fn is_for(&self, audience: &Audience, _issuer: &str) -> bool {
+        matches!(audience, Audience::One(client) if !client.is_empty())
+    }
+}
+
 impl sealed::Claims for AccessClaims {
     fn common(&self) -> sealed::Common<'_> {
         let Self { iss, sub, aud, exp, iat, jti, .. } = self;
@@ -67,6 +84,17 @@ impl sealed::Claims for AccessClaims {
     /// client's own.
     fn is_whole(&self, unread: &Unread) -> bool {
         self.user.is_some() == unread.sid
+    }
+}
+
+impl sealed::Claims for IdClaims {
+    fn common(&self) -> sealed::Common<'_> {
+        let Self { iss, aud, exp, iat, .. } = self;
+        sealed::Common { iss, aud, exp: *exp, iat: *iat, named: true }
+    }
+
+    fn is_whole(&self, _unread: &Unread) -> bool {
+        true
     }
 }
 

@@ -115,6 +115,41 @@ pub struct RefreshClaims {
     pub generation: i64,
 }
 
+/// The claims of an ID token (OIDC Core §2): what a client learns of who logged in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdClaims {
+    /// Who issued it.
+    pub iss: String,
+    /// The user.
+    pub sub: UserId,
+    /// The client, and nobody else.
+    pub aud: Audience,
+    /// Until when the client may take it in.
+    pub exp: i64,
+    /// When it was issued.
+    pub iat: i64,
+    /// When the user last proved who they are.
+    pub auth_time: i64,
+    /// How (RFC 8176).
+    pub amr: Vec<String>,
+    /// What the client asked to be told again, so that nobody else's token can be slipped to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// What binds the access token to it (§3.1.3.6).
+    pub at_hash: String,
+    /// The session: a log-out names it (OIDC Back-Channel Logout 1.0 §2.1).
+    pub sid: SessionId,
+    /// With scope `profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preferred_username: Option<String>,
+    /// With scope `email`, where there is an address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// Beside `email`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email_verified: Option<bool>,
+}
+
 /// A time as claims write it (RFC 7519 §2, `NumericDate`), in whole seconds.
 #[must_use]
 pub fn numeric_date(time: DateTime<Utc>) -> i64 {

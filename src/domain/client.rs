@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ids::ClientId, oauth::GrantType, scope::Scope};
+use super::{ids::ClientId, oauth::GrantType, scope::Scope, signing_key::SigningAlgorithm};
 
 /// How a client proves who it is at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +67,7 @@ pub struct Client {
     /// Where log-outs are told (OIDC Back-Channel Logout 1.0).
     pub backchannel_logout_uri: Option<String>,
     /// The algorithm of its ID tokens, where it chose one.
-    pub id_token_algorithm: Option<super::signing_key::SigningAlgorithm>,
+    pub id_token_algorithm: Option<SigningAlgorithm>,
     /// Its public keys, a JWK set by value (`private_key_jwt`).
     pub jwks: Option<String>,
     /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
@@ -102,6 +102,18 @@ impl Client {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.authentication != AuthenticationMethod::None
+    }
+
+    /// The algorithm of its ID tokens: what every client can verify, unless it chose another (OIDC Registration §2).
+    #[must_use]
+    pub fn id_token_algorithm(&self) -> SigningAlgorithm {
+        self.id_token_algorithm.unwrap_or(SigningAlgorithm::RS256)
+    }
+
+    /// Whether it can get an ID token.
+    #[must_use]
+    pub fn is_relying_party(&self) -> bool {
+        self.may_use(GrantType::AuthorizationCode) && self.scope.contains("openid")
     }
 
     /// Whether it may use `grant`. The password grant wants more than registration: the client must be first-party

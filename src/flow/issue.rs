@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     crypto::{
@@ -11,12 +11,14 @@ use crate::{
         random::Random,
     },
     domain::{
-        claims::{AccessClaims, Audience, RefreshClaims, UserClaims, numeric_date},
+        claims::{AccessClaims, Audience, IdClaims, RefreshClaims, UserClaims, numeric_date},
         client::Client,
         ids::{SessionId, UserId},
+        oauth::GrantType,
         scope::Scope,
         session::{Lifetimes, Session},
         status_list::StatusClaim,
+        user::User,
     },
 };
 
@@ -42,8 +44,10 @@ pub struct TokenSet {
     pub access_token: SecretString,
     /// How many seconds it lives.
     pub expires_in: i64,
-    /// For the token endpoint.
-    pub refresh_token: SecretString,
+    /// For the token endpoint; `None` where the client has no refresh grant.
+    pub refresh_token: Option<SecretString>,
+    /// Who logged in, for the client (OIDC Core §2); only in the code flow, with scope `openid`.
+    pub id_token: Option<SecretString>,
     /// What the access token allows.
     pub scope: Scope,
     /// Whose.
@@ -95,6 +99,8 @@ impl Issue {
                 status: Some(StatusClaim::of(&self.issuer, session.status)),
             }),
         };
+        // Without the grant it could not be used. First-party log-ins always can.
+        let with_refresh = client.may_use(GrantType::RefreshToken);
         let refresh = RefreshClaims {
             iss: self.issuer.clone(),
             sub: session.user,
@@ -106,14 +112,54 @@ impl Issue {
             sid: session.id,
             generation: session.generation.0,
         };
+        let refresh_token = if with_refresh { Some(self.jwt.sign_refresh(&refresh, now)?.into()) } else { None };
         Ok(TokenSet {
             access_token: self.jwt.sign_access(&claims, now)?.into(),
             expires_in: claims.exp - claims.iat,
-            refresh_token: self.jwt.sign_refresh(&refresh, now)?.into(),
+            refresh_token,
+            id_token: None,
             scope: scope.clone(),
             user: session.user,
             session: session.id,
         })
+    }
+
+    /// Adds an ID token to `tokens` where the session came by the code flow and the access token's scope has `openid`
+    /// (OIDC Core §3.1.3.3, §12.2). `nonce` is what the authorization request said.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn with_id_token(
+        &self,
+        tokens: TokenSet,
+        session: &Session,
+        client: &Client,
+        user: &User,
+        nonce: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<TokenSet, SignError> {
+        if session.parent.is_none() || !tokens.scope.contains("openid") {
+            return Ok(tokens);
+        }
+        let algorithm = client.id_token_algorithm();
+        let email = user.email.as_ref().filter(|_| tokens.scope.contains("email"));
+        let claims = IdClaims {
+            iss: self.issuer.clone(),
+            sub: user.id,
+            aud: Audience::One(client.id.to_string()),
+            exp: numeric_date(now + self.lifetimes.access_token),
+            iat: numeric_date(now),
+            auth_time: numeric_date(session.authenticated_at),
+            amr: session.amr.clone(),
+            nonce,
+            at_hash: Jwt::access_token_hash(algorithm, tokens.access_token.expose_secret()),
+            sid: session.id,
+            preferred_username: tokens.scope.contains("profile").then(|| user.username.as_written().to_owned()),
+            email: email.map(|email| email.as_str().to_owned()),
+            email_verified: email.map(|_| user.email_verified),
+        };
+        let id_token = self.jwt.sign_id(&claims, algorithm, now)?.into();
+        Ok(TokenSet { id_token: Some(id_token), ..tokens })
     }
 
     /// A token for the client itself (RFC 6749 §4.4): without session, so that it opens no user's account.

@@ -9,24 +9,19 @@ use super::{
     Trouble,
     audit::Event,
     authenticate::{Authenticate, AuthenticateError, Authenticated},
+    begin_session::{BeginSession, Beginning},
     grant::{Asked, GrantError, narrow, permit, target},
     issue::{Issue, TokenSet},
-    status_places::StatusPlaces,
 };
 use crate::{
-    crypto::random::Random,
     domain::{
         client::Client,
         clock::Clock,
-        ids::SessionId,
         oauth::GrantType,
         scope::Scope,
         session::{Lifetimes, Session},
     },
-    store::{
-        Database, StoreError,
-        sessions::{self, NewSession, Proof},
-    },
+    store::sessions::Proof,
 };
 
 /// Logs people in.
@@ -36,12 +31,8 @@ pub struct LogIn {
     pub authenticate: Authenticate,
     /// Signs the tokens.
     pub issue: Issue,
-    /// Where sessions are.
-    pub db: Database,
-    /// Draws the session's id.
-    pub random: Random,
-    /// Draws its place in the status lists.
-    pub places: StatusPlaces,
+    /// Begins the session.
+    pub begin_session: BeginSession,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -66,8 +57,6 @@ pub struct Credentials<'a> {
 
 /// How often a log-in starts over because the account's password was replaced while it was being hashed.
 const ATTEMPTS: usize = 3;
-/// How many places may turn out taken before something is wrong: they are drawn from ever emptier lists.
-const DRAWS: usize = 64;
 
 impl From<AuthenticateError> for GrantError {
     fn from(error: AuthenticateError) -> Self {
@@ -167,29 +156,14 @@ impl LogIn {
         origin: &Origin,
         lifetimes: &Lifetimes,
     ) -> Result<Option<Session>, Trouble> {
-        let now = self.clock.now();
-        let mut new = NewSession {
-            id: SessionId(self.random.uuid_v7(now)),
+        let beginning = Beginning {
             user: authenticated.user.id,
             client: &client.id,
             proof: Proof::Password(&authenticated.proof),
             scope,
             resource,
-            user_agent: origin.user_agent.as_deref(),
-            ip: origin.ip.as_deref(),
-            status: self.places.draw(),
+            lifetimes,
         };
-        for taken in 1..=DRAWS {
-            match sessions::insert(&self.db, &new, lifetimes, now).await {
-                Err(StoreError::Duplicate(_)) => new.status = self.places.draw_again(new.status, taken),
-                Ok(Some(session)) => {
-                    let event = Event::done("log_in").account(session.user).client(&client.id);
-                    event.session(session.id).record();
-                    return Ok(Some(session));
-                }
-                other => return Ok(other?),
-            }
-        }
-        Err(StoreError::Duplicate("place in every status list").into())
+        self.begin_session.run(&beginning, origin).await
     }
 }

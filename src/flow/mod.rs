@@ -1,13 +1,14 @@
 //! One use case a file, named as the RFC names it: the only place where the rooms below meet. Nothing here knows HTTP;
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
-//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`] and
-//! [`end_session`] //! are called by others.
+//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`begin_session`], [`changes`],
+//! [`choose_password`] and [`end_session`] are called by others.
 
 pub mod account;
 pub mod audit;
 pub mod authenticate;
 pub mod bearer;
+pub mod begin_session;
 pub mod change_password;
 pub mod changes;
 pub mod choose_password;
@@ -24,6 +25,7 @@ pub mod log_in;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;
+pub mod redeem_code;
 pub mod refresh;
 pub mod register;
 pub mod revoke;

@@ -22,6 +22,7 @@ use crate::{
     },
     store::{
         Database,
+        remembered::Remembered,
         sessions::{self, Which},
     },
 };
@@ -35,6 +36,8 @@ pub struct Refresh {
     pub issue: Issue,
     /// Ends a session whose token was stolen.
     pub end_session: EndSession,
+    /// Accounts as they were last read.
+    pub remembered: Remembered,
     /// Where sessions are.
     pub db: Database,
     /// Tells the time.
@@ -74,7 +77,13 @@ impl Refresh {
             None => self.not_its_turn(&claims, client, now).await?,
         };
         let scope = narrow(asked.scope, &session.scope)?;
-        Ok(self.issue.session_tokens(&session, client, &scope, now)?)
+        let tokens = self.issue.session_tokens(&session, client, &scope, now)?;
+        if session.parent.is_none() {
+            return Ok(tokens);
+        }
+        // OIDC Core §12.2: a new ID token says what the first one said of the log-in, and has no nonce.
+        let user = self.remembered.user(&self.db, session.user).await?.ok_or(GrantError::InvalidGrant)?;
+        Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?)
     }
 
     /// Refuses a wider scope or another resource than the session's.

@@ -41,8 +41,8 @@ use crate::{
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
         client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, log_in::LogIn,
-        published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
+        register::Register, revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
 };
 
@@ -63,6 +63,8 @@ pub struct Flows {
     pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
+    /// Authorization codes.
+    pub redeem_code: RedeemCode,
     /// Refreshes.
     pub refresh: Refresh,
     /// Registrations.
@@ -149,6 +151,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
         oauth::token::TokenApi {
             clients: flows.clients.clone(),
             log_in: flows.log_in.clone(),
+            redeem_code: flows.redeem_code,
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
         },

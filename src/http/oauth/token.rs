@@ -13,6 +13,7 @@ use crate::{
         grant::Asked,
         issue::{ClientToken, TokenSet},
         log_in::{Credentials, LogIn},
+        redeem_code::{Presented, RedeemCode},
         refresh::Refresh,
     },
     http::{body::FormBody, client_auth::BasicCredentials, origin::RequestOrigin},
@@ -22,6 +23,7 @@ use crate::{
 pub(in crate::http) struct TokenApi {
     pub(in crate::http) clients: Clients,
     pub(in crate::http) log_in: LogIn,
+    pub(in crate::http) redeem_code: RedeemCode,
     pub(in crate::http) refresh: Refresh,
     pub(in crate::http) client_credentials: ClientCredentials,
 }
@@ -30,8 +32,14 @@ pub(in crate::http) struct TokenApi {
 #[derive(Deserialize, Object)]
 #[oai(rename = "TokenRequest", example)]
 struct TokenRequest {
-    /// `password`, `refresh_token` or `client_credentials`.
+    /// `authorization_code`, `password`, `refresh_token` or `client_credentials`.
     grant_type: Option<String>,
+    /// The code (`authorization_code`).
+    code: Option<String>,
+    /// Where the code was sent (`authorization_code`).
+    redirect_uri: Option<String>,
+    /// What the code challenge was made of (`authorization_code`, RFC 7636).
+    code_verifier: Option<String>,
     /// A username or verified email address (`password`).
     username: Option<String>,
     /// The password (`password`).
@@ -52,6 +60,9 @@ impl Example for TokenRequest {
     fn example() -> Self {
         Self {
             grant_type: Some("password".to_owned()),
+            code: None,
+            redirect_uri: None,
+            code_verifier: None,
             username: Some("ada".to_owned()),
             password: Some("correct horse battery".to_owned()),
             refresh_token: None,
@@ -76,6 +87,9 @@ struct TokenBody {
     /// For this endpoint alone; each use gives the next one. Not for clients' own tokens.
     #[oai(skip_serializing_if_is_none)]
     refresh_token: Option<String>,
+    /// Who logged in (OIDC Core §2): in the code flow, with scope `openid`.
+    #[oai(skip_serializing_if_is_none)]
+    id_token: Option<String>,
     /// What the access token allows.
     scope: String,
 }
@@ -87,6 +101,7 @@ impl Example for TokenBody {
             token_type: "Bearer".to_owned(),
             expires_in: 600,
             refresh_token: Some("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+            id_token: None,
             scope: "openid profile".to_owned(),
         }
     }
@@ -98,7 +113,8 @@ impl From<TokenSet> for TokenBody {
             access_token: tokens.access_token.expose_secret().to_owned(),
             token_type: "Bearer".to_owned(),
             expires_in: tokens.expires_in,
-            refresh_token: Some(tokens.refresh_token.expose_secret().to_owned()),
+            refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()),
+            id_token: tokens.id_token.map(|token| token.expose_secret().to_owned()),
             scope: tokens.scope.to_string(),
         }
     }
@@ -111,6 +127,7 @@ impl From<ClientToken> for TokenBody {
             token_type: "Bearer".to_owned(),
             expires_in: token.expires_in,
             refresh_token: None,
+            id_token: None,
             scope: token.scope.to_string(),
         }
     }
@@ -138,7 +155,6 @@ impl TokenApi {
         let form = form.0;
         let grant = required("grant_type", form.grant_type)?;
         let grant = GrantType::parse(&grant)
-            .filter(|grant| *grant != GrantType::AuthorizationCode)
             .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))?;
         let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
         let asked = Asked { scope: form.scope.as_deref(), resource: form.resource.as_deref() };
@@ -155,7 +171,13 @@ impl TokenApi {
             }
             GrantType::ClientCredentials => Ok(Json(self.client_credentials.run(&client, asked)?.into())),
             GrantType::AuthorizationCode => {
-                Err(OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))
+                let presented = Presented {
+                    code: required("code", form.code)?.into(),
+                    redirect_uri: required("redirect_uri", form.redirect_uri)?,
+                    code_verifier: required("code_verifier", form.code_verifier)?.into(),
+                    resource: form.resource,
+                };
+                Ok(Json(self.redeem_code.run(presented, &client, &origin.0).await?.into()))
             }
         }
     }

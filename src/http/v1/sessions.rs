@@ -108,7 +108,8 @@ impl From<TokenSet> for SessionTokens {
             access_token: tokens.access_token.expose_secret().to_owned(),
             token_type: "Bearer".to_owned(),
             expires_in: tokens.expires_in,
-            refresh_token: tokens.refresh_token.expose_secret().to_owned(),
+            // The built-in client has the refresh grant.
+            refresh_token: tokens.refresh_token.map(|token| token.expose_secret().to_owned()).unwrap_or_default(),
             scope: tokens.scope.to_string(),
             user_id: tokens.user.0,
             session_id: tokens.session.0,
