@@ -18,12 +18,12 @@ use self::files::{prepare_data_dir, prepare_files};
 use crate::{
     config::Config,
     crypto::{
-        key_files::{self, KeyError},
+        key_files::{self, KeyError, KeyKind},
         keyring::Keyring,
         password_hash::StartError as HasherError,
         random::Random,
     },
-    domain::clock::Clock,
+    domain::{client::Client, clock::Clock},
     flow::{
         Trouble,
         clients::Clients,
@@ -116,7 +116,8 @@ impl Signet {
 
         let direct = schema_connection(&config).await?;
         migrate(&config, &direct).await?;
-        let keys = establish_keys::run(&direct, &config.keys_dir, config.signing_algorithm, &clock).await?;
+        let kinds = establish_keys::kinds(&direct, config.signing_algorithm).await?;
+        let keys = establish_keys::run(&direct, &config.keys_dir, &kinds, &clock).await?;
         drop(direct);
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
@@ -176,6 +177,20 @@ impl Office {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         Ok(Self { clients: wiring::clients(&wiring::changes(&db, &clock)) })
     }
+}
+
+/// Makes the first key that `client`'s ID tokens are signed with, where it can get any and there is none: the service
+/// has seen the file within two seconds.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn Clock>) -> Result<(), StartError> {
+    if !client.is_relying_party() {
+        return Ok(());
+    }
+    let kinds = [KeyKind::Signing(client.id_token_algorithm())];
+    establish_keys::run(&schema_connection(config).await?, &config.keys_dir, &kinds, clock).await?;
+    Ok(())
 }
 
 /// Migrates, or sees that it was done where the operator does so.

@@ -11,7 +11,7 @@ use super::{
     print,
 };
 use crate::{
-    app::Office,
+    app::{Office, establish_key_for},
     config::Config,
     domain::{
         client::{AuthenticationMethod, Client},
@@ -29,7 +29,7 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAc
     let Office { clients } = Office::open(config, clock.clone()).await?;
     let failed = |trouble: &dyn ToString| Failure::Failed(trouble.to_string());
     match action {
-        ClientAction::Create(new) => create(&clients, &*clock, *new).await,
+        ClientAction::Create(new) => create(config, &clients, &clock, *new).await,
         ClientAction::List { json: _ } => {
             let all = clients.list().await.map_err(|trouble| failed(&trouble))?;
             print(&json!(all.iter().map(describe).collect::<Vec<_>>()).to_string());
@@ -56,24 +56,25 @@ fn unknown(id: &ClientId) -> Failure {
     Failure::Failed(format!("there is no client {id}; `signet client list` shows all"))
 }
 
-async fn create(clients: &Clients, clock: &dyn Clock, new: NewClient) -> Result<(), Failure> {
+async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new: NewClient) -> Result<(), Failure> {
     let without_effect = [
-        (!new.redirect_uris.is_empty(), "--redirect-uri"),
         (!new.post_logout_redirect_uris.is_empty(), "--post-logout-redirect-uri"),
         (new.jwks.is_some(), "--jwks"),
         (new.authentication_method.as_deref() == Some("private_key_jwt"), "--auth-method private_key_jwt"),
-        (new.id_token_algorithm.is_some(), "--id-token-alg"),
         (new.backchannel_logout_uri.is_some(), "--backchannel-logout-uri"),
-        (new.grants.iter().any(|grant| grant == "authorization_code"), "--grant authorization_code"),
     ];
     for (_, flag) in without_effect.into_iter().filter(|(given, _)| *given) {
         eprintln!("signet: {flag} is kept, and has no effect yet");
     }
-    let client = read(clients, clock, new)?;
-    let secret = clients.create(&client).await.map_err(|error| match error {
+    let client = read(clients, &**clock, new)?;
+    let refused = |error| match error {
         CreateClientError::Invalid(why) => Failure::Usage(why),
         other => Failure::Failed(other.to_string()),
-    })?;
+    };
+    clients.check(&client).map_err(refused)?;
+    // The key first: a client whose tokens nobody can sign would be found out by its users.
+    establish_key_for(config, &client, clock).await.map_err(|error| Failure::Failed(error.to_string()))?;
+    let secret = clients.create(&client).await.map_err(refused)?;
     let mut answer = json!({ "client_id": client.id.as_str() });
     if let Some(secret) = secret {
         answer["client_secret"] = secret.expose_secret().into();

@@ -13,6 +13,10 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Codes of the pages' forms (HMAC-SHA-256).
+    Csrf,
+    /// Sealing what browsers carry (AES-256-GCM).
+    Seal,
 }
 
 impl Purpose {
@@ -20,6 +24,8 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::Csrf => b"signet csrf",
+            Self::Seal => b"signet seal",
         }
     }
 }

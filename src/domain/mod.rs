@@ -3,6 +3,7 @@
 //! Nothing here is async, does I/O or knows HTTP; what needs the time takes it as an argument. A value that exists is
 //! valid: `Username::parse` and its like are the only way in.
 
+pub mod authorization_request;
 pub mod claims;
 pub mod client;
 pub mod clock;

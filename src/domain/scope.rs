@@ -57,6 +57,13 @@ impl Scope {
         self.0.iter().any(|given| given == token)
     }
 
+    /// Those tokens of this scope that are in `one` or in `other`.
+    #[must_use]
+    pub fn of_either(mut self, one: &Self, other: &Self) -> Self {
+        self.0.retain(|token| one.contains(token) || other.contains(token));
+        self
+    }
+
     /// This scope without `tokens`.
     #[must_use]
     pub fn without(mut self, tokens: &[&str]) -> Self {

@@ -21,7 +21,7 @@ use crate::{
     store::{
         self, Database, StoreError,
         changes::{Change, Entry},
-        sessions,
+        consents, sessions,
         sessions::Which,
         users,
         users::{Identifier, ProfileUpdate},
@@ -204,6 +204,7 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        consents::delete_of_user(&transaction, user).await?;
         let all = Which::AllOf(user);
         let ending =
             self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;

@@ -14,12 +14,14 @@ use crate::{
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
+        redirect_uri,
         session::EndReason,
     },
     store::{
         self, Database, StoreError,
         changes::{Change, Entry},
         clients::{self, SecretDigest},
+        consents,
         remembered::Remembered,
         sessions::Which,
     },
@@ -118,12 +120,20 @@ impl Clients {
         }
     }
 
+    /// Sees that a client can be registered as it is.
+    ///
+    /// # Errors
+    /// [`CreateClientError::Invalid`].
+    pub fn check(&self, client: &Client) -> Result<(), CreateClientError> {
+        check(client).map_err(CreateClientError::Invalid)
+    }
+
     /// Registers `client`, and draws its secret where it has one: 256 random bits, which are shown this once.
     ///
     /// # Errors
     /// [`CreateClientError`].
     pub async fn create(&self, client: &Client) -> Result<Option<SecretString>, CreateClientError> {
-        check(client).map_err(CreateClientError::Invalid)?;
+        self.check(client)?;
         let with_secret = matches!(
             client.authentication,
             AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost
@@ -176,6 +186,7 @@ impl Clients {
         }
         let transaction = store::begin(&self.db).await?;
         let existed = clients::delete(&transaction, id).await?;
+        consents::delete_of_client(&transaction, id).await?;
         let at = self.clock.now();
         let change = Change::ClientDeleted { client: id.clone(), at };
         let deleted = Entry { change, matters_until: at + LONGEST_TOKEN };
@@ -220,17 +231,13 @@ fn check(client: &Client) -> Result<(), String> {
     if names.clone().any(|name| !is_audience(name)) {
         return refuse("an audience or resource is 1 to 200 characters of printable ASCII without spaces");
     }
-    let uris = client
-        .redirect_uris
-        .iter()
-        .chain(&client.post_logout_redirect_uris)
-        .chain(client.backchannel_logout_uri.as_ref());
+    let uris = client.redirect_uris.iter().chain(&client.post_logout_redirect_uris);
     for uri in uris {
-        let well_formed = uri.len() <= 2048 && uri.bytes().all(|byte| byte.is_ascii_graphic());
-        let parsed = url::Url::parse(uri);
-        if !well_formed || parsed.is_err() || uri.contains('#') {
-            return refuse("a URI is absolute, of printable ASCII, at most 2048 bytes, and without a fragment");
-        }
+        redirect_uri::check(uri, !client.is_confidential()).map_err(|why| format!("{uri}: {why}"))?;
+    }
+    if let Some(uri) = &client.backchannel_logout_uri {
+        // It is called by us, so an app's own scheme is no use.
+        redirect_uri::check(uri, false).map_err(|why| format!("{uri}: {why}"))?;
     }
     if client.authentication == AuthenticationMethod::PrivateKeyJwt && client.jwks.is_none() {
         return refuse("private_key_jwt needs the client's public keys: name a file with --jwks");

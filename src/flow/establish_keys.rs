@@ -8,7 +8,7 @@ use crate::{
     crypto::key_files::{self, KeyError, KeyKind, KeySet},
     domain::{clock::Clock, signing_key::SigningAlgorithm},
     store::{
-        self, Database,
+        self, Database, clients,
         key_records::{self, KeyRecord},
         schema,
     },
@@ -46,21 +46,37 @@ impl From<store::StoreError> for EstablishError {
     }
 }
 
-/// Reads the keys in `folder`, making the first signing key of `algorithm` and the root secret where there are none and
-/// none were ever made. Replicas that start together take turns; `db` is a direct connection, since the turn is a lock.
+/// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
+/// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such clients
+/// starts without.
+///
+/// # Errors
+/// [`EstablishError`] where the database cannot tell.
+pub async fn kinds(db: &Database, algorithm: SigningAlgorithm) -> Result<Vec<KeyKind>, EstablishError> {
+    let mut kinds = vec![KeyKind::Signing(algorithm), KeyKind::RootSecret];
+    for wanted in clients::id_token_algorithms(db).await? {
+        let kind = KeyKind::Signing(wanted);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// Reads the keys in `folder`, making the first of each of `kinds` where there is none and none was ever made. Replicas that start together take turns; `db` is a direct connection, since the turn is a lock.
 ///
 /// # Errors
 /// [`EstablishError`], by the file's name; nothing was made then that another start would not find.
 pub async fn run(
     db: &Database,
     folder: &Path,
-    algorithm: SigningAlgorithm,
+    kinds: &[KeyKind],
     clock: &Arc<dyn Clock>,
 ) -> Result<KeySet, EstablishError> {
     let turn = schema::lock(db).await?;
     let recorded = key_records::all(&turn).await?;
     let mut set = key_files::read(folder)?;
-    for kind in [KeyKind::Signing(algorithm), KeyKind::RootSecret] {
+    for kind in kinds.iter().copied() {
         let record = recorded.iter().find(|record| record.kind == kind.as_str());
         let file = match (set.has(kind), record) {
             (true, Some(_)) => continue,

@@ -11,7 +11,7 @@ use crate::{
     crypto::random::Random,
     domain::clock::Clock,
     store::{
-        Database, changes,
+        Database, authorization_codes, changes,
         sessions::{self, Walk},
     },
 };
@@ -35,6 +35,8 @@ const EVERY: Duration = Duration::from_mins(5);
 const WALK_EVERY: u32 = 12;
 /// How long rows stay that are over, beyond their last token: clocks differ, and verifiers allow for that.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
+/// How long a used code is known for one, so that a second use ends what the first one gave.
+const CODES: TimeDelta = TimeDelta::days(1);
 /// Rows a statement: some milliseconds of work.
 const BATCH: u64 = 500;
 /// Rows a step of the walk.
@@ -73,7 +75,9 @@ impl Prune {
         let over = self.clock.now() - MARGIN;
         let mut pruned = 0;
         loop {
-            let rows = sessions::prune(&self.db, over, BATCH).await? + changes::prune(&self.db, over, BATCH).await?;
+            let rows = sessions::prune(&self.db, over, BATCH).await?
+                + changes::prune(&self.db, over, BATCH).await?
+                + authorization_codes::prune(&self.db, over - CODES, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.places.start_over();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use entity::client::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
     StoreError,
@@ -75,6 +75,24 @@ pub async fn find(
 pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Client>, StoreError> {
     let rows = Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(db).await?;
     rows.into_iter().map(|row| client(row).map(|(client, _)| client)).collect()
+}
+
+/// The algorithms of the ID tokens that registered clients may get.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn id_token_algorithms(db: &impl ConnectionTrait) -> Result<Vec<SigningAlgorithm>, StoreError> {
+    // The grants are a JSON array of names, none of which is a part of another.
+    let names: Vec<Option<String>> = Entity::find()
+        .select_only()
+        .column(Column::IdTokenAlgorithm)
+        .filter(Column::Grants.contains(GrantType::AuthorizationCode.as_str()))
+        .distinct()
+        .into_tuple()
+        .all(db)
+        .await?;
+    let algorithm = |name: &str| SigningAlgorithm::parse(name).ok_or_else(|| unreadable(TABLE, "unknown algorithm"));
+    names.iter().map(|name| name.as_deref().map_or(Ok(SigningAlgorithm::RS256), algorithm)).collect()
 }
 
 /// Deletes a client. Says whether there was one.

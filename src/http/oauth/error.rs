@@ -8,7 +8,7 @@ use poem_openapi::{
 };
 
 use crate::{
-    domain::oauth::OAuthErrorCode,
+    domain::{authorization_request::AuthorizationErrorCode, oauth::OAuthErrorCode},
     http::problem::{describe, headers},
 };
 
@@ -34,7 +34,7 @@ impl Example for OAuthErrorBody {
 /// An error of an OAuth endpoint.
 #[derive(Debug)]
 pub(in crate::http) struct OAuthError {
-    code: OAuthErrorCode,
+    code: &'static str,
     description: String,
     status: StatusCode,
     header: Option<(&'static str, String)>,
@@ -43,7 +43,12 @@ pub(in crate::http) struct OAuthError {
 impl OAuthError {
     /// An error with status 400, as nearly all have.
     pub(in crate::http) fn new(code: OAuthErrorCode, description: impl Into<String>) -> Self {
-        Self { code, description: description.into(), status: StatusCode::BAD_REQUEST, header: None }
+        Self { code: code.as_str(), description: description.into(), status: StatusCode::BAD_REQUEST, header: None }
+    }
+
+    /// The same of an authorization request that was pushed (RFC 9126 §2.3).
+    pub(in crate::http) fn of_request(code: AuthorizationErrorCode, description: impl Into<String>) -> Self {
+        Self { code: code.as_str(), description: description.into(), status: StatusCode::BAD_REQUEST, header: None }
     }
 
     /// A client that was not believed: 401 with the scheme that it may use (RFC 6749 §5.2).
@@ -69,7 +74,7 @@ impl OAuthError {
 
 impl IntoResponse for OAuthError {
     fn into_response(self) -> Response {
-        let body = OAuthErrorBody { error: self.code.as_str().to_owned(), error_description: self.description };
+        let body = OAuthErrorBody { error: self.code.to_owned(), error_description: self.description };
         let response = Response::builder()
             .status(self.status)
             .content_type("application/json")
@@ -84,7 +89,7 @@ impl IntoResponse for OAuthError {
 
 impl From<OAuthError> for poem::Error {
     fn from(error: OAuthError) -> Self {
-        let code = error.code.as_str();
+        let code = error.code;
         let mut answer = Self::from_response(error.into_response());
         answer.set_error_message(code);
         answer

@@ -1,0 +1,356 @@
+//! Authorization requests (RFC 6749 §4.1.1, OIDC Core §3.1.2.1): what a client asks of a person, by way of their browser.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::ClientId,
+    pkce::{CodeChallenge, NotAChallenge},
+};
+
+/// The parameters of a request, whichever way they came. Each came once, and none is empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parameters {
+    /// Who asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Where the answer goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redirect_uri: Option<String>,
+    /// `code`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<String>,
+    /// `query` or `form_post`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_mode: Option<String>,
+    /// What the client shall be told again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// What it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<String>,
+    /// For which resource (RFC 8707).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// What the ID token shall say again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nonce: Option<String>,
+    /// What whoever redeems the code must know (RFC 7636).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_challenge: Option<String>,
+    /// `S256`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_challenge_method: Option<String>,
+    /// What to show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<String>,
+    /// How old the log-in may be, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age: Option<String>,
+    /// Who is probably logging in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_hint: Option<String>,
+    /// Whose log-in the client knows already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id_token_hint: Option<String>,
+    /// At which provider.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idp_hint: Option<String>,
+    /// Parameters in a JWT, which are not taken (OIDC Core §6.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<String>,
+    /// Parameters that were pushed (RFC 9126).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_uri: Option<String>,
+}
+
+/// How the answer reaches the client (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ResponseMode {
+    /// In the query of its redirect URI.
+    Query,
+    /// As a form that the browser posts there.
+    FormPost,
+}
+
+/// What must be shown (OIDC Core §3.1.2.1).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a word of the protocol, and any may be with any other")]
+pub struct Prompt {
+    /// Nothing: what would have to be shown is an error.
+    pub none: bool,
+    /// The log-in, even to somebody who is logged in.
+    pub login: bool,
+    /// The question for consent, even to somebody who gave it.
+    pub consent: bool,
+    /// The choice of an account.
+    pub select_account: bool,
+}
+
+/// A request whose client and redirect URI are good.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorizationRequest {
+    /// Who asks.
+    pub client: ClientId,
+    /// Where the answer goes: one of the client's, byte for byte.
+    pub redirect_uri: String,
+    /// How.
+    pub response_mode: ResponseMode,
+    /// What goes back with it.
+    pub state: Option<String>,
+    /// What is asked for, as it was written.
+    pub scope: Option<String>,
+    /// For which resource.
+    pub resource: Option<String>,
+    /// What the ID token says back.
+    pub nonce: Option<String>,
+    /// What whoever redeems the code must know.
+    pub code_challenge: String,
+    /// What to show.
+    pub prompt: Prompt,
+    /// How old the log-in may be, in seconds.
+    pub max_age: Option<i64>,
+    /// Who is probably logging in.
+    pub login_hint: Option<String>,
+    /// Whose log-in the client knows already.
+    pub id_token_hint: Option<String>,
+    /// At which provider.
+    pub idp_hint: Option<String>,
+}
+
+/// Error codes of the authorization endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthorizationErrorCode {
+    /// A parameter is missing or malformed (RFC 6749 §4.1.2.1).
+    InvalidRequest,
+    /// The client may not use the code flow.
+    UnauthorizedClient,
+    /// The person said no.
+    AccessDenied,
+    /// Another response type than `code`.
+    UnsupportedResponseType,
+    /// The scope is malformed or wider than registered.
+    InvalidScope,
+    /// The resource is not this client's to ask for (RFC 8707 §2).
+    InvalidTarget,
+    /// Somebody must log in, and nothing may be shown (OIDC Core §3.1.2.6).
+    LoginRequired,
+    /// Somebody must consent, and nothing may be shown.
+    ConsentRequired,
+    /// Somebody must choose an account, and nothing may be shown.
+    AccountSelectionRequired,
+    /// Request objects are not taken.
+    RequestNotSupported,
+    /// A `request_uri` that was not pushed here is not taken.
+    RequestUriNotSupported,
+    /// Trouble on our side.
+    TemporarilyUnavailable,
+}
+
+/// Why a request cannot be granted, as its client is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refusal {
+    /// For programs.
+    pub code: AuthorizationErrorCode,
+    /// For developers: fixed words.
+    pub description: &'static str,
+}
+
+/// The longest `state`, `nonce` or hint, in bytes: what fits an address line with all the others.
+const MAX_LENGTH: usize = 2048;
+
+impl AuthorizationErrorCode {
+    /// The code as it is written on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::AccessDenied => "access_denied",
+            Self::UnsupportedResponseType => "unsupported_response_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::InvalidTarget => "invalid_target",
+            Self::LoginRequired => "login_required",
+            Self::ConsentRequired => "consent_required",
+            Self::AccountSelectionRequired => "account_selection_required",
+            Self::RequestNotSupported => "request_not_supported",
+            Self::RequestUriNotSupported => "request_uri_not_supported",
+            Self::TemporarilyUnavailable => "temporarily_unavailable",
+        }
+    }
+}
+
+impl Refusal {
+    /// A refusal with its reason.
+    #[must_use]
+    pub fn new(code: AuthorizationErrorCode, description: &'static str) -> Self {
+        Self { code, description }
+    }
+}
+
+impl ResponseMode {
+    /// The mode that a request names; for `code` it is `query` where none is named.
+    ///
+    /// # Errors
+    /// [`Refusal`] for any other.
+    pub fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+        match text {
+            None | Some("query") => Ok(Self::Query),
+            Some("form_post") => Ok(Self::FormPost),
+            Some(_) => Err(invalid("response_mode is query or form_post")),
+        }
+    }
+}
+
+impl Prompt {
+    fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+        let mut prompt = Self::default();
+        for word in text.into_iter().flat_map(|text| text.split(' ')) {
+            match word {
+                "none" => prompt.none = true,
+                "login" => prompt.login = true,
+                "consent" => prompt.consent = true,
+                "select_account" => prompt.select_account = true,
+                _ => return Err(invalid("prompt is none, login, consent or select_account")),
+            }
+        }
+        if prompt.none && (prompt.login || prompt.consent || prompt.select_account) {
+            return Err(invalid("prompt=none goes with no other"));
+        }
+        Ok(prompt)
+    }
+}
+
+impl AuthorizationRequest {
+    /// Reads a request of `client` to `redirect_uri`, both of which have been found good, to be answered by
+    /// `response_mode`.
+    ///
+    /// # Errors
+    /// [`Refusal`], which goes to the redirect URI.
+    pub fn parse(
+        client: ClientId,
+        redirect_uri: String,
+        response_mode: ResponseMode,
+        parameters: Parameters,
+    ) -> Result<Self, Refusal> {
+        use AuthorizationErrorCode::{RequestNotSupported, RequestUriNotSupported, UnsupportedResponseType};
+        if parameters.request.is_some() {
+            return Err(Refusal::new(RequestNotSupported, "request objects are not taken"));
+        }
+        if parameters.request_uri.is_some() {
+            return Err(Refusal::new(RequestUriNotSupported, "a request_uri comes from this service's own endpoint"));
+        }
+        match parameters.response_type.as_deref() {
+            Some("code") => {}
+            Some(_) => return Err(Refusal::new(UnsupportedResponseType, "response_type is code")),
+            None => return Err(invalid("response_type is required")),
+        }
+        let texts = [&parameters.state, &parameters.nonce, &parameters.login_hint, &parameters.idp_hint];
+        if texts.into_iter().flatten().any(|text| text.len() > MAX_LENGTH || text.chars().any(char::is_control)) {
+            return Err(invalid("state, nonce and hints are at most 2048 bytes without control characters"));
+        }
+        let code_challenge = parameters.code_challenge.ok_or(invalid("code_challenge is required (RFC 7636)"))?;
+        // RFC 7636 §4.3 takes a request without the method for `plain`, which shows the verifier to whoever sees it.
+        if parameters.code_challenge_method.as_deref() != Some("S256") {
+            return Err(invalid("code_challenge_method must be S256"));
+        }
+        CodeChallenge::parse(&code_challenge).map_err(|_: NotAChallenge| invalid("code_challenge is malformed"))?;
+        let max_age = parameters.max_age.as_deref().map(|text| {
+            let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits.then(|| text.parse().ok()).flatten().ok_or(invalid("max_age is a number of seconds"))
+        });
+        Ok(Self {
+            client,
+            redirect_uri,
+            response_mode,
+            state: parameters.state,
+            scope: parameters.scope,
+            resource: parameters.resource,
+            nonce: parameters.nonce,
+            code_challenge,
+            prompt: Prompt::parse(parameters.prompt.as_deref())?,
+            max_age: max_age.transpose()?,
+            login_hint: parameters.login_hint,
+            id_token_hint: parameters.id_token_hint,
+            idp_hint: parameters.idp_hint,
+        })
+    }
+}
+
+fn invalid(description: &'static str) -> Refusal {
+    Refusal::new(AuthorizationErrorCode::InvalidRequest, description)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Parameters {
+        Parameters {
+            response_type: Some("code".into()),
+            code_challenge: Some("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM".into()),
+            code_challenge_method: Some("S256".into()),
+            ..Parameters::default()
+        }
+    }
+
+    fn read(parameters: Parameters) -> Result<AuthorizationRequest, &'static str> {
+        let client = ClientId::parse("app").unwrap();
+        let read = AuthorizationRequest::parse(client, "https://a.example/".into(), ResponseMode::Query, parameters);
+        read.map_err(|refusal| refusal.code.as_str())
+    }
+
+    #[test]
+    fn no_request_goes_without_a_code_challenge_of_s256() {
+        assert!(read(good()).is_ok());
+        for (challenge, method) in [
+            (None, Some("S256")),
+            (good().code_challenge, None),
+            (good().code_challenge, Some("plain")),
+            (good().code_challenge, Some("s256")),
+            (Some("short".to_owned()), Some("S256")),
+        ] {
+            let bad = Parameters { code_challenge: challenge, code_challenge_method: method.map(Into::into), ..good() };
+            assert_eq!(read(bad), Err("invalid_request"));
+        }
+    }
+
+    #[test]
+    fn only_codes_are_given() {
+        for other in ["token", "id_token", "code id_token", "code token", "none", "CODE"] {
+            let bad = Parameters { response_type: Some(other.into()), ..good() };
+            assert_eq!(read(bad), Err("unsupported_response_type"), "{other}");
+        }
+        assert_eq!(read(Parameters { response_type: None, ..good() }), Err("invalid_request"));
+        assert_eq!(read(Parameters { request: Some("x".into()), ..good() }), Err("request_not_supported"));
+        assert_eq!(read(Parameters { request_uri: Some("x".into()), ..good() }), Err("request_uri_not_supported"));
+    }
+
+    #[test]
+    fn prompts_are_words_of_the_protocol_and_none_stands_alone() {
+        let prompt =
+            |text: &str| read(Parameters { prompt: Some(text.into()), ..good() }).map(|request| request.prompt);
+        assert!(prompt("login consent").is_ok_and(|prompt| prompt.login && prompt.consent && !prompt.none));
+        assert!(prompt("none").is_ok_and(|prompt| prompt.none));
+        for bad in ["none login", "Login", "create", "login  consent"] {
+            assert_eq!(prompt(bad), Err("invalid_request"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn max_age_is_a_number() {
+        let max_age =
+            |text: &str| read(Parameters { max_age: Some(text.into()), ..good() }).map(|request| request.max_age);
+        assert_eq!(max_age("0"), Ok(Some(0)));
+        assert_eq!(max_age("86400"), Ok(Some(86400)));
+        for bad in ["-1", "1.5", "+1", "1e3", " 1", "9999999999"] {
+            assert_eq!(max_age(bad), Err("invalid_request"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_comes_back_is_bounded() {
+        assert_eq!(read(Parameters { state: Some("x".repeat(2049)), ..good() }), Err("invalid_request"));
+        assert_eq!(read(Parameters { nonce: Some("a\nb".into()), ..good() }), Err("invalid_request"));
+    }
+}

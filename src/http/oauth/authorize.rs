@@ -1,0 +1,108 @@
+//! The authorization endpoint (RFC 6749 §3.1): read from the query or from a form, answered by sending the browser on.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{
+    Request, RequestBody, Response, handler,
+    http::{StatusCode, header},
+    web::Data,
+};
+use serde_json::{Map, Value};
+
+use crate::{
+    domain::authorization_request::{Parameters, ResponseMode},
+    flow::authorize::{Answer, AuthorizeError, Outcome},
+    http::{
+        body,
+        pages::{
+            Pages,
+            error::PageError,
+            form::{self, Visitor},
+            layout,
+            look::Look,
+        },
+    },
+};
+
+/// A form that sends itself to the client, and has a button where there is no script (OAuth 2.0 Form Post Response
+/// Mode).
+#[derive(Template)]
+#[template(path = "form_post.html")]
+struct FormPost<'a> {
+    look: &'a Look,
+    redirect_uri: &'a str,
+    parameters: &'a [(&'static str, String)],
+}
+
+/// `GET`
+#[handler]
+pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
+    run(pages, request, query).await
+}
+
+/// `POST` (OIDC Core §3.1.2.1): a client's own form, which comes from another site.
+#[handler]
+pub(in crate::http) async fn ask_by_form(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    mut body: RequestBody,
+) -> Result<Response, PageError> {
+    let form = body::form(request, &mut body).await?;
+    run(pages, request, form).await
+}
+
+async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let session = pages.session(request).await?;
+    let outcome = match given.get("resume").and_then(Value::as_str) {
+        Some(sealed) => pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await,
+        None => {
+            // Every parameter is an optional string, so this fails for none of them.
+            let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
+            pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await
+        }
+    };
+    send_on(pages, &visitor, outcome?)
+}
+
+/// Sends the browser where a request leads it.
+pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcome) -> Result<Response, PageError> {
+    let response = match outcome {
+        Outcome::LogIn(sealed) => see_other(&format!("/login?request={sealed}")),
+        Outcome::Consent(sealed) => see_other(&format!("/consent?request={sealed}")),
+        Outcome::Answer(answer) => match answer.response_mode {
+            ResponseMode::Query => see_other(&with_query(&answer)),
+            ResponseMode::FormPost => {
+                let Answer { redirect_uri, parameters, .. } = &answer;
+                let page = FormPost { look: &pages.look, redirect_uri, parameters };
+                layout::posting_page(&page, redirect_uri)
+            }
+        },
+    };
+    Ok(form::introduce(pages, visitor, response))
+}
+
+/// 303, so that a form with a password is never posted on (RFC 9700 §4.12).
+pub(in crate::http) fn see_other(location: &str) -> Response {
+    Response::builder().status(StatusCode::SEE_OTHER).header(header::LOCATION, location).finish()
+}
+
+/// The redirect URI as it was registered, byte for byte, and the parameters after it.
+fn with_query(answer: &Answer) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&answer.parameters).finish();
+    let joint = if answer.redirect_uri.contains('?') { '&' } else { '?' };
+    format!("{}{joint}{query}", answer.redirect_uri)
+}
+
+impl From<AuthorizeError> for PageError {
+    fn from(error: AuthorizeError) -> Self {
+        match error {
+            AuthorizeError::UnknownClient => Self::UnknownClient,
+            AuthorizeError::RedirectUri => Self::RedirectUri,
+            AuthorizeError::Expired => Self::Stale,
+            AuthorizeError::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
+}
