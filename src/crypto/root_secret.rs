@@ -13,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Codes of the pages' forms (HMAC-SHA-256).
+    Csrf,
 }
 
 impl Purpose {
@@ -20,6 +22,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::Csrf => b"signet csrf",
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod csrf;
 pub mod end_session;
 mod error;
 pub mod establish_keys;
