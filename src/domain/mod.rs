@@ -7,6 +7,7 @@ pub mod authorization_request;
 pub mod claims;
 pub mod client;
 pub mod clock;
+pub mod color;
 pub mod email;
 pub mod ids;
 pub mod oauth;

@@ -16,10 +16,12 @@
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
+//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
 
 mod bearer;
 mod body;
 mod client_auth;
+mod cookies;
 mod docs;
 mod document;
 mod error;
@@ -28,6 +30,7 @@ mod health;
 mod oauth;
 mod origin;
 mod original;
+mod pages;
 mod problem;
 mod text;
 mod v1;
