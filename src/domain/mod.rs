@@ -5,12 +5,14 @@
 
 pub mod claims;
 pub mod client;
+pub mod client_network;
 pub mod clock;
 pub mod email;
 pub mod ids;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;
+pub mod rate_limit;
 pub mod role;
 pub mod scope;
 pub mod session;

@@ -20,6 +20,7 @@ pub mod follow_changes;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
+pub mod limit;
 pub mod log_in;
 pub mod prune;
 pub mod published_keys;

@@ -9,6 +9,7 @@ pub mod clients;
 mod database;
 mod error;
 pub mod key_records;
+pub mod rate_limits;
 pub mod remembered;
 pub mod revocations;
 mod rows;
