@@ -1,16 +1,21 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use crate::{
-    config::{Config, Registration},
+    config::{Config, RateLimit, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
         password_hash::{HashParameters, PasswordHasher, StartError},
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    domain::{
+        clock::Clock,
+        password_policy::PasswordPolicy,
+        rate_limit::{Quota, RouteClass},
+        session::Lifetimes,
+    },
     flow::{
         account::Account,
         audit::RequestIds,
@@ -24,6 +29,7 @@ use crate::{
         end_session::EndSession,
         introspect::Introspect,
         issue::Issue,
+        limit::Limit,
         log_in::LogIn,
         prune::Prune,
         published_keys::PublishedKeys,
@@ -149,6 +155,7 @@ pub(super) fn wire(
     let setting = Setting {
         issuer,
         algorithm: config.signing_algorithm,
+        limit: limit(config, &clock),
         published_keys: PublishedKeys { keyring, clock },
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
@@ -187,4 +194,25 @@ fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
         parallelism: config.password.parallelism,
     };
     PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)
+}
+
+/// One address may be that of a whole office, so its network may cause so many times the mails of one account.
+const ACCOUNTS_OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+fn limit(config: &Config, clock: &Arc<dyn Clock>) -> Limit {
+    let limits = &config.rate_limits;
+    if !limits.enabled {
+        return Limit::default();
+    }
+    // The configuration takes no count below one.
+    let quota =
+        |limit: RateLimit| Quota { count: NonZeroU32::new(limit.count).unwrap_or(NonZeroU32::MIN), per: limit.per };
+    let quotas = [
+        (RouteClass::Token, quota(limits.token)),
+        (RouteClass::Registration, quota(limits.registration)),
+        (RouteClass::Availability, quota(limits.availability)),
+        (RouteClass::Mail, quota(limits.mail).times(ACCOUNTS_OF_A_NETWORK)),
+        (RouteClass::Pages, quota(limits.pages)),
+    ];
+    Limit::new(quotas, clock)
 }

@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     body::JsonBody,
-    error::{BodyError, retry_after},
+    error::{BodyError, TOO_MANY, TooManyRequests, retry_after},
     origin::RequestOrigin,
     problem::{describe, headers},
     text::{Fields, Text},
@@ -149,6 +149,12 @@ impl From<Trouble> for Refused {
     fn from(trouble: Trouble) -> Self {
         let message = "The service cannot do this at the moment; try again later";
         Self { retry_after: Some(retry_after(&trouble)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+    }
+}
+
+impl From<TooManyRequests> for Refused {
+    fn from(too_many: TooManyRequests) -> Self {
+        Self { retry_after: Some(too_many.retry_after), ..Self::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY) }
     }
 }
 

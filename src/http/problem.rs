@@ -216,6 +216,7 @@ pub(super) fn describe(status: u16) -> &'static str {
         413 => "The body is over 64 kB.",
         415 => "The body is of another type.",
         422 => "Some fields cannot be taken; `errors` says which.",
+        429 => "Too many requests: try again after the seconds that `Retry-After` says.",
         503 => "Trouble on our side: try again after the seconds that `Retry-After` says.",
         _ => "",
     }
@@ -225,13 +226,13 @@ pub(super) fn describe(status: u16) -> &'static str {
 pub(super) fn headers(status: u16) -> Vec<MetaHeader> {
     let name = match status {
         401 => "WWW-Authenticate",
-        503 => "Retry-After",
+        429 | 503 => "Retry-After",
         _ => return Vec::new(),
     };
     vec![MetaHeader {
         name: name.to_owned(),
         description: None,
-        required: status == 503,
+        required: status != 401,
         deprecated: false,
         schema: String::schema_ref(),
     }]

@@ -10,6 +10,7 @@ mod operations;
 mod original;
 mod passwords;
 mod pruning;
+mod rate_limits;
 mod readme;
 mod replicas;
 mod revocation;

@@ -34,6 +34,11 @@ impl StoryClock {
         self.shown.fetch_add(micros, Ordering::SeqCst);
         self.passed.fetch_add(micros.try_into().expect("time does not run backwards"), Ordering::SeqCst);
     }
+
+    /// Shows an earlier time, as when somebody sets the clock of the machine. No time passes.
+    pub(crate) fn is_set_back(&self, time: TimeDelta) {
+        self.shown.fetch_sub(time.num_microseconds().expect("stories are not that long"), Ordering::SeqCst);
+    }
 }
 
 impl Clock for StoryClock {

@@ -46,6 +46,12 @@ impl Plan {
         self
     }
 
+    /// Leaves a configuration key at its default.
+    pub(crate) fn unset(mut self, key: &str) -> Self {
+        self.settings.remove(key);
+        self
+    }
+
     /// Gives the place a PostgreSQL server of its own, to break.
     pub(crate) fn on_its_own_cluster(mut self, durability: Durability) -> Self {
         assert_eq!(self.database, Database::Postgres, "SQLite has no server");
