@@ -197,6 +197,7 @@ fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
 }
 
 /// One address may be that of a whole office, so its network may cause so many times the mails of one account.
+/// (Ten is not zero: this is computed when it is compiled.)
 const ACCOUNTS_OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 fn limit(config: &Config, clock: &Arc<dyn Clock>) -> Limit {
