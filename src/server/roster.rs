@@ -8,7 +8,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, HashMap},
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -66,18 +66,14 @@ pub(super) struct Member {
 
 /// What one customer of the net usually has to itself: an IPv4 address, or the first 64 bits of an IPv6 one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Network(u64);
+struct Network(IpAddr);
 
 impl Network {
     fn of(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            // The IPv6 networks of the same number (in `::/32`) are nobody's.
-            IpAddr::V4(address) => Self(u64::from(address.to_bits())),
-            IpAddr::V6(address) => {
-                let [a, b, c, d, e, f, g, h, ..] = address.octets();
-                Self(u64::from_be_bytes([a, b, c, d, e, f, g, h]))
-            }
-        }
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
     }
 }
 
@@ -100,9 +96,9 @@ impl Roster {
     pub(super) fn ask_one_to_go(&self) -> bool {
         let mut lines = self.lines();
         let Some((Line { first: Reverse(turn), .. }, network)) = lines.ranking.last().copied() else { return false };
-        let asked = lines.remove(network, turn);
-        asked.iter().for_each(|asked| asked.notify_one());
-        asked.is_some()
+        let Some(asked) = lines.remove(network, turn) else { return false };
+        asked.notify_one();
+        true
     }
 
     fn next_number(&self) -> u64 {
