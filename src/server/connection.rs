@@ -12,11 +12,7 @@ use hyper_util::{
 };
 use poem::{
     Addr, Body, Endpoint, Request, Response,
-    http::{
-        self, HeaderValue, StatusCode,
-        header::{CONNECTION, TRANSFER_ENCODING},
-        uri::Scheme,
-    },
+    http::{self, StatusCode, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
@@ -109,9 +105,6 @@ where
         let service = service_fn(|request: http::Request<Incoming>| {
             let in_flight = exchange.begin(request.version());
             let has_body = !request.body().is_end_stream();
-            // hyper goes by the transfer coding and hides a length that came with it, so that any such request may be
-            // one that somebody before us has understood otherwise; its connection must end (RFC 9112 §6.1).
-            let ambiguous = request.headers().contains_key(TRANSFER_ENCODING);
             let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
             if has_body {
                 let body = AskedBody::new(request.take_body().into_bytes_stream(), exchange.clone());
@@ -122,10 +115,7 @@ where
             async move {
                 let answer = timeout(limit, endpoint.get_response(request)).await;
                 let answer = answer.unwrap_or_else(|_| Response::from(StatusCode::REQUEST_TIMEOUT));
-                let mut answer = http::Response::<_>::from(answer).map(|body| AnswerBody::new(body, in_flight));
-                if ambiguous {
-                    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-                }
+                let answer = http::Response::<_>::from(answer).map(|body| AnswerBody::new(body, in_flight));
                 Ok::<_, Infallible>(answer)
             }
         });
