@@ -41,7 +41,7 @@ async fn is_gone(connection: &mut TcpStream) {
 
 #[tokio::test]
 async fn the_oldest_that_never_asked_goes_first() {
-    let server = Running::crowded(PATIENT, MOST).await;
+    let server = Running::crowded(PATIENT, None, MOST).await;
     let mut kept = server.connect_and_ask().await;
     let mut silent = server.connect().await;
     let mut half = server.connect().await;
@@ -58,7 +58,7 @@ async fn the_oldest_that_never_asked_goes_first() {
 
 #[tokio::test]
 async fn then_the_one_that_has_been_idle_the_longest() {
-    let server = Running::crowded(PATIENT, 3).await;
+    let server = Running::crowded(PATIENT, None, 3).await;
     let mut first = server.connect_and_ask().await;
     let mut second = server.connect_and_ask().await;
     let mut third = server.connect_and_ask().await;
@@ -72,7 +72,7 @@ async fn then_the_one_that_has_been_idle_the_longest() {
 
 #[tokio::test]
 async fn a_request_without_its_body_is_no_request() {
-    let server = Running::crowded(PATIENT, 2).await;
+    let server = Running::crowded(PATIENT, None, 2).await;
     let mut kept = server.connect_and_ask().await;
     let mut half = server.connect().await;
     half.write_all(b"POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf").await.unwrap();
@@ -84,7 +84,7 @@ async fn a_request_without_its_body_is_no_request() {
 
 #[tokio::test]
 async fn a_body_that_has_come_keeps_its_connection() {
-    let server = Running::crowded(PATIENT, 2).await;
+    let server = Running::crowded(PATIENT, None, 2).await;
     let mut kept = server.connect_and_ask().await;
     let mut asking = server.connect().await;
     let request = "POST /read-and-wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
@@ -100,7 +100,7 @@ async fn a_body_that_has_come_keeps_its_connection() {
 
 #[tokio::test]
 async fn a_request_that_is_worked_at_is_never_cut_off_for_room() {
-    let server = Running::crowded(PATIENT, 2).await;
+    let server = Running::crowded(PATIENT, None, 2).await;
     let mut working = server.connect_and_wait().await;
     let mut idle = server.connect_and_ask().await;
     for _ in 0..5 {
@@ -114,7 +114,7 @@ async fn a_request_that_is_worked_at_is_never_cut_off_for_room() {
 
 #[tokio::test]
 async fn where_all_are_worked_at_the_next_waits_for_the_first_to_end() {
-    let server = Running::crowded(PATIENT, 2).await;
+    let server = Running::crowded(PATIENT, None, 2).await;
     let mut working = [server.connect_and_wait().await, server.connect_and_wait().await];
     let mut next = server.connect().await;
     next.write_all(get("/").as_bytes()).await.unwrap();
@@ -130,7 +130,7 @@ async fn where_all_are_worked_at_the_next_waits_for_the_first_to_end() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_take_its_answer_makes_room_in_the_end() {
-    let server = Running::crowded(Deadlines { slow: SHORT, ..PATIENT }, 2).await;
+    let server = Running::crowded(Deadlines { slow: SHORT, ..PATIENT }, None, 2).await;
     let mut slow = [server.connect().await, server.connect().await];
     for connection in &mut slow {
         connection.write_all(get("/large").as_bytes()).await.unwrap();
@@ -144,7 +144,7 @@ async fn a_peer_that_does_not_take_its_answer_makes_room_in_the_end() {
 
 #[tokio::test]
 async fn whoever_opens_many_pushes_out_its_own() {
-    let server = Running::crowded(PATIENT, MOST).await;
+    let server = Running::crowded(PATIENT, None, MOST).await;
     let mut lone = server.connect_from_and_ask(2).await;
     let mut newcomer = server.connect_from(3).await; // it has not asked yet
     let mut crowd = Vec::new();
@@ -158,7 +158,7 @@ async fn whoever_opens_many_pushes_out_its_own() {
 
 #[tokio::test]
 async fn over_http_2_the_streams_in_flight_count() {
-    let server = Running::crowded(PATIENT, 2).await;
+    let server = Running::crowded(PATIENT, None, 2).await;
     let mut working = server.connect().await;
     working.write_all(&[preface(), request(1, "/wait")].concat()).await.unwrap();
     soon(server.house.entered.notified()).await;
@@ -173,7 +173,7 @@ async fn over_http_2_the_streams_in_flight_count() {
 
 #[tokio::test]
 async fn a_crowd_is_worn_down_one_by_one() {
-    let server = Running::crowded(PATIENT, MOST).await;
+    let server = Running::crowded(PATIENT, None, MOST).await;
     let mut crowd = Vec::new();
     for _ in 0..200 {
         crowd.push(server.connect().await);

@@ -82,7 +82,7 @@ async fn a_request_that_makes_no_progress_is_cut_off() {
 
 /// The only connection that there is room for: while it asks for more than all buffers hold, nobody else is answered.
 async fn hog(deadlines: Deadlines) -> (Running, TcpStream) {
-    let server = Running::crowded(deadlines, 1).await;
+    let server = Running::crowded(deadlines, None, 1).await;
     let mut connection = server.connect().await;
     connection.write_all(get("/large").as_bytes()).await.unwrap();
     connection.readable().await.unwrap();

@@ -79,8 +79,8 @@ impl Running {
     }
 
     /// One that holds no more than `most` connections at once.
-    async fn crowded(deadlines: Deadlines, most: usize) -> Self {
-        let mut server = Server::bind(([127, 0, 0, 1], 0).into(), None).await.unwrap();
+    async fn crowded(deadlines: Deadlines, tls: Option<Certificate>, most: usize) -> Self {
+        let mut server = Server::bind(([127, 0, 0, 1], 0).into(), tls).await.unwrap();
         server.most = most;
         Self::serve(server, deadlines, LONG)
     }
