@@ -3,6 +3,7 @@
 mod harness;
 
 mod clients;
+mod connections;
 mod endurance;
 mod errors;
 mod introspection;

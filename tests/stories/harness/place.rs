@@ -163,6 +163,15 @@ impl Place {
         Process::start(&self.folder, &self.environment(&settings), &["serve"], "")
     }
 
+    /// As [`Self::serves`], as a process that may open so many files at once and no more.
+    pub(crate) fn serves_with_files(&self, files: u32, more: &[(&str, &str)]) -> Process {
+        let listen = format!("127.0.0.1:{}", run::free_port());
+        let environment = self.environment(&[&[("listen", listen.as_str())], more].concat());
+        // The shell becomes the program: it keeps the process id.
+        let launch = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Process::launch(&["sh", "-c", &launch], &self.folder, &environment, &["serve"], "")
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn runs(&self, arguments: &[&str]) -> Ended {
         Process::start(&self.folder, &self.environment(&[]), arguments, "").ends().await
