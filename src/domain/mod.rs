@@ -5,6 +5,7 @@
 
 pub mod claims;
 pub mod client;
+pub mod client_network;
 pub mod clock;
 pub mod email;
 pub mod ids;
@@ -16,5 +17,6 @@ pub mod scope;
 pub mod session;
 pub mod signing_key;
 pub mod status_list;
+pub mod throttle;
 pub mod user;
 pub mod username;

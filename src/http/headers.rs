@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use super::{
     body::parameters,
+    cookies::Cookies,
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
     problem,
@@ -62,6 +63,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
+        request.set_data(Cookies { https: self.envelope.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         async {

@@ -20,6 +20,7 @@
 mod bearer;
 mod body;
 mod client_auth;
+mod cookies;
 mod docs;
 mod document;
 mod error;
@@ -133,6 +134,7 @@ pub fn openapi(flows: Flows, setting: &Setting) -> String {
 }
 
 fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi::OpenApi + 'static, ()> {
+    let cookies = cookies::Cookies { https: setting.https };
     let apis = (
         v1::users::UsersApi {
             bearer: flows.bearer.clone(),
@@ -145,12 +147,14 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             log_in: flows.log_in.clone(),
             refresh: flows.refresh.clone(),
             sessions: flows.sessions,
+            cookies,
         },
         oauth::token::TokenApi {
             clients: flows.clients.clone(),
             log_in: flows.log_in.clone(),
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
+            cookies,
         },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },

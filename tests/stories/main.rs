@@ -5,6 +5,7 @@ mod harness;
 mod clients;
 mod endurance;
 mod errors;
+mod guessing;
 mod introspection;
 mod operations;
 mod original;
