@@ -4,6 +4,7 @@ mod harness;
 
 mod clients;
 mod endurance;
+mod enumeration;
 mod errors;
 mod guessing;
 mod introspection;
