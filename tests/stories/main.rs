@@ -6,6 +6,7 @@ mod clients;
 mod endurance;
 mod enumeration;
 mod errors;
+mod flood;
 mod guessing;
 mod introspection;
 mod operations;
