@@ -2,6 +2,8 @@
 
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
+use chrono::TimeDelta;
+
 use crate::{
     config::{Config, RateLimit, Registration},
     crypto::{
@@ -15,6 +17,7 @@ use crate::{
         password_policy::PasswordPolicy,
         rate_limit::{Quota, RouteClass},
         session::Lifetimes,
+        throttle::ThrottleRule,
     },
     flow::{
         account::Account,
@@ -40,10 +43,11 @@ use crate::{
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        throttle::Throttle,
         userinfo::Userinfo,
     },
     http::{Flows, Setting},
-    store::{Database, remembered::Remembered, revocations::Revocations},
+    store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
 /// What a service runs.
@@ -83,7 +87,8 @@ pub(super) fn wire(
         issuer: issuer.clone(),
         lifetimes: lifetimes(config),
     };
-    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
+    let throttle = throttle(config, &db, &keyring, &clock);
+    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
     let choose_password = ChoosePassword::new(hasher, policy, config.password.workers, config.password.max_wait);
     let bearer = Bearer {
         jwt: Arc::clone(&jwt),
@@ -176,6 +181,19 @@ pub(super) fn clients(changes: &Changes) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
     Clients { db, end_session, remembered, random: Random, clock }
+}
+
+fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {
+    let limit = config.rate_limits.account;
+    let per = TimeDelta::from_std(limit.per).unwrap_or(TimeDelta::days(1));
+    Throttle {
+        rule: config.rate_limits.enabled.then(|| ThrottleRule::new(limit.count, per)),
+        db: db.clone(),
+        refused: RefusedNames::default(),
+        keyring: Arc::clone(keyring),
+        random: Random,
+        clock: Arc::clone(clock),
+    }
 }
 
 fn lifetimes(config: &Config) -> Lifetimes {

@@ -13,6 +13,10 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Tokens of known devices (HMAC-SHA-256).
+    KnownDevice,
+    /// Names of the counters of failed passwords (HMAC-SHA-256).
+    Throttle,
 }
 
 impl Purpose {
@@ -20,6 +24,8 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::KnownDevice => b"signet known device",
+            Self::Throttle => b"signet throttle",
         }
     }
 }

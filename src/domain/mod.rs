@@ -18,5 +18,6 @@ pub mod scope;
 pub mod session;
 pub mod signing_key;
 pub mod status_list;
+pub mod throttle;
 pub mod user;
 pub mod username;

@@ -1,6 +1,6 @@
 //! What people do with their own account: look at it, change it, delete it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -11,6 +11,7 @@ use super::{
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     bearer::Caller,
     end_session::EndSession,
+    log_in::{Credentials, Origin},
     register::FieldError,
 };
 use crate::{
@@ -70,6 +71,12 @@ pub enum AccountError {
     /// The account has no password, and the log-in is too old to stand in for one.
     #[error("the log-in is too old")]
     LogInTooOld,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// Trouble on our side.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -165,8 +172,12 @@ impl Account {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn delete_by_credentials(&self, username: &str, password: &SecretString) -> Result<(), AccountError> {
-        let checked = self.authenticate.check(username, password).await;
+    pub async fn delete_by_credentials(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<(), AccountError> {
+        let checked = self.authenticate.check(credentials, origin).await;
         let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
         self.delete_proved(user.id, Some(&proof)).await
     }
@@ -183,7 +194,7 @@ impl Account {
         password: &SecretString,
         field: &'static str,
     ) -> Result<Authenticated, AccountError> {
-        let checked = self.authenticate.check_known(caller.user, password).await;
+        let checked = self.authenticate.check_known(caller, password).await;
         checked.map_err(|error| refused(error, field))
     }
 
@@ -221,6 +232,7 @@ fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
             AccountError::Invalid(vec![FieldError { field, message: why }])
         }
         AuthenticateError::Invalid => AccountError::WrongPassword,
+        AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
         AuthenticateError::Trouble(trouble) => trouble.into(),
     }
 }

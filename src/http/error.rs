@@ -96,6 +96,13 @@ pub(super) struct TooManyRequests {
     pub(super) retry_after: u64,
 }
 
+impl TooManyRequests {
+    /// One is worth another try after `wait`: in whole seconds, rounded up and not zero (RFC 9110 §10.2.3).
+    pub(super) fn after(wait: Duration) -> Self {
+        Self { retry_after: wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1) }
+    }
+}
+
 impl ResponseError for TooManyRequests {
     fn status(&self) -> StatusCode {
         StatusCode::TOO_MANY_REQUESTS
@@ -223,6 +230,7 @@ impl IntoProblem for AccountError {
             Self::LogInTooOld => {
                 Problem::new(StatusCode::FORBIDDEN, "log_in_too_old", "Log in again, and repeat this within 5 minutes.")
             }
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -233,6 +241,7 @@ impl IntoProblem for ChangePasswordError {
         match self {
             Self::WrongPassword => wrong_password(),
             Self::Malformed { field: which, why } => field(which, why),
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -243,6 +252,7 @@ impl IntoProblem for AuthenticateError {
         match self {
             Self::Malformed { field: which, why } => field(which, why),
             Self::Invalid => invalid_credentials(),
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -256,6 +266,7 @@ impl IntoProblem for GrantError {
             Self::InvalidGrant | Self::UnauthorizedClient | Self::InvalidScope | Self::InvalidTarget => {
                 invalid_credentials()
             }
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -327,6 +338,7 @@ impl From<GrantError> for OAuthError {
             GrantError::InvalidTarget => {
                 Self::new(OAuthErrorCode::InvalidTarget, "the resource is not this client's to ask for")
             }
+            GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
             GrantError::Trouble(trouble) => trouble.into(),
         }
     }

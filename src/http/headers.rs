@@ -11,6 +11,7 @@ use tracing::Instrument;
 
 use super::{
     body::parameters,
+    cookies::Cookies,
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
     problem,
@@ -69,6 +70,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         let body = request.take_body();
         let unread = admission.check().is_err() && !body.is_empty();
         request.set_body(body);
+        request.set_data(Cookies { https: self.envelope.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         async {

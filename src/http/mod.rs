@@ -20,6 +20,7 @@
 mod bearer;
 mod body;
 mod client_auth;
+mod cookies;
 mod docs;
 mod document;
 mod error;
@@ -144,6 +145,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl OpenApi + 'st
 
 /// Every API that is documented.
 fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
+    let cookies = cookies::Cookies { https: setting.https };
     (
         v1::users::UsersApi {
             bearer: flows.bearer.clone(),
@@ -156,12 +158,14 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
             log_in: flows.log_in.clone(),
             refresh: flows.refresh.clone(),
             sessions: flows.sessions,
+            cookies,
         },
         oauth::token::TokenApi {
             clients: flows.clients.clone(),
             log_in: flows.log_in.clone(),
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
+            cookies,
         },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },

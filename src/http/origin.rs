@@ -8,6 +8,7 @@ use poem::{
     http::{HeaderMap, HeaderName, header},
 };
 
+use super::cookies::{Cookies, DEVICE};
 use crate::flow::log_in::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -16,7 +17,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
-/// The program as it names itself, and the client's address.
+/// The program as it names itself, the client's address, and the token by which its device is known.
 #[derive(Debug)]
 pub(super) struct RequestOrigin(pub(super) Origin);
 
@@ -28,7 +29,8 @@ impl<'a> FromRequest<'a> for RequestOrigin {
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let user_agent = user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect());
         let ip = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
-        Ok(Self(Origin { user_agent, ip }))
+        let device = request.data::<Cookies>().and_then(|cookies| cookies.find(request, DEVICE)).map(Into::into);
+        Ok(Self(Origin { user_agent, ip, device }))
     }
 }
 

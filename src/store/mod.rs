@@ -15,6 +15,7 @@ pub mod revocations;
 mod rows;
 pub mod schema;
 pub mod sessions;
+pub mod throttles;
 pub mod users;
 
 pub use database::{Database, Transaction, Use, begin, commit, connect, is_reachable, sqlite_file};

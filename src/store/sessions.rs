@@ -188,6 +188,29 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
     rows.into_iter().map(session).collect()
 }
 
+/// The addresses that the account's live sessions began at; of very many, some [`MOST_LISTED`].
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn addresses_of(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, StoreError> {
+    // Unsorted, so that the index on live sessions is read no further than that.
+    let addresses = Entity::find()
+        .select_only()
+        .column(Column::Ip)
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Ip.is_not_null())
+        .filter(live(now))
+        .limit(MOST_LISTED)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(addresses)
+}
+
 /// A session that has just ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSession {

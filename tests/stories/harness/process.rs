@@ -109,6 +109,11 @@ impl Process {
         listens && self.site.get("/readyz").answer().await.status == 200
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, by name: `TERM`, `KILL`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());

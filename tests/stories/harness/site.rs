@@ -135,6 +135,11 @@ impl Answer {
         self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
     }
 
+    /// All header fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// A header field, or the empty string.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
