@@ -7,6 +7,8 @@ mod endurance;
 mod errors;
 mod introspection;
 mod operations;
+mod operator;
+mod operator_input;
 mod original;
 mod passwords;
 mod pruning;
