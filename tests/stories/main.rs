@@ -9,6 +9,7 @@ mod introspection;
 mod operations;
 mod operator;
 mod operator_input;
+mod operator_list;
 mod original;
 mod passwords;
 mod pruning;
