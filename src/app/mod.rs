@@ -26,6 +26,7 @@ use crate::{
     domain::clock::Clock,
     flow::{
         Trouble,
+        administer::Administer,
         clients::Clients,
         establish_keys::{self, EstablishError},
         follow_changes,
@@ -159,11 +160,13 @@ impl Signet {
     }
 }
 
-/// What the commands need of the rooms: the database with its clients, and nothing that listens.
+/// What the commands need of the rooms: the database with its clients and accounts, and nothing that listens.
 #[derive(Debug)]
 pub struct Office {
     /// Clients.
     pub clients: Clients,
+    /// Accounts.
+    pub administer: Administer,
 }
 
 impl Office {
@@ -174,7 +177,9 @@ impl Office {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         migrate(config, &schema_connection(config).await?).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        Ok(Self { clients: wiring::clients(&wiring::changes(&db, &clock)) })
+        let clients = wiring::clients(&wiring::changes(&db, &clock));
+        let administer = wiring::administer(config, &clients)?;
+        Ok(Self { clients, administer })
     }
 }
 

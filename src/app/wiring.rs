@@ -21,6 +21,7 @@ use crate::{
     },
     flow::{
         account::Account,
+        administer::Administer,
         audit::RequestIds,
         authenticate::Authenticate,
         bearer::Bearer,
@@ -74,8 +75,7 @@ pub(super) fn wire(
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
-    let hasher = hasher(config)?;
-    let policy = PasswordPolicy { min_length: config.password.min_length };
+    let hasher = hasher(config, config.password.workers)?;
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
     let clients = clients(&changes);
@@ -89,7 +89,7 @@ pub(super) fn wire(
     };
     let throttle = throttle(config, &db, &keyring, &clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
-    let choose_password = ChoosePassword::new(hasher, policy, config.password.workers, config.password.max_wait);
+    let choose_password = choose_password(config, hasher, config.password.workers);
     let bearer = Bearer {
         jwt: Arc::clone(&jwt),
         revocations: revocations.clone(),
@@ -205,13 +205,25 @@ fn lifetimes(config: &Config) -> Lifetimes {
     }
 }
 
-fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
+/// Accounts in the operator's hand. A command hashes one password, if any.
+pub(super) fn administer(config: &Config, clients: &Clients) -> Result<Administer, StartError> {
+    let Clients { db, end_session, random, clock, .. } = clients.clone();
+    let choose_password = choose_password(config, hasher(config, 1)?, 1);
+    Ok(Administer { db, choose_password, end_session, random, clock })
+}
+
+fn choose_password(config: &Config, hasher: PasswordHasher, turns: usize) -> ChoosePassword {
+    let policy = PasswordPolicy { min_length: config.password.min_length };
+    ChoosePassword::new(hasher, policy, turns, config.password.max_wait)
+}
+
+fn hasher(config: &Config, workers: usize) -> Result<PasswordHasher, StartError> {
     let parameters = HashParameters {
         memory_kib: config.password.memory_kib,
         iterations: config.password.iterations,
         parallelism: config.password.parallelism,
     };
-    PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)
+    PasswordHasher::start(parameters, workers, config.password.max_wait)
 }
 
 /// One address may be that of a whole office, so its network may cause so many times the mails of one account.

@@ -20,9 +20,7 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError,
-        changes::{Change, Entry},
-        sessions,
+        self, Database, StoreError, sessions,
         sessions::Which,
         users,
         users::{Identifier, ProfileUpdate},
@@ -88,9 +86,6 @@ impl From<StoreError> for AccountError {
     }
 }
 
-/// How long replicas may remember an account's profile.
-const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
-
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
@@ -149,7 +144,7 @@ impl Account {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
         let changes = &self.end_session.changes;
-        let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
+        let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
         let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
         Ok(user)
@@ -182,11 +177,6 @@ impl Account {
         self.delete_proved(user.id, Some(&proof)).await
     }
 
-    /// What replicas must know of an account that is changed now.
-    fn changed(&self, user: UserId) -> Entry {
-        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
-    }
-
     /// Asks for the password of the caller's account.
     async fn prove(
         &self,
@@ -216,8 +206,8 @@ impl Account {
             return Err(AccountError::WrongPassword);
         }
         let all = Which::AllOf(user);
-        let ending =
-            self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;
+        let changed = self.end_session.changes.account_changed(user);
+        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
         Ok(())

@@ -5,6 +5,7 @@
 //! [`end_session`] and [`throttle`] are called by others.
 
 pub mod account;
+pub mod administer;
 pub mod audit;
 pub mod authenticate;
 pub mod bearer;

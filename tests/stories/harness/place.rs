@@ -177,6 +177,11 @@ impl Place {
         Process::start(&self.folder, &self.environment(&[]), arguments, "").ends().await
     }
 
+    /// Runs a command to its end, with this on its standard input.
+    pub(crate) async fn runs_on(&self, input: &str, arguments: &[&str]) -> Ended {
+        Process::start(&self.folder, &self.environment(&[]), arguments, input).ends().await
+    }
+
     /// Registers a client with these options of `signet client create`.
     pub(crate) async fn registers_client(&self, options: &[&str]) -> Client {
         let arguments: Vec<&str> = ["client", "create"].into_iter().chain(options.iter().copied()).collect();
