@@ -46,11 +46,13 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     ) -> poem::Result<Self> {
         expect_content_type(request, mime::JSON, BodyError::NotJson)?;
         let bytes = read(request, body).await?;
+        // serde_json would pass over the bytes of a member that nobody asked for.
+        let text = str::from_utf8(&bytes).map_err(|_| BodyError::Json { field: None })?;
         // serde would read a struct from an array as well, member by member.
-        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        if text.bytes().find(|byte| !byte.is_ascii_whitespace()) != Some(b'{') {
             return Err(BodyError::Json { field: None }.into());
         }
-        let mut json = serde_json::Deserializer::from_slice(&bytes);
+        let mut json = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
             let path = error.path().to_string();
             BodyError::Json { field: (path != "." && path != "?").then_some(path) }
