@@ -17,6 +17,8 @@ pub mod key_files;
 mod key_folder;
 pub mod key_set;
 pub mod keyring;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod password_hash;
 pub mod random;
 pub mod root_secret;
