@@ -168,6 +168,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::http::laws;
 
     fn refused(form: &[u8]) -> BodyError {
         parameters(form).expect_err("refused")
@@ -206,8 +207,33 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-            let _ = parameters(&bytes);
+        fn any_bytes_are_refused_or_mean_one_thing(
+            bytes in prop_oneof![
+                prop::collection::vec(any::<u8>(), 0..64),
+                "([a-c%+=é]{0,4}=?(%[0-9a-fA-F]{2}|[a-z+]){0,3}&){0,5}".prop_map(String::into_bytes),
+            ],
+        ) {
+            laws::form(&bytes);
+            laws::query(&bytes);
+        }
+
+        #[test]
+        fn any_json_is_refused_or_means_one_thing(
+            members in prop::collection::vec(
+                ("username|password|email|x|\\\\u0075sername", "\"[a-z]{0,3}\"|null|true|-?[1-9]e?[0-9]{0,3}|\\[\\]|\\{\\}|\"\\\\ud800\""),
+                0..5,
+            ),
+            rest in "[ -~]{0,2}",
+        ) {
+            let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
+            laws::json(format!("{{{}}}{rest}", members.join(",")).as_bytes());
+        }
+
+        #[test]
+        fn any_type_is_refused_or_is_one_of_the_two(
+            kind in "(application|text)/(json|x-www-form-urlencoded)[;, ]{0,2}(charset=\"?(utf-8|UTF-16)\"?)?[ -~]{0,4}",
+        ) {
+            laws::content_type(kind.as_bytes());
         }
     }
 }
