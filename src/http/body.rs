@@ -103,6 +103,8 @@ fn expect_content_type(request: &Request, subtype: mime::Name<'_>, otherwise: Bo
         Some(mime)
             if mime.type_() == mime::APPLICATION
                 && mime.subtype() == subtype
+                // The library takes `json+xml` for `json` with a suffix.
+                && mime.suffix().is_none()
                 && mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8) =>
         {
             Ok(())

@@ -44,7 +44,9 @@ async fn malformed_json_is_refused(house: House) {
 async fn only_json_is_read(house: House) {
     let body = format!(r#"{{"username": "ada", "password": "{PASSWORD}"}}"#);
     for (method, path) in JSON_ROUTES {
-        for kind in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "nonsense"] {
+        for kind in
+            ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "application/json+xml", "nonsense"]
+        {
             let request = house.site.request(method.clone(), path).header("content-type", kind);
             request.body(body.clone()).answer().await.some_problem(415);
         }
