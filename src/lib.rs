@@ -13,6 +13,8 @@
 pub mod app;
 pub mod cli;
 pub mod config;
+#[cfg(test)]
+mod corpus;
 pub mod crypto;
 pub mod domain;
 pub mod flow;

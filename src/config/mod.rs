@@ -4,6 +4,8 @@
 //! the application's wiring; every other room is handed values.
 
 mod keys;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod read;
 mod show;
 mod sources;

@@ -19,6 +19,8 @@ pub mod key_set;
 pub mod keyring;
 pub mod known_device;
 pub mod mac;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod password_hash;
 pub mod random;
 pub mod root_secret;

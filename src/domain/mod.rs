@@ -9,6 +9,8 @@ pub mod client_network;
 pub mod clock;
 pub mod email;
 pub mod ids;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;

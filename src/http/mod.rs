@@ -26,6 +26,8 @@ mod document;
 mod error;
 mod headers;
 mod health;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod oauth;
 mod origin;
 mod original;

@@ -30,7 +30,7 @@ pub(in crate::http) struct TokenApi {
 /// The parameters of every grant; each takes its own, and ignores the others (RFC 6749 §3.2).
 #[derive(Deserialize, Object)]
 #[oai(rename = "TokenRequest", example)]
-struct TokenRequest {
+pub(in crate::http) struct TokenRequest {
     /// `password`, `refresh_token` or `client_credentials`.
     grant_type: Option<String>,
     /// A username or verified email address (`password`).
