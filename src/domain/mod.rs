@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod email;
 pub mod ids;
+pub mod mail;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;
