@@ -31,6 +31,7 @@ use crate::{
         follow_changes,
     },
     http,
+    outbound::mailer::MailerError,
     server::{
         Server,
         tls::{Certificate, TlsError},
@@ -92,6 +93,9 @@ pub enum StartError {
     /// The hashing threads cannot start.
     #[error(transparent)]
     Hasher(#[from] HasherError),
+    /// The mailer cannot be made.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
     /// What is remembered cannot be loaded.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -122,6 +126,7 @@ impl Signet {
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
+        tracing::info!(to = %wired.mailer, "mail");
         wired.changes.load().await?;
 
         let endpoint = http::endpoint(wired.flows, wired.setting);

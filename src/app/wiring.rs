@@ -2,15 +2,18 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
+use secrecy::ExposeSecret as _;
+
+use super::StartError;
 use crate::{
     config::{Config, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
-        password_hash::{HashParameters, PasswordHasher, StartError},
+        password_hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    domain::{clock::Clock, mail_server::MailServer, password_policy::PasswordPolicy, session::Lifetimes},
     flow::{
         account::Account,
         audit::RequestIds,
@@ -37,6 +40,7 @@ use crate::{
         userinfo::Userinfo,
     },
     http::{Flows, Setting},
+    outbound::mailer::{self, Mailer, MailerError},
     store::{Database, remembered::Remembered, revocations::Revocations},
 };
 
@@ -50,6 +54,8 @@ pub(super) struct Wired {
     pub(super) changes: Changes,
     /// What tidies up.
     pub(super) prune: Prune,
+    /// What sends mail.
+    pub(super) mailer: Mailer,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -61,6 +67,7 @@ pub(super) fn wire(
     clock: Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let mailer = mailer(config, &issuer)?;
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
@@ -155,7 +162,19 @@ pub(super) fn wire(
         https,
         trusted_proxies: config.trusted_proxies.clone(),
     };
-    Ok(Wired { flows, setting, changes, prune })
+    Ok(Wired { flows, setting, changes, prune, mailer })
+}
+
+fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
+    let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
+    Mailer::new(mailer::Settings {
+        server,
+        folder: config.data_dir.join("outbox"),
+        from: config.mail_from.clone(),
+        issuer: issuer.to_owned(),
+        authorities: vec![],
+        deadline: mailer::DEADLINE,
+    })
 }
 
 /// What a process knows of changes: nothing yet.
@@ -180,7 +199,7 @@ fn lifetimes(config: &Config) -> Lifetimes {
     }
 }
 
-fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
+fn hasher(config: &Config) -> Result<PasswordHasher, password_hash::StartError> {
     let parameters = HashParameters {
         memory_kib: config.password.memory_kib,
         iterations: config.password.iterations,

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod email;
 pub mod ids;
 pub mod mail;
+pub mod mail_server;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;

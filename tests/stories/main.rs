@@ -6,6 +6,7 @@ mod clients;
 mod endurance;
 mod errors;
 mod introspection;
+mod mailer;
 mod operations;
 mod original;
 mod passwords;

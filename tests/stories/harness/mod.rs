@@ -11,6 +11,7 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod run;
 pub(crate) mod site;
+pub(crate) mod smtp;
 pub(crate) mod statements;
 pub(crate) mod tools;
 
