@@ -29,7 +29,7 @@ use crate::harness::{
 
 const LINK: &str = "https://auth.example.org/reset-password?token=tESt-5ecret_5ecret-5ecret_5ecret-5ecret_5ecr";
 /// Of the mailers here: long enough for a slow machine to send a mail, short enough to wait for.
-const DEADLINE: Duration = Duration::from_secs(8);
+const DEADLINE: Duration = Duration::from_secs(6);
 /// When even a slow machine has felt the deadline.
 const LATE: Duration = Duration::from_secs(30);
 
@@ -139,9 +139,12 @@ async fn a_server_that_stalls_holds_nobody_longer_than_the_deadline_and_spoils_n
         Behaviour::Slow,
     ];
     for (count, failure) in failures.into_iter().enumerate() {
+        // Only a new connection is greeted.
+        let fresh = self::mailer(&smtp.url(), vec![]);
+        let stalled = if matches!(failure, Behaviour::Stalls("GREETING")) { &fresh } else { &mailer };
         smtp.behaves(failure);
         let begin = Instant::now();
-        let error = mailer.send(&letter("eve")).await.expect_err("it stalls");
+        let error = stalled.send(&letter("mallory")).await.expect_err("it stalls");
         assert!(begin.elapsed() < LATE, "{failure:?} took {:?}", begin.elapsed());
         assert!(matches!(error, SendError::Later(_)), "{failure:?}: {error}");
         is_discreet(&error);
@@ -149,7 +152,10 @@ async fn a_server_that_stalls_holds_nobody_longer_than_the_deadline_and_spoils_n
         mailer.send(&letter("ada")).await.expect("the next one is not held up");
         let mails = smtp.mails();
         assert_eq!(mails.len(), count + 2, "{failure:?}");
-        assert!(mails.iter().all(|mail| mail.text.contains("Hello ada,") && !mail.raw.contains("eve")), "{mails:?}");
+        assert!(
+            mails.iter().all(|mail| mail.text.contains("Hello ada,") && !mail.raw.contains("mallory")),
+            "{mails:?}"
+        );
     }
 }
 
@@ -159,16 +165,16 @@ async fn a_caller_who_gives_up_in_the_middle_leaves_nothing_of_the_mail_behind()
     let mailer = mailer(&smtp.url(), vec![]);
     smtp.behaves(Behaviour::Stalls("DATA"));
     let before = smtp.count("clear DATA");
-    let eve = letter("eve");
+    let mallory = letter("mallory");
     let (given_up, ()) = tokio::join!(
-        tokio::time::timeout(DEADLINE / 2, mailer.send(&eve)),
+        tokio::time::timeout(DEADLINE / 2, mailer.send(&mallory)),
         crate::harness::eventually(LATE, "it is in the middle", async || smtp.count("clear DATA") > before)
     );
     given_up.expect_err("it gave up");
     smtp.behaves(Behaviour::Good);
     mailer.send(&letter("ada")).await.expect("the next one");
     let [mail] = &smtp.mails()[..] else { panic!("one mail: {:?}", smtp.mails()) };
-    assert!(mail.text.contains("Hello ada,") && !mail.raw.contains("eve"), "{mail:?}");
+    assert!(mail.text.contains("Hello ada,") && !mail.raw.contains("mallory"), "{mail:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -204,7 +210,7 @@ async fn mails_share_a_connection_until_it_goes_bad() {
     mailer.send(&letter("ada")).await.expect("over another connection");
     assert_eq!((smtp.count("clear CONNECT"), smtp.mails().len()), (2, 4));
     smtp.behaves(Behaviour::Replies("RCPT", "550 5.1.1 unknown"));
-    mailer.send(&letter("eve")).await.expect_err("it is refused");
+    mailer.send(&letter("mallory")).await.expect_err("it is refused");
     smtp.behaves(Behaviour::Good);
     let before = smtp.count("clear CONNECT");
     mailer.send(&letter("ada")).await.expect("over another connection");
@@ -364,7 +370,7 @@ async fn nothing_of_a_letter_nor_the_password_is_logged_at_any_level() {
     smtp.behaves(Behaviour::Replies("RCPT", "550 5.1.1 unknown"));
     mailer.send(&letter("ada")).await.expect_err("it is refused");
     drop(listening);
-    assert_eq!(smtp.count("clear AUTH"), 2);
+    assert_eq!(smtp.count("clear AUTH"), 1);
     // Neither as they are nor as PLAIN writes them (RFC 4616 §2).
     for word in ["5ecret", "token", "example.net", "pa/ss", "AG1haWxlcg"] {
         assert!(!log.text().contains(word), "{word}: {}", log.text());

@@ -29,6 +29,8 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 folder, protection, *files = sys.argv[1:]
 COMMANDS = ["EHLO", "STARTTLS", "AUTH", "NOOP", "MAIL", "RCPT", "DATA", "RSET", "QUIT"]
+# What a whole mail would be answered.
+FORGED = "\r\n250-forged\r\n250 AUTH PLAIN\r\n235 in\r\n250 from\r\n250 to\r\n354 go on\r\n250 taken"
 
 
 def behaviour():
@@ -91,7 +93,7 @@ class Server(SMTP):
         if now == ["slow"]:
             await asyncio.sleep(3)
         if now == ["forge"] and str(status).startswith("220 Ready"):
-            status += "\r\n250 forged" * 20
+            status += FORGED
         await super().push(status)
 
     async def _handle_client(self):

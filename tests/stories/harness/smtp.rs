@@ -1,6 +1,7 @@
 //! A real mail server, which keeps what it gets and fails when a story tells it to.
 
 use std::{
+    fs::File,
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -94,12 +95,15 @@ impl Smtp {
             Door::StartTls => command.arg("starttls").arg(cert).arg(key),
             Door::Tls => command.arg("tls").arg(cert).arg(key),
         };
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("Python starts");
+        // It complains of every client that hangs up on it.
+        let complaints = File::create(folder.join("complaints")).expect("the folder is ours");
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
+        let mut child = command.spawn().expect("Python starts");
         run::supervise(child.id());
         let mut line = String::new();
         let said = BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line);
         let port = said.ok().and_then(|_| line.trim().parse().ok());
-        let port = port.unwrap_or_else(|| panic!("the mail server does not start: {line}"));
+        let port = port.unwrap_or_else(|| panic!("the mail server does not start: see {}", folder.display()));
         Self { child, folder, port, door, authority: authority.pem() }
     }
 
