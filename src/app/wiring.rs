@@ -28,6 +28,7 @@ use crate::{
         introspect::Introspect,
         issue::Issue,
         log_in::LogIn,
+        metrics::{Metrics, Watch},
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
@@ -54,6 +55,8 @@ pub(super) struct Wired {
     pub(super) changes: Changes,
     /// What tidies up.
     pub(super) prune: Prune,
+    /// What the metrics are made of.
+    pub(super) watch: Watch,
     /// What sends mail.
     pub(super) mailer: Mailer,
 }
@@ -72,9 +75,12 @@ pub(super) fn wire(
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
     let hasher = hasher(config)?;
+    let metrics = Metrics::new(clock.now());
     let policy = PasswordPolicy { min_length: config.password.min_length };
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
+    let watch =
+        Watch { metrics: metrics.clone(), db: db.clone(), revocations: revocations.clone(), hasher: hasher.clone() };
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = Issue {
@@ -159,10 +165,11 @@ pub(super) fn wire(
         published_keys: PublishedKeys { keyring, clock },
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
+        metrics,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
     };
-    Ok(Wired { flows, setting, changes, prune, mailer })
+    Ok(Wired { flows, setting, changes, prune, watch, mailer })
 }
 
 fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {

@@ -232,6 +232,12 @@ impl Config {
         let values = sources::gather(sources)?;
         read::read(values, sources.terminal)
     }
+
+    /// Whether the operator set `key`, to whatever value.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
+    }
 }
 
 /// `text` on one line: control characters, which would forge lines of output, are escaped.

@@ -103,6 +103,12 @@ impl Desk {
         answer.await.unwrap_or_else(|_| Err(HashError::Broken("the hashing service has ended".to_owned())))
     }
 
+    /// How many jobs wait for a worker, and how long one that came now would.
+    pub(super) fn queue(&self) -> (usize, Duration) {
+        let queue = self.shared.queue();
+        (queue.jobs.len(), queue.wait(self.shared.workers))
+    }
+
     fn admit(&self, work: Work) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
         let Shared { workers, max_wait, .. } = *self.shared;
         let mut queue = self.shared.queue();

@@ -124,6 +124,12 @@ impl PasswordHasher {
         Ok(Self { desk: Arc::new(desk), current: parameters })
     }
 
+    /// How many passwords wait for a worker, and how long one that came now would.
+    #[must_use]
+    pub fn queue(&self) -> (usize, Duration) {
+        self.desk.queue()
+    }
+
     /// Hashes a password that is to be kept, with the current parameters and a new salt of 128 bits.
     ///
     /// # Errors

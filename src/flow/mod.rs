@@ -21,6 +21,7 @@ pub mod grant;
 pub mod introspect;
 pub mod issue;
 pub mod log_in;
+pub mod metrics;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;

@@ -25,6 +25,7 @@ mod document;
 mod error;
 mod headers;
 mod health;
+pub mod metrics;
 mod oauth;
 mod origin;
 mod original;
@@ -41,8 +42,8 @@ use crate::{
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
         client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, log_in::LogIn,
-        published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
+        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
 };
 
@@ -90,6 +91,8 @@ pub struct Setting {
     pub readiness: Readiness,
     /// Names requests.
     pub request_ids: RequestIds,
+    /// Counts answers.
+    pub metrics: Metrics,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
@@ -103,6 +106,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     let document = docs::document(&service);
     let envelope = headers::Envelope {
         request_ids: setting.request_ids,
+        metrics: setting.metrics,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
         routes: routes(&document),

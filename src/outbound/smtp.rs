@@ -235,7 +235,7 @@ fn later(step: &str, error: &Error) -> SendError {
 fn told(step: &str, error: &Error) -> String {
     let Some(code) = error.status() else {
         // Of the library's own words and the system's; a reply that cannot be read is not repeated either.
-        let causes: Vec<String> = causes(error).map(|cause| cause.to_string()).collect();
+        let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
         return if error.is_response() {
             format!("no proper reply to {step}")
         } else {

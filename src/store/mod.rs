@@ -16,5 +16,5 @@ pub mod schema;
 pub mod sessions;
 pub mod users;
 
-pub use database::{Database, Transaction, Use, begin, commit, connect, is_reachable, sqlite_file};
+pub use database::{Database, Transaction, Use, begin, commit, connect, connections, is_reachable, sqlite_file};
 pub use error::StoreError;

@@ -82,7 +82,8 @@ fn is_discreet(error: &SendError) {
 async fn a_letter_arrives_whole_and_at_nobody_elses() {
     let smtp = Smtp::start();
     mailer(&smtp.url(), vec![]).send(&letter("Zoë")).await.expect("it is sent");
-    let [mail] = &smtp.mails()[..] else { panic!("one mail: {:?}", smtp.mails()) };
+    let mails = smtp.waits_for(1).await;
+    let [mail] = &mails[..] else { panic!("one mail: {mails:?}") };
     assert_eq!((&*mail.from, &mail.to[..]), ("no-reply@example.org", &["Ada.Lovelace@example.net".to_owned()][..]));
     assert_eq!(mail.subject, "Set a new password at auth.example.org");
     for part in [&mail.text, &mail.html] {

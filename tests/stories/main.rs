@@ -7,6 +7,7 @@ mod endurance;
 mod errors;
 mod introspection;
 mod mailer;
+mod metrics;
 mod operations;
 mod original;
 mod passwords;
