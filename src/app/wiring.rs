@@ -4,16 +4,20 @@ use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
 use chrono::TimeDelta;
 
+use secrecy::ExposeSecret as _;
+
+use super::StartError;
 use crate::{
     config::{Config, RateLimit, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
-        password_hash::{HashParameters, PasswordHasher, StartError},
+        password_hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
     domain::{
         clock::Clock,
+        mail_server::MailServer,
         password_policy::PasswordPolicy,
         rate_limit::{Quota, RouteClass},
         session::Lifetimes,
@@ -35,6 +39,7 @@ use crate::{
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
+        metrics::{Metrics, Watch},
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
@@ -48,6 +53,7 @@ use crate::{
         userinfo::Userinfo,
     },
     http::{Flows, Setting},
+    outbound::mailer::{self, Mailer, MailerError},
     store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
@@ -61,6 +67,10 @@ pub(super) struct Wired {
     pub(super) changes: Changes,
     /// What tidies up.
     pub(super) prune: Prune,
+    /// What the metrics are made of.
+    pub(super) watch: Watch,
+    /// What sends mail.
+    pub(super) mailer: Mailer,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -72,12 +82,16 @@ pub(super) fn wire(
     clock: Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let mailer = mailer(config, &issuer)?;
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
     let hasher = hasher(config, config.password.workers)?;
+    let metrics = Metrics::new(clock.now());
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
+    let watch =
+        Watch { metrics: metrics.clone(), db: db.clone(), revocations: revocations.clone(), hasher: hasher.clone() };
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = Issue {
@@ -164,10 +178,23 @@ pub(super) fn wire(
         published_keys: PublishedKeys { keyring, clock },
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
+        metrics,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
     };
-    Ok(Wired { flows, setting, changes, prune })
+    Ok(Wired { flows, setting, changes, prune, watch, mailer })
+}
+
+fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
+    let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
+    Mailer::new(mailer::Settings {
+        server,
+        folder: config.data_dir.join("outbox"),
+        from: config.mail_from.clone(),
+        issuer: issuer.to_owned(),
+        authorities: vec![],
+        deadline: mailer::DEADLINE,
+    })
 }
 
 /// What a process knows of changes: nothing yet.
@@ -217,7 +244,7 @@ fn choose_password(config: &Config, hasher: PasswordHasher, turns: usize) -> Cho
     ChoosePassword::new(hasher, policy, turns, config.password.max_wait)
 }
 
-fn hasher(config: &Config, workers: usize) -> Result<PasswordHasher, StartError> {
+fn hasher(config: &Config, workers: usize) -> Result<PasswordHasher, password_hash::StartError> {
     let parameters = HashParameters {
         memory_kib: config.password.memory_kib,
         iterations: config.password.iterations,

@@ -143,7 +143,7 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
 ];
 
 /// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["smtp_url", "mail_from", "rate_limits.mail", "metrics_listen", "providers."];
+const WITHOUT_EFFECT: &[&str] = &["rate_limits.mail", "providers."];
 
 /// Whether setting `key` changes nothing yet.
 pub(super) fn has_no_effect(key: &str) -> bool {

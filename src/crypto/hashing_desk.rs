@@ -111,6 +111,12 @@ impl Desk {
         self.shared.queue().make_room(self.shared.workers, self.shared.max_wait)
     }
 
+    /// How many jobs wait for a worker, and how long one that came now would.
+    pub(super) fn queue(&self) -> (usize, Duration) {
+        let queue = self.shared.queue();
+        (queue.jobs.len(), queue.wait(self.shared.workers))
+    }
+
     fn admit(&self, work: Work) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
         let Shared { workers, max_wait, .. } = *self.shared;
         let mut queue = self.shared.queue();

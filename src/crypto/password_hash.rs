@@ -132,6 +132,12 @@ impl PasswordHasher {
         self.desk.has_room()
     }
 
+    /// How many passwords wait for a worker, and how long one that came now would.
+    #[must_use]
+    pub fn queue(&self) -> (usize, Duration) {
+        self.desk.queue()
+    }
+
     /// Hashes a password that is to be kept, with the current parameters and a new salt of 128 bits.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ pub mod email;
 pub mod ids;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod mail;
+pub mod mail_server;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;

@@ -23,6 +23,7 @@ pub mod introspect;
 pub mod issue;
 pub mod limit;
 pub mod log_in;
+pub mod metrics;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;

@@ -17,7 +17,7 @@ use super::{
     problem,
     rate_limit::Admission,
 };
-use crate::flow::{audit::RequestIds, limit::Limit};
+use crate::flow::{audit::RequestIds, limit::Limit, metrics::Metrics};
 
 /// How long an answer may take: less than the listener allows, which can say nothing of why.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -28,6 +28,8 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Envelope {
     /// Names requests.
     pub(super) request_ids: RequestIds,
+    /// Counts answers.
+    pub(super) metrics: Metrics,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
     /// How often client networks may call which routes.
@@ -73,7 +75,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         request.set_data(Cookies { https: self.envelope.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
-        async {
+        let answered = async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
             let answer = match (admission.check(), query) {
@@ -103,10 +105,10 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%method, route, status, milliseconds, "answered");
+            self.envelope.metrics.answered(route, method.as_str(), status, started.elapsed());
             Ok(response)
-        }
-        .instrument(span)
-        .await
+        };
+        self.envelope.metrics.clone().counting(answered.instrument(span)).await
     }
 }
 

@@ -28,6 +28,7 @@ mod headers;
 mod health;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod metrics;
 mod oauth;
 mod origin;
 mod original;
@@ -45,8 +46,8 @@ use crate::{
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
         client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, limit::Limit, log_in::LogIn,
-        published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
+        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
 };
 
@@ -96,6 +97,8 @@ pub struct Setting {
     pub request_ids: RequestIds,
     /// How often client networks may call which routes.
     pub limit: Limit,
+    /// Counts answers.
+    pub metrics: Metrics,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
@@ -110,6 +113,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     let envelope = headers::Envelope {
         request_ids: setting.request_ids,
         limit: setting.limit,
+        metrics: setting.metrics,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
         routes: routes(&document),

@@ -10,6 +10,8 @@ mod errors;
 mod flood;
 mod guessing;
 mod introspection;
+mod mailer;
+mod metrics;
 mod operations;
 mod operator;
 mod operator_input;

@@ -12,6 +12,7 @@ pub(crate) mod raw;
 pub(crate) mod run;
 pub(crate) mod site;
 pub(crate) mod slowloris;
+pub(crate) mod smtp;
 pub(crate) mod statements;
 pub(crate) mod tools;
 

@@ -15,13 +15,13 @@ fn tools() -> PathBuf {
 }
 
 /// A program of the Python environment.
-fn python(name: &str) -> PathBuf {
+pub(super) fn python(name: &str) -> PathBuf {
     let program = tools().join("venv/bin").join(name);
     assert!(program.exists(), "{} is missing: run tests/run once, it installs it", program.display());
     program
 }
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify").join(name)
 }
 
