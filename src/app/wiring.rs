@@ -87,11 +87,9 @@ pub(super) fn wire(
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
     let hasher = hasher(config, config.password.workers)?;
-    let metrics = Metrics::new(clock.now());
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
-    let watch =
-        Watch { metrics: metrics.clone(), db: db.clone(), revocations: revocations.clone(), hasher: hasher.clone() };
+    let watch = watch(&changes, &hasher);
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = Issue {
@@ -178,7 +176,7 @@ pub(super) fn wire(
         published_keys: PublishedKeys { keyring, clock },
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
-        metrics,
+        metrics: watch.metrics.clone(),
         https,
         trusted_proxies: config.trusted_proxies.clone(),
     };
@@ -195,6 +193,12 @@ fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
         authorities: vec![],
         deadline: mailer::DEADLINE,
     })
+}
+
+/// What the metrics are made of: counters at zero, and what is looked at.
+fn watch(changes: &Changes, hasher: &PasswordHasher) -> Watch {
+    let Changes { db, revocations, clock, .. } = changes.clone();
+    Watch { metrics: Metrics::new(clock.now()), db, revocations, hasher: hasher.clone() }
 }
 
 /// What a process knows of changes: nothing yet.

@@ -40,7 +40,7 @@ pub struct Metrics {
     pub outbox_dead: Gauge,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
-    events: Family<Event, Counter>,
+    events: Family<Happening, Counter>,
     hashes_waiting: Gauge,
     hash_wait: Gauge<f64, std::sync::atomic::AtomicU64>,
     revocations_known: Gauge,
@@ -62,7 +62,7 @@ struct Route {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Event {
+struct Happening {
     event: &'static str,
     outcome: &'static str,
     reason: &'static str,
@@ -150,7 +150,7 @@ impl Metrics {
 
 /// Counts an event of the audit log, where the task knows whose.
 pub(super) fn event(event: &'static str, outcome: &'static str, reason: Option<&'static str>) {
-    let label = Event { event, outcome, reason: reason.unwrap_or_default() };
+    let label = Happening { event, outcome, reason: reason.unwrap_or_default() };
     // A task outside of any service, such as a command's, counts for nobody.
     let _ = HERE.try_with(|metrics| metrics.events.get_or_create(&label).inc());
 }

@@ -128,7 +128,7 @@ pub fn connections(db: &Database) -> (u32, u32) {
             let pool = db.get_sqlite_connection_pool();
             (pool.size(), pool.num_idle())
         }
-        _ => (0, 0),
+        DatabaseConnectionType::Disconnected => (0, 0),
     };
     let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
     (open - idle, idle)
