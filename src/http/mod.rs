@@ -23,6 +23,7 @@ mod client_auth;
 mod docs;
 mod document;
 mod error;
+mod forwarded;
 mod headers;
 mod health;
 mod oauth;
