@@ -161,6 +161,7 @@ pub(super) fn wire(
         request_ids: RequestIds(random),
         https,
         trusted_proxies: config.trusted_proxies.clone(),
+        cors_origins: config.cors_origins.clone(),
     };
     Ok(Wired { flows, setting, changes, prune })
 }

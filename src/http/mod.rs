@@ -20,6 +20,7 @@
 mod bearer;
 mod body;
 mod client_auth;
+mod cors;
 mod docs;
 mod document;
 mod error;
@@ -98,6 +99,8 @@ pub struct Setting {
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose scripts may call what is for apps in browsers, as browsers write them.
+    pub cors_origins: Vec<String>,
 }
 
 /// Everything that the service answers.
@@ -110,6 +113,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         limit: setting.limit,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
+        cors: cors::Cors(setting.cors_origins),
         routes: routes(&document),
     };
     let docs = docs::routes(&service);

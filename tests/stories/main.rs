@@ -3,6 +3,7 @@
 mod harness;
 
 mod clients;
+mod cors;
 mod endurance;
 mod errors;
 mod introspection;
