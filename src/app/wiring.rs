@@ -179,6 +179,7 @@ pub(super) fn wire(
         metrics: watch.metrics.clone(),
         https,
         trusted_proxies: config.trusted_proxies.clone(),
+        cors_origins: config.cors_origins.clone(),
     };
     Ok(Wired { flows, setting, changes, prune, watch, mailer })
 }

@@ -83,6 +83,8 @@ pub const KEYS: &[KeyDescription] = &[
         "PEM file of the certificate's private key; needs tls_cert"),
     plain("trusted_proxies", "SIGNET_TRUSTED_PROXIES", "none",
         "Comma-separated CIDRs of the proxies whose forwarding headers are believed"),
+    plain("cors_origins", "SIGNET_CORS_ORIGINS", "none",
+        "Comma-separated origins of the browser apps whose scripts may call the API"),
     secret("smtp_url", "SIGNET_SMTP_URL", "none: mail is written to data_dir/outbox",
         "Mail server: smtps://..., smtp://...?tls=required, or smtp:// to a loopback host"),
     plain("mail_from", "SIGNET_MAIL_FROM", "Signet <no-reply@localhost>",
@@ -167,7 +169,7 @@ pub(super) fn is_table(key: &str) -> bool {
 
 /// Whether `key` takes several values, so that the file may give an array.
 pub(super) fn is_list(key: &str) -> bool {
-    key == "trusted_proxies" || (key.starts_with("providers.") && key.ends_with(".scopes"))
+    ["trusted_proxies", "cors_origins"].contains(&key) || (key.starts_with("providers.") && key.ends_with(".scopes"))
 }
 
 /// The key that the environment variable `name` sets, its `_FILE` already taken off; `None` where there is none.
@@ -255,7 +257,7 @@ mod tests {
     fn the_keys_are_those_of_the_public_interface() {
         let public = "listen issuer database_url database_listen_url auto_migrate keys_dir data_dir signing_algorithm \
             audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration tls_cert tls_key \
-            trusted_proxies smtp_url mail_from password.memory_kib password.iterations password.parallelism \
+            trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
             password.workers password.max_wait password.min_length rate_limits.enabled metrics_listen log_format";
         let limits = |key: &&str| key.starts_with("rate_limits.") && *key != "rate_limits.enabled";
         let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !limits(key)).collect();

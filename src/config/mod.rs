@@ -66,6 +66,8 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose scripts may call the API, as browsers write them.
+    pub cors_origins: Vec<String>,
     /// The mail server, in lettre's URL form; `None`: mail is written to `data_dir/outbox`.
     pub smtp_url: Option<SecretString>,
     /// The sender of mail.

@@ -186,7 +186,8 @@ pub(super) fn scopes(text: &str) -> Result<Vec<String>, String> {
     Ok(words(text).map(str::to_owned).collect())
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// The values of a list, parted by commas or spaces.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|word| !word.is_empty())
 }
 

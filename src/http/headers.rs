@@ -12,6 +12,7 @@ use tracing::Instrument;
 use super::{
     body::parameters,
     cookies::Cookies,
+    cors::Cors,
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
     problem,
@@ -32,6 +33,8 @@ pub(super) struct Envelope {
     pub(super) metrics: Metrics,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
+    /// Whose scripts may read which answers.
+    pub(super) cors: Cors,
     /// How often client networks may call which routes.
     pub(super) limit: Limit,
     /// Whether browsers shall keep to HTTPS: it is what they reach us by.
@@ -68,6 +71,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
+        let leave = self.envelope.cors.judge(&request);
         let admission = Admission::of(&self.envelope.limit, &method, &path, client);
         let body = request.take_body();
         let unread = admission.check().is_err() && !body.is_empty();
@@ -78,21 +82,23 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         let answered = async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-            let answer = match (admission.check(), query) {
+            let answer = match (admission.check(), leave.preflight(&self.envelope.allowed(&path)), query) {
                 // Before anything else is done for it, and before its body is read.
-                (Err(too_many), _) => Err(too_many.into()),
-                (Ok(()), Err(_)) => Err(BodyError::Query.into()),
-                (Ok(()), Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
-                    Ok(answer) => answer,
+                (Err(too_many), ..) => Err(too_many.into()),
+                (Ok(()), Some(leave), _) => Ok(leave),
+                (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
+                (Ok(()), None, Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
+                    Ok(answer) => answer.map(IntoResponse::into_response),
                     Err(_) => Err(Overdue.into()),
                 },
             };
             let mut response = match answer {
-                Ok(answer) => answer.into_response(),
+                Ok(answer) => answer,
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
-            self.envelope.seal(&path, &id, &mut response);
+            self.envelope.seal(&id, &mut response);
             admission.tell(response.headers_mut());
+            leave.tell(response.headers_mut());
             // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
             // told may send its next request into the closing.
             let given_up =
@@ -113,7 +119,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
 }
 
 impl Envelope {
-    fn seal(&self, path: &str, id: &str, response: &mut Response) {
+    fn seal(&self, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(REQUEST_ID, id);
@@ -127,9 +133,6 @@ impl Envelope {
         set(header::CACHE_CONTROL, "no-store");
         if self.https {
             set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
-        }
-        if path.starts_with("/.well-known/") {
-            set(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*");
         }
         debug_assert!(
             response.status().as_u16() < 400

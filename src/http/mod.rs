@@ -21,9 +21,11 @@ mod bearer;
 mod body;
 mod client_auth;
 mod cookies;
+mod cors;
 mod docs;
 mod document;
 mod error;
+mod forwarded;
 mod headers;
 mod health;
 #[cfg(any(test, fuzzing))]
@@ -103,6 +105,8 @@ pub struct Setting {
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose scripts may call what is for apps in browsers, as browsers write them.
+    pub cors_origins: Vec<String>,
 }
 
 /// Everything that the service answers.
@@ -116,6 +120,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         metrics: setting.metrics,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
+        cors: cors::Cors(setting.cors_origins),
         routes: routes(&document),
     };
     let docs = docs::routes(&service);

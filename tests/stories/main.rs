@@ -4,6 +4,7 @@ mod harness;
 
 mod clients;
 mod connections;
+mod cors;
 mod endurance;
 mod enumeration;
 mod errors;

@@ -128,6 +128,8 @@ fn values_out_of_bounds_are_refused_by_name() {
         ("listen", "8080"),
         ("metrics_listen", "on"),
         ("trusted_proxies", "everyone"),
+        ("cors_origins", "*"),
+        ("cors_origins", "https://app.example.org/"),
         ("rate_limits.token", "60"),
         ("rate_limits.enabled", "no"),
         ("mail_from", "nobody"),
