@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod browser;
 mod clients;
 mod connections;
 mod cors;
