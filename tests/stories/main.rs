@@ -9,6 +9,7 @@ mod errors;
 mod flood;
 mod guessing;
 mod introspection;
+mod known_devices;
 mod operations;
 mod original;
 mod passwords;
