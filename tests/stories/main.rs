@@ -13,6 +13,7 @@ mod guessing;
 mod introspection;
 mod mailer;
 mod metrics;
+mod known_devices;
 mod operations;
 mod operator;
 mod operator_input;
