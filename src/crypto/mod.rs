@@ -17,6 +17,7 @@ pub mod key_files;
 mod key_folder;
 pub mod key_set;
 pub mod keyring;
+pub mod one_use_secret;
 pub mod password_hash;
 pub mod random;
 pub mod root_secret;

@@ -13,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Making one-use secrets (HMAC-SHA-256).
+    OneUseSecret,
 }
 
 impl Purpose {
@@ -20,6 +22,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::OneUseSecret => b"signet one-use secret",
         }
     }
 }
@@ -126,6 +129,7 @@ mod tests {
             (RootSecret::new(&[1; 32], DateTime::UNIX_EPOCH), RootSecret::new(&[2; 32], DateTime::UNIX_EPOCH));
         assert_ne!(one.kid(), other.kid());
         assert_ne!(one.derive(Purpose::RefreshToken), other.derive(Purpose::RefreshToken));
+        assert_ne!(one.derive(Purpose::RefreshToken), one.derive(Purpose::OneUseSecret));
     }
 
     #[test]

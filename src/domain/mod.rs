@@ -6,11 +6,13 @@
 pub mod claims;
 pub mod client;
 pub mod clock;
+pub mod delivery;
 pub mod email;
 pub mod ids;
 pub mod mail;
 pub mod mail_server;
 pub mod oauth;
+pub mod one_use_secret;
 pub mod password_hash;
 pub mod password_policy;
 pub mod role;

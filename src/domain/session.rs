@@ -92,6 +92,8 @@ pub enum EndReason {
     Reuse,
     /// The password was changed.
     PasswordChange,
+    /// The password was replaced by way of a mail.
+    PasswordReset,
     /// The account was deleted.
     AccountDeleted,
     /// The client was deleted.
@@ -108,6 +110,7 @@ impl EndReason {
             Self::LogOut => "log_out",
             Self::Reuse => "reuse",
             Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
             Self::AccountDeleted => "account_deleted",
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
