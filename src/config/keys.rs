@@ -143,7 +143,14 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
 ];
 
 /// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["rate_limits.", "providers."];
+const WITHOUT_EFFECT: &[&str] = &[
+    "rate_limits.token",
+    "rate_limits.registration",
+    "rate_limits.availability",
+    "rate_limits.pages",
+    "rate_limits.account",
+    "providers.",
+];
 
 /// Whether setting `key` changes nothing yet.
 pub(super) fn has_no_effect(key: &str) -> bool {

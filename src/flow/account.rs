@@ -11,16 +11,19 @@ use super::{
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     bearer::Caller,
     end_session::EndSession,
+    outbox::Outbox,
     register::FieldError,
 };
 use crate::{
     domain::{
-        clock::Clock, email::EmailAddress, ids::UserId, password_hash::PasswordHash, session::EndReason, user::User,
-        username::Username,
+        clock::Clock, email::EmailAddress, ids::UserId, one_use_secret::Purpose, password_hash::PasswordHash,
+        session::EndReason, user::User, username::Username,
     },
     store::{
         self, Database, StoreError,
         changes::{Change, Entry},
+        one_use_secrets,
+        outbox::{self, Cause, Kind},
         sessions,
         sessions::Which,
         users,
@@ -37,6 +40,8 @@ pub struct Account {
     pub authenticate: Authenticate,
     /// Ends the sessions of a deleted account.
     pub end_session: EndSession,
+    /// Has a new address verified.
+    pub outbox: Outbox,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -82,7 +87,7 @@ impl From<StoreError> for AccountError {
 }
 
 /// How long replicas may remember an account's profile.
-const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+pub(super) const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -106,7 +111,8 @@ impl Account {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
     }
 
-    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name.
+    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name. A
+    /// verified address stays in force until the new one is proved.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -141,10 +147,18 @@ impl Account {
         if let Some(username) = &username {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
+        if let Some(email) = email {
+            // The newest claim alone counts, from now on and not only once it is mailed.
+            let earlier = one_use_secrets::Which::Of(user.id, Purpose::EmailVerification);
+            one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
+            outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
+            self.outbox.within(&transaction, &Cause::EmailClaimed(user.id, Some(email))).await?;
+        }
         let changes = &self.end_session.changes;
         let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
         let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
+        self.outbox.wake();
         Ok(user)
     }
 
@@ -204,6 +218,8 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        one_use_secrets::forget(&transaction, user).await?;
+        outbox::forget(&transaction, user).await?;
         let all = Which::AllOf(user);
         let ending =
             self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;

@@ -1,8 +1,8 @@
 //! One use case a file, named as the RFC names it: the only place where the rooms below meet. Nothing here knows HTTP;
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
-//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`] and
-//! [`end_session`] //! are called by others.
+//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`],
+//! [`end_session`], [`outbox`] and [`resolve_mail`] are called by others.
 
 pub mod account;
 pub mod audit;
@@ -13,6 +13,7 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod deliver_mail;
 pub mod end_session;
 mod error;
 pub mod establish_keys;
@@ -22,15 +23,20 @@ pub mod introspect;
 pub mod issue;
 pub mod log_in;
 pub mod metrics;
+pub mod outbox;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;
 pub mod refresh;
 pub mod register;
+pub mod request_reset;
+pub mod reset_password;
+pub mod resolve_mail;
 pub mod revoke;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
 pub mod userinfo;
+pub mod verify_email;
 
 pub use error::Trouble;

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod addresses;
 mod clients;
 mod endurance;
 mod errors;
@@ -10,9 +11,11 @@ mod mailer;
 mod metrics;
 mod operations;
 mod original;
+mod outbox;
 mod passwords;
 mod pruning;
 mod readme;
+mod recovery;
 mod replicas;
 mod revocation;
 mod rotation;
