@@ -17,6 +17,8 @@ pub enum Purpose {
     KnownDevice,
     /// Names of the counters of failed passwords (HMAC-SHA-256).
     Throttle,
+    /// Making one-use secrets (HMAC-SHA-256).
+    OneUseSecret,
 }
 
 impl Purpose {
@@ -26,6 +28,7 @@ impl Purpose {
             Self::RefreshToken => b"signet refresh token",
             Self::KnownDevice => b"signet known device",
             Self::Throttle => b"signet throttle",
+            Self::OneUseSecret => b"signet one-use secret",
         }
     }
 }
@@ -132,6 +135,7 @@ mod tests {
             (RootSecret::new(&[1; 32], DateTime::UNIX_EPOCH), RootSecret::new(&[2; 32], DateTime::UNIX_EPOCH));
         assert_ne!(one.kid(), other.kid());
         assert_ne!(one.derive(Purpose::RefreshToken), other.derive(Purpose::RefreshToken));
+        assert_ne!(one.derive(Purpose::RefreshToken), one.derive(Purpose::OneUseSecret));
     }
 
     #[test]

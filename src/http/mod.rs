@@ -5,6 +5,8 @@
 //! | routes | file |
 //! |---|---|
 //! | `POST /v1/users`, `GET /v1/users/availability`, `GET\|PATCH\|DELETE /v1/users/me`, `PUT /v1/users/me/password` | `v1/users` |
+//! | `POST /v1/password-resets`, `/v1/password-resets/complete` | `v1/password_resets` |
+//! | `POST /v1/email-verifications`, `/v1/email-verifications/complete` | `v1/email_verifications` |
 //! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
 //! | `POST /oauth/token` | `oauth/token` |
 //! | `POST /oauth/revoke` | `oauth/revoke` |
@@ -49,7 +51,8 @@ use crate::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
         client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, limit::Limit, log_in::LogIn,
         metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
-        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
+        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -74,6 +77,10 @@ pub struct Flows {
     pub refresh: Refresh,
     /// Registrations.
     pub register: Register,
+    /// Requests for a new password.
+    pub request_reset: RequestReset,
+    /// New passwords, set by way of a mail.
+    pub reset_password: ResetPassword,
     /// Revocations.
     pub revoke: Revoke,
     /// Sessions.
@@ -82,6 +89,8 @@ pub struct Flows {
     pub status_lists: StatusLists,
     /// Claims of users.
     pub userinfo: Userinfo,
+    /// Addresses, proved by mail.
+    pub verify_email: VerifyEmail,
 }
 
 /// What else the routes need.
@@ -163,6 +172,14 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
             register: flows.register.clone(),
             account: flows.account.clone(),
             change_password: flows.change_password,
+        },
+        v1::password_resets::PasswordResetsApi {
+            request_reset: flows.request_reset,
+            reset_password: flows.reset_password,
+        },
+        v1::email_verifications::EmailVerificationsApi {
+            bearer: flows.bearer.clone(),
+            verify_email: flows.verify_email,
         },
         v1::sessions::SessionsApi {
             bearer: flows.bearer.clone(),

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod addresses;
 mod clients;
 mod connections;
 mod cors;
@@ -11,18 +12,20 @@ mod errors;
 mod flood;
 mod guessing;
 mod introspection;
+mod known_devices;
 mod mailer;
 mod metrics;
-mod known_devices;
 mod operations;
 mod operator;
 mod operator_input;
 mod operator_list;
 mod original;
+mod outbox;
 mod passwords;
 mod pruning;
 mod rate_limits;
 mod readme;
+mod recovery;
 mod replicas;
 mod revocation;
 mod rotation;
