@@ -6,6 +6,7 @@ mod clients;
 mod cors;
 mod endurance;
 mod errors;
+mod forwarding;
 mod headers;
 mod introspection;
 mod operations;
