@@ -134,6 +134,15 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     };
     let docs = docs::routes(&service);
     let openapi = docs::file("application/json", document);
+    let routes = Route::new().nest_no_strip("/", service).nest_no_strip("/docs", docs).at("/openapi.json", openapi);
+    enveloped(routes, envelope)
+}
+
+/// The same with what every answer has, those that panics leave behind included.
+fn enveloped<E: Endpoint<Output = Response> + 'static>(
+    routes: E,
+    envelope: headers::Envelope,
+) -> impl Endpoint<Output = Response> + 'static {
     let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
         let _ = panic;
         tracing::error!("a handler panicked");
@@ -143,12 +152,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
             "Something broke on our side; it has been logged.",
         )
     });
-    Route::new()
-        .nest_no_strip("/", service)
-        .nest_no_strip("/docs", docs)
-        .at("/openapi.json", openapi)
-        .with(panics)
-        .with(envelope)
+    routes.with(panics).with(envelope)
 }
 
 /// The OpenAPI document of these routes, as JSON.

@@ -11,6 +11,8 @@ mod enumeration;
 mod errors;
 mod flood;
 mod guessing;
+mod forwarding;
+mod headers;
 mod introspection;
 mod known_devices;
 mod mailer;
