@@ -5,4 +5,5 @@ pub mod change;
 pub mod client;
 pub mod key_record;
 pub mod session;
+pub mod throttle;
 pub mod user;

@@ -9,6 +9,7 @@ mod m20261123_000002_clients;
 mod m20261123_000003_sessions;
 mod m20261123_000004_key_records;
 mod m20261123_000005_changes;
+mod m20261123_000006_throttles;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_sessions::Migration),
             Box::new(m20261123_000004_key_records::Migration),
             Box::new(m20261123_000005_changes::Migration),
+            Box::new(m20261123_000006_throttles::Migration),
         ]
     }
 }

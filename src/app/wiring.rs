@@ -1,18 +1,31 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
+use chrono::TimeDelta;
+
+use secrecy::ExposeSecret as _;
+
+use super::StartError;
 use crate::{
-    config::{Config, Registration},
+    config::{Config, RateLimit, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
-        password_hash::{HashParameters, PasswordHasher, StartError},
+        password_hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    domain::{
+        clock::Clock,
+        mail_server::MailServer,
+        password_policy::PasswordPolicy,
+        rate_limit::{Quota, RouteClass},
+        session::Lifetimes,
+        throttle::ThrottleRule,
+    },
     flow::{
         account::Account,
+        administer::Administer,
         audit::RequestIds,
         authenticate::Authenticate,
         bearer::Bearer,
@@ -24,7 +37,9 @@ use crate::{
         end_session::EndSession,
         introspect::Introspect,
         issue::Issue,
+        limit::Limit,
         log_in::LogIn,
+        metrics::{Metrics, Watch},
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
@@ -34,10 +49,12 @@ use crate::{
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        throttle::Throttle,
         userinfo::Userinfo,
     },
     http::{Flows, Setting},
-    store::{Database, remembered::Remembered, revocations::Revocations},
+    outbound::mailer::{self, Mailer, MailerError},
+    store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
 /// What a service runs.
@@ -50,6 +67,10 @@ pub(super) struct Wired {
     pub(super) changes: Changes,
     /// What tidies up.
     pub(super) prune: Prune,
+    /// What the metrics are made of.
+    pub(super) watch: Watch,
+    /// What sends mail.
+    pub(super) mailer: Mailer,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -61,13 +82,16 @@ pub(super) fn wire(
     clock: Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let mailer = mailer(config, &issuer)?;
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
-    let hasher = hasher(config)?;
-    let policy = PasswordPolicy { min_length: config.password.min_length };
+    let hasher = hasher(config, config.password.workers)?;
+    let metrics = Metrics::new(clock.now());
     let changes = changes(&db, &clock);
     let Changes { revocations, remembered, .. } = changes.clone();
+    let watch =
+        Watch { metrics: metrics.clone(), db: db.clone(), revocations: revocations.clone(), hasher: hasher.clone() };
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = Issue {
@@ -77,8 +101,9 @@ pub(super) fn wire(
         issuer: issuer.clone(),
         lifetimes: lifetimes(config),
     };
-    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
-    let choose_password = ChoosePassword::new(hasher, policy, config.password.workers, config.password.max_wait);
+    let throttle = throttle(config, &db, &keyring, &clock);
+    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
+    let choose_password = choose_password(config, hasher, config.password.workers);
     let bearer = Bearer {
         jwt: Arc::clone(&jwt),
         revocations: revocations.clone(),
@@ -149,13 +174,27 @@ pub(super) fn wire(
     let setting = Setting {
         issuer,
         algorithm: config.signing_algorithm,
+        limit: limit(config, &clock),
         published_keys: PublishedKeys { keyring, clock },
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
+        metrics,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
     };
-    Ok(Wired { flows, setting, changes, prune })
+    Ok(Wired { flows, setting, changes, prune, watch, mailer })
+}
+
+fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
+    let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
+    Mailer::new(mailer::Settings {
+        server,
+        folder: config.data_dir.join("outbox"),
+        from: config.mail_from.clone(),
+        issuer: issuer.to_owned(),
+        authorities: vec![],
+        deadline: mailer::DEADLINE,
+    })
 }
 
 /// What a process knows of changes: nothing yet.
@@ -171,6 +210,19 @@ pub(super) fn clients(changes: &Changes) -> Clients {
     Clients { db, end_session, remembered, random: Random, clock }
 }
 
+fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {
+    let limit = config.rate_limits.account;
+    let per = TimeDelta::from_std(limit.per).unwrap_or(TimeDelta::days(1));
+    Throttle {
+        rule: config.rate_limits.enabled.then(|| ThrottleRule::new(limit.count, per)),
+        db: db.clone(),
+        refused: RefusedNames::default(),
+        keyring: Arc::clone(keyring),
+        random: Random,
+        clock: Arc::clone(clock),
+    }
+}
+
 fn lifetimes(config: &Config) -> Lifetimes {
     Lifetimes {
         access_token: config.access_token_ttl,
@@ -180,11 +232,45 @@ fn lifetimes(config: &Config) -> Lifetimes {
     }
 }
 
-fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
+/// Accounts in the operator's hand. A command hashes one password, if any.
+pub(super) fn administer(config: &Config, clients: &Clients) -> Result<Administer, StartError> {
+    let Clients { db, end_session, random, clock, .. } = clients.clone();
+    let choose_password = choose_password(config, hasher(config, 1)?, 1);
+    Ok(Administer { db, choose_password, end_session, random, clock })
+}
+
+fn choose_password(config: &Config, hasher: PasswordHasher, turns: usize) -> ChoosePassword {
+    let policy = PasswordPolicy { min_length: config.password.min_length };
+    ChoosePassword::new(hasher, policy, turns, config.password.max_wait)
+}
+
+fn hasher(config: &Config, workers: usize) -> Result<PasswordHasher, password_hash::StartError> {
     let parameters = HashParameters {
         memory_kib: config.password.memory_kib,
         iterations: config.password.iterations,
         parallelism: config.password.parallelism,
     };
-    PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)
+    PasswordHasher::start(parameters, workers, config.password.max_wait)
+}
+
+/// One address may be that of a whole office, so its network may cause so many times the mails of one account.
+/// (Ten is not zero: this is computed when it is compiled.)
+const ACCOUNTS_OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+fn limit(config: &Config, clock: &Arc<dyn Clock>) -> Limit {
+    let limits = &config.rate_limits;
+    if !limits.enabled {
+        return Limit::default();
+    }
+    // The configuration takes no count below one.
+    let quota =
+        |limit: RateLimit| Quota { count: NonZeroU32::new(limit.count).unwrap_or(NonZeroU32::MIN), per: limit.per };
+    let quotas = [
+        (RouteClass::Token, quota(limits.token)),
+        (RouteClass::Registration, quota(limits.registration)),
+        (RouteClass::Availability, quota(limits.availability)),
+        (RouteClass::Mail, quota(limits.mail).times(ACCOUNTS_OF_A_NETWORK)),
+        (RouteClass::Pages, quota(limits.pages)),
+    ];
+    Limit::new(quotas, clock)
 }

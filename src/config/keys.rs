@@ -102,13 +102,13 @@ pub const KEYS: &[KeyDescription] = &[
     plain("rate_limits.enabled", "SIGNET_RATE_LIMITS__ENABLED", "true",
         "false turns the network, account and mail limits off together"),
     plain("rate_limits.token", "SIGNET_RATE_LIMITS__TOKEN", "60/1m",
-        "Log-ins and token requests of one client network, COUNT/DURATION"),
+        "Log-ins, refreshes and the like of one client network, COUNT/DURATION"),
     plain("rate_limits.registration", "SIGNET_RATE_LIMITS__REGISTRATION", "10/1m",
         "Registrations of one client network, COUNT/DURATION"),
     plain("rate_limits.availability", "SIGNET_RATE_LIMITS__AVAILABILITY", "60/1m",
         "Username look-ups of one client network, COUNT/DURATION"),
     plain("rate_limits.mail", "SIGNET_RATE_LIMITS__MAIL", "5/1h",
-        "Mails to one account, COUNT/DURATION"),
+        "Mails to one account, and ten times as many from one client network, COUNT/DURATION"),
     plain("rate_limits.pages", "SIGNET_RATE_LIMITS__PAGES", "120/1m",
         "Browser pages of one client network, COUNT/DURATION"),
     plain("rate_limits.account", "SIGNET_RATE_LIMITS__ACCOUNT", "10/15m",
@@ -147,7 +147,7 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
 ];
 
 /// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["smtp_url", "mail_from", "rate_limits.", "metrics_listen", "providers."];
+const WITHOUT_EFFECT: &[&str] = &["rate_limits.mail", "providers."];
 
 /// Whether setting `key` changes nothing yet.
 pub(super) fn has_no_effect(key: &str) -> bool {

@@ -6,6 +6,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::values::is_loopback;
+use crate::domain::mail_server::MailServer;
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -128,17 +129,8 @@ pub(super) fn same_database_kind(one: &str, other: &str) -> bool {
 
 /// The mail server, in lettre's URL form: TLS always, unless the host is loopback.
 pub(super) fn smtp_url(text: &str) -> Result<SecretString, String> {
-    let url = server_url(text)?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must be a URL with a host")?;
-    match (url.scheme(), url.query()) {
-        ("smtps", None) | ("smtp", Some("tls=required")) => Ok(text.into()),
-        ("smtp", None | Some("tls=opportunistic")) if is_loopback_host(host) => Ok(text.into()),
-        // Opportunistic TLS is no TLS as soon as someone stands between (RFC 3207 §6).
-        _ => {
-            Err("must be smtps://HOST or smtp://HOST?tls=required; smtp:// without TLS is for loopback hosts alone"
-                .into())
-        }
-    }
+    server_url(text)?;
+    MailServer::parse(text).map(|_| text.into()).map_err(|rule| rule.to_string())
 }
 
 /// A URL of a server with user name and password.
@@ -238,8 +230,10 @@ mod tests {
             "smtp://mail.example.org?tls=opportunistic",
             "smtp://mail.example.org?tls=none",
             "smtp://mail.example.org?tls=required&tls=opportunistic",
+            "smtp://127.0.0.1?tls=opportunistic",
             "smtp://127.1",
             "smtp://localhost.example.org",
+            "smtps://ada@mail.example.org",
             "smtps://mail.example.org?tls=opportunistic",
             "smtps://",
             "http://mail.example.org",
@@ -253,7 +247,6 @@ mod tests {
             "smtps://ada:pw@mail.example.org",
             "smtp://ada:pw@mail.example.org:587?tls=required",
             "smtp://localhost:1025",
-            "smtp://127.0.0.1?tls=opportunistic",
             "smtp://[::1]:25",
         ];
         for text in allowed {

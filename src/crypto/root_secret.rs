@@ -15,6 +15,10 @@ pub enum Purpose {
     RefreshToken,
     /// Codes of the pages' forms (HMAC-SHA-256).
     Csrf,
+    /// Tokens of known devices (HMAC-SHA-256).
+    KnownDevice,
+    /// Names of the counters of failed passwords (HMAC-SHA-256).
+    Throttle,
 }
 
 impl Purpose {
@@ -23,6 +27,8 @@ impl Purpose {
         match self {
             Self::RefreshToken => b"signet refresh token",
             Self::Csrf => b"signet csrf",
+            Self::KnownDevice => b"signet known device",
+            Self::Throttle => b"signet throttle",
         }
     }
 }

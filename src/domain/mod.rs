@@ -5,17 +5,24 @@
 
 pub mod claims;
 pub mod client;
+pub mod client_network;
 pub mod clock;
 pub mod color;
 pub mod email;
 pub mod ids;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
+pub mod mail;
+pub mod mail_server;
 pub mod oauth;
 pub mod password_hash;
 pub mod password_policy;
+pub mod rate_limit;
 pub mod role;
 pub mod scope;
 pub mod session;
 pub mod signing_key;
 pub mod status_list;
+pub mod throttle;
 pub mod user;
 pub mod username;

@@ -94,6 +94,10 @@ pub enum EndReason {
     PasswordChange,
     /// The account was deleted.
     AccountDeleted,
+    /// The account was disabled.
+    AccountDisabled,
+    /// An operator ended it.
+    Operator,
     /// The client was deleted.
     ClientDeleted,
     /// A client revoked one of its tokens (RFC 7009).
@@ -109,6 +113,8 @@ impl EndReason {
             Self::Reuse => "reuse",
             Self::PasswordChange => "password_change",
             Self::AccountDeleted => "account_deleted",
+            Self::AccountDisabled => "account_disabled",
+            Self::Operator => "operator",
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
         }

@@ -1,6 +1,6 @@
 //! What people do with their own account: look at it, change it, delete it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -11,6 +11,7 @@ use super::{
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     bearer::Caller,
     end_session::EndSession,
+    log_in::{Credentials, Origin},
     register::FieldError,
 };
 use crate::{
@@ -19,9 +20,7 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError,
-        changes::{Change, Entry},
-        sessions,
+        self, Database, StoreError, sessions,
         sessions::Which,
         users,
         users::{Identifier, ProfileUpdate},
@@ -70,6 +69,12 @@ pub enum AccountError {
     /// The account has no password, and the log-in is too old to stand in for one.
     #[error("the log-in is too old")]
     LogInTooOld,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// Trouble on our side.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -80,9 +85,6 @@ impl From<StoreError> for AccountError {
         Self::Trouble(error.into())
     }
 }
-
-/// How long replicas may remember an account's profile.
-const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -142,7 +144,7 @@ impl Account {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
         let changes = &self.end_session.changes;
-        let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
+        let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
         let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
         Ok(user)
@@ -165,15 +167,14 @@ impl Account {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn delete_by_credentials(&self, username: &str, password: &SecretString) -> Result<(), AccountError> {
-        let checked = self.authenticate.check(username, password).await;
+    pub async fn delete_by_credentials(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<(), AccountError> {
+        let checked = self.authenticate.check(credentials, origin).await;
         let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
         self.delete_proved(user.id, Some(&proof)).await
-    }
-
-    /// What replicas must know of an account that is changed now.
-    fn changed(&self, user: UserId) -> Entry {
-        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
     /// Asks for the password of the caller's account.
@@ -183,7 +184,7 @@ impl Account {
         password: &SecretString,
         field: &'static str,
     ) -> Result<Authenticated, AccountError> {
-        let checked = self.authenticate.check_known(caller.user, password).await;
+        let checked = self.authenticate.check_known(caller, password).await;
         checked.map_err(|error| refused(error, field))
     }
 
@@ -205,8 +206,8 @@ impl Account {
             return Err(AccountError::WrongPassword);
         }
         let all = Which::AllOf(user);
-        let ending =
-            self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;
+        let changed = self.end_session.changes.account_changed(user);
+        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
         Ok(())
@@ -221,6 +222,7 @@ fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
             AccountError::Invalid(vec![FieldError { field, message: why }])
         }
         AuthenticateError::Invalid => AccountError::WrongPassword,
+        AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
         AuthenticateError::Trouble(trouble) => trouble.into(),
     }
 }

@@ -3,6 +3,7 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
+use super::metrics;
 use crate::{
     crypto::{digest, random::Random},
     domain::ids::{ClientId, SessionId, UserId},
@@ -63,8 +64,9 @@ impl Event {
         Self { session: Some(session), ..self }
     }
 
-    /// Writes it to the log.
+    /// Writes it to the log, and counts it.
     pub fn record(self) {
+        metrics::event(self.name, self.outcome, self.reason);
         tracing::info!(
             target: "signet::audit",
             event = self.name,

@@ -1,5 +1,7 @@
 //! Changes a password: every other session of the account ends with the old one.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::{
@@ -42,6 +44,12 @@ pub enum ChangePasswordError {
         /// What is wrong with it.
         why: String,
     },
+    /// Too many were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// Trouble on our side.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -61,7 +69,7 @@ impl ChangePassword {
         let malformed =
             |why: &dyn ToString| ChangePasswordError::Malformed { field: "new_password", why: why.to_string() };
         let new = Password::parse(new).map_err(|why| malformed(&why))?;
-        let checked = self.authenticate.check_known(caller.user, current).await;
+        let checked = self.authenticate.check_known(caller, current).await;
         let Authenticated { user, proof } = checked.map_err(|error| match error {
             AuthenticateError::Malformed { why, .. } => {
                 ChangePasswordError::Malformed { field: "current_password", why }
@@ -70,6 +78,7 @@ impl ChangePassword {
                 Event::refused("password_change", "credentials").account(caller.user).record();
                 ChangePasswordError::WrongPassword
             }
+            AuthenticateError::TooMany { retry_after } => ChangePasswordError::TooMany { retry_after },
             AuthenticateError::Trouble(trouble) => trouble.into(),
         })?;
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;

@@ -1,10 +1,11 @@
 //! One use case a file, named as the RFC names it: the only place where the rooms below meet. Nothing here knows HTTP;
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
-//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`] and
-//! [`end_session`] //! are called by others.
+//! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`],
+//! [`end_session`] and [`throttle`] are called by others.
 
 pub mod account;
+pub mod administer;
 pub mod audit;
 pub mod authenticate;
 pub mod bearer;
@@ -21,7 +22,9 @@ pub mod follow_changes;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
+pub mod limit;
 pub mod log_in;
+pub mod metrics;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;
@@ -31,6 +34,7 @@ pub mod revoke;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
+pub mod throttle;
 pub mod userinfo;
 
 pub use error::Trouble;

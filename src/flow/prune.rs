@@ -13,6 +13,7 @@ use crate::{
     store::{
         Database, changes,
         sessions::{self, Walk},
+        throttles,
     },
 };
 
@@ -73,7 +74,9 @@ impl Prune {
         let over = self.clock.now() - MARGIN;
         let mut pruned = 0;
         loop {
-            let rows = sessions::prune(&self.db, over, BATCH).await? + changes::prune(&self.db, over, BATCH).await?;
+            let rows = sessions::prune(&self.db, over, BATCH).await?
+                + changes::prune(&self.db, over, BATCH).await?
+                + throttles::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.places.start_over();

@@ -11,11 +11,13 @@ use tracing::Instrument;
 
 use super::{
     body::parameters,
+    cookies::Cookies,
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
     problem,
+    rate_limit::Admission,
 };
-use crate::flow::audit::RequestIds;
+use crate::flow::{audit::RequestIds, limit::Limit, metrics::Metrics};
 
 /// How long an answer may take: less than the listener allows, which can say nothing of why.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -26,8 +28,12 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub(super) struct Envelope {
     /// Names requests.
     pub(super) request_ids: RequestIds,
+    /// Counts answers.
+    pub(super) metrics: Metrics,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
+    /// How often client networks may call which routes.
+    pub(super) limit: Limit,
     /// Whether browsers shall keep to HTTPS: it is what they reach us by.
     pub(super) https: bool,
     /// The paths and methods of every route, for `Allow`.
@@ -62,26 +68,35 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
+        let admission = Admission::of(&self.envelope.limit, &method, &path, client);
+        let body = request.take_body();
+        let unread = admission.check().is_err() && !body.is_empty();
+        request.set_body(body);
+        request.set_data(Cookies { https: self.envelope.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
-        async {
+        let answered = async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-            let answer = match query {
-                Ok(_) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
+            let answer = match (admission.check(), query) {
+                // Before anything else is done for it, and before its body is read.
+                (Err(too_many), _) => Err(too_many.into()),
+                (Ok(()), Err(_)) => Err(BodyError::Query.into()),
+                (Ok(()), Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
                     Ok(answer) => answer,
                     Err(_) => Err(Overdue.into()),
                 },
-                Err(_) => Err(BodyError::Query.into()),
             };
             let mut response = match answer {
                 Ok(answer) => answer.into_response(),
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
             self.envelope.seal(&path, &id, &mut response);
+            admission.tell(response.headers_mut());
             // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
             // told may send its next request into the closing.
-            let given_up = [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status());
+            let given_up =
+                [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status()) || unread;
             if given_up && version < Version::HTTP_2 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
@@ -90,10 +105,10 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%method, route, status, milliseconds, "answered");
+            self.envelope.metrics.answered(route, method.as_str(), status, started.elapsed());
             Ok(response)
-        }
-        .instrument(span)
-        .await
+        };
+        self.envelope.metrics.clone().counting(answered.instrument(span)).await
     }
 }
 
@@ -124,26 +139,28 @@ impl Envelope {
         );
     }
 
-    /// The route that a path belongs to. A segment in braces is any segment.
+    /// The route that a path belongs to.
     fn route(&self, path: &str) -> Option<&(String, Vec<Method>)> {
-        let fits = |route: &str| {
-            let mut ours = route.split('/');
-            let mut theirs = path.split('/');
-            loop {
-                match (ours.next(), theirs.next()) {
-                    (None, None) => return true,
-                    (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
-                    _ => return false,
-                }
-            }
-        };
         let exact = self.routes.iter().find(|(route, _)| route == path);
-        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route)))
+        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route, path)))
     }
 
     /// The methods that a path takes, as `Allow` lists them.
     fn allowed(&self, path: &str) -> String {
         let methods = self.route(path).map_or(&[][..], |(_, methods)| methods);
         methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether a path belongs to a route. A segment in braces is any segment.
+pub(super) fn fits(route: &str, path: &str) -> bool {
+    let mut ours = route.split('/');
+    let mut theirs = path.split('/');
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return true,
+            (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
+            _ => return false,
+        }
     }
 }

@@ -27,25 +27,29 @@ mod document;
 mod error;
 mod headers;
 mod health;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
+pub mod metrics;
 mod oauth;
 mod origin;
 mod original;
 mod pages;
 mod problem;
+mod rate_limit;
 mod text;
 mod v1;
 
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 
 use crate::{
     domain::signing_key::SigningAlgorithm,
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
-        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, log_in::LogIn,
-        published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, limit::Limit, log_in::LogIn,
+        metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
+        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
 };
 
@@ -93,6 +97,10 @@ pub struct Setting {
     pub readiness: Readiness,
     /// Names requests.
     pub request_ids: RequestIds,
+    /// How often client networks may call which routes.
+    pub limit: Limit,
+    /// Counts answers.
+    pub metrics: Metrics,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
@@ -106,6 +114,8 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     let document = docs::document(&service);
     let envelope = headers::Envelope {
         request_ids: setting.request_ids,
+        limit: setting.limit,
+        metrics: setting.metrics,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
         routes: routes(&document),
@@ -135,8 +145,16 @@ pub fn openapi(flows: Flows, setting: &Setting) -> String {
     docs::document(&service(flows, setting))
 }
 
-fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi::OpenApi + 'static, ()> {
-    let apis = (
+fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl OpenApi + 'static, ()> {
+    OpenApiService::new(apis(flows, setting), "Signet", env!("CARGO_PKG_VERSION"))
+        .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
+        .server(setting.issuer.clone())
+}
+
+/// Every API that is documented.
+fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
+    let cookies = cookies::Cookies { https: setting.https };
+    (
         v1::users::UsersApi {
             bearer: flows.bearer.clone(),
             register: flows.register.clone(),
@@ -148,12 +166,14 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             log_in: flows.log_in.clone(),
             refresh: flows.refresh.clone(),
             sessions: flows.sessions,
+            cookies,
         },
         oauth::token::TokenApi {
             clients: flows.clients.clone(),
             log_in: flows.log_in.clone(),
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
+            cookies,
         },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
@@ -168,10 +188,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             account: flows.account,
         },
         health::HealthApi { readiness: setting.readiness.clone() },
-    );
-    OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION"))
-        .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
-        .server(setting.issuer.clone())
+    )
 }
 
 /// The paths and methods that a document describes, and the document's own.

@@ -8,6 +8,7 @@ use poem::{
     http::{HeaderMap, HeaderName, header},
 };
 
+use super::cookies::{Cookies, DEVICE};
 use crate::flow::log_in::Origin;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -16,7 +17,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ClientAddress(pub(super) IpAddr);
 
-/// The program as it names itself, and the client's address.
+/// The program as it names itself, the client's address, and the token by which its device is known.
 #[derive(Debug)]
 pub(super) struct RequestOrigin(pub(super) Origin);
 
@@ -28,7 +29,8 @@ impl<'a> FromRequest<'a> for RequestOrigin {
         let user_agent = request.headers().get(header::USER_AGENT).and_then(|value| value.to_str().ok());
         let user_agent = user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect());
         let ip = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
-        Ok(Self(Origin { user_agent, ip }))
+        let device = request.data::<Cookies>().and_then(|cookies| cookies.find(request, DEVICE)).map(Into::into);
+        Ok(Self(Origin { user_agent, ip, device }))
     }
 }
 
@@ -58,7 +60,10 @@ fn walk(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::http::laws;
 
     fn walked(peer: &str, fields: &[&str]) -> String {
         let mut headers = HeaderMap::new();
@@ -94,5 +99,27 @@ mod tests {
         assert_eq!(walked("10.0.0.1", &[]), "10.0.0.1");
         assert_eq!(walked("10.0.0.1", &["10.0.0.3, 10.0.0.2"]), "10.0.0.3", "all of them are proxies");
         assert_eq!(walked("10.0.0.1", &["::ffff:203.0.113.9"]), "203.0.113.9");
+    }
+    /// Addresses on both sides of the trusted networks, in every spelling that is one, and what is none.
+    fn hop() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "10\\.[0-9]\\.0\\.[0-9]{1,2}",
+            "(203|198)\\.0\\.113\\.[0-9]{1,2}",
+            any::<std::net::Ipv6Addr>().prop_map(|address| address.to_string()),
+            "fd00::[0-9a-f]{1,4}",
+            "::ffff:(10|203)\\.0\\.0\\.[0-9]",
+            Just("unknown".to_owned()),
+            "[ -~]{0,12}",
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nobody_but_a_trusted_proxy_says_where_a_request_comes_from(
+            peer in hop(),
+            fields in prop::collection::vec(prop::collection::vec(hop(), 0..4).prop_map(|hops| hops.join(", ")), 0..3),
+        ) {
+            laws::forwarded(format!("{peer}\n{}", fields.join("\n")).as_bytes());
+        }
     }
 }

@@ -3,16 +3,24 @@
 use chrono::{DateTime, Utc};
 use entity::user::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    UpdateMany,
+    sea_query::{Expr, Func},
 };
+use uuid::Uuid;
 
 use super::{
-    StoreError,
+    StoreError, Transaction,
     rows::{self, from_json, to_json},
 };
 use crate::domain::{
-    email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
+    email::EmailAddress,
+    ids::UserId,
+    password_hash::PasswordHash,
+    role::Role,
+    user::{AccountRecord, User},
+    username::Username,
 };
 
 /// An account about to be registered.
@@ -181,6 +189,112 @@ pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&Passwo
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// The next `most` accounts behind `after`, oldest first; `None` begins. Fewer than `most`: these are the last.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    after: Option<UserId>,
+    most: u64,
+) -> Result<Vec<AccountRecord>, StoreError> {
+    let after = after.map_or(Uuid::nil(), |id| id.0);
+    let rows = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(most).all(db).await?;
+    let record = |row: Model| {
+        let has_password = row.password_hash.is_some();
+        Ok(AccountRecord { user: user(row)?, has_password })
+    };
+    rows.into_iter().map(record).collect()
+}
+
+/// The account of `id`, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_to_change(db: &Transaction, id: UserId) -> Result<Option<User>, StoreError> {
+    // (SQLite has one writer at a time, and sea-query writes no lock there.)
+    Entity::find_by_id(id.0).lock_exclusive().one(db).await?.map(user).transpose()
+}
+
+/// Disables an account. One that was disabled already stays so since then. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn disable(db: &impl ConnectionTrait, id: UserId, now: DateTime<Utc>) -> Result<Option<User>, StoreError> {
+    let since = Func::coalesce([Expr::col(Column::DisabledAt), Expr::value(now)]);
+    update(db, id, Entity::update_many().col_expr(Column::DisabledAt, since.into())).await
+}
+
+/// Lets a disabled account in again. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn enable(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::DisabledAt, Expr::value(None::<DateTime<Utc>>))).await
+}
+
+/// Gives an account these roles and no others. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn set_roles(db: &impl ConnectionTrait, id: UserId, roles: &[Role]) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::Roles, Expr::value(to_json(&roles)))).await
+}
+
+/// Gives an account another password, whatever its password was and whether or not it is disabled. `None` where there
+/// is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn set_password(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    new: &PasswordHash,
+) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::PasswordHash, Expr::value(new.as_str()))).await
+}
+
+/// Holds the account's address for proved to be its owner's; `None` where it is not the account's address.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where another account has proved it.
+pub async fn verify_email(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<Option<User>, StoreError> {
+    let verified = Entity::update_many().col_expr(Column::EmailVerified, Expr::value(true));
+    update(db, id, verified.filter(Column::EmailKey.eq(email.key()))).await
+}
+
+/// Takes an address away from every account that claims it and has not proved it; says from which.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn drop_claims(db: &impl ConnectionTrait, email: &EmailAddress) -> Result<Vec<UserId>, StoreError> {
+    let rows = Entity::update_many()
+        .col_expr(Column::Email, Expr::value(None::<String>))
+        .col_expr(Column::EmailKey, Expr::value(None::<String>))
+        .filter(Column::EmailKey.eq(email.key()))
+        .filter(Column::EmailVerified.eq(false))
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| UserId(row.id)).collect())
+}
+
+/// Deletes an account, whatever its password and whether or not it is disabled. Says whether it was there.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn remove(db: &impl ConnectionTrait, id: UserId) -> Result<bool, StoreError> {
+    Ok(Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
+}
+
+/// Changes one account; `None` where there is none.
+async fn update(db: &impl ConnectionTrait, id: UserId, change: UpdateMany<Entity>) -> Result<Option<User>, StoreError> {
+    change.filter(Column::Id.eq(id.0)).exec_with_returning(db).await?.into_iter().next().map(user).transpose()
 }
 
 /// The account that a row holds.

@@ -2,7 +2,7 @@
 
 use poem::{
     Request, RequestBody, Response,
-    http::{HeaderName, header},
+    http::{HeaderName, HeaderValue, header},
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -100,7 +100,10 @@ pub(super) fn visitor(pages: &Pages, request: &Request) -> Visitor {
 /// Tells a new browser its name.
 pub(super) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
     if visitor.new {
-        pages.cookies.set(response.headers_mut(), BROWSER, visitor.browser.as_str(), None);
+        let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
+        if let Ok(field) = HeaderValue::from_str(&field) {
+            response.headers_mut().append(header::SET_COOKIE, field);
+        }
     }
     response
 }

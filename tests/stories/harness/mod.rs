@@ -11,6 +11,8 @@ pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod run;
 pub(crate) mod site;
+pub(crate) mod slowloris;
+pub(crate) mod smtp;
 pub(crate) mod statements;
 pub(crate) mod tools;
 

@@ -40,6 +40,11 @@ impl Site {
         self.base.read().expect("nobody fails while writing it").clone()
     }
 
+    /// The host and port, of a site without TLS.
+    pub(crate) fn authority(&self) -> String {
+        self.base().strip_prefix("http://").expect("no TLS here").to_owned()
+    }
+
     /// Says that it has moved.
     pub(crate) fn moves_to(&self, base: impl Into<String>) {
         *self.base.write().expect("nobody fails while writing it") = base.into();
@@ -128,6 +133,11 @@ impl Answer {
     /// A member of the JSON body that is a string.
     pub(crate) fn string(&self, member: &str) -> String {
         self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
+    }
+
+    /// All header fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// A header field, or the empty string.
