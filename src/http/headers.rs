@@ -14,6 +14,7 @@ use super::{
     cookies::Cookies,
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
+    pages::{self, look::Look},
     problem,
     rate_limit::Admission,
 };
@@ -30,6 +31,8 @@ pub(super) struct Envelope {
     pub(super) request_ids: RequestIds,
     /// Counts answers.
     pub(super) metrics: Metrics,
+    /// How pages look, those that say what went wrong too.
+    pub(super) look: Look,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
     /// How often client networks may call which routes.
@@ -89,6 +92,9 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer.into_response(),
+                Err(error) if pages::is_page(&path) => {
+                    pages::error::page(&self.envelope.look, &self.envelope.allowed(&path), &id, &error)
+                }
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
             self.envelope.seal(&path, &id, &mut response);
@@ -134,7 +140,8 @@ impl Envelope {
         debug_assert!(
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
-                || response.content_type().is_some_and(|t| t.starts_with("application/json")),
+                || response.content_type().is_some_and(|t| t.starts_with("application/json"))
+                || pages::is_page(path),
             "an error without a shape"
         );
     }

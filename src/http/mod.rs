@@ -43,11 +43,12 @@ use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
 use poem_openapi::{OpenApi, OpenApiService};
 
+use self::pages::{Pages, look::Look};
 use crate::{
-    domain::signing_key::SigningAlgorithm,
+    domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
-        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, limit::Limit, log_in::LogIn,
+        client_credentials::ClientCredentials, clients::Clients, csrf::Csrf, introspect::Introspect, limit::Limit, log_in::LogIn,
         metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
         revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
     },
@@ -101,6 +102,12 @@ pub struct Setting {
     pub limit: Limit,
     /// Counts answers.
     pub metrics: Metrics,
+    /// Makes and checks the codes of forms.
+    pub csrf: Csrf,
+    /// What the browser pages call the service.
+    pub name: String,
+    /// The colour of what is pressed and what stands out on them.
+    pub color: Color,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
@@ -110,9 +117,20 @@ pub struct Setting {
 /// Everything that the service answers.
 #[must_use]
 pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Response> + 'static {
+    let look = Look::new(setting.name.clone(), setting.color);
+    let pages = Pages {
+        look: look.clone(),
+        cookies: cookies::Cookies { https: setting.https },
+        issuer: setting.issuer.clone(),
+        csrf: setting.csrf.clone(),
+        request_reset: flows.request_reset.clone(),
+        reset_password: flows.reset_password.clone(),
+        verify_email: flows.verify_email.clone(),
+    };
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let envelope = headers::Envelope {
+        look,
         request_ids: setting.request_ids,
         limit: setting.limit,
         metrics: setting.metrics,
@@ -131,7 +149,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
             "Something broke on our side; it has been logged.",
         )
     });
-    Route::new()
+    pages::add(Route::new(), pages)
         .nest_no_strip("/", service)
         .nest_no_strip("/docs", docs)
         .at("/openapi.json", openapi)
@@ -203,5 +221,5 @@ fn routes(document: &str) -> Vec<(String, Vec<Method>)> {
         (path.clone(), methods.collect())
     });
     let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
-    described.chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
+    described.chain(pages::methods()).chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     flow::Trouble,
-    http::error::{self, BodyError, Overdue},
+    http::error::{self, BodyError, Overdue, TooManyRequests},
 };
 
 /// Why a page is not shown, or a form not taken.
@@ -100,6 +100,10 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
     }
     if let Some(body) = error.downcast_ref::<BodyError>() {
         return (body.status(), UNREADABLE, None);
+    }
+    if let Some(TooManyRequests { retry_after }) = error.downcast_ref::<TooManyRequests>() {
+        let text = ("Too many attempts", "Wait a little, then reload this page.");
+        return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
     }
     if error.is::<Overdue>() {
         return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(error::retry_after(&Trouble::TooSlow)));
