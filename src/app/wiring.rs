@@ -34,6 +34,7 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
         introspect::Introspect,
@@ -176,6 +177,7 @@ pub(super) fn wire(
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let https = config.tls.is_some() || issuer.starts_with("https://");
+    let csrf = Csrf { keyring: Arc::clone(&keyring), random: random.clone(), clock: clock.clone() };
     let setting = Setting {
         issuer,
         algorithm: config.signing_algorithm,
@@ -184,6 +186,9 @@ pub(super) fn wire(
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
         metrics: watch.metrics.clone(),
+        csrf,
+        name: config.pages.name.clone(),
+        color: config.pages.color,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),

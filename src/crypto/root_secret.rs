@@ -13,6 +13,8 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Codes of the pages' forms (HMAC-SHA-256).
+    Csrf,
     /// Tokens of known devices (HMAC-SHA-256).
     KnownDevice,
     /// Names of the counters of failed passwords (HMAC-SHA-256).
@@ -26,6 +28,7 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::Csrf => b"signet csrf",
             Self::KnownDevice => b"signet known device",
             Self::Throttle => b"signet throttle",
             Self::OneUseSecret => b"signet one-use secret",

@@ -7,6 +7,7 @@ pub mod claims;
 pub mod client;
 pub mod client_network;
 pub mod clock;
+pub mod color;
 pub mod delivery;
 pub mod email;
 pub mod ids;

@@ -15,6 +15,7 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod csrf;
 pub mod deliver_mail;
 pub mod end_session;
 mod error;

@@ -15,6 +15,7 @@ use super::{
     cors::{self, Cors},
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
+    pages::{self, look::Look},
     problem,
     rate_limit::Admission,
 };
@@ -36,6 +37,8 @@ pub(super) struct Envelope {
     pub(super) request_ids: RequestIds,
     /// Counts answers.
     pub(super) metrics: Metrics,
+    /// How pages look, those that say what went wrong too.
+    pub(super) look: Look,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
     /// Whose scripts may read which answers.
@@ -99,6 +102,9 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer,
+                Err(error) if pages::is_page(&path) => {
+                    pages::error::page(&self.envelope.look, &self.envelope.allowed(&path), &id, &error)
+                }
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
             self.envelope.seal(&path, &id, &mut response);
@@ -149,7 +155,8 @@ impl Envelope {
         debug_assert!(
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
-                || response.content_type().is_some_and(|t| t.starts_with("application/json")),
+                || response.content_type().is_some_and(|t| t.starts_with("application/json"))
+                || pages::is_page(path),
             "an error without a shape"
         );
     }
@@ -182,10 +189,11 @@ pub(super) fn fits(route: &str, path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use chrono::DateTime;
     use poem::{Route, endpoint::make_sync};
 
     use super::*;
-    use crate::http::enveloped;
+    use crate::{domain::color::Color, http::enveloped};
 
     /// No request can be sent that makes a handler of ours panic, so this one is made for it.
     #[tokio::test]
@@ -193,6 +201,8 @@ mod tests {
         let panics = |_| -> Response { panic!("a secret") };
         let envelope = Envelope {
             request_ids: RequestIds::default(),
+            metrics: Metrics::new(DateTime::UNIX_EPOCH),
+            look: Look::new("Signet".to_owned(), Color([0; 3])),
             trusted_proxies: Vec::new(),
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),

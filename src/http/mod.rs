@@ -18,6 +18,7 @@
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
+//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
 
 mod bearer;
 mod body;
@@ -36,6 +37,7 @@ pub mod metrics;
 mod oauth;
 mod origin;
 mod original;
+mod pages;
 mod problem;
 mod rate_limit;
 mod text;
@@ -45,14 +47,15 @@ use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
 use poem_openapi::{OpenApi, OpenApiService};
 
+use self::pages::{Pages, look::Look};
 use crate::{
-    domain::signing_key::SigningAlgorithm,
+    domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
-        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, limit::Limit, log_in::LogIn,
-        metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh, register::Register,
-        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
-        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        client_credentials::ClientCredentials, clients::Clients, csrf::Csrf, introspect::Introspect, limit::Limit,
+        log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, refresh::Refresh,
+        register::Register, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
+        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -110,6 +113,12 @@ pub struct Setting {
     pub limit: Limit,
     /// Counts answers.
     pub metrics: Metrics,
+    /// Makes and checks the codes of forms.
+    pub csrf: Csrf,
+    /// What the browser pages call the service.
+    pub name: String,
+    /// The colour of what is pressed and what stands out on them.
+    pub color: Color,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
@@ -121,9 +130,20 @@ pub struct Setting {
 /// Everything that the service answers.
 #[must_use]
 pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Response> + 'static {
+    let look = Look::new(setting.name.clone(), setting.color);
+    let pages = Pages {
+        look: look.clone(),
+        cookies: cookies::Cookies { https: setting.https },
+        issuer: setting.issuer.clone(),
+        csrf: setting.csrf.clone(),
+        request_reset: flows.request_reset.clone(),
+        reset_password: flows.reset_password.clone(),
+        verify_email: flows.verify_email.clone(),
+    };
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let envelope = headers::Envelope {
+        look,
         request_ids: setting.request_ids,
         limit: setting.limit,
         metrics: setting.metrics,
@@ -134,7 +154,10 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     };
     let docs = docs::routes(&service);
     let openapi = docs::file("application/json", document);
-    let routes = Route::new().nest_no_strip("/", service).nest_no_strip("/docs", docs).at("/openapi.json", openapi);
+    let routes = pages::add(Route::new(), pages)
+        .nest_no_strip("/", service)
+        .nest_no_strip("/docs", docs)
+        .at("/openapi.json", openapi);
     enveloped(routes, envelope)
 }
 
@@ -227,5 +250,5 @@ fn routes(document: &str) -> Vec<(String, Vec<Method>)> {
         (path.clone(), methods.collect())
     });
     let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
-    described.chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
+    described.chain(pages::methods()).chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
 }
