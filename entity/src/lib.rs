@@ -4,6 +4,8 @@
 pub mod change;
 pub mod client;
 pub mod key_record;
+pub mod one_use_secret;
+pub mod outbox;
 pub mod session;
 pub mod throttle;
 pub mod user;

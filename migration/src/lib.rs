@@ -10,6 +10,8 @@ mod m20261123_000003_sessions;
 mod m20261123_000004_key_records;
 mod m20261123_000005_changes;
 mod m20261123_000006_throttles;
+mod m20261123_000007_outbox;
+mod m20261123_000008_one_use_secrets;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +26,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000004_key_records::Migration),
             Box::new(m20261123_000005_changes::Migration),
             Box::new(m20261123_000006_throttles::Migration),
+            Box::new(m20261123_000007_outbox::Migration),
+            Box::new(m20261123_000008_one_use_secrets::Migration),
         ]
     }
 }

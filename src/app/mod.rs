@@ -140,7 +140,7 @@ impl Signet {
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
-        tracing::info!(to = %wired.mailer, "mail");
+        tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
         let endpoint = http::endpoint(wired.flows, wired.setting);
@@ -152,10 +152,17 @@ impl Signet {
             tokio::spawn(wired.prune.run(Random)),
             tokio::spawn(serve_metrics(metrics_server, wired.watch)),
         ];
+        let (close, closed) = oneshot::channel::<()>();
+        let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { closed.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
+            // What the last requests caused is in the outbox; what is under way may leave.
+            drop(close);
+            if let Err(cause) = deliver_mail.await {
+                tracing::error!(%cause, "the outbox broke");
+            }
             background.iter().for_each(JoinHandle::abort);
         });
         tracing::info!(%address, "listening");

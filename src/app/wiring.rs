@@ -34,23 +34,30 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        csrf::Csrf,
+        deliver_mail::DeliverMail,
         end_session::EndSession,
         introspect::Introspect,
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
         metrics::{Metrics, Watch},
+        outbox::Outbox,
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
         refresh::Refresh,
         register::Register,
+        request_reset::RequestReset,
+        reset_password::ResetPassword,
+        resolve_mail::ResolveMail,
         revoke::Revoke,
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
         throttle::Throttle,
         userinfo::Userinfo,
+        verify_email::VerifyEmail,
     },
     http::{Flows, Setting},
     outbound::mailer::{self, Mailer, MailerError},
@@ -70,7 +77,7 @@ pub(super) struct Wired {
     /// What the metrics are made of.
     pub(super) watch: Watch,
     /// What sends mail.
-    pub(super) mailer: Mailer,
+    pub(super) deliver_mail: DeliverMail,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -82,7 +89,6 @@ pub(super) fn wire(
     clock: Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
-    let mailer = mailer(config, &issuer)?;
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
@@ -92,35 +98,26 @@ pub(super) fn wire(
     let watch = watch(&changes, &hasher);
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
-    let issue = Issue {
-        jwt: Arc::clone(&jwt),
-        random: random.clone(),
-        audience: config.audience.clone().unwrap_or_else(|| issuer.clone()),
-        issuer: issuer.clone(),
-        lifetimes: lifetimes(config),
-    };
+    let issue = issue(config, &issuer, &jwt);
     let throttle = throttle(config, &db, &keyring, &clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
     let choose_password = choose_password(config, hasher, config.password.workers);
-    let bearer = Bearer {
-        jwt: Arc::clone(&jwt),
-        revocations: revocations.clone(),
-        remembered: remembered.clone(),
-        db: db.clone(),
-        clock: clock.clone(),
-        issuer: issuer.clone(),
-    };
+    let bearer = bearer(&changes, &issuer, &jwt);
+    let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
+    let outbox = deliver_mail.outbox.clone();
     let flows = Flows {
         account: Account {
             db: db.clone(),
             authenticate: authenticate.clone(),
             end_session: end_session.clone(),
+            outbox: outbox.clone(),
             clock: clock.clone(),
         },
         change_password: ChangePassword {
             authenticate: authenticate.clone(),
             choose_password: choose_password.clone(),
             end_session: end_session.clone(),
+            outbox: outbox.clone(),
             db: db.clone(),
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
@@ -143,10 +140,20 @@ pub(super) fn wire(
         },
         register: Register {
             db: db.clone(),
-            choose_password,
+            choose_password: choose_password.clone(),
+            changes: changes.clone(),
+            outbox: outbox.clone(),
             random: random.clone(),
             clock: clock.clone(),
             open: config.registration == Registration::Open,
+        },
+        request_reset: RequestReset { outbox: outbox.clone() },
+        reset_password: ResetPassword {
+            db: db.clone(),
+            choose_password,
+            end_session: end_session.clone(),
+            outbox: outbox.clone(),
+            clock: clock.clone(),
         },
         revoke: Revoke {
             jwt: Arc::clone(&jwt),
@@ -165,10 +172,12 @@ pub(super) fn wire(
             built: Shelf::default(),
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
+        verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let https = config.tls.is_some() || issuer.starts_with("https://");
+    let csrf = Csrf { keyring: Arc::clone(&keyring), random: random.clone(), clock: clock.clone() };
     let setting = Setting {
         issuer,
         algorithm: config.signing_algorithm,
@@ -177,13 +186,55 @@ pub(super) fn wire(
         readiness: Readiness { db, revocations },
         request_ids: RequestIds(random),
         metrics: watch.metrics.clone(),
+        csrf,
+        name: config.pages.name.clone(),
+        color: config.pages.color,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
     };
-    Ok(Wired { flows, setting, changes, prune, watch, mailer })
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
 }
 
+/// What issues tokens.
+fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> Issue {
+    Issue {
+        jwt: Arc::clone(jwt),
+        random: Random,
+        audience: config.audience.clone().unwrap_or_else(|| issuer.to_owned()),
+        issuer: issuer.to_owned(),
+        lifetimes: lifetimes(config),
+    }
+}
+
+/// What takes access tokens.
+fn bearer(changes: &Changes, issuer: &str, jwt: &Arc<Jwt>) -> Bearer {
+    let Changes { db, revocations, remembered, clock } = changes.clone();
+    Bearer { jwt: Arc::clone(jwt), revocations, remembered, db, clock, issuer: issuer.to_owned() }
+}
+
+/// The outbox and what sends it.
+fn deliver_mail(
+    config: &Config,
+    mailer: Mailer,
+    metrics: &Metrics,
+    changes: &Changes,
+    keyring: &Arc<Keyring>,
+    issuer: &str,
+) -> DeliverMail {
+    let (db, clock, limits) = (&changes.db, &changes.clock, &config.rate_limits);
+    let resolve = ResolveMail {
+        db: db.clone(),
+        keyring: Arc::clone(keyring),
+        clock: Arc::clone(clock),
+        issuer: issuer.to_owned(),
+        limit: limits.enabled.then_some((limits.mail.count, limits.mail.per)),
+    };
+    let outbox = Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::default() };
+    DeliverMail { outbox, resolve, mailer: Arc::new(mailer), metrics: metrics.clone() }
+}
+
+/// What sends letters.
 fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
     let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
     Mailer::new(mailer::Settings {
@@ -241,7 +292,8 @@ fn lifetimes(config: &Config) -> Lifetimes {
 pub(super) fn administer(config: &Config, clients: &Clients) -> Result<Administer, StartError> {
     let Clients { db, end_session, random, clock, .. } = clients.clone();
     let choose_password = choose_password(config, hasher(config, 1)?, 1);
-    Ok(Administer { db, choose_password, end_session, random, clock })
+    let outbox = Outbox { db: db.clone(), random: random.clone(), clock: clock.clone(), awake: Arc::default() };
+    Ok(Administer { db, choose_password, end_session, outbox, random, clock })
 }
 
 fn choose_password(config: &Config, hasher: PasswordHasher, turns: usize) -> ChoosePassword {

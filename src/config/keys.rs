@@ -115,6 +115,10 @@ pub const KEYS: &[KeyDescription] = &[
         "Browser pages of one client network, COUNT/DURATION"),
     plain("rate_limits.account", "SIGNET_RATE_LIMITS__ACCOUNT", "10/15m",
         "Failed passwords of one account, COUNT/DURATION"),
+    plain("pages.name", "SIGNET_PAGES__NAME", "Signet",
+        "What the browser pages and mails call the service, at most 40 characters"),
+    plain("pages.color", "SIGNET_PAGES__COLOR", "#3452d6",
+        "Colour of buttons and links on the browser pages, as #rrggbb"),
     plain("metrics_listen", "SIGNET_METRICS_LISTEN", "127.0.0.1:9464",
         "Address and port of the Prometheus metrics; off turns them off"),
     plain("log_format", "SIGNET_LOG_FORMAT", "text on a terminal, else json",
@@ -145,7 +149,7 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
 ];
 
 /// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["rate_limits.mail", "providers."];
+const WITHOUT_EFFECT: &[&str] = &["providers."];
 
 /// Whether setting `key` changes nothing yet.
 pub(super) fn has_no_effect(key: &str) -> bool {
@@ -259,8 +263,10 @@ mod tests {
             audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration tls_cert tls_key \
             trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
             password.workers password.max_wait password.min_length rate_limits.enabled metrics_listen log_format";
-        let limits = |key: &&str| key.starts_with("rate_limits.") && *key != "rate_limits.enabled";
-        let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !limits(key)).collect();
+        let ours = |key: &&str| {
+            key.starts_with("pages.") || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")
+        };
+        let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !ours(key)).collect();
         assert_eq!(keys, public.split_whitespace().collect::<Vec<_>>());
     }
 

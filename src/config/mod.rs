@@ -29,7 +29,7 @@ pub use self::{
     sources::Sources,
     values::RateLimit,
 };
-use crate::domain::signing_key::SigningAlgorithm;
+use crate::domain::{color::Color, signing_key::SigningAlgorithm};
 
 /// The effective configuration of the service. Every value has been checked by [`Config::load`].
 #[derive(Debug, Clone)]
@@ -76,6 +76,8 @@ pub struct Config {
     pub password: PasswordConfig,
     /// How often things may be tried.
     pub rate_limits: RateLimits,
+    /// How the browser pages look.
+    pub pages: PagesConfig,
     /// Where the metrics are served; `None` turns them off.
     pub metrics_listen: Option<SocketAddr>,
     /// How log lines look.
@@ -149,6 +151,15 @@ pub struct RateLimits {
     pub pages: RateLimit,
     /// Failed passwords of one account.
     pub account: RateLimit,
+}
+
+/// How the browser pages look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PagesConfig {
+    /// What they call the service.
+    pub name: String,
+    /// The colour of what is pressed and what stands out.
+    pub color: Color,
 }
 
 /// An identity provider to log in with.

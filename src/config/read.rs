@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Config, ConfigError, LogFormat, PasswordConfig, Provider, ProviderKind, RateLimits, TlsFiles, keys,
+    Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits, TlsFiles, keys,
     sources::{Gathered, Origin, Values},
     urls,
     values::{self, DurationText},
@@ -66,6 +66,8 @@ impl Reader {
         let mail_from = self.value("mail_from", values::mailbox);
         let password = self.password();
         let rate_limits = self.rate_limits();
+        let pages_name = self.value("pages.name", values::title);
+        let pages_color = self.value("pages.color", values::color);
         let metrics_listen = self.value("metrics_listen", values::address_or_off);
         let log_format = self.given("log_format", values::log_format);
         let names = self.provider_names();
@@ -94,6 +96,7 @@ impl Reader {
             mail_from: mail_from?,
             password: password?,
             rate_limits: rate_limits?,
+            pages: PagesConfig { name: pages_name?, color: pages_color? },
             metrics_listen: metrics_listen?,
             log_format: log_format?.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
             providers: providers

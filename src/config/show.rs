@@ -61,6 +61,8 @@ impl Config {
             ("rate_limits.mail", Some(text(limits.mail))),
             ("rate_limits.pages", Some(text(limits.pages))),
             ("rate_limits.account", Some(text(limits.account))),
+            ("pages.name", Some(text(&self.pages.name))),
+            ("pages.color", Some(text(self.pages.color))),
             ("metrics_listen", Some(self.metrics_listen.map_or_else(|| text("off"), text))),
             ("log_format", Some(text(log_format(self.log_format)))),
         ]

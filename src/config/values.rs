@@ -15,7 +15,10 @@ use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
 use super::{LogFormat, ProviderKind, Registration};
-use crate::domain::signing_key::SigningAlgorithm;
+use crate::domain::{
+    color::{Color, NotAColor},
+    signing_key::SigningAlgorithm,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
@@ -132,6 +135,20 @@ pub(super) fn registration(text: &str) -> Result<Registration, String> {
         "closed" => Ok(Registration::Closed),
         _ => Err(one_of(["open", "closed"])),
     }
+}
+
+/// A name as people read it: one line of at most 40 characters.
+pub(super) fn title(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    if name.is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {
+        return Err("must be 1 to 40 characters on one line".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// A colour as `#rrggbb`.
+pub(super) fn color(text: &str) -> Result<Color, String> {
+    Color::parse(text).map_err(|why: NotAColor| why.to_string())
 }
 
 /// `text` or `json`.

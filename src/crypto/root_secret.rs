@@ -13,10 +13,14 @@ use secrecy::zeroize::Zeroizing;
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
+    /// Codes of the pages' forms (HMAC-SHA-256).
+    Csrf,
     /// Tokens of known devices (HMAC-SHA-256).
     KnownDevice,
     /// Names of the counters of failed passwords (HMAC-SHA-256).
     Throttle,
+    /// Making one-use secrets (HMAC-SHA-256).
+    OneUseSecret,
 }
 
 impl Purpose {
@@ -24,8 +28,10 @@ impl Purpose {
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
+            Self::Csrf => b"signet csrf",
             Self::KnownDevice => b"signet known device",
             Self::Throttle => b"signet throttle",
+            Self::OneUseSecret => b"signet one-use secret",
         }
     }
 }
@@ -132,6 +138,7 @@ mod tests {
             (RootSecret::new(&[1; 32], DateTime::UNIX_EPOCH), RootSecret::new(&[2; 32], DateTime::UNIX_EPOCH));
         assert_ne!(one.kid(), other.kid());
         assert_ne!(one.derive(Purpose::RefreshToken), other.derive(Purpose::RefreshToken));
+        assert_ne!(one.derive(Purpose::RefreshToken), one.derive(Purpose::OneUseSecret));
     }
 
     #[test]

@@ -7,6 +7,8 @@ pub mod claims;
 pub mod client;
 pub mod client_network;
 pub mod clock;
+pub mod color;
+pub mod delivery;
 pub mod email;
 pub mod ids;
 #[cfg(any(test, fuzzing))]
@@ -14,6 +16,7 @@ pub mod laws;
 pub mod mail;
 pub mod mail_server;
 pub mod oauth;
+pub mod one_use_secret;
 pub mod password_hash;
 pub mod password_policy;
 pub mod rate_limit;

@@ -92,6 +92,8 @@ pub enum EndReason {
     Reuse,
     /// The password was changed.
     PasswordChange,
+    /// The password was replaced by way of a mail.
+    PasswordReset,
     /// The account was deleted.
     AccountDeleted,
     /// The account was disabled.
@@ -112,6 +114,7 @@ impl EndReason {
             Self::LogOut => "log_out",
             Self::Reuse => "reuse",
             Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
             Self::AccountDeleted => "account_deleted",
             Self::AccountDisabled => "account_disabled",
             Self::Operator => "operator",

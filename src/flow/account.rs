@@ -12,15 +12,18 @@ use super::{
     bearer::Caller,
     end_session::EndSession,
     log_in::{Credentials, Origin},
+    outbox::Outbox,
     register::FieldError,
 };
 use crate::{
     domain::{
-        clock::Clock, email::EmailAddress, ids::UserId, password_hash::PasswordHash, session::EndReason, user::User,
-        username::Username,
+        clock::Clock, email::EmailAddress, ids::UserId, one_use_secret::Purpose, password_hash::PasswordHash,
+        session::EndReason, user::User, username::Username,
     },
     store::{
-        self, Database, StoreError, sessions,
+        self, Database, StoreError, one_use_secrets,
+        outbox::{self, Cause, Kind},
+        sessions,
         sessions::Which,
         users,
         users::{Identifier, ProfileUpdate},
@@ -36,6 +39,8 @@ pub struct Account {
     pub authenticate: Authenticate,
     /// Ends the sessions of a deleted account.
     pub end_session: EndSession,
+    /// Has a new address verified.
+    pub outbox: Outbox,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -108,7 +113,8 @@ impl Account {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
     }
 
-    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name.
+    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name. A
+    /// verified address stays in force until the new one is proved.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -143,10 +149,18 @@ impl Account {
         if let Some(username) = &username {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
+        if let Some(email) = email {
+            // The newest claim alone counts, from now on and not only once it is mailed.
+            let earlier = one_use_secrets::Which::Of(user.id, Purpose::EmailVerification);
+            one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
+            outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
+            self.outbox.within(&transaction, &Cause::EmailClaimed(user.id, Some(email))).await?;
+        }
         let changes = &self.end_session.changes;
         let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
         let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
+        self.outbox.wake();
         Ok(user)
     }
 
@@ -205,6 +219,8 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        one_use_secrets::forget(&transaction, user).await?;
+        outbox::forget(&transaction, user).await?;
         let all = Which::AllOf(user);
         let changed = self.end_session.changes.account_changed(user);
         let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;

@@ -13,6 +13,7 @@ use super::{
     audit::Event,
     choose_password::{ChoosePassword, ChoosePasswordError},
     end_session::EndSession,
+    outbox::Outbox,
 };
 use crate::{
     crypto::random::Random,
@@ -27,9 +28,10 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError, Transaction,
+        self, Database, StoreError, Transaction, one_use_secrets,
+        outbox::{self, Cause},
         sessions::{self, Which},
-        users::{self, Identifier, NewUser},
+        users::{self, Claimant, Identifier, NewUser},
     },
 };
 
@@ -50,6 +52,8 @@ pub struct Administer {
     pub choose_password: ChoosePassword,
     /// Ends sessions.
     pub end_session: EndSession,
+    /// Where mails wait, which a running service sends.
+    pub outbox: Outbox,
     /// Draws accounts' ids.
     pub random: Random,
     /// Tells the time.
@@ -200,12 +204,15 @@ impl Administer {
         })?;
         let mut dropped = Vec::new();
         if let Some(NewEmail::Verified(email)) = &new.email {
-            let verified = users::verify_email(&transaction, id, email).await.map_err(|error| match error {
+            user.email_verified = users::verify_email(&transaction, id, email).await.map_err(|error| match error {
                 StoreError::Duplicate(_) => AdministerError::EmailTaken,
                 other => other.into(),
             })?;
-            user = verified.ok_or(AdministerError::Unknown)?;
-            dropped = users::drop_claims(&transaction, email).await?;
+            dropped = users::drop_claims(&transaction, email, Claimant::AllBut(id)).await?;
+            one_use_secrets::void(&transaction, one_use_secrets::Which::MailedTo(email, id), now).await?;
+        }
+        if let Some(NewEmail::Unverified(email)) = &new.email {
+            self.outbox.within(&transaction, &Cause::EmailClaimed(id, Some(email.clone()))).await?;
         }
         if !new.roles.is_empty() {
             let roles: Vec<Role> = new.roles.iter().cloned().collect();
@@ -254,6 +261,8 @@ impl Administer {
         if !users::remove(&transaction, id).await? {
             return Err(AdministerError::Unknown);
         }
+        one_use_secrets::forget(&transaction, id).await?;
+        outbox::forget(&transaction, id).await?;
         let event = Event::done("account_delete").because("operator").account(id);
         Ok(before + self.shut_out(transaction, id, EndReason::AccountDeleted, event).await?)
     }
@@ -267,7 +276,12 @@ impl Administer {
         let hash = chosen_password.map_err(chosen)?;
         let before = self.end_excess(user.id, EndReason::PasswordChange).await?;
         let transaction = store::begin(&self.db).await?;
-        users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
+        let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
+        // Links that were mailed before would undo it.
+        one_use_secrets::void(&transaction, one_use_secrets::Which::AllOf(user.id), self.clock.now()).await?;
+        if let Some(email) = user.email.filter(|_| user.email_verified) {
+            self.outbox.within(&transaction, &Cause::PasswordChanged(user.id, email)).await?;
+        }
         let event = Event::done("password_change").because("operator").account(user.id);
         Ok(before + self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await?)
     }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Names requests, so that the log's lines about one can be found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestIds(pub Random);
 
 impl RequestIds {

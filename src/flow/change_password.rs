@@ -11,10 +11,11 @@ use super::{
     bearer::Caller,
     choose_password::{ChoosePassword, ChoosePasswordError},
     end_session::EndSession,
+    outbox::Outbox,
 };
 use crate::{
     domain::{password_policy::Password, session::EndReason},
-    store::{self, Database, sessions::Which, users},
+    store::{self, Database, outbox::Cause, sessions::Which, users},
 };
 
 /// Changes passwords.
@@ -26,6 +27,8 @@ pub struct ChangePassword {
     pub choose_password: ChoosePassword,
     /// Ends the other sessions.
     pub end_session: EndSession,
+    /// Tells the owner.
+    pub outbox: Outbox,
     /// Where accounts are.
     pub db: Database,
 }
@@ -93,6 +96,10 @@ impl ChangePassword {
         if !replaced {
             return Err(ChangePasswordError::WrongPassword);
         }
+        if let Some(email) = user.email.filter(|_| user.email_verified) {
+            let changed = Cause::PasswordChanged(user.id, email);
+            self.outbox.within(&transaction, &changed).await.map_err(Trouble::from)?;
+        }
         let others = Which::AllOfBut(user.id, caller.session);
         let ending = self
             .end_session
@@ -102,6 +109,7 @@ impl ChangePassword {
         let changed = Event::done("password_change").account(user.id).session(caller.session);
         let ending = ending.recording(changed);
         self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //!
 //! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`changes`], [`choose_password`],
 //! [`end_session`] and [`throttle`] are called by others.
+//! [`end_session`], [`outbox`] and [`resolve_mail`] are called by others.
 
 pub mod account;
 pub mod administer;
@@ -14,6 +15,8 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod csrf;
+pub mod deliver_mail;
 pub mod end_session;
 mod error;
 pub mod establish_keys;
@@ -24,16 +27,21 @@ pub mod issue;
 pub mod limit;
 pub mod log_in;
 pub mod metrics;
+pub mod outbox;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;
 pub mod refresh;
 pub mod register;
+pub mod request_reset;
+pub mod reset_password;
+pub mod resolve_mail;
 pub mod revoke;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
 pub mod throttle;
 pub mod userinfo;
+pub mod verify_email;
 
 pub use error::Trouble;

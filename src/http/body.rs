@@ -80,13 +80,23 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        expect_content_type(request, mime::WWW_FORM_URLENCODED, BodyError::NotAForm)?;
-        let bytes = read(request, body).await?;
-        let form = parameters(&bytes)?;
+        let form = form(request, body).await?;
         // Every field of a form type is an optional string, so this fails for none of them.
         let value = serde_json::from_value(form.into()).map_err(|_| BodyError::Form)?;
         Ok(Self(value))
     }
+}
+
+/// Reads the body as a form.
+///
+/// # Errors
+/// [`BodyError`].
+pub(super) async fn form(
+    request: &Request,
+    body: &mut RequestBody,
+) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
+    expect_content_type(request, mime::WWW_FORM_URLENCODED, BodyError::NotAForm)?;
+    parameters(&read(request, body).await?)
 }
 
 fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {

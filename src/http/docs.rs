@@ -62,7 +62,8 @@ fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 7] = [
+const ALONE: [(&str, &str, &str); 8] = [
+    ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "client_secret", "43 characters, shown at registration"),

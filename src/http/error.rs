@@ -25,6 +25,9 @@ use crate::{
         clients::ClientError,
         grant::GrantError,
         register::{FieldError, RegisterError},
+        request_reset::RequestResetError,
+        reset_password::ResetPasswordError,
+        verify_email::VerifyEmailError,
     },
 };
 
@@ -242,6 +245,39 @@ impl IntoProblem for ChangePasswordError {
             Self::WrongPassword => wrong_password(),
             Self::Malformed { field: which, why } => field(which, why),
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+fn invalid_token() -> Problem {
+    // One answer for unknown, used, run out and replaced.
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_token", "The link is not good, or no longer: ask for another mail.")
+}
+
+impl IntoProblem for RequestResetError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Invalid(errors) => errors.into_problem(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for ResetPasswordError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Password(why) => field("new_password", why),
+            Self::InvalidToken => invalid_token(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for VerifyEmailError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::InvalidToken => invalid_token(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }

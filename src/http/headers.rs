@@ -12,9 +12,10 @@ use tracing::Instrument;
 use super::{
     body::parameters,
     cookies::Cookies,
-    cors::Cors,
+    cors::{self, Cors},
     error::{self, BodyError, Overdue},
     origin::{self, ClientAddress},
+    pages::{self, look::Look},
     problem,
     rate_limit::Admission,
 };
@@ -23,6 +24,11 @@ use crate::flow::{audit::RequestIds, limit::Limit, metrics::Metrics};
 /// How long an answer may take: less than the listener allows, which can say nothing of why.
 const PATIENCE: Duration = Duration::from_secs(25);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// For what is no page: nothing runs, loads or is sent from it, should a browser ever show it as one. `base-uri`,
+/// `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Wraps every route.
 #[derive(Debug, Clone)]
@@ -31,6 +37,8 @@ pub(super) struct Envelope {
     pub(super) request_ids: RequestIds,
     /// Counts answers.
     pub(super) metrics: Metrics,
+    /// How pages look, those that say what went wrong too.
+    pub(super) look: Look,
     /// The networks whose word on where a request comes from is believed.
     pub(super) trusted_proxies: Vec<IpNet>,
     /// Whose scripts may read which answers.
@@ -94,9 +102,12 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer,
+                Err(error) if pages::is_page(&path) => {
+                    pages::error::page(&self.envelope.look, &self.envelope.allowed(&path), &id, &error)
+                }
                 Err(error) => error::shape(&path, &self.envelope.allowed(&path), error),
             };
-            self.envelope.seal(&id, &mut response);
+            self.envelope.seal(&path, &id, &mut response);
             admission.tell(response.headers_mut());
             leave.tell(response.headers_mut());
             // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
@@ -119,25 +130,33 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
 }
 
 impl Envelope {
-    fn seal(&self, id: &str, response: &mut Response) {
+    fn seal(&self, path: &str, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(REQUEST_ID, id);
         }
+        let is_page = response.content_type().is_some_and(|kind| kind.starts_with("text/html"));
+        let headers = response.headers_mut();
         let mut set = |name: HeaderName, value: &'static str| {
             headers.entry(name).or_insert(HeaderValue::from_static(value));
         };
         set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         set(header::REFERRER_POLICY, "same-origin");
-        set(header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'");
+        set(header::CONTENT_SECURITY_POLICY, POLICY);
         set(header::CACHE_CONTROL, "no-store");
+        // What an `<img>` or `<script>` of another site may load: scripts that ask by name are `Cors`'s to judge.
+        set(RESOURCE_POLICY, if cors::is_public(path) { "cross-origin" } else { "same-origin" });
+        if is_page {
+            set(OPENER_POLICY, "same-origin");
+        }
         if self.https {
             set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
         }
         debug_assert!(
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
-                || response.content_type().is_some_and(|t| t.starts_with("application/json")),
+                || response.content_type().is_some_and(|t| t.starts_with("application/json"))
+                || pages::is_page(path),
             "an error without a shape"
         );
     }
@@ -165,5 +184,49 @@ pub(super) fn fits(route: &str, path: &str) -> bool {
             (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
             _ => return false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use poem::{Route, endpoint::make_sync};
+
+    use super::*;
+    use crate::{domain::color::Color, http::enveloped};
+
+    /// No request can be sent that makes a handler of ours panic, so this one is made for it.
+    #[tokio::test]
+    async fn a_panic_is_answered_as_any_other_error_and_says_nothing() {
+        let panics = |_| -> Response { panic!("a secret") };
+        let envelope = Envelope {
+            request_ids: RequestIds::default(),
+            metrics: Metrics::new(DateTime::UNIX_EPOCH),
+            look: Look::new("Signet".to_owned(), Color([0; 3])),
+            trusted_proxies: Vec::new(),
+            cors: Cors(vec!["https://app.example.org".to_owned()]),
+            limit: Limit::default(),
+            https: true,
+            routes: vec![("/v1/users".to_owned(), vec![Method::GET])],
+        };
+        let service = enveloped(Route::new().at("/v1/users", make_sync(panics)), envelope);
+        let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");
+        let answer = service.call(request.finish()).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.content_type(), Some(problem::CONTENT_TYPE));
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "same-origin"),
+            ("content-security-policy", POLICY),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cache-control", "no-store"),
+            ("strict-transport-security", "max-age=31536000"),
+            ("access-control-allow-origin", "https://app.example.org"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+        assert!(answer.header("x-request-id").is_some());
+        let body = answer.into_body().into_string().await.expect("text");
+        assert!(body.contains("internal_error") && !body.contains("secret"), "{body}");
     }
 }

@@ -157,7 +157,13 @@ pub fn content_type(data: &[u8]) {
         let essence = text.split(';').next().unwrap_or_default().trim();
         let expected = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
         assert_eq!(essence, expected, "{value:?}");
-        assert!(!text.contains("charset") || text.contains("utf-8"), "{value:?}");
+        // A semicolon in quotes parts nothing, and only makes this reading wrong.
+        let parts: Vec<_> = text.split(';').skip(1).collect();
+        if parts.iter().all(|part| part.matches('"').count() % 2 == 0) {
+            let mut parameters = parts.iter().filter_map(|part| part.split_once('='));
+            let charset = parameters.find(|(name, _)| name.trim() == "charset");
+            assert!(charset.is_none_or(|(_, charset)| charset.trim().trim_matches('"') == "utf-8"), "{value:?}");
+        }
     }
 }
 

@@ -144,6 +144,8 @@ statuses! {
     Registering: 400, 403, 408, 409, 413, 415, 422, 503;
     /// Exchanges credentials for tokens.
     LoggingIn: 400, 401, 408, 413, 415, 422, 429, 503;
+    /// Takes a body that proves who sends it, or needs no proof.
+    Proving: 400, 408, 413, 415, 422, 429, 503;
     /// Names something public that may not be there.
     Finding: 400, 404, 503;
     /// Needs a token and nothing else.

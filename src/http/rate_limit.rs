@@ -77,6 +77,9 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
 #[cfg(test)]
 #[rustfmt::skip] // as above
 const UNLIMITED: &[(&str, &str)] = &[
+    // What every page needs, and browsers keep.
+    ("GET", "/assets/style.css"),
+    ("GET", "/assets/icon.svg"),
     // Every service that verifies tokens reads these, all from one network perhaps.
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/.well-known/openid-configuration"),

@@ -9,6 +9,8 @@ pub mod clients;
 mod database;
 mod error;
 pub mod key_records;
+pub mod one_use_secrets;
+pub mod outbox;
 pub mod rate_limits;
 pub mod remembered;
 pub mod revocations;

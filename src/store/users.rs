@@ -5,8 +5,8 @@ use entity::user::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    UpdateMany,
-    sea_query::{Expr, Func},
+    Select, UpdateMany,
+    sea_query::{Condition, Expr, Func},
 };
 use uuid::Uuid;
 
@@ -88,16 +88,54 @@ pub async fn find_with_password(
     db: &impl ConnectionTrait,
     identifier: &Identifier,
 ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
-    let query = match identifier {
+    let Some(mut row) = named(identifier).one(db).await? else { return Ok(None) };
+    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
+    Ok(Some((user(row)?, password_hash)))
+}
+
+/// The account that is named so.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_named(db: &impl ConnectionTrait, identifier: &Identifier) -> Result<Option<User>, StoreError> {
+    named(identifier).one(db).await?.map(user).transpose()
+}
+
+/// The account, held until the transaction ends: nobody else changes it meanwhile.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn hold(transaction: &Transaction, identifier: &Identifier) -> Result<Option<User>, StoreError> {
+    named(identifier).lock_exclusive().one(transaction).await?.map(user).transpose()
+}
+
+/// The account, and every other that names this address, held until the transaction ends; in one order, so that two
+/// who do so wait for one another and do not block.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn hold_claimants(
+    transaction: &Transaction,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<Option<User>, StoreError> {
+    let rows = Entity::find()
+        .filter(Condition::any().add(Column::Id.eq(id.0)).add(Column::EmailKey.eq(email.key())))
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    rows.into_iter().find(|row| row.id == id.0).map(user).transpose()
+}
+
+fn named(identifier: &Identifier) -> Select<Entity> {
+    match identifier {
         Identifier::Username(name) => Entity::find().filter(Column::UsernameKey.eq(name.key())),
         Identifier::Email(email) => {
             Entity::find().filter(Column::EmailKey.eq(email.key())).filter(Column::EmailVerified.eq(true))
         }
         Identifier::Id(id) => Entity::find_by_id(id.0),
-    };
-    let Some(mut row) = query.one(db).await? else { return Ok(None) };
-    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
-    Ok(Some((user(row)?, password_hash)))
+    }
 }
 
 /// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
@@ -122,7 +160,8 @@ pub struct ProfileUpdate<'a> {
     pub proof: Option<&'a PasswordHash>,
     /// The new name.
     pub username: Option<&'a Username>,
-    /// The new address, unverified.
+    /// The new address. It takes an unverified one's place at once, and is unverified; a verified one stays until the
+    /// new one is proved.
     pub email: Option<&'a EmailAddress>,
 }
 
@@ -145,10 +184,12 @@ pub async fn change(
             .col_expr(Column::UsernameKey, Expr::value(username.key()));
     }
     if let Some(email) = change.email {
+        let unless_verified = |column: Column, new: &str| {
+            Expr::case(Column::EmailVerified.eq(true), Expr::col(column)).finally(Expr::value(new))
+        };
         update = update
-            .col_expr(Column::Email, Expr::value(email.as_str()))
-            .col_expr(Column::EmailKey, Expr::value(email.key()))
-            .col_expr(Column::EmailVerified, Expr::value(false));
+            .col_expr(Column::Email, unless_verified(Column::Email, email.as_str()).into())
+            .col_expr(Column::EmailKey, unless_verified(Column::EmailKey, email.key()).into());
     }
     update.exec_with_returning(db).await?.into_iter().next().map(user).transpose()
 }
@@ -171,6 +212,77 @@ pub async fn replace_password(
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// Sets a password without the old one, on the strength of a mail to `email`: while that is the account's verified
+/// address, and the account is not disabled. Says whether it was set.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn reset_password(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    email: &EmailAddress,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(new.as_str()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::EmailKey.eq(email.key()))
+        .filter(Column::EmailVerified.eq(true))
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Makes `email` the account's verified address. Says whether there is such an account that is not disabled.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where it is another account's verified one: the unique index decides.
+pub async fn verify_email(db: &impl ConnectionTrait, id: UserId, email: &EmailAddress) -> Result<bool, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::Email, Expr::value(email.as_str()))
+        .col_expr(Column::EmailKey, Expr::value(email.key()))
+        .col_expr(Column::EmailVerified, Expr::value(true))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Whose unverified address is taken away.
+#[derive(Debug, Clone, Copy)]
+pub enum Claimant {
+    /// This account's.
+    Only(UserId),
+    /// Every other account's than this, which has proved the address.
+    AllBut(UserId),
+}
+
+/// Takes an address away from accounts that never proved it, and says which they were.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn drop_claims(
+    db: &impl ConnectionTrait,
+    email: &EmailAddress,
+    whose: Claimant,
+) -> Result<Vec<UserId>, StoreError> {
+    let whose = match whose {
+        Claimant::Only(id) => Column::Id.eq(id.0),
+        Claimant::AllBut(id) => Column::Id.ne(id.0),
+    };
+    let rows = Entity::update_many()
+        .col_expr(Column::Email, Expr::value(None::<String>))
+        .col_expr(Column::EmailKey, Expr::value(None::<String>))
+        .filter(Column::EmailKey.eq(email.key()))
+        .filter(Column::EmailVerified.eq(false))
+        .filter(whose)
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| UserId(row.id)).collect())
 }
 
 /// Deletes an account if its password's hash is still `proof` (`None`: if it has no password). Says whether it was.
@@ -254,34 +366,6 @@ pub async fn set_password(
     new: &PasswordHash,
 ) -> Result<Option<User>, StoreError> {
     update(db, id, Entity::update_many().col_expr(Column::PasswordHash, Expr::value(new.as_str()))).await
-}
-
-/// Holds the account's address for proved to be its owner's; `None` where it is not the account's address.
-///
-/// # Errors
-/// [`StoreError::Duplicate`] where another account has proved it.
-pub async fn verify_email(
-    db: &impl ConnectionTrait,
-    id: UserId,
-    email: &EmailAddress,
-) -> Result<Option<User>, StoreError> {
-    let verified = Entity::update_many().col_expr(Column::EmailVerified, Expr::value(true));
-    update(db, id, verified.filter(Column::EmailKey.eq(email.key()))).await
-}
-
-/// Takes an address away from every account that claims it and has not proved it; says from which.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn drop_claims(db: &impl ConnectionTrait, email: &EmailAddress) -> Result<Vec<UserId>, StoreError> {
-    let rows = Entity::update_many()
-        .col_expr(Column::Email, Expr::value(None::<String>))
-        .col_expr(Column::EmailKey, Expr::value(None::<String>))
-        .filter(Column::EmailKey.eq(email.key()))
-        .filter(Column::EmailVerified.eq(false))
-        .exec_with_returning(db)
-        .await?;
-    Ok(rows.into_iter().map(|row| UserId(row.id)).collect())
 }
 
 /// Deletes an account, whatever its password and whether or not it is disabled. Says whether it was there.

@@ -8,6 +8,7 @@ pub(crate) mod jwt;
 pub(crate) mod link;
 pub(crate) mod people;
 pub(crate) mod place;
+pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;

@@ -145,6 +145,13 @@ impl Answer {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// The names of the header fields, sorted.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
+    }
+
     /// Has this status.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {

@@ -1,0 +1,118 @@
+//! What a page says when something is wrong: fixed texts, and the request id for the operator.
+
+use std::fmt;
+
+use poem::{
+    Response,
+    error::ResponseError,
+    http::{StatusCode, header},
+};
+
+use super::{
+    layout::{self, Notice},
+    look::Look,
+};
+use crate::{
+    flow::Trouble,
+    http::error::{self, BodyError, Overdue, TooManyRequests},
+};
+
+/// Why a page is not shown, or a form not taken.
+#[derive(Debug)]
+pub(in crate::http) enum PageError {
+    /// The form stands on a page of another site.
+    Foreign,
+    /// The form is not one that we gave this browser, or not lately.
+    Stale,
+    /// The form lacks what its page has.
+    Incomplete,
+    /// The form cannot be read.
+    Body(BodyError),
+    /// Trouble on our side.
+    Trouble(Trouble),
+}
+
+impl From<Trouble> for PageError {
+    fn from(trouble: Trouble) -> Self {
+        Self::Trouble(trouble)
+    }
+}
+
+impl fmt::Display for PageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Foreign => f.write_str("the form came from another site"),
+            Self::Stale => f.write_str("the form was not given to this browser"),
+            Self::Incomplete => f.write_str("the form is incomplete"),
+            Self::Body(error) => error.fmt(f),
+            Self::Trouble(trouble) => trouble.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for PageError {}
+
+impl ResponseError for PageError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Foreign | Self::Stale => StatusCode::FORBIDDEN,
+            Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::Body(error) => error.status(),
+            Self::Trouble(_) => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+const BUSY: (&str, &str) =
+    ("Please try again", "This cannot be done at the moment. Wait a little, then reload this page.");
+const UNREADABLE: (&str, &str) =
+    ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
+
+/// The page about `error`.
+pub(in crate::http) fn page(look: &Look, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
+    let (status, (title, text), field) = describe(error);
+    let notice = Notice { alarming: true, request_id, ..Notice::new(look, title, text) };
+    let mut response = layout::page(status, &notice);
+    let field = match status {
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, allowed.to_owned())),
+        _ => field.map(|seconds| (header::RETRY_AFTER, seconds.to_string())),
+    };
+    if let Some((name, value)) = field.and_then(|(name, value)| Some((name, value.parse().ok()?))) {
+        response.headers_mut().insert(name, value);
+    }
+    response
+}
+
+/// The status, the words, and when it is worth trying again, in seconds.
+fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), Option<u64>) {
+    if let Some(known) = error.downcast_ref::<PageError>() {
+        let text = match known {
+            PageError::Foreign => (
+                "This form came from elsewhere",
+                "For your safety it was not taken. Open the page anew, and try again.",
+            ),
+            PageError::Stale => (
+                "This form is too old",
+                "Reload the page and try again. If that does not help, let your browser keep cookies of this site.",
+            ),
+            PageError::Body(_) | PageError::Incomplete => UNREADABLE,
+            PageError::Trouble(trouble) => return (known.status(), BUSY, Some(error::retry_after(trouble))),
+        };
+        return (known.status(), text, None);
+    }
+    if let Some(body) = error.downcast_ref::<BodyError>() {
+        return (body.status(), UNREADABLE, None);
+    }
+    if let Some(TooManyRequests { retry_after }) = error.downcast_ref::<TooManyRequests>() {
+        let text = ("Too many attempts", "Wait a little, then reload this page.");
+        return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
+    }
+    if error.is::<Overdue>() {
+        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(error::retry_after(&Trouble::TooSlow)));
+    }
+    if error.status().is_client_error() {
+        return (error.status(), UNREADABLE, None);
+    }
+    tracing::error!(cause = %error, "a page failed");
+    (StatusCode::INTERNAL_SERVER_ERROR, ("Something broke", "It broke on our side, and has been logged."), None)
+}

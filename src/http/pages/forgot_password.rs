@@ -1,0 +1,61 @@
+//! `/forgot-password`: asks for a link by mail. The answer is the same whoever is named.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form},
+    layout::{self, Notice},
+    look::Look,
+};
+use crate::flow::request_reset::{RequestResetError, ResetRequest};
+
+const FORM: &str = "forgot-password";
+
+#[derive(Debug, Template)]
+#[template(path = "forgot_password.html")]
+struct ForgotPassword<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    identifier: &'a str,
+    error: &'a str,
+}
+
+/// The form.
+#[handler]
+pub(super) fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Response {
+    let visitor = form::visitor(pages, request);
+    let csrf = pages.csrf.code(&visitor.browser, FORM);
+    let page = ForgotPassword { look: &pages.look, csrf: &csrf, identifier: "", error: "" };
+    form::introduce(pages, &visitor, layout::page(StatusCode::OK, &page))
+}
+
+/// The form was sent.
+#[handler]
+pub(super) async fn send(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let identifier = form.text("identifier");
+    // What has an `@` in it is taken for an address.
+    match pages.request_reset.run(&ResetRequest { username: Some(&identifier), email: None }).await {
+        Ok(()) => {
+            let text = "If that account exists and has a verified address, a link to choose a new password is on its \
+                        way there. It works for 30 minutes.";
+            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, "Look into your mail", text)))
+        }
+        Err(RequestResetError::Invalid(_)) => {
+            let csrf = pages.csrf.code(&form.browser, FORM);
+            let error = "Type a username or an email address.";
+            let page = ForgotPassword { look: &pages.look, csrf: &csrf, identifier: &identifier, error };
+            Ok(layout::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
+        }
+        Err(RequestResetError::Trouble(trouble)) => Err(trouble.into()),
+    }
+}

@@ -1,0 +1,127 @@
+//! Forms of pages: only our own come in (OWASP ASVS 5.0, 3.5.1).
+
+use poem::{
+    Body, Request, RequestBody, Response,
+    http::{HeaderName, HeaderValue, header},
+};
+use secrecy::SecretString;
+use serde_json::{Map, Value};
+
+use super::{Pages, error::PageError};
+use crate::{
+    flow::csrf::BrowserId,
+    http::{body, error::BodyError},
+};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+/// The cookie that names a browser.
+const BROWSER: &str = "browser";
+
+/// A form that somebody sent from one of our pages.
+pub(super) struct Form {
+    fields: Map<String, Value>,
+    /// Who sent it.
+    pub(super) browser: BrowserId,
+}
+
+impl std::fmt::Debug for Form {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // It may hold passwords.
+        f.write_str("Form([redacted])")
+    }
+}
+
+impl Form {
+    /// Reads the form `name`, which this browser must have got from us.
+    ///
+    /// # Errors
+    /// [`PageError`] where it came from another site, is for another browser or another form, or cannot be read.
+    pub(super) async fn read(
+        pages: &Pages,
+        name: &str,
+        request: &Request,
+        body: Body,
+    ) -> Result<Self, PageError> {
+        if !came_from_here(pages, request) {
+            return Err(PageError::Foreign);
+        }
+        let fields = body::form(request, &mut RequestBody::new(body)).await?;
+        let browser = browser(pages, request).ok_or(PageError::Stale)?;
+        let code = fields.get("csrf").and_then(Value::as_str).unwrap_or_default();
+        if !pages.csrf.is_good(&browser, name, code) {
+            return Err(PageError::Stale);
+        }
+        Ok(Self { fields, browser })
+    }
+
+    /// A field's text; empty where it was not sent.
+    pub(super) fn text(&mut self, field: &str) -> String {
+        match self.fields.remove(field) {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        }
+    }
+
+    /// A secret field.
+    pub(super) fn secret(&mut self, field: &str) -> SecretString {
+        self.text(field).into()
+    }
+}
+
+/// The browser that asks, if we named it before.
+fn browser(pages: &Pages, request: &Request) -> Option<BrowserId> {
+    pages.cookies.find(request, BROWSER).and_then(|name| BrowserId::parse(&name))
+}
+
+/// The `token` of a mail's link. A query that cannot be read has none.
+pub(super) fn token(request: &Request) -> SecretString {
+    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes());
+    let token = query.ok().and_then(|query| query.get("token").and_then(Value::as_str).map(ToOwned::to_owned));
+    token.unwrap_or_default().into()
+}
+
+/// Who asks for a page.
+#[derive(Debug)]
+pub(super) struct Visitor {
+    /// The browser.
+    pub(super) browser: BrowserId,
+    /// Whether it has not been told its name yet.
+    new: bool,
+}
+
+/// Who asks for a page; a browser that is not known yet is given a name.
+pub(super) fn visitor(pages: &Pages, request: &Request) -> Visitor {
+    match browser(pages, request) {
+        Some(browser) => Visitor { browser, new: false },
+        None => Visitor { browser: pages.csrf.name_browser(), new: true },
+    }
+}
+
+/// Tells a new browser its name.
+pub(super) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
+    if visitor.new {
+        let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
+        if let Ok(field) = HeaderValue::from_str(&field) {
+            response.headers_mut().append(header::SET_COOKIE, field);
+        }
+    }
+    response
+}
+
+/// Whether a browser says that the form stands on a page of ours. What says nothing is no browser of these days; the
+/// code decides alone.
+fn came_from_here(pages: &Pages, request: &Request) -> bool {
+    let field = |name: HeaderName| request.headers().get(name);
+    match (field(SEC_FETCH_SITE), field(header::ORIGIN)) {
+        (Some(site), _) => site == "same-origin",
+        (None, Some(origin)) => origin.as_bytes() == pages.issuer.as_bytes(),
+        (None, None) => true,
+    }
+}
+
+/// Why a form's body was not read, as every page says it.
+impl From<BodyError> for PageError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
+    }
+}

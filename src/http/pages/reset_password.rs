@@ -1,0 +1,91 @@
+//! `/reset-password?token=`: chooses a new password by the link from a mail. Looking at the page uses nothing up.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form},
+    layout::{self, Notice},
+    look::Look,
+};
+use crate::flow::{csrf::BrowserId, reset_password::ResetPasswordError};
+
+const FORM: &str = "reset-password";
+
+#[derive(Template)]
+#[template(path = "reset_password.html")]
+struct ChoosePassword<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    token: &'a str,
+    username: &'a str,
+    error: &'a str,
+    repeated_error: &'a str,
+}
+
+/// The form, for a link that is good.
+#[handler]
+pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let page = choose(pages, &visitor.browser, StatusCode::OK, &form::token(request), "", "").await?;
+    Ok(form::introduce(pages, &visitor, page))
+}
+
+/// The form was sent.
+#[handler]
+pub(super) async fn send(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let (token, new, repeated) = (form.secret("token"), form.secret("new_password"), form.secret("repeated"));
+    let again = async |error: &str, repeated_error: &str| {
+        choose(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &token, error, repeated_error).await
+    };
+    if repeated.expose_secret() != new.expose_secret() {
+        return again("", "This is not the same password.").await;
+    }
+    match pages.reset_password.run(&token, &new).await {
+        Ok(()) => {
+            let text = "Every device that was logged in has been logged out. Log in with the new password from now on.";
+            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, "Your password is changed", text)))
+        }
+        Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
+        Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
+        Err(ResetPasswordError::Trouble(trouble)) => Err(trouble.into()),
+    }
+}
+
+/// The form, if the link is good.
+async fn choose(
+    pages: &Pages,
+    browser: &BrowserId,
+    status: StatusCode,
+    token: &SecretString,
+    error: &str,
+    repeated_error: &str,
+) -> Result<Response, PageError> {
+    let Some(owner) = pages.reset_password.look(token).await? else { return Ok(over(pages)) };
+    let page = ChoosePassword {
+        look: &pages.look,
+        csrf: &pages.csrf.code(browser, FORM),
+        token: token.expose_secret(),
+        username: owner.username.as_written(),
+        error,
+        repeated_error,
+    };
+    Ok(layout::page(status, &page))
+}
+
+/// One page for whatever is wrong with a link.
+fn over(pages: &Pages) -> Response {
+    let text = "It has been used, it is older than 30 minutes, or a newer one was sent.";
+    let notice = Notice::new(&pages.look, "This link does not work any more", text);
+    layout::page(StatusCode::BAD_REQUEST, &notice.with_link("/forgot-password", "Get a new link"))
+}

@@ -1,0 +1,80 @@
+//! `/verify-email?token=`: confirms an address by the link from a mail, or says that the account is somebody else's.
+//! Looking at the page uses nothing up.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use secrecy::ExposeSecret;
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form},
+    layout::{self, Notice},
+    look::Look,
+};
+use crate::flow::verify_email::VerifyEmailError;
+
+const FORM: &str = "verify-email";
+
+#[derive(Template)]
+#[template(path = "verify_email.html")]
+struct Confirm<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    token: &'a str,
+    username: &'a str,
+    email: &'a str,
+}
+
+/// The question, for a link that is good.
+#[handler]
+pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let token = form::token(request);
+    let Some(claim) = pages.verify_email.look(&token).await? else { return Ok(over(pages)) };
+    let visitor = form::visitor(pages, request);
+    let page = Confirm {
+        look: &pages.look,
+        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        token: token.expose_secret(),
+        username: claim.user.username.as_written(),
+        email: claim.email.as_str(),
+    };
+    Ok(form::introduce(pages, &visitor, layout::page(StatusCode::OK, &page)))
+}
+
+/// The question was answered.
+#[handler]
+pub(super) async fn send(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let token = form.secret("token");
+    let (done, title, text) = match form.text("answer").as_str() {
+        "mine" => (
+            pages.verify_email.complete(&token).await,
+            "Your address is confirmed",
+            "Mail about your account goes there from now on, and you can log in with it.",
+        ),
+        "not-mine" => (
+            pages.verify_email.disown(&token).await,
+            "Your address is removed",
+            "That account has nothing to do with your address any more.",
+        ),
+        _ => return Err(PageError::Incomplete),
+    };
+    match done {
+        Ok(()) => Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, title, text))),
+        Err(VerifyEmailError::InvalidToken) => Ok(over(pages)),
+        Err(VerifyEmailError::Trouble(trouble)) => Err(trouble.into()),
+    }
+}
+
+/// One page for whatever is wrong with a link.
+fn over(pages: &Pages) -> Response {
+    let text = "It has been used, it is older than a day, or a newer one was sent. Log in and ask for another one.";
+    layout::page(StatusCode::BAD_REQUEST, &Notice::new(&pages.look, "This link does not work any more", text))
+}
