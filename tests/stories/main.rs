@@ -2,8 +2,8 @@
 
 mod harness;
 
-mod browser;
 mod addresses;
+mod browser;
 mod clients;
 mod connections;
 mod cors;
@@ -29,6 +29,7 @@ mod pruning;
 mod rate_limits;
 mod readme;
 mod recovery;
+mod recovery_pages;
 mod replicas;
 mod revocation;
 mod rotation;

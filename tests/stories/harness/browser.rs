@@ -1,4 +1,4 @@
-//! A real browser: Chromium without a screen, led through chromedriver (W3C WebDriver) by what people do with it.
+//! A real browser: Chromium without a screen, led through chromedriver (`WebDriver` of the W3C) by what people do with it.
 
 use std::{
     io::{BufRead, BufReader, Lines},
@@ -81,6 +81,12 @@ impl Browser {
         let field = self.field(label).await;
         field.clear().await.expect("it can be emptied");
         field.send_keys(text).await.expect("it can be typed into");
+    }
+
+    /// Types at the keyboard, wherever that goes: [`Key`](fantoccini::key::Key) has the keys that are no text.
+    pub(crate) async fn strikes(&self, keys: &str) {
+        let focused = self.client.active_element().await.expect("something has the focus");
+        focused.send_keys(keys).await.expect("it can be typed into");
     }
 
     /// Presses the button that says this.
@@ -258,7 +264,7 @@ impl Browser {
         }
     }
 
-    /// Sends a command of the Chrome DevTools Protocol.
+    /// Sends a command of the Chrome `DevTools` protocol.
     async fn tools(&self, command: &str, parameters: Value) {
         self.issue("goog/cdp/execute", json!({"cmd": command, "params": parameters})).await;
     }
@@ -272,13 +278,14 @@ impl Browser {
 /// Whether a line of the console tells no more than the status of a page: what is not a page is a file with an ending.
 fn is_status_of_page(entry: &Value) -> bool {
     let message = entry["message"].as_str().unwrap_or_default();
-    let Some((url, _)) = message.split_once(" - Failed to load resource: the server responded with a status of ") else {
+    let Some((url, _)) = message.split_once(" - Failed to load resource: the server responded with a status of ")
+    else {
         return false;
     };
     Url::parse(url).is_ok_and(|url| !url.path().contains('.'))
 }
 
-/// A string of XPath 1.0, which knows no way to write a quotation mark in one.
+/// A string of `XPath` 1.0, which knows no way to write a quotation mark in one.
 fn quoted(text: &str) -> String {
     assert!(!text.contains('"'), "{text}");
     format!("\"{text}\"")
