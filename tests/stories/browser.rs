@@ -1,11 +1,6 @@
 //! What a person sees in a real browser, and that its console is silent.
 
-use crate::harness::{
-    House,
-    browser::{Browser, FOREIGN_HOST},
-    elsewhere::Elsewhere,
-    stories_on,
-};
+use crate::harness::{House, browser::Browser, driver::FOREIGN_HOST, elsewhere::Elsewhere, stories_on};
 
 /// What the other stories rely on: a browser that is told not to run scripts runs none, and one whose page breaks its own
 /// policy says so.

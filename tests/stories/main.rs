@@ -24,6 +24,7 @@ mod operator_input;
 mod operator_list;
 mod original;
 mod outbox;
+mod page_attacks;
 mod passwords;
 mod pruning;
 mod rate_limits;

@@ -3,14 +3,13 @@
 use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
-use url::form_urlencoded::byte_serialize;
 
 use crate::harness::{
-    Answer, Ask, Database, House, NEW_PASSWORD, PASSWORD, Person, Plan, Stage,
-    browser::{Browser, FOREIGN_HOST, Scheme, Scripts},
-    elsewhere::Elsewhere,
-    smtp::{Received, Smtp},
+    NEW_PASSWORD, PASSWORD,
+    browser::{Browser, Scheme},
+    driver::Scripts,
     stories, stories_on,
+    town::Town,
 };
 
 const ADA: &str = "Ada@example.org";
@@ -22,83 +21,6 @@ const SEND: &str = "Send the link";
 const CHANGE: &str = "Change the password";
 const CONFIRM: &str = "Yes, confirm the address";
 const OVER: &str = "This link does not work any more";
-
-/// A service and the mail server that it sends through, whose mails are read one by one.
-struct Town {
-    house: House,
-    smtp: Smtp,
-    read: usize,
-}
-
-impl Stage for Town {
-    async fn on(database: Database) -> Self {
-        let smtp = Smtp::start();
-        let house = Plan::on(database).set("smtp_url", &smtp.url()).open().await;
-        Self { house, smtp, read: 0 }
-    }
-}
-
-impl Town {
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.house.issuer)
-    }
-
-    /// The next mail; it went to this address.
-    async fn brings(&mut self, to: &str) -> Received {
-        let mail = self.smtp.waits_for(self.read + 1).await[self.read].clone();
-        self.read += 1;
-        assert_eq!(mail.to, [to]);
-        mail
-    }
-
-    /// The link to `path` in the next mail to this address.
-    async fn link(&mut self, path: &str, to: &str) -> String {
-        let mail = self.brings(to).await;
-        let start = self.url(path) + "?token=";
-        let link = mail.text.split_whitespace().find(|word| word.starts_with(&start));
-        let link = link.unwrap_or_else(|| panic!("no link to {start}: {mail:?}")).to_owned();
-        assert!(mail.html.contains(&format!("\"{link}\"")), "the other part has another link: {mail:?}");
-        link
-    }
-
-    /// Somebody who registers with this address, and has not looked into the mail yet.
-    async fn registers(&self, username: &str, email: &str) -> Person {
-        let body = json!({"username": username, "password": PASSWORD, "email": email});
-        let site = self.house.site.clone();
-        let answer = site.post("/v1/users").json(&body).answer().await.is(201);
-        Person { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site }
-    }
-
-    /// Somebody who has verified this address.
-    async fn registers_verified(&mut self, username: &str, email: &str) -> Person {
-        let person = self.registers(username, email).await;
-        let link = self.link("/verify-email", email).await;
-        let (_, token) = link.split_once("?token=").expect("a link has a token");
-        let request = self.house.site.post("/v1/email-verifications/complete");
-        request.json(&json!({"token": token})).answer().await.is(204);
-        person
-    }
-
-    /// The link to a new password, which somebody with this verified address has asked for.
-    async fn reset_link(&mut self, username: &str, email: &str) -> String {
-        let request = self.house.site.post("/v1/password-resets");
-        request.json(&json!({"username": username})).answer().await.is(202);
-        self.link("/reset-password", email).await
-    }
-
-    /// A page of the service as a program fetches it.
-    async fn fetches(&self, method: Method, url: &str) -> Answer {
-        let path = url.strip_prefix(&self.house.issuer).expect("a page of the service");
-        self.house.site.request(method, path).answer().await
-    }
-
-    /// The code of the form at `path` that some other browser was given.
-    async fn code_of_another_browser(&self, path: &str) -> String {
-        let page = self.fetches(Method::GET, &self.url(path)).await.is(200).text();
-        let (_, rest) = page.split_once("name=\"csrf\" value=\"").unwrap_or_else(|| panic!("no code: {page}"));
-        rest.split('"').next().expect("the code ends").to_owned()
-    }
-}
 
 /// Types a new password and its repetition, and sends them.
 async fn chooses(browser: &Browser, new: &str, repeated: &str) {
@@ -257,151 +179,6 @@ async fn not_me_takes_the_address_away(mut town: Town) {
     browser.closes().await;
 }
 
-/// The other site has a code, which it was given itself, and the victim's browser has its cookie.
-async fn a_form_of_another_site_is_refused(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
-    let code = town.code_of_another_browser("/forgot-password").await;
-    let form = format!(
-        "<!doctype html><title>Win</title><form method=post action=\"{}\"><input name=csrf value=\"{code}\">\
-         <input name=identifier value=ada><button>You win</button></form>",
-        town.url("/forgot-password")
-    );
-    let elsewhere = Elsewhere::serves(form).await;
-    let browser = Browser::open().await;
-    browser.visits(&town.url("/forgot-password")).await;
-    // Another site, another name of this machine, and the same site at another port: the last sends our cookie along.
-    for host in [FOREIGN_HOST, "localhost", "127.0.0.1"] {
-        browser.visits(&elsewhere.at(host)).await;
-        browser.presses("You win").await;
-        browser.sees("This form came from elsewhere").await;
-    }
-    // One mail, which was asked for here.
-    browser.visits(&town.url("/forgot-password")).await;
-    browser.types(IDENTIFIER, "ada").await;
-    browser.presses(SEND).await;
-    browser.sees("Look into your mail").await;
-    town.link("/reset-password", ADA).await;
-    assert_eq!(town.smtp.mails().len(), town.read, "there are more mails");
-    browser.closes().await;
-}
-
-async fn a_form_is_good_in_the_browser_that_it_was_given_to(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
-    let browser = Browser::open().await;
-    let asks = async || {
-        browser.types(IDENTIFIER, "ada").await;
-        browser.presses(SEND).await;
-    };
-    browser.visits(&town.url("/forgot-password")).await;
-    browser.forgets_cookies().await;
-    asks().await;
-    browser.sees("This form is too old").await;
-
-    for code in [town.code_of_another_browser("/forgot-password").await, String::new()] {
-        browser.visits(&town.url("/forgot-password")).await;
-        browser.runs("document.querySelector('[name=csrf]').value = arguments[0]", vec![json!(code)]).await;
-        asks().await;
-        browser.sees("This form is too old").await;
-    }
-
-    browser.visits(&town.url("/forgot-password")).await;
-    asks().await;
-    browser.sees("Look into your mail").await;
-    town.link("/reset-password", ADA).await;
-    assert_eq!(town.smtp.mails().len(), town.read, "there are more mails");
-    browser.closes().await;
-}
-
-async fn no_other_site_frames_a_page(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
-    let reset = town.reset_link("ada", ADA).await;
-    for (page, words) in [
-        (town.url("/forgot-password"), "Forgot your password"),
-        (reset, "Choose a new password"),
-        (town.url("/docs"), "Signet"),
-    ] {
-        let frame = format!("<!doctype html><title>Frame</title><iframe src=\"{page}\" width=800 height=600></iframe>");
-        let elsewhere = Elsewhere::serves(frame).await;
-        let browser = Browser::open().await;
-        for host in [FOREIGN_HOST, "127.0.0.1"] {
-            browser.visits(&elsewhere.at(host)).await;
-            let shown = browser.text_in_frame().await;
-            assert!(!shown.contains(words), "{page} is shown: {shown}");
-            let complaints = browser.complaints().await;
-            assert!(complaints.iter().any(|line| line.contains("frame-ancestors")), "{page}: {complaints:?}");
-        }
-        browser.closes().await;
-    }
-    // What may be framed is seen there.
-    let elsewhere = Elsewhere::serves("<!doctype html><title>Frame</title><iframe src=/plain></iframe>").await;
-    let browser = Browser::open().await;
-    browser.visits(&elsewhere.at(FOREIGN_HOST)).await;
-    assert!(browser.text_in_frame().await.contains("a page of another site"));
-    browser.closes().await;
-}
-
-/// What becomes a script, a tag or an attribute where a page forgets to write it as text.
-const HOSTILE: [&str; 10] = [
-    "<script>document.title='owned'</script>",
-    "\"><script>document.title='owned'</script>",
-    "'><img src=x onerror=document.title='owned'>",
-    "\" autofocus onfocus=document.title='owned' x=\"",
-    "</title><svg onload=document.title='owned'>",
-    "</textarea><iframe srcdoc=\"<script>parent.document.title='owned'</script>\"></iframe>",
-    "javascript:document.title='owned'",
-    "&quot;&gt;&lt;script&gt;document.title='owned'&lt;/script&gt;",
-    "{{7*7}}${7*7}<%=7*7%>",
-    "\u{202e}<b>\u{0}%00",
-];
-
-async fn what_is_typed_or_linked_is_text(town: Town) {
-    let browser = Browser::open().await;
-    let is_harmless = async |what: &str| {
-        let title = browser.title().await;
-        assert!(!title.contains("owned"), "{what}: {title}");
-        assert!(!browser.has("script, svg, iframe, img[src=x], b, [onfocus], [onerror]").await, "{what}");
-        let complaints = browser.complaints().await;
-        assert!(complaints.is_empty(), "only the policy stopped {what}: {complaints:?}");
-    };
-    for text in HOSTILE {
-        let text = &text.replace('\0', "");
-        let encoded: String = byte_serialize(text.as_bytes()).collect();
-        for (path, words) in [("/reset-password", OVER), ("/verify-email", OVER), ("/forgot-password", "Forgot your")] {
-            let query = ["token", "identifier", "username", "error"].map(|name| format!("{name}={encoded}")).join("&");
-            browser.visits(&town.url(&format!("{path}?{query}"))).await;
-            browser.sees(words).await;
-            is_harmless(&format!("{path}: {text}")).await;
-        }
-        browser.types(IDENTIFIER, text).await;
-        browser.presses(SEND).await;
-        browser.sees("Type a username or an email address").await;
-        assert_eq!(&browser.value(IDENTIFIER).await, text);
-        is_harmless(text).await;
-    }
-    browser.closes().await;
-}
-
-/// An address may have signs that mean something in HTML; a name may have letters of other writing systems.
-async fn names_and_addresses_are_shown_as_they_are(mut town: Town) {
-    let browser = Browser::open().await;
-    for (username, email) in [
-        ("zo\u{eb}", "o'hara&ltb&copy=1@example.org"),
-        ("\u{674e}\u{660e}", "{{7*7}}${7*7}@example.org"),
-        ("\u{5d0}\u{5d1}\u{5d2}", "`--&quot|/*@example.org"),
-    ] {
-        town.registers(username, email).await;
-        let link = town.link("/verify-email", email).await;
-        browser.visits(&link).await;
-        browser.sees(email).await;
-        browser.sees(username).await;
-        browser.presses(CONFIRM).await;
-        browser.sees("Your address is confirmed").await;
-        browser.visits(&town.reset_link(username, email).await).await;
-        browser.sees(username).await;
-    }
-    browser.closes().await;
-}
-
 /// A page as it looks on a phone and on a desk, by day and by night; the pictures are kept.
 async fn is_looked_at(browser: &Browser, name: &str) {
     for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
@@ -491,10 +268,5 @@ stories_on![Sqlite:
     whoever_looks_at_a_link_first_does_not_use_it_up,
     what_is_wrong_is_said_at_its_field_and_keeps_the_link,
     not_me_takes_the_address_away,
-    a_form_of_another_site_is_refused,
-    a_form_is_good_in_the_browser_that_it_was_given_to,
-    no_other_site_frames_a_page,
-    what_is_typed_or_linked_is_text,
-    names_and_addresses_are_shown_as_they_are,
     every_page_fits_every_screen,
 ];

@@ -1,10 +1,7 @@
-//! A real browser: Chromium without a screen, led through chromedriver (`WebDriver` of the W3C) by what people do with it.
+//! A real browser: Chromium without a screen, led by what people do with it.
 
 use std::{
-    io::{BufRead, BufReader, Lines},
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Child, ChildStdout, Command, Stdio},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -13,28 +10,21 @@ use fantoccini::{
     cookies::Cookie,
     elements::Element,
     error::CmdError,
-    wd::{Capabilities, WebDriverCompatibleCommand, WindowHandle},
+    wd::{WebDriverCompatibleCommand, WindowHandle},
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use reqwest::Method;
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::run;
+use super::driver::{Driver, Scripts};
 
 /// How long a page may take for anything, on the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// A host that the browser finds on this machine, and that is another site than the service.
-pub(crate) const FOREIGN_HOST: &str = "elsewhere.example";
-
-/// Whether scripts of pages run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scripts {
-    Run,
-    Blocked,
-}
+/// How often a browser is started before it is given up. Of some hundred Chromiums on a busy machine two never answered
+/// their driver, and no story is about that.
+const STARTS: usize = 3;
 
 /// What somebody has set their screen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +53,17 @@ impl Browser {
 
     /// Opens one.
     pub(crate) async fn with(scripts: Scripts) -> Self {
-        let driver = Driver::start();
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities(&driver.folder, scripts));
-        let client = builder.connect(&format!("http://127.0.0.1:{}", driver.port)).await;
-        let client = client.unwrap_or_else(|error| panic!("Chromium does not start: {error}: {}", driver.words()));
-        Self { client, driver }
+        let mut failures = Vec::new();
+        while failures.len() < STARTS {
+            let driver = Driver::start();
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            builder.capabilities(driver.capabilities(scripts));
+            match builder.connect(&driver.url()).await {
+                Ok(client) => return Self { client, driver },
+                Err(error) => failures.push(format!("{error}: {}", driver.words())),
+            }
+        }
+        panic!("Chromium does not start: {failures:#?}");
     }
 
     /// Goes to an address, as one who types it or follows the link in a mail.
@@ -291,55 +286,6 @@ fn quoted(text: &str) -> String {
     format!("\"{text}\"")
 }
 
-fn capabilities(folder: &Path, scripts: Scripts) -> Capabilities {
-    let profile = format!("--user-data-dir={}", folder.join("profile").display());
-    // Nothing leaves this machine.
-    let hosts = format!(
-        "--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-    );
-    let mut options = json!({
-        "binary": program("SIGNET_TEST_CHROMIUM", &["chromium", "google-chrome"], "chromium"),
-        "args": [
-            "--headless=new",
-            // The sandbox wants rights that a container does not have; every page here is ours.
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-dev-shm-usage",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--no-proxy-server",
-            // It ends when the other end of the pipe is gone, however the driver ends.
-            "--remote-debugging-pipe",
-            "--window-size=1280,800",
-            &profile,
-            &hosts,
-        ],
-    });
-    if scripts == Scripts::Blocked {
-        options["prefs"] = json!({"profile.managed_default_content_settings.javascript": 2});
-    }
-    let capabilities = json!({
-        "browserName": "chrome",
-        "goog:chromeOptions": options,
-        "goog:loggingPrefs": {"browser": "ALL"},
-    });
-    capabilities.as_object().cloned().unwrap_or_default()
-}
-
-/// A program: the one that this variable names, or the first of these names that is on the path.
-fn program(variable: &str, names: &[&str], package: &str) -> PathBuf {
-    let on_the_path = || {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
-        names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|file| file.is_file())
-    };
-    let found = std::env::var_os(variable).map(PathBuf::from).or_else(on_the_path);
-    found.unwrap_or_else(|| panic!("install the package {package}, or name the program in {variable}"))
-}
-
 /// A command of chromedriver's own.
 #[derive(Debug)]
 struct Extension {
@@ -354,68 +300,5 @@ impl WebDriverCompatibleCommand for Extension {
 
     fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
         (Method::POST, Some(self.body.to_string()))
-    }
-}
-
-/// A chromedriver that runs, and below it the browser that it starts.
-#[derive(Debug)]
-struct Driver {
-    child: Child,
-    /// Its home, and the browser's profile.
-    folder: PathBuf,
-    port: u16,
-    /// Open as long as it runs: it may still say something.
-    _said: Lines<BufReader<ChildStdout>>,
-}
-
-impl Driver {
-    fn start() -> Self {
-        const READY: &str = "started successfully on port ";
-        let folder = run::folder();
-        let words = std::fs::File::create(folder.join("words")).expect("the folder is ours");
-        let mut child = Command::new(program("SIGNET_TEST_CHROMEDRIVER", &["chromedriver"], "chromium-driver"))
-            .arg("--port=0")
-            .current_dir(&folder)
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("LANG", "C.UTF-8")
-            .env("HOME", &folder)
-            .env("TMPDIR", &folder)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(words)
-            // The browser and its helpers join the group.
-            .process_group(0)
-            .spawn()
-            .expect("chromedriver starts");
-        run::supervise(child.id());
-        let mut said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let port = said.by_ref().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once(READY)?;
-            port.trim_end_matches('.').parse().ok()
-        });
-        let port = port.expect("chromedriver tells its port");
-        Self { child, folder, port, _said: said }
-    }
-
-    /// What it and the browser complained of.
-    fn words(&self) -> String {
-        std::fs::read_to_string(self.folder.join("words")).unwrap_or_default()
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        let group = Pid::from_child(&self.child);
-        // It closes its browser, and waits for its end.
-        kill_process(group, Signal::TERM).ok();
-        let begin = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && begin.elapsed() < Duration::from_secs(10) {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        // What is left of the group, if anything; its number is not another's before the last of it is gone.
-        kill_process_group(group, Signal::KILL).ok();
-        self.child.wait().ok();
-        run::release(self.child.id());
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod clock;
+pub(crate) mod driver;
 pub(crate) mod elsewhere;
 pub(crate) mod house;
 pub(crate) mod jwt;
@@ -18,6 +19,7 @@ pub(crate) mod slowloris;
 pub(crate) mod smtp;
 pub(crate) mod statements;
 pub(crate) mod tools;
+pub(crate) mod town;
 
 use std::time::{Duration, Instant};
 
