@@ -3,6 +3,7 @@
 mod harness;
 
 mod addresses;
+mod browser;
 mod clients;
 mod connections;
 mod cors;
@@ -28,6 +29,7 @@ mod pruning;
 mod rate_limits;
 mod readme;
 mod recovery;
+mod recovery_pages;
 mod replicas;
 mod revocation;
 mod rotation;

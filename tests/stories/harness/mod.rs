@@ -1,6 +1,8 @@
 //! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
 
+pub(crate) mod browser;
 pub(crate) mod clock;
+pub(crate) mod elsewhere;
 pub(crate) mod house;
 pub(crate) mod jwt;
 pub(crate) mod link;
