@@ -255,9 +255,9 @@ pub async fn schema_connection(config: &Config) -> Result<Database, StartError> 
 ///
 /// # Errors
 /// [`StartError`].
-pub fn openapi(config: &Config, clock: Arc<dyn Clock>) -> Result<String, StartError> {
+pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(config, config.listen, Database::default(), keyring, &clock)?;
+    let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
     Ok(http::openapi(wired.flows, &wired.setting))
 }
 
