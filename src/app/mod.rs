@@ -139,7 +139,7 @@ impl Signet {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
+        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?;
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
@@ -255,7 +255,7 @@ pub async fn schema_connection(config: &Config) -> Result<Database, StartError> 
 ///
 /// # Errors
 /// [`StartError`].
-pub fn openapi(config: &Config, clock: Arc<dyn Clock>) -> Result<String, StartError> {
+pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
     let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
     Ok(http::openapi(wired.flows, &wired.setting))

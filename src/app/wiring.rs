@@ -86,20 +86,20 @@ pub(super) fn wire(
     address: SocketAddr,
     db: Database,
     keyring: Arc<Keyring>,
-    clock: Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
     let hasher = hasher(config, config.password.workers)?;
-    let changes = changes(&db, &clock);
+    let changes = changes(&db, clock);
     let Changes { revocations, remembered, .. } = changes.clone();
     let watch = watch(&changes, &hasher);
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
     let issue = issue(config, &issuer, &jwt);
-    let throttle = throttle(config, &db, &keyring, &clock);
+    let throttle = throttle(config, &db, &keyring, clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
     let choose_password = choose_password(config, hasher, config.password.workers);
     let bearer = bearer(&changes, &issuer, &jwt);
@@ -176,24 +176,36 @@ pub(super) fn wire(
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
+    let readiness = Readiness { db, revocations };
+    let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+}
+
+/// What else the routes need.
+fn setting(
+    config: &Config,
+    issuer: String,
+    keyring: Arc<Keyring>,
+    readiness: Readiness,
+    metrics: Metrics,
+    clock: &Arc<dyn Clock>,
+) -> Setting {
     let https = config.tls.is_some() || issuer.starts_with("https://");
-    let csrf = Csrf { keyring: Arc::clone(&keyring), random: random.clone(), clock: clock.clone() };
-    let setting = Setting {
+    Setting {
         issuer,
         algorithm: config.signing_algorithm,
-        limit: limit(config, &clock),
-        published_keys: PublishedKeys { keyring, clock },
-        readiness: Readiness { db, revocations },
-        request_ids: RequestIds(random),
-        metrics: watch.metrics.clone(),
-        csrf,
+        limit: limit(config, clock),
+        csrf: Csrf { keyring: Arc::clone(&keyring), random: Random, clock: Arc::clone(clock) },
+        published_keys: PublishedKeys { keyring, clock: Arc::clone(clock) },
+        readiness,
+        request_ids: RequestIds(Random),
+        metrics,
         name: config.pages.name.clone(),
         color: config.pages.color,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
-    };
-    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+    }
 }
 
 /// What issues tokens.

@@ -93,7 +93,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Openapi => {
-            print(&app::openapi(&config, clock)?);
+            print(&app::openapi(&config, &clock)?);
             Ok(())
         }
         Command::Healthcheck => runtime.block_on(healthcheck::run(&config)),

@@ -243,7 +243,13 @@ fn client_address(peer: IpAddr, fields: &[Cow<'_, [u8]>], trusted: &[IpNet]) -> 
 pub fn forwarded(data: &[u8]) {
     let trusted: [IpNet; 2] = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let address = |text: &str| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+    // With a port or without; an IPv6 address may have brackets.
+    let address = |text: &str| {
+        let text = text.trim();
+        let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).filter(|inner| inner.contains(':'));
+        let parsed = bare.unwrap_or(text).parse::<IpAddr>().ok();
+        parsed.or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip())).map(|address| address.to_canonical())
+    };
     let mut lines = data.split(|byte| *byte == b'\n');
     let peer = lines.next().and_then(|line| address(str::from_utf8(line).ok()?));
     let peer = peer.unwrap_or(IpAddr::from([10, 0, 0, 1]));

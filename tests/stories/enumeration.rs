@@ -70,7 +70,8 @@ fn told(answer: &Answer) -> String {
     let mut headers: Vec<_> = answer
         .headers()
         .iter()
-        .filter(|(name, _)| !["x-request-id", "date"].contains(&name.as_str()))
+        // How much of a network's quota is left differs with every request, whoever it is about.
+        .filter(|(name, _)| !["x-request-id", "date", "ratelimit"].contains(&name.as_str()))
         .map(|(name, value)| format!("{name}: {value:?}"))
         .collect();
     headers.sort();

@@ -58,10 +58,10 @@ async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut house: House) {
     let smtp = Smtp::start();
     house.restart_with(&[("smtp_url", &smtp.url())]).await;
     let failures = [
+        Behaviour::Replies("GREETING", "421 too busy"), // first: later connections are kept
         Behaviour::Replies("RCPT", "451 come back later"),
-        Behaviour::Replies("GREETING", "421 too busy"),
         Behaviour::Drops("CONTENT"),
-        Behaviour::Drops("GREETING"),
+        Behaviour::Drops("MAIL"),
         Behaviour::Replies("END", "452 the disk is full"),
     ];
     for (n, failure) in failures.into_iter().enumerate() {

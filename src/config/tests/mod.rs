@@ -86,7 +86,7 @@ fn os(text: &str) -> OsString {
 #[test]
 fn with_no_configuration_at_all_the_defaults_hold() {
     let config = Operator::new().starts();
-    let expected = r#"
+    let expected = r##"
         listen = "127.0.0.1:8080"
         issuer = "http://127.0.0.1:8080"
         database_url = "sqlite://data/signet.db?mode=rwc"
@@ -120,8 +120,10 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         rate_limits.mail = "5/1h"
         rate_limits.pages = "120/1m"
         rate_limits.account = "10/15m"
+        pages.name = "Signet"
+        pages.color = "#3452d6"
         metrics_listen = "127.0.0.1:9464"
-        log_format = "json""#;
+        log_format = "json""##;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let expected = expected.replace("CORES", &cores.to_string());
     let shown = config.show().replace(" # default", "");

@@ -36,12 +36,7 @@ impl Form {
     ///
     /// # Errors
     /// [`PageError`] where it came from another site, is for another browser or another form, or cannot be read.
-    pub(super) async fn read(
-        pages: &Pages,
-        name: &str,
-        request: &Request,
-        body: Body,
-    ) -> Result<Self, PageError> {
+    pub(super) async fn read(pages: &Pages, name: &str, request: &Request, body: Body) -> Result<Self, PageError> {
         if !came_from_here(pages, request) {
             return Err(PageError::Foreign);
         }

@@ -38,11 +38,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 
 /// The form was sent.
 #[handler]
-pub(super) async fn send(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    body: Body,
-) -> Result<Response, PageError> {
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let (token, new, repeated) = (form.secret("token"), form.secret("new_password"), form.secret("repeated"));
     let again = async |error: &str, repeated_error: &str| {

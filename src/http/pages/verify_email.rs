@@ -46,11 +46,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 
 /// The question was answered.
 #[handler]
-pub(super) async fn send(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    body: Body,
-) -> Result<Response, PageError> {
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let token = form.secret("token");
     let (done, title, text) = match form.text("answer").as_str() {
