@@ -93,7 +93,7 @@ impl From<OAuthError> for poem::Error {
 
 impl ApiResponse for OAuthError {
     fn meta() -> MetaResponses {
-        let responses = [400, 401, 408, 413, 415, 429, 503]
+        let responses = [400, 401, 408, 413, 415, 503]
             .into_iter()
             .map(|status| MetaResponse {
                 description: describe(status),
