@@ -100,7 +100,7 @@ pub(super) fn wire(
     let end_session = clients.end_session.clone();
     let issue = issue(config, &issuer, &jwt);
     let throttle = throttle(config, &db, &keyring, clock);
-    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle };
+    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle: throttle.clone() };
     let choose_password = choose_password(config, hasher, config.password.workers);
     let bearer = bearer(&changes, &issuer, &jwt);
     let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
@@ -152,6 +152,7 @@ pub(super) fn wire(
             db: db.clone(),
             choose_password,
             end_session: end_session.clone(),
+            throttle,
             outbox: outbox.clone(),
             clock: clock.clone(),
         },

@@ -11,6 +11,7 @@ use super::{
     choose_password::{ChoosePassword, ChoosePasswordError},
     end_session::EndSession,
     outbox::Outbox,
+    throttle::Throttle,
 };
 use crate::{
     crypto::one_use_secret,
@@ -39,6 +40,8 @@ pub struct ResetPassword {
     pub choose_password: ChoosePassword,
     /// Ends the sessions.
     pub end_session: EndSession,
+    /// Lets the owner in at once, however many failures there were.
+    pub throttle: Throttle,
     /// Tells the owner.
     pub outbox: Outbox,
     /// Tells the time.
@@ -112,6 +115,10 @@ impl ResetPassword {
         let ending = ending.recording(Event::done("reset_completed").account(id));
         self.end_session.commit(transaction, ending).await?;
         self.outbox.wake();
+        // The password is changed whatever comes of this; the wait ends by itself.
+        if let Err(cause) = self.throttle.forgive(id).await {
+            tracing::warn!(%cause, "failed passwords could not be forgotten");
+        }
         Ok(())
     }
 

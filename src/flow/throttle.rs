@@ -173,6 +173,14 @@ impl Throttle {
         Ok(())
     }
 
+    /// Forgets the account's row of failures: its owner has a new password, by a proof that no guesser has.
+    pub(super) async fn forgive(&self, user: UserId) -> Result<(), Trouble> {
+        let Some(rule) = &self.rule else { return Ok(()) };
+        let now = self.clock.now();
+        let by_account = self.counter(Counting::Row, &[b"account", user.0.as_bytes()], now)?;
+        Ok(throttles::settle(&self.db, &[by_account], rule, now).await?)
+    }
+
     /// Takes the attempt off again: it was not evaluated, and not for any fault of whoever made it.
     pub(super) async fn give_back(&self, counted: &[Counter]) -> Result<(), Trouble> {
         if let (Some(rule), [_, ..]) = (&self.rule, counted) {

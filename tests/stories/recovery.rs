@@ -56,6 +56,26 @@ async fn a_forgotten_password_is_replaced_and_every_session_ends(house: House) {
     ada.tries(NEW_PASSWORD).await.granted();
 }
 
+/// Whoever forgot a password has guessed before, and strangers may have: the proof by mail ends the wait.
+async fn a_reset_lets_the_owner_in_at_once(plan: Plan) {
+    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m");
+    let house = plan.set("rate_limits.token", "1000000/1s").place().await.open().await;
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    for _ in 0..5 {
+        ada.tries("wrong guess 12").await.refused("invalid_grant");
+    }
+    let by_address = async |password: &str| {
+        let form = [("grant_type", "password"), ("username", ADA), ("password", password)];
+        house.site.token(&form).answer().await
+    };
+    by_address(PASSWORD).await.refused("invalid_grant");
+    asks(&house.site, &json!({"email": ADA})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    by_address(NEW_PASSWORD).await.granted();
+}
+
 /// However the account is named, the mail goes to the address as it is stored.
 async fn the_mail_goes_to_the_stored_address(house: House) {
     let mut post = Post::of(&house).await;
@@ -385,6 +405,7 @@ async fn no_time_tells_whether_there_is_an_account(house: House) {
 
 stories![
     a_forgotten_password_is_replaced_and_every_session_ends,
+    a_reset_lets_the_owner_in_at_once,
     the_mail_goes_to_the_stored_address,
     what_names_nobody_or_somebody_else_brings_nothing,
     no_answer_tells_whether_there_is_an_account,

@@ -115,7 +115,7 @@ impl Running {
 }
 
 async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(Duration::from_secs(60), future).await.expect("within the time of a test")
+    timeout(Duration::from_mins(1), future).await.expect("within the time of a test")
 }
 
 fn get(path: &str) -> String {
