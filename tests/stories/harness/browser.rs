@@ -22,10 +22,6 @@ use super::driver::{Driver, Scripts};
 /// How long a page may take for anything, on the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// How often a browser is started before it is given up. Of some hundred Chromiums on a busy machine two never answered
-/// their driver, and no story is about that.
-const STARTS: usize = 3;
-
 /// What somebody has set their screen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Scheme {
@@ -53,17 +49,12 @@ impl Browser {
 
     /// Opens one.
     pub(crate) async fn with(scripts: Scripts) -> Self {
-        let mut failures = Vec::new();
-        while failures.len() < STARTS {
-            let driver = Driver::start();
-            let mut builder = ClientBuilder::new(HttpConnector::new());
-            builder.capabilities(driver.capabilities(scripts));
-            match builder.connect(&driver.url()).await {
-                Ok(client) => return Self { client, driver },
-                Err(error) => failures.push(format!("{error}: {}", driver.words())),
-            }
-        }
-        panic!("Chromium does not start: {failures:#?}");
+        let driver = Driver::start();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(driver.capabilities(scripts));
+        let client = builder.connect(&driver.url()).await;
+        let client = client.unwrap_or_else(|error| panic!("Chromium does not start: {error}: {}", driver.words()));
+        Self { client, driver }
     }
 
     /// Goes to an address, as one who types it or follows the link in a mail.

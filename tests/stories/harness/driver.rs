@@ -48,6 +48,10 @@ impl Driver {
             .env("LANG", "C.UTF-8")
             .env("HOME", &folder)
             .env("TMPDIR", &folder)
+            // Chromium sets these two. Where they are new, glibc moves the environment while another of its threads
+            // may be reading it, and one start in a hundred dies of that.
+            .env("DBUS_SESSION_BUS_ADDRESS", "disabled:")
+            .env("FC_FONTATIONS", "1")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(words)
