@@ -6,5 +6,8 @@ pub mod change;
 pub mod client;
 pub mod consent;
 pub mod key_record;
+pub mod one_use_secret;
+pub mod outbox;
 pub mod session;
+pub mod throttle;
 pub mod user;

@@ -9,6 +9,9 @@ mod m20261123_000002_clients;
 mod m20261123_000003_sessions;
 mod m20261123_000004_key_records;
 mod m20261123_000005_changes;
+mod m20261123_000006_throttles;
+mod m20261123_000007_outbox;
+mod m20261123_000008_one_use_secrets;
 mod m20261123_000009_browser_sessions;
 mod m20261123_000010_authorization_codes;
 mod m20261123_000011_consents;
@@ -25,6 +28,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000003_sessions::Migration),
             Box::new(m20261123_000004_key_records::Migration),
             Box::new(m20261123_000005_changes::Migration),
+            Box::new(m20261123_000006_throttles::Migration),
+            Box::new(m20261123_000007_outbox::Migration),
+            Box::new(m20261123_000008_one_use_secrets::Migration),
             Box::new(m20261123_000009_browser_sessions::Migration),
             Box::new(m20261123_000010_authorization_codes::Migration),
             Box::new(m20261123_000011_consents::Migration),

@@ -26,11 +26,14 @@ use crate::{
     domain::{client::Client, clock::Clock},
     flow::{
         Trouble,
+        administer::Administer,
         clients::Clients,
         establish_keys::{self, EstablishError},
         follow_changes,
+        metrics::Watch,
     },
     http,
+    outbound::mailer::MailerError,
     server::{
         Server,
         tls::{Certificate, TlsError},
@@ -58,6 +61,17 @@ pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {cause}; choose another address with listen, or stop what uses it")]
     Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        cause: io::Error,
+    },
+    /// The address of the metrics cannot be listened on.
+    #[error(
+        "cannot listen on {address} for the metrics: {cause}; choose another address with metrics_listen, or turn them \
+         off with metrics_listen = off"
+    )]
+    Metrics {
         /// The address.
         address: SocketAddr,
         /// Why not.
@@ -92,6 +106,9 @@ pub enum StartError {
     /// The hashing threads cannot start.
     #[error(transparent)]
     Hasher(#[from] HasherError),
+    /// The mailer cannot be made.
+    #[error(transparent)]
+    Mailer(#[from] MailerError),
     /// What is remembered cannot be loaded.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -113,6 +130,7 @@ impl Signet {
             .await
             .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
         let address = server.address();
+        let metrics_server = bind_metrics(&config).await?;
 
         let direct = schema_connection(&config).await?;
         migrate(&config, &direct).await?;
@@ -122,7 +140,8 @@ impl Signet {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), clock)?;
+        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?;
+        tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
         let endpoint = http::endpoint(wired.flows, wired.setting);
@@ -132,11 +151,19 @@ impl Signet {
             tokio::spawn(watch_keys(keyring)),
             tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
             tokio::spawn(wired.prune.run(Random)),
+            tokio::spawn(serve_metrics(metrics_server, wired.watch)),
         ];
+        let (close, closed) = oneshot::channel::<()>();
+        let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { closed.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
+            // What the last requests caused is in the outbox; what is under way may leave.
+            drop(close);
+            if let Err(cause) = deliver_mail.await {
+                tracing::error!(%cause, "the outbox broke");
+            }
             background.iter().for_each(JoinHandle::abort);
         });
         tracing::info!(%address, "listening");
@@ -160,11 +187,13 @@ impl Signet {
     }
 }
 
-/// What the commands need of the rooms: the database with its clients, and nothing that listens.
+/// What the commands need of the rooms: the database with its clients and accounts, and nothing that listens.
 #[derive(Debug)]
 pub struct Office {
     /// Clients.
     pub clients: Clients,
+    /// Accounts.
+    pub administer: Administer,
 }
 
 impl Office {
@@ -175,7 +204,31 @@ impl Office {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         migrate(config, &schema_connection(config).await?).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        Ok(Self { clients: wiring::clients(&wiring::changes(&db, &clock)) })
+        let clients = wiring::clients(&wiring::changes(&db, &clock));
+        let administer = wiring::administer(config, &clients)?;
+        Ok(Self { clients, administer })
+    }
+}
+
+/// Binds the metrics' own listener, where there is one. That another program has the default port keeps no service from
+/// starting; the port that the operator chose has to be had.
+async fn bind_metrics(config: &Config) -> Result<Option<Server>, StartError> {
+    let Some(address) = config.metrics_listen else { return Ok(None) };
+    match Server::bind(address, None).await {
+        Ok(server) => Ok(Some(server)),
+        Err(cause) if config.is_set("metrics_listen") => Err(StartError::Metrics { address, cause }),
+        Err(cause) => {
+            tracing::warn!(%address, %cause, "no metrics: the address is taken; set metrics_listen, or turn it off");
+            Ok(None)
+        }
+    }
+}
+
+/// Serves the metrics for as long as the service runs.
+async fn serve_metrics(server: Option<Server>, watch: Watch) {
+    if let Some(server) = server {
+        tracing::info!(address = %server.address(), "metrics");
+        server.run(http::metrics::endpoint(watch), std::future::pending(), Duration::ZERO).await;
     }
 }
 
@@ -217,7 +270,7 @@ pub async fn schema_connection(config: &Config) -> Result<Database, StartError> 
 ///
 /// # Errors
 /// [`StartError`].
-pub fn openapi(config: &Config, clock: Arc<dyn Clock>) -> Result<String, StartError> {
+pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
     let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
     Ok(http::openapi(wired.flows, &wired.setting))

@@ -1,18 +1,31 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
 
+use chrono::TimeDelta;
+
+use secrecy::ExposeSecret as _;
+
+use super::StartError;
 use crate::{
-    config::{Config, Registration},
+    config::{Config, RateLimit, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
-        password_hash::{HashParameters, PasswordHasher, StartError},
+        password_hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
+    domain::{
+        clock::Clock,
+        mail_server::MailServer,
+        password_policy::PasswordPolicy,
+        rate_limit::{Quota, RouteClass},
+        session::Lifetimes,
+        throttle::ThrottleRule,
+    },
     flow::{
         account::Account,
+        administer::Administer,
         audit::RequestIds,
         authenticate::Authenticate,
         bearer::Bearer,
@@ -22,24 +35,35 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        csrf::Csrf,
+        deliver_mail::DeliverMail,
         end_session::EndSession,
         introspect::Introspect,
         issue::Issue,
+        limit::Limit,
         log_in::LogIn,
+        metrics::{Metrics, Watch},
+        outbox::Outbox,
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
         redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
+        request_reset::RequestReset,
+        reset_password::ResetPassword,
+        resolve_mail::ResolveMail,
         revoke::Revoke,
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        throttle::Throttle,
         userinfo::Userinfo,
+        verify_email::VerifyEmail,
     },
     http::{Flows, Setting},
-    store::{Database, remembered::Remembered, revocations::Revocations},
+    outbound::mailer::{self, Mailer, MailerError},
+    store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
 /// What a service runs.
@@ -52,6 +76,10 @@ pub(super) struct Wired {
     pub(super) changes: Changes,
     /// What tidies up.
     pub(super) prune: Prune,
+    /// What the metrics are made of.
+    pub(super) watch: Watch,
+    /// What sends mail.
+    pub(super) deliver_mail: DeliverMail,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -60,35 +88,25 @@ pub(super) fn wire(
     address: SocketAddr,
     db: Database,
     keyring: Arc<Keyring>,
-    clock: Arc<dyn Clock>,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
     let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
-    let hasher = hasher(config)?;
-    let policy = PasswordPolicy { min_length: config.password.min_length };
-    let changes = changes(&db, &clock);
+    let hasher = hasher(config, config.password.workers)?;
+    let changes = changes(&db, clock);
     let Changes { revocations, remembered, .. } = changes.clone();
+    let watch = watch(&changes, &hasher);
     let clients = clients(&changes);
     let end_session = clients.end_session.clone();
-    let issue = Issue {
-        jwt: Arc::clone(&jwt),
-        random: random.clone(),
-        audience: config.audience.clone().unwrap_or_else(|| issuer.clone()),
-        issuer: issuer.clone(),
-        lifetimes: lifetimes(config),
-    };
-    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone() };
-    let choose_password = ChoosePassword::new(hasher, policy, config.password.workers, config.password.max_wait);
-    let bearer = Bearer {
-        jwt: Arc::clone(&jwt),
-        revocations: revocations.clone(),
-        remembered: remembered.clone(),
-        db: db.clone(),
-        clock: clock.clone(),
-        issuer: issuer.clone(),
-    };
+    let issue = issue(config, &issuer, &jwt);
+    let throttle = throttle(config, &db, &keyring, clock);
+    let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle: throttle.clone() };
+    let choose_password = choose_password(config, hasher, config.password.workers);
+    let bearer = bearer(&changes, &issuer, &jwt);
+    let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
+    let outbox = deliver_mail.outbox.clone();
     let begin_session =
         BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
     let flows = Flows {
@@ -96,12 +114,14 @@ pub(super) fn wire(
             db: db.clone(),
             authenticate: authenticate.clone(),
             end_session: end_session.clone(),
+            outbox: outbox.clone(),
             clock: clock.clone(),
         },
         change_password: ChangePassword {
             authenticate: authenticate.clone(),
             choose_password: choose_password.clone(),
             end_session: end_session.clone(),
+            outbox: outbox.clone(),
             db: db.clone(),
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
@@ -131,10 +151,21 @@ pub(super) fn wire(
         },
         register: Register {
             db: db.clone(),
-            choose_password,
+            choose_password: choose_password.clone(),
+            changes: changes.clone(),
+            outbox: outbox.clone(),
             random: random.clone(),
             clock: clock.clone(),
             open: config.registration == Registration::Open,
+        },
+        request_reset: RequestReset { outbox: outbox.clone() },
+        reset_password: ResetPassword {
+            db: db.clone(),
+            choose_password,
+            end_session: end_session.clone(),
+            throttle,
+            outbox: outbox.clone(),
+            clock: clock.clone(),
         },
         revoke: Revoke {
             jwt: Arc::clone(&jwt),
@@ -153,20 +184,97 @@ pub(super) fn wire(
             built: Shelf::default(),
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
+        verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
+    let readiness = Readiness { db, revocations };
+    let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+}
+
+/// What else the routes need.
+fn setting(
+    config: &Config,
+    issuer: String,
+    keyring: Arc<Keyring>,
+    readiness: Readiness,
+    metrics: Metrics,
+    clock: &Arc<dyn Clock>,
+) -> Setting {
     let https = config.tls.is_some() || issuer.starts_with("https://");
-    let setting = Setting {
+    Setting {
         issuer,
         algorithm: config.signing_algorithm,
-        published_keys: PublishedKeys { keyring, clock },
-        readiness: Readiness { db, revocations },
-        request_ids: RequestIds(random),
+        limit: limit(config, clock),
+        csrf: Csrf { keyring: Arc::clone(&keyring), random: Random, clock: Arc::clone(clock) },
+        published_keys: PublishedKeys { keyring, clock: Arc::clone(clock) },
+        readiness,
+        request_ids: RequestIds(Random),
+        metrics,
+        name: config.pages.name.clone(),
+        color: config.pages.color,
         https,
         trusted_proxies: config.trusted_proxies.clone(),
+        cors_origins: config.cors_origins.clone(),
+    }
+}
+
+/// What issues tokens.
+fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> Issue {
+    Issue {
+        jwt: Arc::clone(jwt),
+        random: Random,
+        audience: config.audience.clone().unwrap_or_else(|| issuer.to_owned()),
+        issuer: issuer.to_owned(),
+        lifetimes: lifetimes(config),
+    }
+}
+
+/// What takes access tokens.
+fn bearer(changes: &Changes, issuer: &str, jwt: &Arc<Jwt>) -> Bearer {
+    let Changes { db, revocations, remembered, clock } = changes.clone();
+    Bearer { jwt: Arc::clone(jwt), revocations, remembered, db, clock, issuer: issuer.to_owned() }
+}
+
+/// The outbox and what sends it.
+fn deliver_mail(
+    config: &Config,
+    mailer: Mailer,
+    metrics: &Metrics,
+    changes: &Changes,
+    keyring: &Arc<Keyring>,
+    issuer: &str,
+) -> DeliverMail {
+    let (db, clock, limits) = (&changes.db, &changes.clock, &config.rate_limits);
+    let resolve = ResolveMail {
+        db: db.clone(),
+        keyring: Arc::clone(keyring),
+        clock: Arc::clone(clock),
+        issuer: issuer.to_owned(),
+        limit: limits.enabled.then_some((limits.mail.count, limits.mail.per)),
     };
-    Ok(Wired { flows, setting, changes, prune })
+    let outbox = Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::default() };
+    DeliverMail { outbox, resolve, mailer: Arc::new(mailer), metrics: metrics.clone() }
+}
+
+/// What sends letters.
+fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
+    let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
+    Mailer::new(mailer::Settings {
+        server,
+        folder: config.data_dir.join("outbox"),
+        from: config.mail_from.clone(),
+        issuer: issuer.to_owned(),
+        authorities: vec![],
+        deadline: mailer::DEADLINE,
+    })
+}
+
+/// What the metrics are made of: counters at zero, and what is looked at.
+fn watch(changes: &Changes, hasher: &PasswordHasher) -> Watch {
+    let Changes { db, revocations, clock, .. } = changes.clone();
+    Watch { metrics: Metrics::new(clock.now()), db, revocations, hasher: hasher.clone() }
 }
 
 /// What a process knows of changes: nothing yet.
@@ -182,6 +290,19 @@ pub(super) fn clients(changes: &Changes) -> Clients {
     Clients { db, end_session, remembered, random: Random, clock }
 }
 
+fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {
+    let limit = config.rate_limits.account;
+    let per = TimeDelta::from_std(limit.per).unwrap_or(TimeDelta::days(1));
+    Throttle {
+        rule: config.rate_limits.enabled.then(|| ThrottleRule::new(limit.count, per)),
+        db: db.clone(),
+        refused: RefusedNames::default(),
+        keyring: Arc::clone(keyring),
+        random: Random,
+        clock: Arc::clone(clock),
+    }
+}
+
 fn lifetimes(config: &Config) -> Lifetimes {
     Lifetimes {
         access_token: config.access_token_ttl,
@@ -191,11 +312,46 @@ fn lifetimes(config: &Config) -> Lifetimes {
     }
 }
 
-fn hasher(config: &Config) -> Result<PasswordHasher, StartError> {
+/// Accounts in the operator's hand. A command hashes one password, if any.
+pub(super) fn administer(config: &Config, clients: &Clients) -> Result<Administer, StartError> {
+    let Clients { db, end_session, random, clock, .. } = clients.clone();
+    let choose_password = choose_password(config, hasher(config, 1)?, 1);
+    let outbox = Outbox { db: db.clone(), random: random.clone(), clock: clock.clone(), awake: Arc::default() };
+    Ok(Administer { db, choose_password, end_session, outbox, random, clock })
+}
+
+fn choose_password(config: &Config, hasher: PasswordHasher, turns: usize) -> ChoosePassword {
+    let policy = PasswordPolicy { min_length: config.password.min_length };
+    ChoosePassword::new(hasher, policy, turns, config.password.max_wait)
+}
+
+fn hasher(config: &Config, workers: usize) -> Result<PasswordHasher, password_hash::StartError> {
     let parameters = HashParameters {
         memory_kib: config.password.memory_kib,
         iterations: config.password.iterations,
         parallelism: config.password.parallelism,
     };
-    PasswordHasher::start(parameters, config.password.workers, config.password.max_wait)
+    PasswordHasher::start(parameters, workers, config.password.max_wait)
+}
+
+/// One address may be that of a whole office, so its network may cause so many times the mails of one account.
+/// (Ten is not zero: this is computed when it is compiled.)
+const ACCOUNTS_OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(10).unwrap();
+
+fn limit(config: &Config, clock: &Arc<dyn Clock>) -> Limit {
+    let limits = &config.rate_limits;
+    if !limits.enabled {
+        return Limit::default();
+    }
+    // The configuration takes no count below one.
+    let quota =
+        |limit: RateLimit| Quota { count: NonZeroU32::new(limit.count).unwrap_or(NonZeroU32::MIN), per: limit.per };
+    let quotas = [
+        (RouteClass::Token, quota(limits.token)),
+        (RouteClass::Registration, quota(limits.registration)),
+        (RouteClass::Availability, quota(limits.availability)),
+        (RouteClass::Mail, quota(limits.mail).times(ACCOUNTS_OF_A_NETWORK)),
+        (RouteClass::Pages, quota(limits.pages)),
+    ];
+    Limit::new(quotas, clock)
 }

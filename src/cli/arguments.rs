@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
-use crate::config::KEYS;
+use crate::{
+    config::KEYS,
+    domain::{email::EmailAddress, role::Role, username::Username},
+};
 
 /// A command and the configuration's flags.
 #[derive(Debug)]
@@ -39,6 +42,11 @@ pub(super) enum Command {
     Client {
         #[command(subcommand)]
         action: ClientAction,
+    },
+    /// Accounts
+    User {
+        #[command(subcommand)]
+        action: UserAction,
     },
     /// Print the effective configuration, secrets redacted
     Config,
@@ -130,6 +138,78 @@ pub(super) struct NewClient {
     /// It is the operator's own: it may use the password grant, and its users' tokens open `/v1`
     #[arg(long = "first-party")]
     pub(super) first_party: bool,
+}
+
+/// What to do with accounts. A NAME is a username in any spelling, an account's id, or its verified email address.
+#[derive(Debug, Subcommand)]
+pub(super) enum UserAction {
+    /// Make an account and print it as JSON; its password is asked for, or is the one line of standard input
+    Create(Box<NewUser>),
+    /// Print an account as JSON
+    Show {
+        #[command(flatten)]
+        account: Account,
+        /// Print JSON (it always is)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print all accounts as a JSON array, oldest first, one a line
+    List {
+        /// Print JSON (it always is)
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shut an account out: its sessions end, and it cannot log in
+    Disable(Account),
+    /// Let a disabled account log in again; its sessions stay ended
+    Enable(Account),
+    /// Delete an account; its sessions end
+    Delete(Account),
+    /// Give an account another password, which is asked for, or is the one line of standard input; its sessions end
+    SetPassword(Account),
+    /// End an account's sessions
+    RevokeSessions(Account),
+    /// Give an account a role; its next tokens carry it
+    GrantRole(AccountRole),
+    /// Take a role from an account; its next tokens lack it
+    RevokeRole(AccountRole),
+}
+
+/// Which account.
+#[derive(Debug, clap::Args)]
+pub(super) struct Account {
+    /// Its username, id or verified email address
+    pub(super) name: String,
+}
+
+/// A role of an account.
+#[derive(Debug, clap::Args)]
+pub(super) struct AccountRole {
+    #[command(flatten)]
+    pub(super) account: Account,
+    /// The role: 1 to 32 of a-z, 0-9, '-', '_', '.' and ':'
+    #[arg(value_parser = Role::parse)]
+    pub(super) role: Role,
+}
+
+/// An account to be.
+#[derive(Debug, clap::Args)]
+pub(super) struct NewUser {
+    /// Its username
+    #[arg(value_name = "NAME", value_parser = Username::parse)]
+    pub(super) username: Username,
+    /// Its email address
+    #[arg(long, value_parser = EmailAddress::parse)]
+    pub(super) email: Option<EmailAddress>,
+    /// The address is known to be its owner's: they may log in with it
+    #[arg(long, requires = "email")]
+    pub(super) email_verified: bool,
+    /// A role that it has (repeatable)
+    #[arg(long = "role", value_name = "ROLE", value_parser = Role::parse)]
+    pub(super) roles: Vec<Role>,
+    /// Print JSON (it always is)
+    #[arg(long)]
+    pub(super) json: bool,
 }
 
 /// Reads the command line.

@@ -26,7 +26,7 @@ use crate::{
 
 /// Registers, shows and deletes clients.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAction) -> Result<(), Failure> {
-    let Office { clients } = Office::open(config, clock.clone()).await?;
+    let Office { clients, .. } = Office::open(config, clock.clone()).await?;
     let failed = |trouble: &dyn ToString| Failure::Failed(trouble.to_string());
     match action {
         ClientAction::Create(new) => create(config, &clients, &clock, *new).await,

@@ -6,7 +6,9 @@ mod client;
 mod healthcheck;
 mod logging;
 mod migrate;
+mod password;
 mod serve;
+mod user;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
@@ -71,11 +73,18 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|cause| Failure::Failed(format!("cannot start threads: {cause}")))?;
     match arguments.command {
         Command::Serve => {
-            logging::start(config.log_format);
+            logging::start(config.log_format, logging::SERVICE);
             runtime.block_on(serve::run(config, clock))
         }
         Command::Migrate { direction } => runtime.block_on(migrate::run(&config, direction)),
-        Command::Client { action } => runtime.block_on(client::run(&config, clock, action)),
+        Command::Client { action } => {
+            logging::start(config.log_format, logging::COMMAND);
+            runtime.block_on(client::run(&config, clock, action))
+        }
+        Command::User { action } => {
+            logging::start(config.log_format, logging::COMMAND);
+            runtime.block_on(user::run(&config, clock, action))
+        }
         Command::Config => {
             for warning in &config.warnings {
                 eprintln!("signet: {warning}");
@@ -84,7 +93,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             Ok(())
         }
         Command::Openapi => {
-            print(&app::openapi(&config, clock)?);
+            print(&app::openapi(&config, &clock)?);
             Ok(())
         }
         Command::Healthcheck => runtime.block_on(healthcheck::run(&config)),

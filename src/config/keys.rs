@@ -83,6 +83,8 @@ pub const KEYS: &[KeyDescription] = &[
         "PEM file of the certificate's private key; needs tls_cert"),
     plain("trusted_proxies", "SIGNET_TRUSTED_PROXIES", "none",
         "Comma-separated CIDRs of the proxies whose forwarding headers are believed"),
+    plain("cors_origins", "SIGNET_CORS_ORIGINS", "none",
+        "Comma-separated origins of the browser apps whose scripts may call the API"),
     secret("smtp_url", "SIGNET_SMTP_URL", "none: mail is written to data_dir/outbox",
         "Mail server: smtps://..., smtp://...?tls=required, or smtp:// to a loopback host"),
     plain("mail_from", "SIGNET_MAIL_FROM", "Signet <no-reply@localhost>",
@@ -102,13 +104,13 @@ pub const KEYS: &[KeyDescription] = &[
     plain("rate_limits.enabled", "SIGNET_RATE_LIMITS__ENABLED", "true",
         "false turns the network, account and mail limits off together"),
     plain("rate_limits.token", "SIGNET_RATE_LIMITS__TOKEN", "60/1m",
-        "Log-ins and token requests of one client network, COUNT/DURATION"),
+        "Log-ins, refreshes and the like of one client network, COUNT/DURATION"),
     plain("rate_limits.registration", "SIGNET_RATE_LIMITS__REGISTRATION", "10/1m",
         "Registrations of one client network, COUNT/DURATION"),
     plain("rate_limits.availability", "SIGNET_RATE_LIMITS__AVAILABILITY", "60/1m",
         "Username look-ups of one client network, COUNT/DURATION"),
     plain("rate_limits.mail", "SIGNET_RATE_LIMITS__MAIL", "5/1h",
-        "Mails to one account, COUNT/DURATION"),
+        "Mails to one account, and ten times as many from one client network, COUNT/DURATION"),
     plain("rate_limits.pages", "SIGNET_RATE_LIMITS__PAGES", "120/1m",
         "Browser pages of one client network, COUNT/DURATION"),
     plain("rate_limits.account", "SIGNET_RATE_LIMITS__ACCOUNT", "10/15m",
@@ -147,7 +149,7 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
 ];
 
 /// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["smtp_url", "mail_from", "rate_limits.", "metrics_listen", "providers."];
+const WITHOUT_EFFECT: &[&str] = &["providers."];
 
 /// Whether setting `key` changes nothing yet.
 pub(super) fn has_no_effect(key: &str) -> bool {
@@ -171,7 +173,7 @@ pub(super) fn is_table(key: &str) -> bool {
 
 /// Whether `key` takes several values, so that the file may give an array.
 pub(super) fn is_list(key: &str) -> bool {
-    key == "trusted_proxies" || (key.starts_with("providers.") && key.ends_with(".scopes"))
+    ["trusted_proxies", "cors_origins"].contains(&key) || (key.starts_with("providers.") && key.ends_with(".scopes"))
 }
 
 /// The key that the environment variable `name` sets, its `_FILE` already taken off; `None` where there is none.
@@ -259,7 +261,7 @@ mod tests {
     fn the_keys_are_those_of_the_public_interface() {
         let public = "listen issuer database_url database_listen_url auto_migrate keys_dir data_dir signing_algorithm \
             audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration tls_cert tls_key \
-            trusted_proxies smtp_url mail_from password.memory_kib password.iterations password.parallelism \
+            trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
             password.workers password.max_wait password.min_length rate_limits.enabled metrics_listen log_format";
         let ours = |key: &&str| {
             key.starts_with("pages.") || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")

@@ -4,6 +4,8 @@
 //! the application's wiring; every other room is handed values.
 
 mod keys;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 mod read;
 mod show;
 mod sources;
@@ -18,6 +20,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
+use lettre::message::Mailbox;
 use secrecy::SecretString;
 
 use self::sources::Origin;
@@ -63,10 +66,12 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose scripts may call the API, as browsers write them.
+    pub cors_origins: Vec<String>,
     /// The mail server, in lettre's URL form; `None`: mail is written to `data_dir/outbox`.
     pub smtp_url: Option<SecretString>,
-    /// The sender of mail: an address, or `Name <address>`.
-    pub mail_from: String,
+    /// The sender of mail.
+    pub mail_from: Mailbox,
     /// How passwords are hashed and what new ones must be.
     pub password: PasswordConfig,
     /// How often things may be tried.
@@ -241,6 +246,12 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let values = sources::gather(sources)?;
         read::read(values, sources.terminal)
+    }
+
+    /// Whether the operator set `key`, to whatever value.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.origins.contains_key(key)
     }
 }
 

@@ -60,6 +60,7 @@ impl Reader {
         let signing_algorithm = self.value("signing_algorithm", values::signing_algorithm);
         let audience = self.given("audience", values::identifier);
         let lifetimes = self.lifetimes();
+        let cors_origins = self.given("cors_origins", urls::origins);
         let registration = self.value("registration", values::registration);
         let smtp_url = self.given("smtp_url", urls::smtp_url);
         let mail_from = self.value("mail_from", values::mailbox);
@@ -90,6 +91,7 @@ impl Reader {
             registration: registration?,
             tls: network.tls,
             trusted_proxies: network.trusted_proxies,
+            cors_origins: cors_origins?.unwrap_or_default(),
             smtp_url: smtp_url?,
             mail_from: mail_from?,
             password: password?,

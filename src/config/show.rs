@@ -45,6 +45,7 @@ impl Config {
             ("tls_cert", tls.as_ref().map(|files| path(&files.cert))),
             ("tls_key", tls.as_ref().map(|files| path(&files.key))),
             ("trusted_proxies", Some(list(&self.trusted_proxies))),
+            ("cors_origins", Some(list(&self.cors_origins))),
             ("smtp_url", self.smtp_url.as_ref().map(url)),
             ("mail_from", Some(text(&self.mail_from))),
             ("password.memory_kib", Some(i64::from(password.memory_kib).into())),

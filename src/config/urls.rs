@@ -5,7 +5,8 @@ use std::net::IpAddr;
 use secrecy::SecretString;
 use url::Url;
 
-use super::values::is_loopback;
+use super::values::{is_loopback, words};
+use crate::domain::mail_server::MailServer;
 
 /// What stands in place of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
@@ -36,15 +37,30 @@ const PLAIN_PARAMETERS: &[&str] = &[
 
 /// The issuer: an origin, in its normalized form, https unless its host is loopback (RFC 8414 §2).
 pub(super) fn issuer(text: &str) -> Result<String, String> {
-    let url = web_url(text)?;
+    let origin = origin(text)?;
     // Every token carries it up to four times, and no token is longer than 4096 bytes.
-    if text.len() > 200 {
+    if origin.len() > 200 {
         return Err("must be a URL of at most 200 bytes".to_owned());
     }
+    Ok(origin)
+}
+
+/// The origins of browser apps, parted by commas or spaces, each as browsers send it (RFC 6454 §6.2).
+pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
+    // A wildcard would let anybody's script in, and `null` is what every sandboxed frame sends.
+    if words(text).any(|word| word.contains('*') || word == "null") {
+        return Err("must be exact origins such as https://app.example.org, without * and null".to_owned());
+    }
+    words(text).map(origin).collect()
+}
+
+/// An origin in the one way to write it, https unless its host is loopback.
+fn origin(text: &str) -> Result<String, String> {
+    let url = web_url(text)?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() {
         return Err("must be an origin such as https://auth.example.org, without path and query".to_owned());
     }
-    // Tokens carry the issuer and others compare it byte by byte, so there is one way to write it.
+    // Others compare it byte by byte: verifiers the issuer of a token, we the origin of a request.
     let origin = url.origin().ascii_serialization();
     if text != origin {
         return Err(format!("must be written {origin}"));
@@ -128,17 +144,8 @@ pub(super) fn same_database_kind(one: &str, other: &str) -> bool {
 
 /// The mail server, in lettre's URL form: TLS always, unless the host is loopback.
 pub(super) fn smtp_url(text: &str) -> Result<SecretString, String> {
-    let url = server_url(text)?;
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or("must be a URL with a host")?;
-    match (url.scheme(), url.query()) {
-        ("smtps", None) | ("smtp", Some("tls=required")) => Ok(text.into()),
-        ("smtp", None | Some("tls=opportunistic")) if is_loopback_host(host) => Ok(text.into()),
-        // Opportunistic TLS is no TLS as soon as someone stands between (RFC 3207 §6).
-        _ => {
-            Err("must be smtps://HOST or smtp://HOST?tls=required; smtp:// without TLS is for loopback hosts alone"
-                .into())
-        }
-    }
+    server_url(text)?;
+    MailServer::parse(text).map(|_| text.into()).map_err(|rule| rule.to_string())
 }
 
 /// A URL of a server with user name and password.
@@ -232,14 +239,54 @@ mod tests {
     }
 
     #[test]
+    fn apps_are_named_by_exact_origins() {
+        let origins = |text| origins(text).map(|found| found.join(" "));
+        assert_eq!(origins(""), Ok(String::new()));
+        let both = "https://app.example.org http://localhost:5173";
+        assert_eq!(origins("https://app.example.org, http://localhost:5173"), Ok(both.to_owned()));
+        assert_eq!(origins("http://[::1]:8000"), Ok("http://[::1]:8000".to_owned()));
+        for text in [
+            "*",
+            "null",
+            "https://*.example.org",
+            "https://*",
+            "app.example.org",
+            "http://app.example.org",
+            "http://localhost.example.org",
+            "https://app.example.org/",
+            "https://app.example.org/app",
+            "https://app.example.org?a=b",
+            "https://app.example.org#a",
+            "https://app.example.org:443",
+            "https://App.example.org",
+            "https://ada@app.example.org",
+            "https://a.example.org;https://b.example.org",
+            "https://a.example.org, null",
+            "file:///",
+            "file://app.html",
+            "capacitor://localhost",
+            "chrome-extension://abcdef",
+            "javascript:alert(1)",
+            "https://",
+        ] {
+            let refused = origins(text).expect_err(text);
+            assert!(refused.starts_with("must be "), "{text}: {refused}");
+        }
+        let long = format!("https://{}.example.org", "a.".repeat(100));
+        assert_eq!(origins(&long), Ok(long), "the bound on the issuer is not theirs");
+    }
+
+    #[test]
     fn mail_never_leaves_the_machine_without_tls() {
         let refused = [
             "smtp://mail.example.org",
             "smtp://mail.example.org?tls=opportunistic",
             "smtp://mail.example.org?tls=none",
             "smtp://mail.example.org?tls=required&tls=opportunistic",
+            "smtp://127.0.0.1?tls=opportunistic",
             "smtp://127.1",
             "smtp://localhost.example.org",
+            "smtps://ada@mail.example.org",
             "smtps://mail.example.org?tls=opportunistic",
             "smtps://",
             "http://mail.example.org",
@@ -253,7 +300,6 @@ mod tests {
             "smtps://ada:pw@mail.example.org",
             "smtp://ada:pw@mail.example.org:587?tls=required",
             "smtp://localhost:1025",
-            "smtp://127.0.0.1?tls=opportunistic",
             "smtp://[::1]:25",
         ];
         for text in allowed {

@@ -11,6 +11,7 @@ use std::{
 
 use chrono::TimeDelta;
 use ipnet::IpNet;
+use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
 use super::{LogFormat, ProviderKind, Registration};
@@ -202,25 +203,27 @@ pub(super) fn scopes(text: &str) -> Result<Vec<String>, String> {
     Ok(words(text).map(str::to_owned).collect())
 }
 
-fn words(text: &str) -> impl Iterator<Item = &str> {
+/// The values of a list, parted by commas or spaces.
+pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|word| !word.is_empty())
 }
 
-/// The sender of mail: an address, or `Name <address>`.
-pub(super) fn mailbox(text: &str) -> Result<String, String> {
-    // A control character would start a header line of the sender's choosing.
+/// The sender of mail: an address, or `Name <address>`; the name may stand in quotes.
+pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
     let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((name, address)) => (name.trim(), address),
         None => ("", text),
     };
-    let atom = |b: u8| matches!(b, b'!'..=b'~') && !br#"()<>[]:;@\,""#.contains(&b);
-    let valid_address = address.rsplit_once('@').is_some_and(|(local, domain)| {
-        [local, domain].iter().all(|part| !part.is_empty() && part.bytes().all(atom)) && address.len() <= 254
-    });
-    if !valid_address || name.len() > 255 || name.contains(|c: char| c.is_control() || matches!(c, '<' | '>')) {
-        return Err("must be an address such as no-reply@example.org, or Name <address>".to_owned());
+    let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
+    // A control character would start a header line of the sender's choosing.
+    let named = name.len() <= 255 && !name.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '"'));
+    // An address that is not ASCII needs servers that take it (RFC 6531), all the way.
+    let plain = address.is_ascii() && address.len() <= 254;
+    let address = address.rsplit_once('@').and_then(|(local, domain)| Address::new(local, domain).ok());
+    match address {
+        Some(address) if named && plain => Ok(Mailbox::new((!name.is_empty()).then(|| name.to_owned()), address)),
+        _ => Err("must be an address such as no-reply@example.org, or Name <address>".to_owned()),
     }
-    Ok(text.to_owned())
 }
 
 #[cfg(test)]
@@ -231,11 +234,28 @@ mod tests {
 
     #[test]
     fn a_mail_sender_cannot_smuggle_headers() {
-        for text in ["a@b\r\nBcc: c@d", "A\r\nBcc: c@d <a@b>", "A <a@b\n>", "A <a@b> <c@d>", "a@b, c@d", "A <>", "@b"] {
+        for text in [
+            "a@b\r\nBcc: c@d",
+            "A\r\nBcc: c@d <a@b>",
+            "A <a@b\n>",
+            "A <a@b> <c@d>",
+            "a@b, c@d",
+            "A <>",
+            "@b",
+            "é@b",
+            "a@b c",
+        ] {
             assert!(mailbox(text).is_err(), "{text:?}");
         }
-        for text in ["Signet <no-reply@localhost>", "no-reply@example.org", "Zoë & Co. <z@example.org>", "<a@b>"] {
-            assert_eq!(mailbox(text).as_deref(), Ok(text));
+        for (text, name, address) in [
+            ("Signet <no-reply@localhost>", Some("Signet"), "no-reply@localhost"),
+            ("no-reply@example.org", None, "no-reply@example.org"),
+            ("Zoë & Co. <z@example.org>", Some("Zoë & Co."), "z@example.org"),
+            ("\"Acme, Inc.\" <a@b>", Some("Acme, Inc."), "a@b"),
+            ("<a@b>", None, "a@b"),
+        ] {
+            let read = mailbox(text).unwrap();
+            assert_eq!((read.name.as_deref(), read.email.to_string().as_str()), (name, address), "{text}");
         }
     }
 

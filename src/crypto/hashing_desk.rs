@@ -103,16 +103,24 @@ impl Desk {
         answer.await.unwrap_or_else(|_| Err(HashError::Broken("the hashing service has ended".to_owned())))
     }
 
+    /// Whether work that came now would be queued. It may not be a moment later: only [`Self::hash`] decides.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] where the wait would be too long.
+    pub(super) fn has_room(&self) -> Result<(), HashError> {
+        self.shared.queue().make_room(self.shared.workers, self.shared.max_wait)
+    }
+
+    /// How many jobs wait for a worker, and how long one that came now would.
+    pub(super) fn queue(&self) -> (usize, Duration) {
+        let queue = self.shared.queue();
+        (queue.jobs.len(), queue.wait(self.shared.workers))
+    }
+
     fn admit(&self, work: Work) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
         let Shared { workers, max_wait, .. } = *self.shared;
         let mut queue = self.shared.queue();
-        if queue.is_full(workers, max_wait) {
-            // Those who have gone make room; they are looked for only now, since it costs a walk along the queue.
-            queue.jobs.retain(|job| !job.answer.is_closed());
-        }
-        if queue.is_full(workers, max_wait) {
-            return Err(queue.busy(workers));
-        }
+        queue.make_room(workers, max_wait)?;
         let (answer, receiver) = oneshot::channel();
         let due = if queue.must_wait(workers) { Instant::now().checked_add(max_wait) } else { None };
         queue.jobs.push_back(Job { work, answer, due });
@@ -142,6 +150,15 @@ impl Queue {
     /// How long a job that came now would wait for its turn, beyond the hashes already begun.
     fn wait(&self, workers: u32) -> Duration {
         self.average.saturating_mul(self.open().saturating_sub(workers)) / workers
+    }
+
+    /// Refuses what would wait too long.
+    fn make_room(&mut self, workers: u32, max_wait: Duration) -> Result<(), HashError> {
+        if self.is_full(workers, max_wait) {
+            // Those who have gone make room; they are looked for only now, since it costs a walk along the queue.
+            self.jobs.retain(|job| !job.answer.is_closed());
+        }
+        if self.is_full(workers, max_wait) { Err(self.busy(workers)) } else { Ok(()) }
     }
 
     fn is_full(&self, workers: u32, max_wait: Duration) -> bool {
@@ -262,6 +279,7 @@ mod tests {
         let first = desk.admit(work(b"1")).unwrap();
         assert_eq!(begun.recv().unwrap(), b"1", "the worker is at it");
         let waiting: Vec<_> = [b"2", b"3", b"4"].map(|salt| desk.admit(work(salt)).unwrap()).into();
+        assert!(matches!(desk.has_room(), Err(HashError::Busy { .. })));
         let refused = desk.admit(work(b"5")).unwrap_err();
         assert!(
             matches!(refused, HashError::Busy { retry_after } if retry_after == Duration::from_secs(3)),

@@ -17,7 +17,11 @@ pub mod key_files;
 mod key_folder;
 pub mod key_set;
 pub mod keyring;
+pub mod known_device;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 pub mod mac;
+pub mod one_use_secret;
 pub mod password_hash;
 pub mod random;
 pub mod root_secret;

@@ -124,6 +124,20 @@ impl PasswordHasher {
         Ok(Self { desk: Arc::new(desk), current: parameters })
     }
 
+    /// Whether a hash that was asked for now would be queued, so that a flood is refused before it costs anything else.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] where it would wait too long.
+    pub fn has_room(&self) -> Result<(), HashError> {
+        self.desk.has_room()
+    }
+
+    /// How many passwords wait for a worker, and how long one that came now would.
+    #[must_use]
+    pub fn queue(&self) -> (usize, Duration) {
+        self.desk.queue()
+    }
+
     /// Hashes a password that is to be kept, with the current parameters and a new salt of 128 bits.
     ///
     /// # Errors

@@ -15,6 +15,12 @@ pub enum Purpose {
     RefreshToken,
     /// Codes of the pages' forms (HMAC-SHA-256).
     Csrf,
+    /// Tokens of known devices (HMAC-SHA-256).
+    KnownDevice,
+    /// Names of the counters of failed passwords (HMAC-SHA-256).
+    Throttle,
+    /// Making one-use secrets (HMAC-SHA-256).
+    OneUseSecret,
     /// Sealing what browsers carry (AES-256-GCM).
     Seal,
 }
@@ -25,6 +31,9 @@ impl Purpose {
         match self {
             Self::RefreshToken => b"signet refresh token",
             Self::Csrf => b"signet csrf",
+            Self::KnownDevice => b"signet known device",
+            Self::Throttle => b"signet throttle",
+            Self::OneUseSecret => b"signet one-use secret",
             Self::Seal => b"signet seal",
         }
     }
@@ -132,6 +141,7 @@ mod tests {
             (RootSecret::new(&[1; 32], DateTime::UNIX_EPOCH), RootSecret::new(&[2; 32], DateTime::UNIX_EPOCH));
         assert_ne!(one.kid(), other.kid());
         assert_ne!(one.derive(Purpose::RefreshToken), other.derive(Purpose::RefreshToken));
+        assert_ne!(one.derive(Purpose::RefreshToken), one.derive(Purpose::OneUseSecret));
     }
 
     #[test]

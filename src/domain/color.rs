@@ -54,7 +54,10 @@ impl Color {
     pub fn readable_on(self, paper: Self) -> Self {
         let towards = paper.ink();
         // Black or white itself is readable on any colour, so the last step always is.
-        (0..=20).map(|step| self.mixed(towards, step)).find(|shade| shade.contrast(paper) >= READABLE).unwrap_or(towards)
+        (0..=20)
+            .map(|step| self.mixed(towards, step))
+            .find(|shade| shade.contrast(paper) >= READABLE)
+            .unwrap_or(towards)
     }
 
     /// This colour with `step` twentieths of `other`.

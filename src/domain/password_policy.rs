@@ -150,6 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::laws;
 
     const POLICY: PasswordPolicy = PasswordPolicy { min_length: 8 };
 
@@ -288,11 +289,15 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_read_can_be_read_again_and_judged(text in prop_oneof![".{0,40}", "\\PC{1,300}", "[ -~]{8,100}"]) {
-            if let Ok(password) = read(&text) {
-                let again = Password::parse(&password.0).map(|again| again.as_bytes().to_vec());
-                prop_assert_eq!(again, Ok(password.as_bytes().to_vec()));
-                prop_assert!(!password.as_bytes().iter().any(u8::is_ascii_control));
-                let _ = POLICY.judge(&password, &Username::parse("grace").unwrap(), None);
+            laws::password(text.as_bytes());
+        }
+
+        #[test]
+        fn an_accounts_own_names_are_refused_in_every_letter_case(
+            name in "[a-zA-Z0-9._é-]{1,20}", email in "[a-zA-Z0-9.+]{1,20}@[a-zA-Z]{1,9}\\.(org|EXAMPLE)",
+        ) {
+            for password in [&name, &email] {
+                laws::password(format!("{password}\n{name}\n{email}").as_bytes());
             }
         }
     }

@@ -94,8 +94,14 @@ pub enum EndReason {
     Reuse,
     /// The password was changed.
     PasswordChange,
+    /// The password was replaced by way of a mail.
+    PasswordReset,
     /// The account was deleted.
     AccountDeleted,
+    /// The account was disabled.
+    AccountDisabled,
+    /// An operator ended it.
+    Operator,
     /// The client was deleted.
     ClientDeleted,
     /// A client revoked one of its tokens (RFC 7009).
@@ -110,7 +116,10 @@ impl EndReason {
             Self::LogOut => "log_out",
             Self::Reuse => "reuse",
             Self::PasswordChange => "password_change",
+            Self::PasswordReset => "password_reset",
             Self::AccountDeleted => "account_deleted",
+            Self::AccountDisabled => "account_disabled",
+            Self::Operator => "operator",
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
         }

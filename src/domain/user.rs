@@ -22,3 +22,12 @@ pub struct User {
     /// Since when it may not be used, if so.
     pub disabled_at: Option<DateTime<Utc>>,
 }
+
+/// An account as an operator sees it. What its password's hash is, nobody sees.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountRecord {
+    /// The account.
+    pub user: User,
+    /// Whether it has a password to log in with.
+    pub has_password: bool,
+}

@@ -1,6 +1,6 @@
 //! What people do with their own account: look at it, change it, delete it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -11,17 +11,19 @@ use super::{
     authenticate::{Authenticate, AuthenticateError, Authenticated},
     bearer::Caller,
     end_session::EndSession,
+    log_in::{Credentials, Origin},
+    outbox::Outbox,
     register::FieldError,
 };
 use crate::{
     domain::{
-        clock::Clock, email::EmailAddress, ids::UserId, password_hash::PasswordHash, session::EndReason, user::User,
-        username::Username,
+        clock::Clock, email::EmailAddress, ids::UserId, one_use_secret::Purpose, password_hash::PasswordHash,
+        session::EndReason, user::User, username::Username,
     },
     store::{
-        self, Database, StoreError,
-        changes::{Change, Entry},
-        consents, sessions,
+        self, Database, StoreError, consents, one_use_secrets,
+        outbox::{self, Cause, Kind},
+        sessions,
         sessions::Which,
         users,
         users::{Identifier, ProfileUpdate},
@@ -37,6 +39,8 @@ pub struct Account {
     pub authenticate: Authenticate,
     /// Ends the sessions of a deleted account.
     pub end_session: EndSession,
+    /// Has a new address verified.
+    pub outbox: Outbox,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -70,6 +74,12 @@ pub enum AccountError {
     /// The account has no password, and the log-in is too old to stand in for one.
     #[error("the log-in is too old")]
     LogInTooOld,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// Trouble on our side.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -80,9 +90,6 @@ impl From<StoreError> for AccountError {
         Self::Trouble(error.into())
     }
 }
-
-/// How long replicas may remember an account's profile.
-const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -106,7 +113,8 @@ impl Account {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
     }
 
-    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name.
+    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name. A
+    /// verified address stays in force until the new one is proved.
     ///
     /// # Errors
     /// [`AccountError`].
@@ -141,10 +149,18 @@ impl Account {
         if let Some(username) = &username {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
+        if let Some(email) = email {
+            // The newest claim alone counts, from now on and not only once it is mailed.
+            let earlier = one_use_secrets::Which::Of(user.id, Purpose::EmailVerification);
+            one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
+            outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
+            self.outbox.within(&transaction, &Cause::EmailClaimed(user.id, Some(email))).await?;
+        }
         let changes = &self.end_session.changes;
-        let written = changes.write(&transaction, vec![self.changed(user.id)]).await?;
+        let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
         let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
         changes.commit(transaction, written).await?;
+        self.outbox.wake();
         Ok(user)
     }
 
@@ -165,15 +181,14 @@ impl Account {
     ///
     /// # Errors
     /// [`AccountError`].
-    pub async fn delete_by_credentials(&self, username: &str, password: &SecretString) -> Result<(), AccountError> {
-        let checked = self.authenticate.check(username, password).await;
+    pub async fn delete_by_credentials(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<(), AccountError> {
+        let checked = self.authenticate.check(credentials, origin).await;
         let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
         self.delete_proved(user.id, Some(&proof)).await
-    }
-
-    /// What replicas must know of an account that is changed now.
-    fn changed(&self, user: UserId) -> Entry {
-        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
     /// Asks for the password of the caller's account.
@@ -183,7 +198,7 @@ impl Account {
         password: &SecretString,
         field: &'static str,
     ) -> Result<Authenticated, AccountError> {
-        let checked = self.authenticate.check_known(caller.user, password).await;
+        let checked = self.authenticate.check_known(caller, password).await;
         checked.map_err(|error| refused(error, field))
     }
 
@@ -204,10 +219,12 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        one_use_secrets::forget(&transaction, user).await?;
+        outbox::forget(&transaction, user).await?;
         consents::delete_of_user(&transaction, user).await?;
         let all = Which::AllOf(user);
-        let ending =
-            self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![self.changed(user)]).await?;
+        let changed = self.end_session.changes.account_changed(user);
+        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
         Ok(())
@@ -222,6 +239,7 @@ fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
             AccountError::Invalid(vec![FieldError { field, message: why }])
         }
         AuthenticateError::Invalid => AccountError::WrongPassword,
+        AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
         AuthenticateError::Trouble(trouble) => trouble.into(),
     }
 }

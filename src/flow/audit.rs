@@ -3,13 +3,14 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
+use super::metrics;
 use crate::{
     crypto::{digest, random::Random},
     domain::ids::{ClientId, SessionId, UserId},
 };
 
 /// Names requests, so that the log's lines about one can be found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RequestIds(pub Random);
 
 impl RequestIds {
@@ -63,8 +64,9 @@ impl Event {
         Self { session: Some(session), ..self }
     }
 
-    /// Writes it to the log.
+    /// Writes it to the log, and counts it.
     pub fn record(self) {
+        metrics::event(self.name, self.outcome, self.reason);
         tracing::info!(
             target: "signet::audit",
             event = self.name,

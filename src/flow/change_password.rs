@@ -1,5 +1,7 @@
 //! Changes a password: every other session of the account ends with the old one.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::{
@@ -9,10 +11,11 @@ use super::{
     bearer::Caller,
     choose_password::{ChoosePassword, ChoosePasswordError},
     end_session::EndSession,
+    outbox::Outbox,
 };
 use crate::{
     domain::{password_policy::Password, session::EndReason},
-    store::{self, Database, sessions::Which, users},
+    store::{self, Database, outbox::Cause, sessions::Which, users},
 };
 
 /// Changes passwords.
@@ -24,6 +27,8 @@ pub struct ChangePassword {
     pub choose_password: ChoosePassword,
     /// Ends the other sessions.
     pub end_session: EndSession,
+    /// Tells the owner.
+    pub outbox: Outbox,
     /// Where accounts are.
     pub db: Database,
 }
@@ -41,6 +46,12 @@ pub enum ChangePasswordError {
         field: &'static str,
         /// What is wrong with it.
         why: String,
+    },
+    /// Too many were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
     },
     /// Trouble on our side.
     #[error(transparent)]
@@ -61,7 +72,7 @@ impl ChangePassword {
         let malformed =
             |why: &dyn ToString| ChangePasswordError::Malformed { field: "new_password", why: why.to_string() };
         let new = Password::parse(new).map_err(|why| malformed(&why))?;
-        let checked = self.authenticate.check_known(caller.user, current).await;
+        let checked = self.authenticate.check_known(caller, current).await;
         let Authenticated { user, proof } = checked.map_err(|error| match error {
             AuthenticateError::Malformed { why, .. } => {
                 ChangePasswordError::Malformed { field: "current_password", why }
@@ -70,6 +81,7 @@ impl ChangePassword {
                 Event::refused("password_change", "credentials").account(caller.user).record();
                 ChangePasswordError::WrongPassword
             }
+            AuthenticateError::TooMany { retry_after } => ChangePasswordError::TooMany { retry_after },
             AuthenticateError::Trouble(trouble) => trouble.into(),
         })?;
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
@@ -84,6 +96,10 @@ impl ChangePassword {
         if !replaced {
             return Err(ChangePasswordError::WrongPassword);
         }
+        if let Some(email) = user.email.filter(|_| user.email_verified) {
+            let changed = Cause::PasswordChanged(user.id, email);
+            self.outbox.within(&transaction, &changed).await.map_err(Trouble::from)?;
+        }
         let others = Which::AllOfBut(user.id, caller.session);
         let ending = self
             .end_session
@@ -93,6 +109,7 @@ impl ChangePassword {
         let changed = Event::done("password_change").account(user.id).session(caller.session);
         let ending = ending.recording(changed);
         self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
         Ok(())
     }
 }

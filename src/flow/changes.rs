@@ -6,14 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::TimeDelta;
 use tracing::Instrument;
 
 use super::{Trouble, audit::Event};
 use crate::{
-    domain::clock::Clock,
+    domain::{clock::Clock, ids::UserId},
     store::{
         self, Database, StoreError, Transaction,
-        changes::{self, Entry, LONGEST_TRANSACTION, OVERLAP},
+        changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
         remembered::Remembered,
         revocations::Revocations,
     },
@@ -49,6 +50,9 @@ impl Written {
     }
 }
 
+/// How long a process may remember an account's profile.
+const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+
 impl Changes {
     /// Writes changes into the transaction that makes them.
     ///
@@ -80,6 +84,12 @@ impl Changes {
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
         let done = tokio::spawn(finish.in_current_span()).await;
         done.map_err(|_| Trouble::TooSlow)?.map_err(Trouble::from)
+    }
+
+    /// What processes must know of an account that is changed now.
+    #[must_use]
+    pub fn account_changed(&self, user: UserId) -> Entry {
+        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
     /// Applies a change in this process.

@@ -1,5 +1,7 @@
 //! What the grants of the token endpoint have in common.
 
+use std::time::Duration;
+
 use super::{Trouble, issue::Issue};
 use crate::domain::{client::Client, oauth::GrantType, scope::Scope};
 
@@ -26,6 +28,12 @@ pub enum GrantError {
     /// The resource is not this client's to ask for.
     #[error("the resource is not this client's to ask for")]
     InvalidTarget,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// Trouble on our side.
     #[error(transparent)]
     Trouble(#[from] Trouble),

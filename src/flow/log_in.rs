@@ -44,6 +44,17 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// What address.
     pub ip: Option<String>,
+    /// The token of a device that somebody has logged in with before.
+    pub device: Option<SecretString>,
+}
+
+/// What a log-in gives.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// The tokens of its session.
+    pub tokens: TokenSet,
+    /// The token that makes the device known, for the next time; `None` where nothing is counted.
+    pub device: Option<SecretString>,
 }
 
 /// What somebody typed.
@@ -63,6 +74,7 @@ impl From<AuthenticateError> for GrantError {
         match error {
             AuthenticateError::Malformed { field, why } => Self::Malformed { field, why },
             AuthenticateError::Invalid => Self::InvalidGrant,
+            AuthenticateError::TooMany { retry_after } => Self::TooMany { retry_after },
             AuthenticateError::Trouble(trouble) => Self::Trouble(trouble),
         }
     }
@@ -79,13 +91,17 @@ impl LogIn {
         client: &Client,
         asked: Asked<'_>,
         origin: &Origin,
-    ) -> Result<TokenSet, GrantError> {
+    ) -> Result<LoggedIn, GrantError> {
         permit(client, GrantType::Password)?;
         let scope = narrow(asked.scope, &client.scope)?;
         target(&self.issue, client, asked.resource)?;
-        let session = self.session(credentials, client, &scope, asked.resource, origin, &self.issue.lifetimes).await?;
-        let tokens = self.issue.session_tokens(&session, client, &scope, self.clock.now());
-        Ok(tokens.map_err(Trouble::from)?)
+        let lifetimes = &self.issue.lifetimes;
+        let (authenticated, session) =
+            self.session(credentials, client, &scope, asked.resource, origin, lifetimes).await?;
+        let tokens = self.issue.session_tokens(&session, client, &scope, self.clock.now()).map_err(Trouble::from)?;
+        let Authenticated { user, proof } = authenticated;
+        let device = self.authenticate.throttle.remember(user.id, &proof, origin)?;
+        Ok(LoggedIn { tokens, device })
     }
 
     /// Exchanges credentials for one access token that is the whole session: it is not refreshed, and the session ends
@@ -99,7 +115,7 @@ impl LogIn {
         origin: &Origin,
     ) -> Result<SecretString, GrantError> {
         let (client, lifetimes) = (Client::first_party(), self.one_token());
-        let session = self.session(credentials, &client, &client.scope, None, origin, &lifetimes).await?;
+        let (_, session) = self.session(credentials, &client, &client.scope, None, origin, &lifetimes).await?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
         Ok(tokens.map_err(Trouble::from)?.access_token)
     }
@@ -134,11 +150,11 @@ impl LogIn {
         resource: Option<&str>,
         origin: &Origin,
         lifetimes: &Lifetimes,
-    ) -> Result<Session, GrantError> {
+    ) -> Result<(Authenticated, Session), GrantError> {
         for _ in 0..ATTEMPTS {
-            let authenticated = self.authenticate.check(credentials.username, credentials.password).await?;
+            let authenticated = self.authenticate.check(credentials, origin).await?;
             if let Some(session) = self.begin(&authenticated, client, scope, resource, origin, lifetimes).await? {
-                return Ok(session);
+                return Ok((authenticated, session));
             }
             // The password was replaced, or the account disabled or deleted, while we hashed: ask again.
         }

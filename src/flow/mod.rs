@@ -2,9 +2,10 @@
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
 //! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`begin_session`], [`changes`],
-//! [`choose_password`] and [`end_session`] are called by others.
+//! [`choose_password`], [`end_session`], [`outbox`], [`resolve_mail`] and [`throttle`] are called by others.
 
 pub mod account;
+pub mod administer;
 pub mod audit;
 pub mod authenticate;
 pub mod authorize;
@@ -17,6 +18,7 @@ pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
 pub mod csrf;
+pub mod deliver_mail;
 pub mod end_session;
 mod error;
 pub mod establish_keys;
@@ -24,18 +26,26 @@ pub mod follow_changes;
 pub mod grant;
 pub mod introspect;
 pub mod issue;
+pub mod limit;
 pub mod log_in;
+pub mod metrics;
+pub mod outbox;
 pub mod prune;
 pub mod published_keys;
 pub mod readiness;
 pub mod redeem_code;
 pub mod refresh;
 pub mod register;
+pub mod request_reset;
+pub mod reset_password;
+pub mod resolve_mail;
 pub mod revoke;
 pub mod sealed;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
+pub mod throttle;
 pub mod userinfo;
+pub mod verify_email;
 
 pub use error::Trouble;

@@ -9,10 +9,11 @@ use tokio::time::MissedTickBehavior;
 use super::{Trouble, status_places::StatusPlaces};
 use crate::{
     crypto::random::Random,
-    domain::clock::Clock,
+    domain::{clock::Clock, delivery},
     store::{
-        Database, authorization_codes, changes,
+        Database, authorization_codes, changes, one_use_secrets, outbox,
         sessions::{self, Walk},
+        throttles,
     },
 };
 
@@ -35,6 +36,10 @@ const EVERY: Duration = Duration::from_mins(5);
 const WALK_EVERY: u32 = 12;
 /// How long rows stay that are over, beyond their last token: clocks differ, and verifiers allow for that.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
+/// How long mails that were sent are counted: the longest time that a limit may look back.
+const SENT_KEPT: TimeDelta = TimeDelta::days(1);
+/// How long secrets stay that have run out: a mail that carries one may be tried for almost as long.
+const SECRETS_KEPT: TimeDelta = delivery::TRIED_FOR.checked_add(&TimeDelta::days(1)).expect("it is some days");
 /// How long a used code is known for one, so that a second use ends what the first one gave.
 const CODES: TimeDelta = TimeDelta::days(1);
 /// Rows a statement: some milliseconds of work.
@@ -72,11 +77,15 @@ impl Prune {
 
     /// Deletes what has ended.
     async fn ended(&self) -> Result<u64, Trouble> {
-        let over = self.clock.now() - MARGIN;
+        let now = self.clock.now();
+        let over = now - MARGIN;
         let mut pruned = 0;
         loop {
             let rows = sessions::prune(&self.db, over, BATCH).await?
                 + changes::prune(&self.db, over, BATCH).await?
+                + throttles::prune(&self.db, over, BATCH).await?
+                + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
+                + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?;
             pruned += rows;
             if rows == 0 {

@@ -8,13 +8,16 @@ use super::{
     Trouble,
     audit::Event,
     authenticate::Authenticated,
+    changes::Changes,
     choose_password::{ChoosePassword, ChoosePasswordError},
+    outbox::Outbox,
 };
 use crate::{
     crypto::random::Random,
     domain::{clock::Clock, email::EmailAddress, ids::UserId, password_policy::Password, username::Username},
     store::{
-        Database, StoreError,
+        self, Database, StoreError,
+        outbox::Cause,
         users::{self, NewUser},
     },
 };
@@ -26,6 +29,10 @@ pub struct Register {
     pub db: Database,
     /// Judges and hashes the password.
     pub choose_password: ChoosePassword,
+    /// Commits.
+    pub changes: Changes,
+    /// Has the address verified, or its owner told.
+    pub outbox: Outbox,
     /// Draws the account's id.
     pub random: Random,
     /// Tells the time.
@@ -96,17 +103,24 @@ impl Register {
             password_hash: &proof,
             created_at: now,
         };
-        match users::insert(&self.db, &new).await {
-            Ok(user) => {
-                Event::done("register").account(user.id).record();
-                Ok(Authenticated { user, proof })
-            }
+        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        let user = match users::insert(&transaction, &new).await {
+            Ok(user) => user,
             Err(StoreError::Duplicate(_)) => {
                 Event::refused("register", "username_taken").record();
-                Err(RegisterError::UsernameTaken)
+                return Err(RegisterError::UsernameTaken);
             }
-            Err(other) => Err(Trouble::from(other).into()),
+            Err(other) => return Err(Trouble::from(other).into()),
+        };
+        // Whether the address is another account's already is not asked here: the mail finds out.
+        if let Some(email) = email {
+            let claimed = Cause::EmailClaimed(user.id, Some(email));
+            self.outbox.within(&transaction, &claimed).await.map_err(Trouble::from)?;
         }
+        let written = self.changes.write(&transaction, Vec::new()).await.map_err(Trouble::from)?;
+        self.changes.commit(transaction, written.recording(Event::done("register").account(user.id))).await?;
+        self.outbox.wake();
+        Ok(Authenticated { user, proof })
     }
 }
 

@@ -15,7 +15,7 @@ use crate::flow::{
 
 /// The token that a request carries, unchecked.
 #[derive(Debug)]
-pub(super) struct BearerToken(SecretString);
+pub(super) struct BearerToken(pub(super) SecretString);
 
 const SCHEME: &str = "access_token";
 
@@ -74,5 +74,21 @@ impl<'a> ApiExtractor<'a> for BearerToken {
             return Err(BearerRefusal::Malformed.into());
         }
         Ok(Self(token.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::http::laws;
+
+    proptest! {
+        #[test]
+        fn any_field_carries_no_token_or_the_one_that_stands_in_it(
+            field in "[Bb][Ee]arer {0,3}[ -~]{0,20} {0,2}|[ -~\\t\\xe9]{0,30}|Bearer [A-Za-z0-9_.-]{1,40}",
+        ) {
+            laws::bearer(field.as_bytes());
+        }
     }
 }

@@ -4,10 +4,13 @@
 use std::time::Duration;
 
 use cookie::{Cookie, SameSite, time};
-use poem::{
-    Request,
-    http::{HeaderMap, HeaderValue, header},
-};
+use poem::{Request, http::header};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::flow::throttle::KNOWN_FOR;
+
+/// The cookie by which a device is known that its owner has logged in with before.
+pub(super) const DEVICE: &str = "device";
 
 /// How cookies are named and set here.
 #[derive(Debug, Clone, Copy)]
@@ -34,17 +37,20 @@ impl Cookies {
         }
     }
 
-    /// Sets the cookie `name` for `max_age`, or until the browser is closed.
-    pub(super) fn set(self, headers: &mut HeaderMap, name: &str, value: &str, max_age: Option<Duration>) {
+    /// The `Set-Cookie` field that keeps the cookie `name` for `max_age`, or until the browser is closed.
+    pub(super) fn field(self, name: &str, value: &str, max_age: Option<Duration>) -> String {
         let mut cookie = Cookie::new(self.name(name), value.to_owned());
         cookie.set_path("/");
         cookie.set_http_only(true);
         cookie.set_same_site(SameSite::Lax);
         cookie.set_secure(self.https);
         cookie.set_max_age(max_age.and_then(|age| time::Duration::try_from(age).ok()));
-        if let Ok(field) = HeaderValue::from_str(&cookie.to_string()) {
-            headers.append(header::SET_COOKIE, field);
-        }
+        cookie.to_string()
+    }
+
+    /// The `Set-Cookie` field that makes the device of a log-in known.
+    pub(super) fn device(self, token: Option<&SecretString>) -> Option<String> {
+        token.map(|token| self.field(DEVICE, token.expose_secret(), KNOWN_FOR.to_std().ok()))
     }
 }
 
@@ -74,11 +80,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_kept_from_scripts_and_from_other_sites() {
-        let set = |https| {
-            let mut headers = HeaderMap::new();
-            Cookies { https }.set(&mut headers, "browser", "x", Some(Duration::from_secs(60)));
-            headers[header::SET_COOKIE].to_str().unwrap().to_owned()
-        };
+        let set = |https| Cookies { https }.field("browser", "x", Some(Duration::from_mins(1)));
         assert_eq!(set(true), "__Host-signet-browser=x; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60");
         assert_eq!(set(false), "signet-browser=x; HttpOnly; SameSite=Lax; Path=/; Max-Age=60");
     }

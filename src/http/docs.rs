@@ -4,6 +4,8 @@ use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value};
 
+use super::rate_limit;
+
 /// An account's id, for examples.
 pub(super) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_0b5e_6c00_7d3a_9f41_0c2d_5e6f_7a8b);
 
@@ -36,6 +38,7 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
     }
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            rate_limit::describe(method, path, operation);
             for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
                 let example = match parameter["name"].as_str() {
                     Some("username") => "ada",
@@ -59,7 +62,8 @@ fn operation_id(method: &str, path: &str) -> String {
 }
 
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 7] = [
+const ALONE: [(&str, &str, &str); 8] = [
+    ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "client_secret", "43 characters, shown at registration"),
@@ -90,6 +94,7 @@ const PAGE: &str = r#"<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Signet: API</title>
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/docs/swagger-ui.css">
 </head>
 <body>

@@ -25,6 +25,9 @@ use crate::{
         clients::ClientError,
         grant::GrantError,
         register::{FieldError, RegisterError},
+        request_reset::RequestResetError,
+        reset_password::ResetPasswordError,
+        verify_email::VerifyEmailError,
     },
 };
 
@@ -85,6 +88,27 @@ pub(super) struct Overdue;
 impl ResponseError for Overdue {
     fn status(&self) -> StatusCode {
         StatusCode::SERVICE_UNAVAILABLE
+    }
+}
+
+/// More requests than are allowed.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("too many requests")]
+pub(super) struct TooManyRequests {
+    /// When one is worth another try, in whole seconds.
+    pub(super) retry_after: u64,
+}
+
+impl TooManyRequests {
+    /// One is worth another try after `wait`: in whole seconds, rounded up and not zero (RFC 9110 §10.2.3).
+    pub(super) fn after(wait: Duration) -> Self {
+        Self { retry_after: wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1) }
+    }
+}
+
+impl ResponseError for TooManyRequests {
+    fn status(&self) -> StatusCode {
+        StatusCode::TOO_MANY_REQUESTS
     }
 }
 
@@ -152,6 +176,16 @@ impl IntoProblem for Trouble {
     }
 }
 
+/// What a 429 says to people, wherever it is said.
+pub(super) const TOO_MANY: &str = "There were too many requests; try again after the seconds that Retry-After says.";
+
+impl IntoProblem for TooManyRequests {
+    fn into_problem(self) -> Problem {
+        Problem::new(self.status(), "too_many_requests", TOO_MANY)
+            .with_header("Retry-After", self.retry_after.to_string())
+    }
+}
+
 impl IntoProblem for Vec<FieldError> {
     fn into_problem(self) -> Problem {
         Problem::invalid(self)
@@ -199,6 +233,7 @@ impl IntoProblem for AccountError {
             Self::LogInTooOld => {
                 Problem::new(StatusCode::FORBIDDEN, "log_in_too_old", "Log in again, and repeat this within 5 minutes.")
             }
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -209,6 +244,40 @@ impl IntoProblem for ChangePasswordError {
         match self {
             Self::WrongPassword => wrong_password(),
             Self::Malformed { field: which, why } => field(which, why),
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+fn invalid_token() -> Problem {
+    // One answer for unknown, used, run out and replaced.
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_token", "The link is not good, or no longer: ask for another mail.")
+}
+
+impl IntoProblem for RequestResetError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Invalid(errors) => errors.into_problem(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for ResetPasswordError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::Password(why) => field("new_password", why),
+            Self::InvalidToken => invalid_token(),
+            Self::Trouble(trouble) => trouble.into_problem(),
+        }
+    }
+}
+
+impl IntoProblem for VerifyEmailError {
+    fn into_problem(self) -> Problem {
+        match self {
+            Self::InvalidToken => invalid_token(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -219,6 +288,7 @@ impl IntoProblem for AuthenticateError {
         match self {
             Self::Malformed { field: which, why } => field(which, why),
             Self::Invalid => invalid_credentials(),
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -232,6 +302,7 @@ impl IntoProblem for GrantError {
             Self::InvalidGrant | Self::UnauthorizedClient | Self::InvalidScope | Self::InvalidTarget => {
                 invalid_credentials()
             }
+            Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
             Self::Trouble(trouble) => trouble.into_problem(),
         }
     }
@@ -303,6 +374,7 @@ impl From<GrantError> for OAuthError {
             GrantError::InvalidTarget => {
                 Self::new(OAuthErrorCode::InvalidTarget, "the resource is not this client's to ask for")
             }
+            GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
             GrantError::Trouble(trouble) => trouble.into(),
         }
     }
@@ -325,6 +397,16 @@ impl From<Trouble> for OAuthError {
     }
 }
 
+/// RFC 6749 has no code for it. `temporarily_unavailable` is the one that says to come again with the same request; any
+/// of §5.2 would tell a client that its grant or its secret is no good.
+impl From<TooManyRequests> for OAuthError {
+    fn from(too_many: TooManyRequests) -> Self {
+        Self::new(OAuthErrorCode::TemporarilyUnavailable, "too many requests; try again later")
+            .with_status(too_many.status())
+            .with_header("Retry-After", too_many.retry_after.to_string())
+    }
+}
+
 impl From<BodyError> for OAuthError {
     fn from(error: BodyError) -> Self {
         Self::new(OAuthErrorCode::InvalidRequest, error.to_string()).with_status(error.status())
@@ -342,6 +424,13 @@ pub(super) fn shape(path: &str, allowed: &str, error: poem::Error) -> Response {
             _ if path.starts_with("/oauth/") => OAuthError::from(body).into_response(),
             _ if original => Refused::from(body).into_response(),
             _ => body.into_problem().into_response(),
+        };
+    }
+    if let Some(too_many) = error.downcast_ref::<TooManyRequests>().copied() {
+        return match path {
+            _ if path.starts_with("/oauth/") => OAuthError::from(too_many).into_response(),
+            _ if original => Refused::from(too_many).into_response(),
+            _ => too_many.into_problem().into_response(),
         };
     }
     if error.is::<Overdue>() {

@@ -5,6 +5,8 @@
 //! | routes | file |
 //! |---|---|
 //! | `POST /v1/users`, `GET /v1/users/availability`, `GET\|PATCH\|DELETE /v1/users/me`, `PUT /v1/users/me/password` | `v1/users` |
+//! | `POST /v1/password-resets`, `/v1/password-resets/complete` | `v1/password_resets` |
+//! | `POST /v1/email-verifications`, `/v1/email-verifications/complete` | `v1/email_verifications` |
 //! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
 //! | `POST /oauth/token` | `oauth/token` |
 //! | `POST /oauth/revoke` | `oauth/revoke` |
@@ -22,30 +24,38 @@ mod bearer;
 mod body;
 mod client_auth;
 mod cookies;
+mod cors;
 mod docs;
 mod document;
 mod error;
+mod forwarded;
 mod headers;
 mod health;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
+pub mod metrics;
 mod oauth;
 mod origin;
 mod original;
 mod pages;
 mod problem;
+mod rate_limit;
 mod text;
 mod v1;
 
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
-use poem_openapi::OpenApiService;
+use poem_openapi::{OpenApi, OpenApiService};
 
+use self::pages::{Pages, look::Look};
 use crate::{
-    domain::signing_key::SigningAlgorithm,
+    domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
-        client_credentials::ClientCredentials, clients::Clients, introspect::Introspect, log_in::LogIn,
-        published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
-        register::Register, revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo,
+        client_credentials::ClientCredentials, clients::Clients, csrf::Csrf, introspect::Introspect, limit::Limit,
+        log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode,
+        refresh::Refresh, register::Register, request_reset::RequestReset, reset_password::ResetPassword,
+        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -72,6 +82,10 @@ pub struct Flows {
     pub refresh: Refresh,
     /// Registrations.
     pub register: Register,
+    /// Requests for a new password.
+    pub request_reset: RequestReset,
+    /// New passwords, set by way of a mail.
+    pub reset_password: ResetPassword,
     /// Revocations.
     pub revoke: Revoke,
     /// Sessions.
@@ -80,6 +94,8 @@ pub struct Flows {
     pub status_lists: StatusLists,
     /// Claims of users.
     pub userinfo: Userinfo,
+    /// Addresses, proved by mail.
+    pub verify_email: VerifyEmail,
 }
 
 /// What else the routes need.
@@ -95,25 +111,63 @@ pub struct Setting {
     pub readiness: Readiness,
     /// Names requests.
     pub request_ids: RequestIds,
+    /// How often client networks may call which routes.
+    pub limit: Limit,
+    /// Counts answers.
+    pub metrics: Metrics,
+    /// Makes and checks the codes of forms.
+    pub csrf: Csrf,
+    /// What the browser pages call the service.
+    pub name: String,
+    /// The colour of what is pressed and what stands out on them.
+    pub color: Color,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose word on where a request comes from is believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// The origins whose scripts may call what is for apps in browsers, as browsers write them.
+    pub cors_origins: Vec<String>,
 }
 
 /// Everything that the service answers.
 #[must_use]
 pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Response> + 'static {
+    let look = Look::new(setting.name.clone(), setting.color);
+    let pages = Pages {
+        look: look.clone(),
+        cookies: cookies::Cookies { https: setting.https },
+        issuer: setting.issuer.clone(),
+        csrf: setting.csrf.clone(),
+        request_reset: flows.request_reset.clone(),
+        reset_password: flows.reset_password.clone(),
+        verify_email: flows.verify_email.clone(),
+    };
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let envelope = headers::Envelope {
+        look,
         request_ids: setting.request_ids,
+        limit: setting.limit,
+        metrics: setting.metrics,
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
+        cors: cors::Cors(setting.cors_origins),
         routes: routes(&document),
     };
     let docs = docs::routes(&service);
     let openapi = docs::file("application/json", document);
+    let routes = pages::add(Route::new(), pages)
+        .nest_no_strip("/", service)
+        .nest_no_strip("/docs", docs)
+        .at("/openapi.json", openapi);
+    enveloped(routes, envelope)
+}
+
+/// The same with what every answer has, those that panics leave behind included.
+fn enveloped<E: Endpoint<Output = Response> + 'static>(
+    routes: E,
+    envelope: headers::Envelope,
+) -> impl Endpoint<Output = Response> + 'static {
     let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
         let _ = panic;
         tracing::error!("a handler panicked");
@@ -123,12 +177,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
             "Something broke on our side; it has been logged.",
         )
     });
-    Route::new()
-        .nest_no_strip("/", service)
-        .nest_no_strip("/docs", docs)
-        .at("/openapi.json", openapi)
-        .with(panics)
-        .with(envelope)
+    routes.with(panics).with(envelope)
 }
 
 /// The OpenAPI document of these routes, as JSON.
@@ -137,19 +186,36 @@ pub fn openapi(flows: Flows, setting: &Setting) -> String {
     docs::document(&service(flows, setting))
 }
 
-fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi::OpenApi + 'static, ()> {
-    let apis = (
+fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl OpenApi + 'static, ()> {
+    OpenApiService::new(apis(flows, setting), "Signet", env!("CARGO_PKG_VERSION"))
+        .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
+        .server(setting.issuer.clone())
+}
+
+/// Every API that is documented.
+fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
+    let cookies = cookies::Cookies { https: setting.https };
+    (
         v1::users::UsersApi {
             bearer: flows.bearer.clone(),
             register: flows.register.clone(),
             account: flows.account.clone(),
             change_password: flows.change_password,
         },
+        v1::password_resets::PasswordResetsApi {
+            request_reset: flows.request_reset,
+            reset_password: flows.reset_password,
+        },
+        v1::email_verifications::EmailVerificationsApi {
+            bearer: flows.bearer.clone(),
+            verify_email: flows.verify_email,
+        },
         v1::sessions::SessionsApi {
             bearer: flows.bearer.clone(),
             log_in: flows.log_in.clone(),
             refresh: flows.refresh.clone(),
             sessions: flows.sessions,
+            cookies,
         },
         oauth::token::TokenApi {
             clients: flows.clients.clone(),
@@ -157,6 +223,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             redeem_code: flows.redeem_code,
             refresh: flows.refresh,
             client_credentials: flows.client_credentials,
+            cookies,
         },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
@@ -171,10 +238,7 @@ fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl poem_openapi:
             account: flows.account,
         },
         health::HealthApi { readiness: setting.readiness.clone() },
-    );
-    OpenApiService::new(apis, "Signet", env!("CARGO_PKG_VERSION"))
-        .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
-        .server(setting.issuer.clone())
+    )
 }
 
 /// The paths and methods that a document describes, and the document's own.
@@ -189,5 +253,5 @@ fn routes(document: &str) -> Vec<(String, Vec<Method>)> {
         (path.clone(), methods.collect())
     });
     let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
-    described.chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
+    described.chain(pages::methods()).chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
 }

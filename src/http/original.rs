@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::{
     body::JsonBody,
-    error::{BodyError, retry_after},
+    error::{BodyError, TOO_MANY, TooManyRequests, retry_after},
     origin::RequestOrigin,
     problem::{describe, headers},
     text::{Fields, Text},
@@ -152,6 +152,15 @@ impl From<Trouble> for Refused {
     }
 }
 
+impl From<TooManyRequests> for Refused {
+    fn from(too_many: TooManyRequests) -> Self {
+        Self {
+            retry_after: Some(too_many.retry_after),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, TOO_MANY.trim_end_matches('.'))
+        }
+    }
+}
+
 impl From<RegisterError> for Refused {
     fn from(error: RegisterError) -> Self {
         match error {
@@ -171,6 +180,7 @@ impl From<GrantError> for Refused {
             | GrantError::UnauthorizedClient
             | GrantError::InvalidScope
             | GrantError::InvalidTarget => Self::wrong_credentials(),
+            GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
             GrantError::Trouble(trouble) => trouble.into(),
         }
     }
@@ -182,6 +192,7 @@ impl From<AccountError> for Refused {
             AccountError::Invalid(errors) => Self::fields(&errors),
             AccountError::Gone | AccountError::WrongPassword | AccountError::LogInTooOld => Self::wrong_credentials(),
             AccountError::UsernameTaken => Self::new(StatusCode::CONFLICT, "Username is taken"),
+            AccountError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
             AccountError::Trouble(trouble) => trouble.into(),
         }
     }
@@ -218,14 +229,14 @@ impl From<Refused> for poem::Error {
 
 impl ApiResponse for Refused {
     fn meta() -> MetaResponses {
-        let responses = [400, 401, 408, 409, 413, 415, 422, 503]
+        let responses = [400, 401, 408, 409, 413, 415, 422, 429, 503]
             .into_iter()
             .map(|status| MetaResponse {
                 description: describe(status),
                 status: Some(status),
                 status_range: None,
                 content: vec![MetaMediaType { content_type: "application/json", schema: OriginalAnswer::schema_ref() }],
-                headers: if status == 503 { headers(status) } else { Vec::new() },
+                headers: if matches!(status, 429 | 503) { headers(status) } else { Vec::new() },
             })
             .collect();
         MetaResponses { responses }
@@ -282,9 +293,14 @@ impl OriginalApi {
 
     /// Delete the account that the credentials open
     #[oai(path = "/users/delete", method = "delete", operation_id = "original_delete")]
-    async fn delete(&self, body: JsonBody<OriginalCredentials>) -> Result<Json<OriginalAnswer>, Refused> {
+    async fn delete(
+        &self,
+        origin: RequestOrigin,
+        body: JsonBody<OriginalCredentials>,
+    ) -> Result<Json<OriginalAnswer>, Refused> {
         let (username, password) = body.0.parse()?;
-        self.account.delete_by_credentials(&username, &password).await?;
+        let credentials = Credentials { username: &username, password: &password };
+        self.account.delete_by_credentials(&credentials, &origin.0).await?;
         Ok(OriginalAnswer::done("Delete user successful", None))
     }
 }

@@ -143,13 +143,15 @@ statuses! {
     /// Registers an account.
     Registering: 400, 403, 408, 409, 413, 415, 422, 503;
     /// Exchanges credentials for tokens.
-    LoggingIn: 400, 401, 408, 413, 415, 422, 503;
+    LoggingIn: 400, 401, 408, 413, 415, 422, 429, 503;
+    /// Takes a body that proves who sends it, or needs no proof.
+    Proving: 400, 408, 413, 415, 422, 429, 503;
     /// Names something public that may not be there.
     Finding: 400, 404, 503;
     /// Needs a token and nothing else.
     Bearing: 400, 401, 403, 503;
     /// Needs a token, and takes a body.
-    Changing: 400, 401, 403, 408, 409, 413, 415, 422, 503;
+    Changing: 400, 401, 403, 408, 409, 413, 415, 422, 429, 503;
     /// Needs a token, and names something that may not be there.
     Naming: 400, 401, 403, 404, 503;
 }
@@ -216,6 +218,7 @@ pub(super) fn describe(status: u16) -> &'static str {
         413 => "The body is over 64 kB.",
         415 => "The body is of another type.",
         422 => "Some fields cannot be taken; `errors` says which.",
+        429 => "Too many requests, or wrong passwords: try again after the seconds that `Retry-After` says.",
         503 => "Trouble on our side: try again after the seconds that `Retry-After` says.",
         _ => "",
     }
@@ -225,13 +228,13 @@ pub(super) fn describe(status: u16) -> &'static str {
 pub(super) fn headers(status: u16) -> Vec<MetaHeader> {
     let name = match status {
         401 => "WWW-Authenticate",
-        503 => "Retry-After",
+        429 | 503 => "Retry-After",
         _ => return Vec::new(),
     };
     vec![MetaHeader {
         name: name.to_owned(),
         description: None,
-        required: status == 503,
+        required: status != 401,
         deprecated: false,
         schema: String::schema_ref(),
     }]

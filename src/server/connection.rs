@@ -2,13 +2,16 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{body::Incoming, service::service_fn};
+use hyper::{
+    body::{Body as _, Incoming},
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto::Builder,
 };
 use poem::{
-    Addr, Endpoint, Request, Response,
+    Addr, Body, Endpoint, Request, Response,
     http::{self, StatusCode, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
@@ -22,7 +25,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Deadlines,
-    exchange::{AnswerBody, Exchange, Overdue, Wire},
+    exchange::{AnswerBody, AskedBody, Exchange, Overdue, Wire},
+    roster::Member,
 };
 
 /// The most bytes of a request's header, names and values and all. It is also the read buffer of an HTTP/1 connection.
@@ -68,19 +72,21 @@ where
         Self { endpoint: Arc::new(endpoint), tls, http: http(), deadlines, address, stopped }
     }
 
-    /// Serves one connection to its end, whoever ends it.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr) {
+    /// Serves one connection to its end, whoever ends it; also when `member` is asked to go and waits for its peer.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, member: Member) {
         let local = stream.local_addr().unwrap_or(self.address);
         match &self.tls {
-            None => self.speak(stream, local, peer, Scheme::HTTP).await,
+            None => self.speak(stream, local, peer, Scheme::HTTP, member).await,
             Some(tls) => {
+                let asked = member.asked();
                 let handshake = tokio::select! {
                     handshake = timeout(self.deadlines.handshake, tls.accept(stream)) => handshake,
                     () = stopped(self.stopped.clone()) => return,
+                    () = asked.notified() => return tracing::debug!(%peer, "connection closed to make room"),
                 };
                 // Scanners and plain HTTP end here by the thousand: not worth a line above debug.
                 match handshake {
-                    Ok(Ok(stream)) => self.speak(stream, local, peer, Scheme::HTTPS).await,
+                    Ok(Ok(stream)) => self.speak(stream, local, peer, Scheme::HTTPS, member).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
                 }
@@ -88,16 +94,22 @@ where
         }
     }
 
-    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme)
+    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, member: Member)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let exchange = Exchange::open(self.deadlines);
+        let asked = member.asked();
+        let exchange = Exchange::open(self.deadlines, member);
         let local = LocalAddr(Addr::SocketAddr(plain(local)));
         let remote = RemoteAddr(Addr::SocketAddr(plain(peer)));
         let service = service_fn(|request: http::Request<Incoming>| {
             let in_flight = exchange.begin(request.version());
-            let request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            let has_body = !request.body().is_end_stream();
+            let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            if has_body {
+                let body = AskedBody::new(request.take_body().into_bytes_stream(), exchange.clone());
+                request.set_body(Body::from_bytes_stream(body));
+            }
             let endpoint = Arc::clone(&self.endpoint);
             let limit = self.deadlines.request;
             async move {
@@ -125,8 +137,13 @@ where
                     connection.as_mut().graceful_shutdown();
                     closing = true;
                 }
+                () = asked.notified() => {
+                    if exchange.may_go() {
+                        return tracing::debug!(%peer, "connection closed to make room");
+                    }
+                }
                 what = overdue.as_mut() => {
-                    if closing || what == Overdue::Header {
+                    if closing || what != Overdue::Idle {
                         tracing::debug!(%peer, ?what, "connection closed for its silence");
                         return;
                     }

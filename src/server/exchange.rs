@@ -5,13 +5,16 @@
 //! minute would be generous to a peer that trickles its header. And it knows nothing of HTTP/2.
 
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     io::{self, IoSlice},
     pin::{Pin, pin},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
+use futures_util::Stream;
 use hyper::body::{Body, Frame, SizeHint};
 use poem::http::Version;
 use tokio::{
@@ -19,7 +22,10 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
-use super::Deadlines;
+use super::{
+    Deadlines,
+    roster::{Member, Standing},
+};
 
 /// The state of one connection, shared by its bytes ([`Wire`]), its requests ([`InFlight`]) and its deadline.
 #[derive(Clone, Debug)]
@@ -30,11 +36,26 @@ pub(super) struct Exchange {
 
 #[derive(Debug)]
 struct State {
+    member: Member,
     /// Since when a header is owed: the opening, or the first byte of a later request over HTTP/1.
     header_since: Option<Instant>,
     /// When a request last began or ended, or a part of an answer was last written.
     moved: Instant,
-    in_flight: usize,
+    /// Since when the peer has taken nothing of what we have for it.
+    stalled_since: Option<Instant>,
+    /// Requests that are not answered yet.
+    unanswered: usize,
+    /// Those of them that wait for more of their bodies.
+    arriving: usize,
+    /// The answers that have not left us to their end, by number: since when. The first is the oldest.
+    taking: BTreeMap<u64, Instant>,
+    /// Those of them that wait for the next flush alone: hyper lets go of a body before its last bytes are written.
+    ended: Vec<u64>,
+    answers: u64,
+    /// The answer that made the connection a slow one, until its end.
+    slow: Option<u64>,
+    /// Whether an answer has come to its end.
+    proven: bool,
     /// Whether HTTP/2 is spoken, where bytes between requests (a PING, a window) announce no header.
     multiplexed: bool,
 }
@@ -46,13 +67,30 @@ pub(super) enum Overdue {
     Header,
     /// Nothing has moved.
     Idle,
+    /// The peer takes nothing of what was written.
+    Stalled,
+    /// An answer is not taken to its end, however much else moves.
+    Answer,
 }
 
 impl Exchange {
-    /// A connection that opened just now.
-    pub(super) fn open(deadlines: Deadlines) -> Self {
+    /// A connection that is about to send its first request.
+    pub(super) fn open(deadlines: Deadlines, member: Member) -> Self {
         let now = Instant::now();
-        let state = State { header_since: Some(now), moved: now, in_flight: 0, multiplexed: false };
+        let state = State {
+            member,
+            header_since: Some(now),
+            moved: now,
+            stalled_since: None,
+            unanswered: 0,
+            arriving: 0,
+            taking: BTreeMap::new(),
+            ended: Vec::new(),
+            answers: 0,
+            slow: None,
+            proven: false,
+            multiplexed: false,
+        };
         Self { state: Arc::new(Mutex::new(state)), deadlines }
     }
 
@@ -61,9 +99,15 @@ impl Exchange {
         let mut state = self.state();
         state.header_since = None;
         state.moved = Instant::now();
-        state.in_flight += 1;
+        state.unanswered += 1;
         state.multiplexed = version == Version::HTTP_2;
-        InFlight(self.clone())
+        state.stand();
+        InFlight { exchange: self.clone(), answer: None }
+    }
+
+    /// Whether the connection waits for its peer, and may be closed to make room for another.
+    pub(super) fn may_go(&self) -> bool {
+        self.state().member.may_go()
     }
 
     /// Allows another idle period, to a connection that has just been asked to close.
@@ -86,33 +130,83 @@ impl Exchange {
             }
             ready!(alarm.as_mut().poll(context));
             if deadline <= Instant::now() {
-                return Poll::Ready(what);
+                match what {
+                    Some(what) => return Poll::Ready(what),
+                    None => self.state().slows_down(),
+                }
             }
-            alarm.as_mut().reset(deadline);
+            alarm.as_mut().reset(self.deadline().0);
         }
     }
 
-    fn deadline(&self) -> (Instant, Overdue) {
+    /// The next deadline, and what is overdue then; `None`: nothing, but the connection counts as slow.
+    fn deadline(&self) -> (Instant, Option<Overdue>) {
         let state = self.state();
-        match state.header_since {
-            Some(since) => (since + self.deadlines.header, Overdue::Header),
-            None => (state.moved + self.deadlines.idle, Overdue::Idle),
+        let mut next = match state.header_since {
+            Some(since) => (since + self.deadlines.header, Some(Overdue::Header)),
+            None => (state.moved + self.deadlines.idle, Some(Overdue::Idle)),
+        };
+        let mut sooner = |since: Instant, allowed: Duration, what| {
+            if since + allowed < next.0 {
+                next = (since + allowed, what);
+            }
+        };
+        if let Some(since) = state.stalled_since {
+            sooner(since, self.deadlines.stall, Some(Overdue::Stalled));
         }
+        if let Some((number, since)) = state.taking.first_key_value() {
+            sooner(*since, self.deadlines.answer, Some(Overdue::Answer));
+            if state.slow != Some(*number) {
+                sooner(*since, self.deadlines.slow, None);
+            }
+        }
+        next
     }
 
     fn read(&self) {
         let mut state = self.state();
-        if state.in_flight == 0 && !state.multiplexed {
+        if state.unanswered == 0 && state.taking.is_empty() && !state.multiplexed {
             state.header_since.get_or_insert_with(Instant::now);
         }
     }
 
     fn wrote(&self) {
         let mut state = self.state();
+        state.stalled_since = None;
         // Over HTTP/2 our own PINGs are written too, and would keep a silent connection alive.
         if !state.multiplexed {
             state.moved = Instant::now();
         }
+    }
+
+    fn stalls(&self) {
+        self.state().stalled_since.get_or_insert_with(Instant::now);
+    }
+
+    fn flushed(&self) {
+        let mut state = self.state();
+        state.stalled_since = None;
+        if state.ended.is_empty() {
+            return;
+        }
+        for number in std::mem::take(&mut state.ended) {
+            state.taking.remove(&number);
+            state.slow = state.slow.filter(|slow| *slow != number);
+        }
+        state.proven = true;
+        state.member.rejuvenate();
+        state.stand();
+    }
+
+    /// A request waits for more of its body, or no longer does.
+    fn awaits(&self, waiting: bool) {
+        let mut state = self.state();
+        if waiting {
+            state.arriving += 1;
+        } else {
+            state.arriving -= 1;
+        }
+        state.stand();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -121,15 +215,93 @@ impl Exchange {
     }
 }
 
+impl State {
+    /// Takes the place on the roster that follows from all else.
+    fn stand(&mut self) {
+        let standing = if self.unanswered > self.arriving {
+            None
+        } else if !self.taking.is_empty() {
+            self.slow.map(|_| Standing::Slow)
+        } else if self.proven {
+            Some(Standing::Idle)
+        } else {
+            Some(Standing::Unproven)
+        };
+        self.member.stand(standing);
+    }
+
+    fn slows_down(&mut self) {
+        self.slow = self.taking.first_key_value().map(|(number, _)| *number);
+        self.stand();
+    }
+}
+
 /// A request from its header to the last byte of its answer, or to its end without one.
 #[derive(Debug)]
-pub(super) struct InFlight(Exchange);
+pub(super) struct InFlight {
+    exchange: Exchange,
+    answer: Option<u64>,
+}
+
+impl InFlight {
+    /// The answer is there; from now on it is the peer that takes its time.
+    pub(super) fn answered(&mut self) {
+        let mut state = self.exchange.state();
+        state.unanswered -= 1;
+        state.answers += 1;
+        let number = state.answers;
+        state.taking.insert(number, Instant::now());
+        state.stand();
+        self.answer = Some(number);
+    }
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        state.in_flight -= 1;
+        let mut state = self.exchange.state();
+        match self.answer {
+            None => state.unanswered -= 1,
+            Some(number) => state.ended.push(number),
+        }
         state.moved = Instant::now();
+        state.stand();
+    }
+}
+
+/// The body of a request. While more of it is awaited, the request is not whole.
+#[derive(Debug)]
+pub(super) struct AskedBody<S> {
+    body: S,
+    exchange: Exchange,
+    waiting: bool,
+}
+
+impl<S> AskedBody<S> {
+    pub(super) fn new(body: S, exchange: Exchange) -> Self {
+        Self { body, exchange, waiting: false }
+    }
+
+    fn waits(&mut self, waiting: bool) {
+        if waiting != self.waiting {
+            self.waiting = waiting;
+            self.exchange.awaits(waiting);
+        }
+    }
+}
+
+impl<S: Stream + Unpin> Stream for AskedBody<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        let polled = Pin::new(&mut self.body).poll_next(context);
+        self.waits(polled.is_pending());
+        polled
+    }
+}
+
+impl<S> Drop for AskedBody<S> {
+    fn drop(&mut self) {
+        self.waits(false);
     }
 }
 
@@ -141,7 +313,8 @@ pub(super) struct AnswerBody<B> {
 }
 
 impl<B> AnswerBody<B> {
-    pub(super) fn new(body: B, in_flight: InFlight) -> Self {
+    pub(super) fn new(body: B, mut in_flight: InFlight) -> Self {
+        in_flight.answered();
         Self { body, _in_flight: in_flight }
     }
 }
@@ -179,8 +352,10 @@ impl<S> Wire<S> {
     }
 
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(result, Poll::Ready(Ok(1..))) {
-            self.exchange.wrote();
+        match result {
+            Poll::Ready(Ok(1..)) => self.exchange.wrote(),
+            Poll::Pending => self.exchange.stalls(),
+            Poll::Ready(_) => {}
         }
         result
     }
@@ -221,7 +396,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        let result = Pin::new(&mut self.stream).poll_flush(context);
+        // TLS takes more than it has sent, and sends the rest here.
+        if result.is_pending() {
+            self.exchange.stalls();
+        } else {
+            self.exchange.flushed();
+        }
+        result
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -6,7 +6,10 @@
 
 mod accept;
 mod connection;
+mod descriptors;
 mod exchange;
+mod room;
+mod roster;
 pub mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -23,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use self::{
     accept::{Backoff, accept},
     connection::Connections,
+    room::Room,
 };
 
 /// How long a peer may take. Each bound is on what the peer does, never on how long it may stay.
@@ -36,6 +40,11 @@ struct Deadlines {
     request: Duration,
     /// For a connection on which no request begins or ends and no answer moves.
     idle: Duration,
+    /// For a peer that takes nothing at all of what is written to it.
+    stall: Duration,
+    /// How long a peer may take for a whole answer, after which it may be asked to make room, and at all.
+    slow: Duration,
+    answer: Duration,
 }
 
 impl Default for Deadlines {
@@ -46,6 +55,10 @@ impl Default for Deadlines {
             request: Duration::from_secs(30),
             // Proxies keep their connections for 60 s by default: the one that reuses them must be the first to part.
             idle: Duration::from_secs(75),
+            stall: Duration::from_secs(20),
+            slow: Duration::from_secs(5),
+            // The largest answer is some 1.5 MB, so this asks for 5 kB/s.
+            answer: Duration::from_mins(5),
         }
     }
 }
@@ -56,12 +69,16 @@ pub struct Server {
     address: SocketAddr,
     tls: Option<(TlsAcceptor, tls::Certificate)>,
     deadlines: Deadlines,
+    most: usize,
 }
 
 impl Server {
     /// Binds to `listen`; port 0 takes a free port, which [`Server::address`] then tells.
     ///
     /// With a certificate every connection is TLS 1.2 or 1.3, and plain HTTP is closed unanswered.
+    ///
+    /// The process's limit of file descriptors is raised as far as it may be, and bounds how many connections there
+    /// are at once. Where they are that many, a new one takes the place of one that waits for its peer.
     ///
     /// # Errors
     ///
@@ -73,7 +90,7 @@ impl Server {
         };
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, tls, deadlines: Deadlines::default() })
+        Ok(Self { listener, address, tls, deadlines: Deadlines::default(), most: descriptors::connections() })
     }
 
     /// The address that is listened on, with the port that the system chose where `listen` left it open.
@@ -96,7 +113,7 @@ impl Server {
         stop: impl Future<Output = ()> + Send,
         drain: Duration,
     ) {
-        let Self { listener, address, tls, deadlines } = self;
+        let Self { listener, address, tls, deadlines, most } = self;
         let (acceptor, certificate) = tls.unzip();
         // Dropping `stopping` is the signal: every connection waits for its end of the channel to close.
         let (stopping, stopped) = watch::channel(());
@@ -105,7 +122,7 @@ impl Server {
 
         tokio::select! {
             () = stop => {}
-            () = serve(&listener, &connections, &mut open) => {}
+            () = serve(&listener, &connections, &mut open, Room::new(most)) => {}
             () = tls::keep_current(certificate) => {}
         }
 
@@ -125,7 +142,7 @@ impl Server {
 
 /// The accept loop. It never ends; each connection is a task of `open`, so that nothing a peer does, a panic in its
 /// handler included, can hold up or end the loop.
-async fn serve<E>(listener: &TcpListener, connections: &Arc<Connections<E>>, open: &mut JoinSet<()>)
+async fn serve<E>(listener: &TcpListener, connections: &Arc<Connections<E>>, open: &mut JoinSet<()>, mut room: Room)
 where
     E: Endpoint<Output = Response> + 'static,
 {
@@ -135,9 +152,14 @@ where
             Some(ended) = open.join_next() => report(ended),
             accepted = accept(listener, backoff.until()) => match accepted {
                 Ok((stream, peer)) => {
-                    open.spawn(Arc::clone(connections).serve(prepare(stream), peer));
+                    room.make(open).await;
+                    let member = room.enter(peer.ip());
+                    open.spawn(Arc::clone(connections).serve(prepare(stream), peer, member));
                 }
-                Err(error) => backoff.failed(&error, Instant::now()),
+                Err(error) => {
+                    backoff.failed(&error, Instant::now());
+                    room.ask_one_to_go();
+                }
             },
         }
     }

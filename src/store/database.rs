@@ -3,8 +3,8 @@
 use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc, time::Duration};
 
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr,
-    RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
+    DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
     sqlx::{
         self,
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
@@ -113,6 +113,25 @@ pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
 pub async fn is_reachable(db: &Database) -> Result<(), StoreError> {
     db.execute_unprepared("SELECT 1").await?;
     Ok(())
+}
+
+/// How many connections of the pool are in use, and how many wait to be.
+#[must_use]
+pub fn connections(db: &Database) -> (u32, u32) {
+    // The pools' own accessors panic where the kind is another.
+    let (open, idle) = match &db.inner {
+        DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
+            let pool = db.get_postgres_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
+            let pool = db.get_sqlite_connection_pool();
+            (pool.size(), pool.num_idle())
+        }
+        DatabaseConnectionType::Disconnected => (0, 0),
+    };
+    let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
+    (open - idle, idle)
 }
 
 /// The file of a SQLite URL; `None` for another database's.

@@ -11,12 +11,16 @@ pub mod consents;
 mod database;
 mod error;
 pub mod key_records;
+pub mod one_use_secrets;
+pub mod outbox;
+pub mod rate_limits;
 pub mod remembered;
 pub mod revocations;
 mod rows;
 pub mod schema;
 pub mod sessions;
+pub mod throttles;
 pub mod users;
 
-pub use database::{Database, Transaction, Use, begin, commit, connect, is_reachable, sqlite_file};
+pub use database::{Database, Transaction, Use, begin, commit, connect, connections, is_reachable, sqlite_file};
 pub use error::StoreError;

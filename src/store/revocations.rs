@@ -101,11 +101,23 @@ impl Revocations {
         self.confirmed.at.fetch_max(self.confirmed.milliseconds(asked), Ordering::AcqRel);
     }
 
+    /// How many ended sessions, denied tokens and deleted clients are known; roughly, for the newest may be missing.
+    #[must_use]
+    pub fn known(&self) -> u64 {
+        self.sessions.entry_count() + self.tokens.entry_count() + self.clients.entry_count()
+    }
+
+    /// How long ago everything was known that had been committed by then.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        let now = self.confirmed.milliseconds(Instant::now());
+        Duration::from_millis(now.saturating_sub(self.confirmed.at.load(Ordering::Acquire)))
+    }
+
     /// Whether this process knows of every change older than five seconds. Where it does not, it refuses to judge.
     #[must_use]
     pub fn are_current(&self) -> bool {
-        let age = self.confirmed.milliseconds(Instant::now()).saturating_sub(self.confirmed.at.load(Ordering::Acquire));
-        u128::from(age) <= STALE.as_millis()
+        self.age() <= STALE
     }
 
     /// Whether the session has ended.

@@ -7,7 +7,8 @@ use entity::{
     user,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect,
     sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query},
 };
 use uuid::Uuid;
@@ -19,6 +20,7 @@ use super::{
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     password_hash::PasswordHash,
+    role::Role,
     scope::Scope,
     session::{EndReason, Generation, Lifetimes, Session},
     status_list::StatusPosition,
@@ -250,6 +252,45 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
     rows.into_iter().map(session).collect()
 }
 
+/// The addresses that the account's live sessions began at; of very many, some [`MOST_LISTED`].
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn addresses_of(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, StoreError> {
+    // Unsorted, so that the index on live sessions is read no further than that.
+    let addresses = Entity::find()
+        .select_only()
+        .column(Column::Ip)
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Ip.is_not_null())
+        .filter(live(now))
+        .limit(MOST_LISTED)
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(addresses)
+}
+
+/// How many live sessions the account has.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn count_live(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(live(now)).count(db).await?)
+}
+
+/// How many sessions of the account there are to end: its live ones, and those that have run out and are not pruned yet.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u64, StoreError> {
+    Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(Column::EndedAt.is_null()).count(db).await?)
+}
+
 /// A session that has just ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EndedSession {
@@ -272,6 +313,8 @@ pub enum Which {
     AllOf(UserId),
     /// Every one of an account but this.
     AllOfBut(UserId, SessionId),
+    /// At most so many of an account.
+    SomeOf(UserId, u64),
     /// At most so many of a client.
     SomeOfClient(ClientId, u64),
 }
@@ -291,17 +334,8 @@ pub async fn end(
         Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
-        Which::SomeOfClient(client, most) => {
-            let some = Query::select()
-                .column(Column::Id)
-                .from(Entity)
-                .and_where(Column::ClientId.eq(client.as_str()))
-                .and_where(Column::EndedAt.is_null())
-                .limit(*most)
-                .lock(LockType::Update)
-                .to_owned();
-            Condition::all().add(Column::Id.in_subquery(some))
-        }
+        Which::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
+        Which::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
     };
     let rows = Entity::update_many()
         .col_expr(Column::EndedAt, Expr::value(now))
@@ -316,6 +350,19 @@ pub async fn end(
     rows.iter().map(ended).collect()
 }
 
+/// At most so many of the sessions of which `owned` holds.
+fn some_of(owned: Expr, most: u64) -> Condition {
+    let some = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(owned)
+        .and_where(Column::EndedAt.is_null())
+        .limit(most)
+        .lock(LockType::Update)
+        .to_owned();
+    Condition::all().add(Column::Id.in_subquery(some))
+}
+
 /// Gives the account's live sessions its new name, so that their next access tokens carry it.
 ///
 /// # Errors
@@ -323,6 +370,20 @@ pub async fn end(
 pub async fn rename(db: &impl ConnectionTrait, user: UserId, username: &str) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Username, Expr::value(username))
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::EndedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Gives the account's live sessions its new roles, so that their next access tokens carry them.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn set_roles(db: &impl ConnectionTrait, user: UserId, roles: &[Role]) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::Roles, Expr::value(to_json(&roles)))
         .filter(Column::UserId.eq(user.0))
         .filter(Column::EndedAt.is_null())
         .exec(db)

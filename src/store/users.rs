@@ -3,16 +3,24 @@
 use chrono::{DateTime, Utc};
 use entity::user::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    Select, UpdateMany,
+    sea_query::{Condition, Expr, Func},
 };
+use uuid::Uuid;
 
 use super::{
-    StoreError,
+    StoreError, Transaction,
     rows::{self, from_json, to_json},
 };
 use crate::domain::{
-    email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
+    email::EmailAddress,
+    ids::UserId,
+    password_hash::PasswordHash,
+    role::Role,
+    user::{AccountRecord, User},
+    username::Username,
 };
 
 /// An account about to be registered.
@@ -80,16 +88,54 @@ pub async fn find_with_password(
     db: &impl ConnectionTrait,
     identifier: &Identifier,
 ) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
-    let query = match identifier {
+    let Some(mut row) = named(identifier).one(db).await? else { return Ok(None) };
+    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
+    Ok(Some((user(row)?, password_hash)))
+}
+
+/// The account that is named so.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_named(db: &impl ConnectionTrait, identifier: &Identifier) -> Result<Option<User>, StoreError> {
+    named(identifier).one(db).await?.map(user).transpose()
+}
+
+/// The account, held until the transaction ends: nobody else changes it meanwhile.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn hold(transaction: &Transaction, identifier: &Identifier) -> Result<Option<User>, StoreError> {
+    named(identifier).lock_exclusive().one(transaction).await?.map(user).transpose()
+}
+
+/// The account, and every other that names this address, held until the transaction ends; in one order, so that two
+/// who do so wait for one another and do not block.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn hold_claimants(
+    transaction: &Transaction,
+    id: UserId,
+    email: &EmailAddress,
+) -> Result<Option<User>, StoreError> {
+    let rows = Entity::find()
+        .filter(Condition::any().add(Column::Id.eq(id.0)).add(Column::EmailKey.eq(email.key())))
+        .order_by_asc(Column::Id)
+        .lock_exclusive()
+        .all(transaction)
+        .await?;
+    rows.into_iter().find(|row| row.id == id.0).map(user).transpose()
+}
+
+fn named(identifier: &Identifier) -> Select<Entity> {
+    match identifier {
         Identifier::Username(name) => Entity::find().filter(Column::UsernameKey.eq(name.key())),
         Identifier::Email(email) => {
             Entity::find().filter(Column::EmailKey.eq(email.key())).filter(Column::EmailVerified.eq(true))
         }
         Identifier::Id(id) => Entity::find_by_id(id.0),
-    };
-    let Some(mut row) = query.one(db).await? else { return Ok(None) };
-    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
-    Ok(Some((user(row)?, password_hash)))
+    }
 }
 
 /// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
@@ -114,7 +160,8 @@ pub struct ProfileUpdate<'a> {
     pub proof: Option<&'a PasswordHash>,
     /// The new name.
     pub username: Option<&'a Username>,
-    /// The new address, unverified.
+    /// The new address. It takes an unverified one's place at once, and is unverified; a verified one stays until the
+    /// new one is proved.
     pub email: Option<&'a EmailAddress>,
 }
 
@@ -137,10 +184,12 @@ pub async fn change(
             .col_expr(Column::UsernameKey, Expr::value(username.key()));
     }
     if let Some(email) = change.email {
+        let unless_verified = |column: Column, new: &str| {
+            Expr::case(Column::EmailVerified.eq(true), Expr::col(column)).finally(Expr::value(new))
+        };
         update = update
-            .col_expr(Column::Email, Expr::value(email.as_str()))
-            .col_expr(Column::EmailKey, Expr::value(email.key()))
-            .col_expr(Column::EmailVerified, Expr::value(false));
+            .col_expr(Column::Email, unless_verified(Column::Email, email.as_str()).into())
+            .col_expr(Column::EmailKey, unless_verified(Column::EmailKey, email.key()).into());
     }
     update.exec_with_returning(db).await?.into_iter().next().map(user).transpose()
 }
@@ -165,6 +214,77 @@ pub async fn replace_password(
     Ok(done.rows_affected == 1)
 }
 
+/// Sets a password without the old one, on the strength of a mail to `email`: while that is the account's verified
+/// address, and the account is not disabled. Says whether it was set.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn reset_password(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    email: &EmailAddress,
+    new: &PasswordHash,
+) -> Result<bool, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::PasswordHash, Expr::value(new.as_str()))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::EmailKey.eq(email.key()))
+        .filter(Column::EmailVerified.eq(true))
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Makes `email` the account's verified address. Says whether there is such an account that is not disabled.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where it is another account's verified one: the unique index decides.
+pub async fn verify_email(db: &impl ConnectionTrait, id: UserId, email: &EmailAddress) -> Result<bool, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::Email, Expr::value(email.as_str()))
+        .col_expr(Column::EmailKey, Expr::value(email.key()))
+        .col_expr(Column::EmailVerified, Expr::value(true))
+        .filter(Column::Id.eq(id.0))
+        .filter(Column::DisabledAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Whose unverified address is taken away.
+#[derive(Debug, Clone, Copy)]
+pub enum Claimant {
+    /// This account's.
+    Only(UserId),
+    /// Every other account's than this, which has proved the address.
+    AllBut(UserId),
+}
+
+/// Takes an address away from accounts that never proved it, and says which they were.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn drop_claims(
+    db: &impl ConnectionTrait,
+    email: &EmailAddress,
+    whose: Claimant,
+) -> Result<Vec<UserId>, StoreError> {
+    let whose = match whose {
+        Claimant::Only(id) => Column::Id.eq(id.0),
+        Claimant::AllBut(id) => Column::Id.ne(id.0),
+    };
+    let rows = Entity::update_many()
+        .col_expr(Column::Email, Expr::value(None::<String>))
+        .col_expr(Column::EmailKey, Expr::value(None::<String>))
+        .filter(Column::EmailKey.eq(email.key()))
+        .filter(Column::EmailVerified.eq(false))
+        .filter(whose)
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| UserId(row.id)).collect())
+}
+
 /// Deletes an account if its password's hash is still `proof` (`None`: if it has no password). Says whether it was.
 ///
 /// # Errors
@@ -181,6 +301,84 @@ pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&Passwo
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// The next `most` accounts behind `after`, oldest first; `None` begins. Fewer than `most`: these are the last.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn page(
+    db: &impl ConnectionTrait,
+    after: Option<UserId>,
+    most: u64,
+) -> Result<Vec<AccountRecord>, StoreError> {
+    let after = after.map_or(Uuid::nil(), |id| id.0);
+    let rows = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(most).all(db).await?;
+    let record = |row: Model| {
+        let has_password = row.password_hash.is_some();
+        Ok(AccountRecord { user: user(row)?, has_password })
+    };
+    rows.into_iter().map(record).collect()
+}
+
+/// The account of `id`, which nobody else changes until the transaction ends.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_to_change(db: &Transaction, id: UserId) -> Result<Option<User>, StoreError> {
+    // (SQLite has one writer at a time, and sea-query writes no lock there.)
+    Entity::find_by_id(id.0).lock_exclusive().one(db).await?.map(user).transpose()
+}
+
+/// Disables an account. One that was disabled already stays so since then. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn disable(db: &impl ConnectionTrait, id: UserId, now: DateTime<Utc>) -> Result<Option<User>, StoreError> {
+    let since = Func::coalesce([Expr::col(Column::DisabledAt), Expr::value(now)]);
+    update(db, id, Entity::update_many().col_expr(Column::DisabledAt, since.into())).await
+}
+
+/// Lets a disabled account in again. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn enable(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::DisabledAt, Expr::value(None::<DateTime<Utc>>))).await
+}
+
+/// Gives an account these roles and no others. `None` where there is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn set_roles(db: &impl ConnectionTrait, id: UserId, roles: &[Role]) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::Roles, Expr::value(to_json(&roles)))).await
+}
+
+/// Gives an account another password, whatever its password was and whether or not it is disabled. `None` where there
+/// is no such account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn set_password(
+    db: &impl ConnectionTrait,
+    id: UserId,
+    new: &PasswordHash,
+) -> Result<Option<User>, StoreError> {
+    update(db, id, Entity::update_many().col_expr(Column::PasswordHash, Expr::value(new.as_str()))).await
+}
+
+/// Deletes an account, whatever its password and whether or not it is disabled. Says whether it was there.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn remove(db: &impl ConnectionTrait, id: UserId) -> Result<bool, StoreError> {
+    Ok(Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
+}
+
+/// Changes one account; `None` where there is none.
+async fn update(db: &impl ConnectionTrait, id: UserId, change: UpdateMany<Entity>) -> Result<Option<User>, StoreError> {
+    change.filter(Column::Id.eq(id.0)).exec_with_returning(db).await?.into_iter().next().map(user).transpose()
 }
 
 /// The account that a row holds.

@@ -2,15 +2,35 @@
 
 mod harness;
 
+mod addresses;
+mod browser;
 mod clients;
+mod connections;
+mod cors;
 mod endurance;
+mod enumeration;
 mod errors;
+mod flood;
+mod forwarding;
+mod guessing;
+mod headers;
 mod introspection;
+mod known_devices;
+mod mailer;
+mod metrics;
 mod operations;
+mod operator;
+mod operator_input;
+mod operator_list;
 mod original;
+mod outbox;
+mod page_attacks;
 mod passwords;
 mod pruning;
+mod rate_limits;
 mod readme;
+mod recovery;
+mod recovery_pages;
 mod replicas;
 mod revocation;
 mod rotation;

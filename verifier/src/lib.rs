@@ -32,6 +32,8 @@ mod fetch;
 mod jwks;
 mod jws;
 mod keys;
+#[cfg(any(test, fuzzing))]
+pub mod laws;
 #[cfg(feature = "poem")]
 pub mod poem;
 mod remote_copy;

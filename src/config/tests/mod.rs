@@ -86,7 +86,7 @@ fn os(text: &str) -> OsString {
 #[test]
 fn with_no_configuration_at_all_the_defaults_hold() {
     let config = Operator::new().starts();
-    let expected = r#"
+    let expected = r##"
         listen = "127.0.0.1:8080"
         issuer = "http://127.0.0.1:8080"
         database_url = "sqlite://data/signet.db?mode=rwc"
@@ -104,6 +104,7 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         # tls_cert is not set
         # tls_key is not set
         trusted_proxies = []
+        cors_origins = []
         # smtp_url is not set
         mail_from = "Signet <no-reply@localhost>"
         password.memory_kib = 19456
@@ -119,8 +120,10 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         rate_limits.mail = "5/1h"
         rate_limits.pages = "120/1m"
         rate_limits.account = "10/15m"
+        pages.name = "Signet"
+        pages.color = "#3452d6"
         metrics_listen = "127.0.0.1:9464"
-        log_format = "json""#;
+        log_format = "json""##;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let expected = expected.replace("CORES", &cores.to_string());
     let shown = config.show().replace(" # default", "");
@@ -149,6 +152,7 @@ fn what_is_shown_has_every_key_once_and_loads_again_as_the_same() {
         tls_cert = "cert \"1\".pem"
         tls_key = 'key\1.pem'
         trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
+        cors_origins = ["https://app.example.org", "http://localhost:5173"]
         smtp_url = "smtp://localhost:1025"
         metrics_listen = "off"
         data_dir = "/var/lib/100% sure?"
@@ -177,7 +181,7 @@ fn what_is_shown_has_every_key_once_and_loads_again_as_the_same() {
             "providers.my-idp.scopes = [\"openid\", \"email\"] # file ",
             "providers.my-idp.client_id = \"12345\" # file ",
             "providers.my-idp.trust_email = false # default\n",
-            "signet.toml:12\n",
+            "signet.toml:13\n",
         ],
     );
     let without_comments = |text: &str| {

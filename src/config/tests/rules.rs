@@ -128,6 +128,8 @@ fn values_out_of_bounds_are_refused_by_name() {
         ("listen", "8080"),
         ("metrics_listen", "on"),
         ("trusted_proxies", "everyone"),
+        ("cors_origins", "*"),
+        ("cors_origins", "https://app.example.org/"),
         ("rate_limits.token", "60"),
         ("rate_limits.enabled", "no"),
         ("mail_from", "nobody"),
@@ -154,10 +156,11 @@ fn values_out_of_bounds_are_refused_by_name() {
 fn what_has_no_effect_yet_says_so_only_where_it_is_set() {
     let config = Operator::with_file(
         "smtp_url = 'smtps://mail.example.org'\nmail_from = 'a@b'\nmetrics_listen = 'off'\nrate_limits.mail = '1/1h'\n\
-         database_listen_url = 'sqlite://other.db'\ntrusted_proxies = '10.0.0.0/8'",
+         database_listen_url = 'sqlite://other.db'\ntrusted_proxies = '10.0.0.0/8'\n\
+         [providers.google]\nkind = 'google'\nclient_id = 'id'\nclient_secret = 'secret'",
     )
     .starts();
-    let keys = ["mail_from", "metrics_listen", "rate_limits.mail", "smtp_url"];
+    let keys = ["providers.google.client_id", "providers.google.client_secret", "providers.google.kind"];
     assert_eq!(config.warnings, keys.map(|key| format!("{key} has no effect yet")));
     assert_eq!(config.metrics_listen, None);
     assert_eq!(config.rate_limits.mail, RateLimit { count: 1, per: Duration::from_hours(1) });

@@ -17,6 +17,7 @@ use crate::{
     },
 };
 
+mod edits;
 mod lengths;
 mod status_lists;
 

@@ -22,7 +22,7 @@ pub(in crate::http) struct IntrospectApi {
 /// What to describe.
 #[derive(Deserialize, Object)]
 #[oai(rename = "IntrospectionRequest", example)]
-struct IntrospectionRequest {
+pub(in crate::http) struct IntrospectionRequest {
     /// An access token or a refresh token.
     token: Option<String>,
     /// What the token is; it tells nothing that the token does not.

@@ -22,7 +22,7 @@ pub(in crate::http) struct RevokeApi {
 /// What to revoke.
 #[derive(Deserialize, Object)]
 #[oai(rename = "RevocationRequest", example)]
-struct RevocationRequest {
+pub(in crate::http) struct RevocationRequest {
     /// A refresh token or an access token.
     token: Option<String>,
     /// What the token is; it tells nothing that the token does not.

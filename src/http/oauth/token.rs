@@ -1,6 +1,6 @@
 //! The token endpoint (RFC 6749 §3.2).
 
-use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
@@ -12,11 +12,11 @@ use crate::{
         clients::Clients,
         grant::Asked,
         issue::{ClientToken, TokenSet},
-        log_in::{Credentials, LogIn},
+        log_in::{Credentials, LogIn, LoggedIn},
         redeem_code::{Presented, RedeemCode},
         refresh::Refresh,
     },
-    http::{body::FormBody, client_auth::BasicCredentials, origin::RequestOrigin},
+    http::{body::FormBody, client_auth::BasicCredentials, cookies::Cookies, origin::RequestOrigin},
 };
 
 /// The token endpoint.
@@ -26,12 +26,13 @@ pub(in crate::http) struct TokenApi {
     pub(in crate::http) redeem_code: RedeemCode,
     pub(in crate::http) refresh: Refresh,
     pub(in crate::http) client_credentials: ClientCredentials,
+    pub(in crate::http) cookies: Cookies,
 }
 
 /// The parameters of every grant; each takes its own, and ignores the others (RFC 6749 §3.2).
 #[derive(Deserialize, Object)]
 #[oai(rename = "TokenRequest", example)]
-struct TokenRequest {
+pub(in crate::http) struct TokenRequest {
     /// `authorization_code`, `password`, `refresh_token` or `client_credentials`.
     grant_type: Option<String>,
     /// The code (`authorization_code`).
@@ -133,6 +134,21 @@ impl From<ClientToken> for TokenBody {
     }
 }
 
+/// What a grant gives.
+#[derive(ApiResponse)]
+enum Granted {
+    /// The tokens. A log-in (`password`) also sets a cookie that opens nothing; it keeps strangers' failed passwords from
+    /// locking this device out.
+    #[oai(status = 200)]
+    Tokens(Json<TokenBody>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
+impl<T: Into<TokenBody>> From<T> for Granted {
+    fn from(tokens: T) -> Self {
+        Self::Tokens(Json(tokens.into()), None)
+    }
+}
+
 /// A parameter that the grant needs.
 fn required(name: &str, value: Option<String>) -> Result<String, OAuthError> {
     value.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, format!("{name} is required")))
@@ -151,7 +167,7 @@ impl TokenApi {
         basic: BasicCredentials,
         origin: RequestOrigin,
         form: FormBody<TokenRequest>,
-    ) -> Result<Json<TokenBody>, OAuthError> {
+    ) -> Result<Granted, OAuthError> {
         let form = form.0;
         let grant = required("grant_type", form.grant_type)?;
         let grant = GrantType::parse(&grant)
@@ -163,13 +179,14 @@ impl TokenApi {
                 let username = required("username", form.username)?;
                 let password: SecretString = required("password", form.password)?.into();
                 let credentials = Credentials { username: &username, password: &password };
-                Ok(Json(self.log_in.run(&credentials, &client, asked, &origin.0).await?.into()))
+                let LoggedIn { tokens, device } = self.log_in.run(&credentials, &client, asked, &origin.0).await?;
+                Ok(Granted::Tokens(Json(tokens.into()), self.cookies.device(device.as_ref())))
             }
             GrantType::RefreshToken => {
                 let token: SecretString = required("refresh_token", form.refresh_token)?.into();
-                Ok(Json(self.refresh.run(token.expose_secret(), &client, asked).await?.into()))
+                Ok(self.refresh.run(token.expose_secret(), &client, asked).await?.into())
             }
-            GrantType::ClientCredentials => Ok(Json(self.client_credentials.run(&client, asked)?.into())),
+            GrantType::ClientCredentials => Ok(self.client_credentials.run(&client, asked)?.into()),
             GrantType::AuthorizationCode => {
                 let presented = Presented {
                     code: required("code", form.code)?.into(),
@@ -177,7 +194,7 @@ impl TokenApi {
                     code_verifier: required("code_verifier", form.code_verifier)?.into(),
                     resource: form.resource,
                 };
-                Ok(Json(self.redeem_code.run(presented, &client, &origin.0).await?.into()))
+                Ok(self.redeem_code.run(presented, &client, &origin.0).await?.into())
             }
         }
     }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     flow::Trouble,
-    http::error::{self, BodyError, Overdue},
+    http::error::{self, BodyError, Overdue, TooManyRequests},
 };
 
 /// Why a page is not shown, or a form not taken.
@@ -63,7 +63,8 @@ impl ResponseError for PageError {
     }
 }
 
-const BUSY: (&str, &str) = ("Please try again", "This cannot be done at the moment. Wait a little, then reload this page.");
+const BUSY: (&str, &str) =
+    ("Please try again", "This cannot be done at the moment. Wait a little, then reload this page.");
 const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
@@ -86,9 +87,10 @@ pub(in crate::http) fn page(look: &Look, allowed: &str, request_id: &str, error:
 fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), Option<u64>) {
     if let Some(known) = error.downcast_ref::<PageError>() {
         let text = match known {
-            PageError::Foreign => {
-                ("This form came from elsewhere", "For your safety it was not taken. Open the page anew, and try again.")
-            }
+            PageError::Foreign => (
+                "This form came from elsewhere",
+                "For your safety it was not taken. Open the page anew, and try again.",
+            ),
             PageError::Stale => (
                 "This form is too old",
                 "Reload the page and try again. If that does not help, let your browser keep cookies of this site.",
@@ -100,6 +102,10 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
     }
     if let Some(body) = error.downcast_ref::<BodyError>() {
         return (body.status(), UNREADABLE, None);
+    }
+    if let Some(TooManyRequests { retry_after }) = error.downcast_ref::<TooManyRequests>() {
+        let text = ("Too many attempts", "Wait a little, then reload this page.");
+        return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
     }
     if error.is::<Overdue>() {
         return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(error::retry_after(&Trouble::TooSlow)));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use poem::{Request, RequestBody, Response, handler, http::StatusCode, web::Data};
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
     Pages,
@@ -36,11 +36,7 @@ pub(super) fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Respons
 
 /// The form was sent.
 #[handler]
-pub(super) async fn send(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    body: RequestBody,
-) -> Result<Response, PageError> {
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let identifier = form.text("identifier");
     // What has an `@` in it is taken for an address.

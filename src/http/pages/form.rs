@@ -1,8 +1,8 @@
 //! Forms of pages: only our own come in (OWASP ASVS 5.0, 3.5.1).
 
 use poem::{
-    Request, RequestBody, Response,
-    http::{HeaderName, header},
+    Body, Request, RequestBody, Response,
+    http::{HeaderName, HeaderValue, header},
 };
 use secrecy::SecretString;
 use serde_json::{Map, Value};
@@ -36,16 +36,11 @@ impl Form {
     ///
     /// # Errors
     /// [`PageError`] where it came from another site, is for another browser or another form, or cannot be read.
-    pub(super) async fn read(
-        pages: &Pages,
-        name: &str,
-        request: &Request,
-        mut body: RequestBody,
-    ) -> Result<Self, PageError> {
+    pub(super) async fn read(pages: &Pages, name: &str, request: &Request, body: Body) -> Result<Self, PageError> {
         if !came_from_here(pages, request) {
             return Err(PageError::Foreign);
         }
-        let fields = body::form(request, &mut body).await?;
+        let fields = body::form(request, &mut RequestBody::new(body)).await?;
         let browser = browser(pages, request).ok_or(PageError::Stale)?;
         let code = fields.get("csrf").and_then(Value::as_str).unwrap_or_default();
         if !pages.csrf.is_good(&browser, name, code) {
@@ -100,7 +95,10 @@ pub(super) fn visitor(pages: &Pages, request: &Request) -> Visitor {
 /// Tells a new browser its name.
 pub(super) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
     if visitor.new {
-        pages.cookies.set(response.headers_mut(), BROWSER, visitor.browser.as_str(), None);
+        let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
+        if let Ok(field) = HeaderValue::from_str(&field) {
+            response.headers_mut().append(header::SET_COOKIE, field);
+        }
     }
     response
 }

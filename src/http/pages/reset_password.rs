@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use poem::{Request, RequestBody, Response, handler, http::StatusCode, web::Data};
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
@@ -38,29 +38,21 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 
 /// The form was sent.
 #[handler]
-pub(super) async fn send(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    body: RequestBody,
-) -> Result<Response, PageError> {
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
-    let (token, new) = (form.secret("token"), form.secret("new_password"));
-    let again = |error: String, repeated_error| {
-        let browser = form.browser.clone();
-        let token = token.clone();
-        async move {
-            choose(pages, &browser, StatusCode::UNPROCESSABLE_ENTITY, &token, &error, repeated_error).await
-        }
+    let (token, new, repeated) = (form.secret("token"), form.secret("new_password"), form.secret("repeated"));
+    let again = async |error: &str, repeated_error: &str| {
+        choose(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &token, error, repeated_error).await
     };
-    if form.secret("repeated").expose_secret() != new.expose_secret() {
-        return again(String::new(), "This is not the same password.").await;
+    if repeated.expose_secret() != new.expose_secret() {
+        return again("", "This is not the same password.").await;
     }
     match pages.reset_password.run(&token, &new).await {
         Ok(()) => {
             let text = "Every device that was logged in has been logged out. Log in with the new password from now on.";
             Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, "Your password is changed", text)))
         }
-        Err(ResetPasswordError::Password(why)) => again(format!("The password {why}."), "").await,
+        Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
         Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
         Err(ResetPasswordError::Trouble(trouble)) => Err(trouble.into()),
     }

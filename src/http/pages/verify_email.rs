@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use askama::Template;
-use poem::{Request, RequestBody, Response, handler, http::StatusCode, web::Data};
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
 use super::{
@@ -46,11 +46,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 
 /// The question was answered.
 #[handler]
-pub(super) async fn send(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    body: RequestBody,
-) -> Result<Response, PageError> {
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let token = form.secret("token");
     let (done, title, text) = match form.text("answer").as_str() {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use poem::http::StatusCode;
-use poem_openapi::{Object, OpenApi, param::Path, payload::Json, types::Example};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json, types::Example};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 
@@ -20,6 +20,7 @@ use crate::{
     http::{
         bearer::BearerToken,
         body::JsonBody,
+        cookies::Cookies,
         docs::EXAMPLE_ID,
         origin::RequestOrigin,
         problem::{Bearing, LoggingIn, Naming, Problem, Refusal},
@@ -33,6 +34,7 @@ pub(in crate::http) struct SessionsApi {
     pub(in crate::http) log_in: LogIn,
     pub(in crate::http) refresh: Refresh,
     pub(in crate::http) sessions: Sessions,
+    pub(in crate::http) cookies: Cookies,
 }
 
 /// A name and a password.
@@ -117,6 +119,15 @@ impl From<TokenSet> for SessionTokens {
     }
 }
 
+/// A log-in.
+#[derive(ApiResponse)]
+enum LoggedIn {
+    /// The tokens of the new session. The cookie opens nothing; it keeps strangers' failed passwords from locking this
+    /// device out.
+    #[oai(status = 200)]
+    Tokens(Json<SessionTokens>, #[oai(header = "Set-Cookie")] Option<String>),
+}
+
 /// A live session.
 #[derive(Debug, Object)]
 #[oai(rename = "Session", example)]
@@ -170,20 +181,17 @@ impl SessionBody {
 impl SessionsApi {
     /// Log in
     ///
-    /// An unknown name, a wrong password and a disabled account get the same answer.
+    /// An unknown name, a wrong password and a disabled account get the same answer, and so does a right password for a
+    /// while after many wrong ones.
     #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
-    async fn create(
-        &self,
-        origin: RequestOrigin,
-        body: JsonBody<NewSession>,
-    ) -> Result<Json<SessionTokens>, Refusal<LoggingIn>> {
+    async fn create(&self, origin: RequestOrigin, body: JsonBody<NewSession>) -> Result<LoggedIn, Refusal<LoggingIn>> {
         let mut fields = Fields::default();
         let username = fields.required("username", body.0.username);
         let password = fields.required_secret("password", body.0.password);
         fields.finish()?;
         let credentials = Credentials { username: &username, password: &password };
-        let tokens = self.log_in.run(&credentials, &Client::first_party(), Asked::default(), &origin.0).await?;
-        Ok(Json(tokens.into()))
+        let logged_in = self.log_in.run(&credentials, &Client::first_party(), Asked::default(), &origin.0).await?;
+        Ok(LoggedIn::Tokens(Json(logged_in.tokens.into()), self.cookies.device(logged_in.device.as_ref())))
     }
 
     /// Exchange a refresh token for new tokens

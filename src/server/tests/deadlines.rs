@@ -79,3 +79,35 @@ async fn a_request_that_makes_no_progress_is_cut_off() {
     assert_eq!(read_to_close(&mut connection).await, b"");
     server.answers_a_new_connection().await;
 }
+
+/// The only connection that there is room for: while it asks for more than all buffers hold, nobody else is answered.
+async fn hog(deadlines: Deadlines) -> (Running, TcpStream) {
+    let server = Running::crowded(deadlines, None, 1).await;
+    let mut connection = server.connect().await;
+    connection.write_all(get("/large").as_bytes()).await.unwrap();
+    connection.readable().await.unwrap();
+    (server, connection)
+}
+
+#[tokio::test]
+async fn a_peer_that_takes_nothing_is_cut_off() {
+    let (server, mut hog) = hog(Deadlines { stall: SHORT, ..PATIENT }).await;
+    server.answers_a_new_connection().await;
+    assert!(read_to_close(&mut hog).await.len() < LARGE);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_taken_by_drops_is_cut_off() {
+    let (server, mut hog) = hog(Deadlines { answer: SHORT, ..PATIENT }).await;
+    let drops = tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(10));
+        let mut taken = 0;
+        while let Ok(read @ 1..) = hog.read(&mut [0; 1000]).await {
+            taken += read;
+            pace.tick().await;
+        }
+        taken
+    });
+    server.answers_a_new_connection().await;
+    drops.abort();
+}

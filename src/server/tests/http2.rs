@@ -6,8 +6,10 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
+const REFUSED_STREAM: u8 = 7;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
@@ -78,6 +80,18 @@ async fn read_goodbye(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
     None
 }
 
+/// The error code with which the server ends a stream or the connection.
+async fn read_goodbye_or_reset(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
+    while let Ok(frame) = soon(read_frame(connection)).await {
+        match frame.kind {
+            GOAWAY => return Some(frame.payload[7]),
+            RST_STREAM => return Some(frame.payload[3]),
+            _ => {}
+        }
+    }
+    None
+}
+
 async fn connect(server: &Running) -> TcpStream {
     let mut connection = server.connect().await;
     connection.write_all(&preface()).await.unwrap();
@@ -112,6 +126,115 @@ async fn a_header_that_never_ends_ends_the_connection() {
     });
     read_to_close(&mut reading).await;
     soon(flood).await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_beyond_the_limit_are_refused() {
+    let server = Running::plain(PATIENT).await;
+    let mut connection = connect(&server).await;
+    let requests: Vec<u8> = (0..110).flat_map(|n| request(2 * n + 1, "/wait")).collect();
+    connection.write_all(&requests).await.unwrap();
+    for _ in 0..10 {
+        let reset = loop {
+            let frame = soon(read_frame(&mut connection)).await.unwrap();
+            if frame.kind == RST_STREAM {
+                break frame;
+            }
+        };
+        assert_eq!(reset.payload, [0, 0, 0, REFUSED_STREAM]);
+    }
+    server.house.leave.notify_one();
+    assert_eq!(read_body(&mut connection).await, "at last");
+}
+
+/// What is answered to a peer that takes no answers is not collected: we stop reading, and then cut it off.
+async fn unread_answers_end_the_connection(asked: Vec<u8>) {
+    let server = Running::plain(Deadlines { stall: SHORT, ..PATIENT }).await;
+    let mut connection = connect(&server).await;
+    connection.write_all(&request(1, "/")).await.unwrap();
+    read_body(&mut connection).await;
+    let flood = asked.repeat(1000);
+    let mut sent = 0;
+    soon(async {
+        while connection.write_all(&flood).await.is_ok() {
+            sent += flood.len();
+        }
+    })
+    .await;
+    assert!(sent < 2 * LARGE, "{sent} bytes were read");
+}
+
+#[tokio::test]
+async fn pings_that_nobody_hears_answered_end_the_connection() {
+    unread_answers_end_the_connection(frame(PING, 0, 0, &[0; 8])).await;
+}
+
+#[tokio::test]
+async fn settings_that_nobody_hears_acknowledged_end_the_connection() {
+    unread_answers_end_the_connection(frame(SETTINGS, 0, 0, &[])).await;
+}
+
+#[tokio::test]
+async fn pings_and_settings_are_no_sign_of_life() {
+    let server = Running::plain(Deadlines { idle: SHORT, ..PATIENT }).await;
+    for kept_with in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
+        let mut connection = connect(&server).await;
+        connection.write_all(&request(1, "/")).await.unwrap();
+        read_body(&mut connection).await;
+        let (mut reading, mut writing) = connection.into_split();
+        let flood = tokio::spawn(async move {
+            let mut pace = tokio::time::interval(Duration::from_millis(10));
+            while writing.write_all(&kept_with).await.is_ok() {
+                pace.tick().await;
+            }
+        });
+        read_to_close(&mut reading).await;
+        soon(flood).await.unwrap();
+    }
+}
+
+/// The peer gives no window for the answers (RFC 9113 §6.9.2), and keeps the connection busy beside.
+#[tokio::test]
+async fn an_answer_without_a_window_ends_the_connection_whatever_else_moves() {
+    let server = Running::plain(Deadlines { answer: SHORT, ..PATIENT }).await;
+    let mut connection = server.connect().await;
+    let mut preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    preface.extend(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])); // SETTINGS_INITIAL_WINDOW_SIZE 0
+    connection.write_all(&preface).await.unwrap();
+    connection.write_all(&request(1, "/")).await.unwrap();
+    let (mut reading, mut writing) = connection.into_split();
+    let busy = tokio::spawn(async move {
+        let mut pace = tokio::time::interval(Duration::from_millis(50));
+        for stream in (3..).step_by(2) {
+            let reset = frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes());
+            if writing.write_all(&[request(stream, "/"), reset].concat()).await.is_err() {
+                return;
+            }
+            pace.tick().await;
+        }
+    });
+    read_to_close(&mut reading).await;
+    soon(busy).await.unwrap();
+}
+
+#[tokio::test]
+async fn more_than_the_window_ends_the_connection() {
+    let server = Running::plain(PATIENT).await;
+    let (mut reading, mut writing) = connect(&server).await.into_split();
+    let mut post = vec![0x83, 0x86]; // :method POST, :scheme http
+    for (name, value) in [(4, "/wait"), (1, "localhost")] {
+        post.extend([name, u8::try_from(value.len()).unwrap()]);
+        post.extend(value.as_bytes());
+    }
+    writing.write_all(&frame(HEADERS, END_HEADERS, 1, &post)).await.unwrap();
+    let flood = tokio::spawn(async move {
+        let data = frame(DATA, 0, 1, &[0; 16_000]);
+        while writing.write_all(&data).await.is_ok() {}
+    });
+    let said = read_goodbye_or_reset(&mut reading).await;
+    assert_eq!(said, Some(3), "FLOW_CONTROL_ERROR");
+    server.house.leave.notify_one();
+    flood.abort();
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! The listener over real sockets. Deadlines are shortened where they are the story, and long where they are not.
 
+mod crowd;
 mod deadlines;
 mod http2;
+mod messages;
 mod stop;
 mod tls;
 
@@ -26,7 +28,8 @@ const LONG: Duration = Duration::from_mins(10);
 /// More than all buffers on the way together.
 const LARGE: usize = 16 << 20;
 
-const PATIENT: Deadlines = Deadlines { handshake: LONG, header: LONG, request: LONG, idle: LONG };
+const PATIENT: Deadlines =
+    Deadlines { handshake: LONG, header: LONG, request: LONG, idle: LONG, stall: LONG, slow: LONG, answer: LONG };
 
 /// A server that runs until the test stops it.
 struct Running {
@@ -36,8 +39,8 @@ struct Running {
     served: JoinHandle<()>,
 }
 
-/// The endpoint: `/wait` answers when told to, `/read` once the body has come, `/panic` never, `/large` with much, all
-/// else at once.
+/// The endpoint: `/wait` answers when told to, `/read` once the body has come, `/read-and-wait` after both, `/panic`
+/// never, `/large` with much, all else at once.
 #[derive(Default)]
 struct House {
     entered: Notify,
@@ -57,6 +60,12 @@ impl Endpoint for Door {
                 Ok("at last".into())
             }
             "/read" => Ok(request.take_body().into_string().await?.into()),
+            "/read-and-wait" => {
+                let body = request.take_body().into_string().await?;
+                self.0.entered.notify_one();
+                self.0.leave.notified().await;
+                Ok(body.into())
+            }
             "/large" => Ok("x".repeat(LARGE).into()),
             "/panic" => panic!("as the test asked"),
             _ => Ok(format!("{:?} from {}", request.version(), request.remote_addr()).into()),
@@ -69,8 +78,18 @@ impl Running {
         Self::start(deadlines, None, LONG).await
     }
 
-    async fn start(deadlines: Deadlines, tls: Option<Certificate>, drain: Duration) -> Self {
+    /// One that holds no more than `most` connections at once.
+    async fn crowded(deadlines: Deadlines, tls: Option<Certificate>, most: usize) -> Self {
         let mut server = Server::bind(([127, 0, 0, 1], 0).into(), tls).await.unwrap();
+        server.most = most;
+        Self::serve(server, deadlines, LONG)
+    }
+
+    async fn start(deadlines: Deadlines, tls: Option<Certificate>, drain: Duration) -> Self {
+        Self::serve(Server::bind(([127, 0, 0, 1], 0).into(), tls).await.unwrap(), deadlines, drain)
+    }
+
+    fn serve(mut server: Server, deadlines: Deadlines, drain: Duration) -> Self {
         server.deadlines = deadlines;
         let house = Arc::new(House::default());
         let (stop, stopped) = oneshot::channel();
@@ -96,7 +115,7 @@ impl Running {
 }
 
 async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(Duration::from_secs(20), future).await.expect("within the time of a test")
+    timeout(Duration::from_mins(1), future).await.expect("within the time of a test")
 }
 
 fn get(path: &str) -> String {

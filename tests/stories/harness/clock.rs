@@ -1,8 +1,11 @@
 //! A clock that a story moves.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -10,23 +13,41 @@ use signet::domain::clock::{Clock, SystemClock};
 
 /// Starts at the present and stands still until it is moved. Clones are the same clock.
 #[derive(Debug, Clone)]
-pub(crate) struct StoryClock(Arc<AtomicI64>);
+pub(crate) struct StoryClock {
+    /// Microseconds since 1970.
+    shown: Arc<AtomicI64>,
+    /// Microseconds that have passed since `begin`.
+    passed: Arc<AtomicU64>,
+    begin: Instant,
+}
 
 impl StoryClock {
     /// A clock that shows the present.
     pub(crate) fn at_present() -> Self {
-        Self(Arc::new(AtomicI64::new(SystemClock.now().timestamp_micros())))
+        let shown = Arc::new(AtomicI64::new(SystemClock.now().timestamp_micros()));
+        Self { shown, passed: Arc::default(), begin: SystemClock.instant() }
     }
 
     /// Lets `time` pass.
     pub(crate) fn advance(&self, time: TimeDelta) {
-        self.0.fetch_add(time.num_microseconds().expect("stories are not that long"), Ordering::SeqCst);
+        let micros = time.num_microseconds().expect("stories are not that long");
+        self.shown.fetch_add(micros, Ordering::SeqCst);
+        self.passed.fetch_add(micros.try_into().expect("time does not run backwards"), Ordering::SeqCst);
+    }
+
+    /// Shows an earlier time, as when somebody sets the clock of the machine. No time passes.
+    pub(crate) fn is_set_back(&self, time: TimeDelta) {
+        self.shown.fetch_sub(time.num_microseconds().expect("stories are not that long"), Ordering::SeqCst);
     }
 }
 
 impl Clock for StoryClock {
     fn now(&self) -> DateTime<Utc> {
-        DateTime::from_timestamp_micros(self.0.load(Ordering::SeqCst)).expect("stories are not that long")
+        DateTime::from_timestamp_micros(self.shown.load(Ordering::SeqCst)).expect("stories are not that long")
+    }
+
+    fn instant(&self) -> Instant {
+        self.begin + Duration::from_micros(self.passed.load(Ordering::SeqCst))
     }
 }
 

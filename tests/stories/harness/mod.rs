@@ -1,18 +1,25 @@
 //! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
 
+pub(crate) mod browser;
 pub(crate) mod clock;
+pub(crate) mod driver;
+pub(crate) mod elsewhere;
 pub(crate) mod house;
 pub(crate) mod jwt;
 pub(crate) mod link;
 pub(crate) mod people;
 pub(crate) mod place;
+pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
 pub(crate) mod run;
 pub(crate) mod site;
+pub(crate) mod slowloris;
+pub(crate) mod smtp;
 pub(crate) mod statements;
 pub(crate) mod tools;
+pub(crate) mod town;
 
 use std::time::{Duration, Instant};
 

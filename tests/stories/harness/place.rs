@@ -46,6 +46,12 @@ impl Plan {
         self
     }
 
+    /// Leaves a configuration key at its default.
+    pub(crate) fn unset(mut self, key: &str) -> Self {
+        self.settings.remove(key);
+        self
+    }
+
     /// Gives the place a PostgreSQL server of its own, to break.
     pub(crate) fn on_its_own_cluster(mut self, durability: Durability) -> Self {
         assert_eq!(self.database, Database::Postgres, "SQLite has no server");
@@ -157,9 +163,23 @@ impl Place {
         Process::start(&self.folder, &self.environment(&settings), &["serve"], "")
     }
 
+    /// As [`Self::serves`], as a process that may open so many files at once and no more.
+    pub(crate) fn serves_with_files(&self, files: u32, more: &[(&str, &str)]) -> Process {
+        let listen = format!("127.0.0.1:{}", run::free_port());
+        let environment = self.environment(&[&[("listen", listen.as_str())], more].concat());
+        // The shell becomes the program: it keeps the process id.
+        let launch = format!("ulimit -n {files} && exec \"$0\" \"$@\"");
+        Process::launch(&["sh", "-c", &launch], &self.folder, &environment, &["serve"], "")
+    }
+
     /// Runs a command to its end.
     pub(crate) async fn runs(&self, arguments: &[&str]) -> Ended {
         Process::start(&self.folder, &self.environment(&[]), arguments, "").ends().await
+    }
+
+    /// Runs a command to its end, with this on its standard input.
+    pub(crate) async fn runs_on(&self, input: &str, arguments: &[&str]) -> Ended {
+        Process::start(&self.folder, &self.environment(&[]), arguments, input).ends().await
     }
 
     /// Registers a client with these options of `signet client create`.

@@ -61,11 +61,23 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `signet` in `folder`, with this environment and no other.
     pub(crate) fn start(folder: &Path, environment: &[(String, String)], arguments: &[&str], input: &str) -> Self {
+        Self::launch(&[], folder, environment, arguments, input)
+    }
+
+    /// As [`Self::start`], through another program, which gets `signet` and its arguments as its last.
+    pub(crate) fn launch(
+        launcher: &[&str],
+        folder: &Path,
+        environment: &[(String, String)],
+        arguments: &[&str],
+        input: &str,
+    ) -> Self {
         let words = run::folder();
         std::fs::write(words.join("in"), input).expect("the folder is ours");
         let file = |name: &str| File::create(words.join(name)).expect("the folder is ours");
-        let child = Command::new(env!("CARGO_BIN_EXE_signet"))
-            .args(arguments)
+        let command = [launcher, &[env!("CARGO_BIN_EXE_signet")], arguments].concat();
+        let child = Command::new(command[0])
+            .args(&command[1..])
             .current_dir(folder)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -97,6 +109,11 @@ impl Process {
         listens && self.site.get("/readyz").answer().await.status == 200
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal, by name: `TERM`, `KILL`.
     pub(crate) fn signal(&self, name: &str) {
         let kill = format!("kill -{name} {}", self.child.id());
@@ -114,6 +131,15 @@ impl Process {
             tokio::time::sleep(Duration::from_millis(10)).await;
         };
         Ended { code: status.code(), out: self.words("out"), err: self.words("err") }
+    }
+
+    /// The processor time that it has used so far.
+    pub(crate) fn processor_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs, on Linux");
+        // After the name, which is in parentheses: the 12th and 13th are user and system time, in hundredths.
+        let (_, fields) = stat.rsplit_once(')').expect("a name");
+        let ticks = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().expect("a number"));
+        Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
     /// Everything that it has written.

@@ -17,9 +17,7 @@ pub(crate) struct Line(TcpStream);
 impl Line {
     /// Connects.
     pub(crate) async fn to(site: &Site) -> Self {
-        let base = site.base();
-        let address = base.strip_prefix("http://").expect("no TLS here");
-        Self(TcpStream::connect(address).await.expect("the service listens"))
+        Self(TcpStream::connect(site.authority()).await.expect("the service listens"))
     }
 
     /// Sends these bytes. That the other side has hung up shows in [`Self::answer`].

@@ -40,6 +40,11 @@ impl Site {
         self.base.read().expect("nobody fails while writing it").clone()
     }
 
+    /// The host and port, of a site without TLS.
+    pub(crate) fn authority(&self) -> String {
+        self.base().strip_prefix("http://").expect("no TLS here").to_owned()
+    }
+
     /// Says that it has moved.
     pub(crate) fn moves_to(&self, base: impl Into<String>) {
         *self.base.write().expect("nobody fails while writing it") = base.into();
@@ -130,9 +135,21 @@ impl Answer {
         self.json()[member].as_str().unwrap_or_else(|| panic!("no {member}: {self:?}")).to_owned()
     }
 
+    /// All header fields.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
     /// A header field, or the empty string.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The names of the header fields, sorted.
+    pub(crate) fn fields(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.headers.keys().map(ToString::to_string).collect();
+        names.sort();
+        names
     }
 
     /// Has this status.

@@ -15,13 +15,13 @@ fn tools() -> PathBuf {
 }
 
 /// A program of the Python environment.
-fn python(name: &str) -> PathBuf {
+pub(super) fn python(name: &str) -> PathBuf {
     let program = tools().join("venv/bin").join(name);
     assert!(program.exists(), "{} is missing: run tests/run once, it installs it", program.display());
     program
 }
 
-fn script(name: &str) -> PathBuf {
+pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify").join(name)
 }
 
@@ -79,4 +79,17 @@ fn parse(printed: Result<String, String>) -> Result<Value, String> {
 /// Whether the document is good `OpenAPI`, or what is wrong with it.
 pub(crate) fn validate_openapi(document: &str) -> Result<String, String> {
     run(Command::new(python("openapi-spec-validator")).arg("-"), document)
+}
+
+/// Runs a program at a terminal of its own with these variables and no other, and types what is asked for: pairs of
+/// what to wait for and what to type then. What the terminal showed, and how it ended.
+pub(crate) fn at_a_terminal(environment: &[(String, String)], folder: &Path, command: &[&str], steps: &Value) -> Value {
+    let mut terminal = Command::new(python("python"));
+    terminal
+        .arg(script("terminal.py"))
+        .args(command)
+        .current_dir(folder)
+        .env_clear()
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    parse(run(&mut terminal, &steps.to_string())).unwrap_or_else(|why| panic!("{command:?}: {why}"))
 }

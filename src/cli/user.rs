@@ -1,0 +1,171 @@
+//! `signet user`
+
+use std::{
+    io::{self, ErrorKind, Write},
+    sync::Arc,
+};
+
+use chrono::SecondsFormat;
+use serde_json::{Value, json};
+
+use super::{
+    Failure,
+    arguments::{Account, AccountRole, NewUser, UserAction},
+    password, print,
+};
+use crate::{
+    app::Office,
+    config::Config,
+    domain::{
+        clock::Clock,
+        email::EmailAddress,
+        role::Role,
+        user::{AccountRecord, User},
+    },
+    flow::administer::{Administer, AdministerError, NewAccount, NewEmail, Overview},
+};
+
+/// Makes, shows, changes and deletes accounts.
+pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserAction) -> Result<(), Failure> {
+    let Office { administer, .. } = Office::open(config, clock).await?;
+    match action {
+        UserAction::Create(new) => create(&administer, *new).await,
+        UserAction::Show { account, json: _ } => show(&administer, &account).await,
+        UserAction::List { json: _ } => list(&administer).await,
+        UserAction::Disable(account) => {
+            let user = find(&administer, &account).await?;
+            let ended = administer.disable(user.id).await.map_err(failed(&account.name))?;
+            say(&format!("{} is disabled", user.username), Some(ended));
+            Ok(())
+        }
+        UserAction::Enable(account) => {
+            let user = find(&administer, &account).await?;
+            administer.enable(user.id).await.map_err(failed(&account.name))?;
+            say(&format!("{} may log in", user.username), None);
+            Ok(())
+        }
+        UserAction::Delete(account) => {
+            let user = find(&administer, &account).await?;
+            let ended = administer.delete(user.id).await.map_err(failed(&account.name))?;
+            say(&format!("{} is deleted", user.username), Some(ended));
+            Ok(())
+        }
+        UserAction::SetPassword(account) => {
+            let user = find(&administer, &account).await?;
+            let ended = administer.set_password(&user, &password::read()?).await.map_err(failed(&account.name))?;
+            say(&format!("{} has another password", user.username), Some(ended));
+            Ok(())
+        }
+        UserAction::RevokeSessions(account) => {
+            let user = find(&administer, &account).await?;
+            let ended = administer.revoke_sessions(user.id).await.map_err(failed(&account.name))?;
+            say(&format!("{} is logged out", user.username), Some(ended));
+            Ok(())
+        }
+        UserAction::GrantRole(AccountRole { account, role }) => {
+            let user = find(&administer, &account).await?;
+            let new = administer.grant_role(user.id, &role).await.map_err(failed(&account.name))?;
+            say(&format!("{} {} the role {}", user.username, if new { "has" } else { "had" }, role.as_str()), None);
+            Ok(())
+        }
+        UserAction::RevokeRole(AccountRole { account, role }) => {
+            let user = find(&administer, &account).await?;
+            let had = administer.revoke_role(user.id, &role).await.map_err(failed(&account.name))?;
+            let verb = if had { "no longer has" } else { "did not have" };
+            say(&format!("{} {verb} the role {}", user.username, role.as_str()), None);
+            Ok(())
+        }
+    }
+}
+
+async fn create(administer: &Administer, new: NewUser) -> Result<(), Failure> {
+    let NewUser { username, email, email_verified, roles, json: _ } = new;
+    let name = username.as_written().to_owned();
+    let email = email.map(if email_verified { NewEmail::Verified } else { NewEmail::Unverified });
+    let account = NewAccount { username, email, roles: roles.into_iter().collect() };
+    let created = administer.create(&account, &password::read()?).await.map_err(failed(&name))?;
+    let record = AccountRecord { user: created, has_password: true };
+    print(&describe(&record).to_string());
+    Ok(())
+}
+
+async fn show(administer: &Administer, account: &Account) -> Result<(), Failure> {
+    let user = find(administer, account).await?;
+    let Overview { record, sessions } = administer.show(user.id).await.map_err(failed(&account.name))?;
+    let mut shown = describe(&record);
+    shown["sessions"] = sessions.into();
+    print(&shown.to_string());
+    Ok(())
+}
+
+/// Prints page by page, since there may be more accounts than fit into memory.
+async fn list(administer: &Administer) -> Result<(), Failure> {
+    let mut after = None;
+    let mut separator = "[";
+    loop {
+        let (page, next) = administer.page(after).await.map_err(failed(""))?;
+        let mut text = String::new();
+        for record in &page {
+            text.push_str(separator);
+            text.push('\n');
+            text.push_str(&describe(record).to_string());
+            separator = ",";
+        }
+        if next.is_none() {
+            text.push_str(if separator == "[" { "[]\n" } else { "\n]\n" });
+        }
+        match io::stdout().write_all(text.as_bytes()) {
+            // Whoever reads has seen enough.
+            Err(cause) if cause.kind() == ErrorKind::BrokenPipe => return Ok(()),
+            other => other.map_err(|cause| Failure::Failed(format!("standard output cannot be written: {cause}")))?,
+        }
+        match next {
+            Some(last) => after = Some(last),
+            None => return Ok(()),
+        }
+    }
+}
+
+async fn find(administer: &Administer, account: &Account) -> Result<User, Failure> {
+    administer.find(&account.name).await.map_err(failed(&account.name))
+}
+
+/// What to say of an account that was called `name`, and what to do.
+fn failed(name: &str) -> impl Fn(AdministerError) -> Failure {
+    move |error| {
+        let advice = match error {
+            AdministerError::Unknown => format!("{name:?}; `signet user list` shows all"),
+            AdministerError::Ambiguous => "name the account you mean by its own id or username".to_owned(),
+            AdministerError::UsernameTaken => format!("choose another one, or see `signet user show {name}`"),
+            AdministerError::EmailTaken => "leave out --email-verified, or take it from that account first".to_owned(),
+            AdministerError::TooManyRoles => "take one away first".to_owned(),
+            AdministerError::Password(_) => "choose another one".to_owned(),
+            AdministerError::Trouble(_) => "try again".to_owned(),
+        };
+        Failure::Failed(format!("{error}: {advice}"))
+    }
+}
+
+/// Tells what was done, and how many sessions that ended.
+fn say(what: &str, ended: Option<usize>) {
+    match ended {
+        None => eprintln!("signet: {what}"),
+        Some(1) => eprintln!("signet: {what}; 1 session ended"),
+        Some(ended) => eprintln!("signet: {what}; {ended} sessions ended"),
+    }
+}
+
+/// An account as JSON, in the words of the API.
+fn describe(AccountRecord { user, has_password }: &AccountRecord) -> Value {
+    let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
+    json!({
+        "id": user.id.to_string(),
+        "username": user.username.as_written(),
+        "email": user.email.as_ref().map(EmailAddress::as_str),
+        "email_verified": user.email_verified,
+        "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
+        "has_password": has_password,
+        "created_at": time(user.created_at),
+        "disabled_at": user.disabled_at.map(time),
+    })
+}

@@ -1,0 +1,36 @@
+//! Laws of the configuration: what holds for any file. The saved corpus and the fuzzers share them.
+#![expect(clippy::missing_panics_doc, reason = "a broken law panics, and nothing else does")]
+
+use std::path::Path;
+
+use super::{Config, read, sources::Gathered, toml_file};
+
+/// A file is refused for reasons of one line each, or what is shown of it loads again and is shown as the same.
+pub fn configuration(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    let Some(config) = load(text) else { return };
+    let shown = config.show();
+    let again = load(&shown).unwrap_or_else(|| panic!("what is shown does not load:\n{shown}"));
+    assert_eq!(without_comments(&again.show()), without_comments(&shown));
+    assert!(config.warnings.iter().all(|warning| warning.lines().count() == 1), "{:?}", config.warnings);
+}
+
+fn load(text: &str) -> Option<Config> {
+    let mut problems = Vec::new();
+    let values = toml_file::values(Path::new("signet.toml"), text, &mut problems);
+    let loaded = values.map(|values| read::read(Gathered { values, problems: problems.clone() }, false));
+    let problems = match loaded {
+        Some(Ok(config)) => return Some(config),
+        Some(Err(error)) => error.problems,
+        None => problems,
+    };
+    assert!(!problems.is_empty(), "refused without a reason");
+    // What ends a line for `str::lines`, for terminals and for logs.
+    assert!(!problems.iter().any(|problem| problem.contains(char::is_control)), "{problems:?}");
+    None
+}
+
+/// Where a value came from stands behind it, and differs.
+fn without_comments(shown: &str) -> Vec<&str> {
+    shown.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(value, _)| value)).collect()
+}

@@ -1,0 +1,66 @@
+//! One-use secrets follow from the root secret and the name of their row, so that the same mail sent twice carries the
+//! same secret, and whoever reads the database has none.
+
+use aws_lc_rs::hmac;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use uuid::Uuid;
+
+use super::{
+    digest::sha256,
+    root_secret::{Purpose as Key, RootSecret},
+};
+use crate::domain::one_use_secret::{OneUseDigest, OneUseSecret, Purpose};
+
+/// The secret of that row: HMAC-SHA-256 (RFC 2104) over the purpose and the id. Rows have ids that are never given
+/// twice, so no two secrets are alike.
+///
+/// # Panics
+/// Never: 32 bytes make 43 characters of base64url.
+#[must_use]
+pub fn derive(root: &RootSecret, purpose: Purpose, id: Uuid) -> OneUseSecret {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, root.derive(Key::OneUseSecret).as_slice());
+    let mut message = hmac::Context::with_key(&key);
+    // The id has 16 bytes always, so that no purpose and id read as another's.
+    message.update(id.as_bytes());
+    message.update(purpose.as_str().as_bytes());
+    let text = BASE64_URL_SAFE_NO_PAD.encode(message.sign().as_ref());
+    OneUseSecret::parse(&text.into()).expect("32 bytes make 43 characters of base64url")
+}
+
+/// What is stored of it.
+#[must_use]
+pub fn digest(secret: &OneUseSecret) -> OneUseDigest {
+    OneUseDigest(sha256(secret.expose().as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+
+    use super::*;
+
+    fn secret(root: u8, purpose: Purpose, id: u128) -> String {
+        let root = RootSecret::new(&[root; 32], DateTime::UNIX_EPOCH);
+        derive(&root, purpose, Uuid::from_u128(id)).expose().to_owned()
+    }
+
+    #[test]
+    fn a_secret_is_that_of_its_root_purpose_and_row_alone() {
+        let reset = secret(7, Purpose::PasswordReset, 1);
+        assert_eq!(reset, secret(7, Purpose::PasswordReset, 1));
+        for other in [
+            secret(8, Purpose::PasswordReset, 1),
+            secret(7, Purpose::EmailVerification, 1),
+            secret(7, Purpose::PasswordReset, 2),
+        ] {
+            assert_ne!(reset, other);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_text_and_not_the_text() {
+        let root = RootSecret::new(&[7; 32], DateTime::UNIX_EPOCH);
+        let secret = derive(&root, Purpose::PasswordReset, Uuid::from_u128(1));
+        assert_eq!(digest(&secret).0, sha256(secret.expose().as_bytes()));
+    }
+}

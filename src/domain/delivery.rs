@@ -1,0 +1,71 @@
+//! When a letter is tried again, and when it is given up.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// How long a letter is a process's own without a word from it. What a dead process held goes out after this, so it is
+/// far below the half minute that is promised, and several times [`RENEWED_EVERY`].
+pub const LEASE: TimeDelta = TimeDelta::seconds(20);
+/// How often a process that is still at it says so, in seconds.
+pub const RENEWED_EVERY: u64 = 5;
+/// How long a letter is tried: a mail server that is down over a long weekend loses none.
+pub const TRIED_FOR: TimeDelta = TimeDelta::days(3);
+/// How long a dead letter is kept, for the operator to look at.
+pub const DEAD_KEPT: TimeDelta = TimeDelta::days(30);
+
+const FIRST_WAIT: TimeDelta = TimeDelta::seconds(5);
+const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(30);
+
+/// When to try again after the `attempts`th failure, counted from 1; `None`: it is given up.
+///
+/// The wait doubles from five seconds to half an hour. `chance` takes up to a half of it away, so that the letters of an
+/// outage do not all come back at one moment.
+#[must_use]
+pub fn next_attempt(
+    written_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+    attempts: u32,
+    chance: u16,
+) -> Option<DateTime<Utc>> {
+    let doublings = attempts.saturating_sub(1).min(16);
+    let whole = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
+    let less = whole.num_milliseconds() / 2 * i64::from(chance) / i64::from(u16::MAX);
+    let next = now + whole - TimeDelta::milliseconds(less);
+    (next < written_at + TRIED_FOR).then_some(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(attempts: u32, chance: u16) -> Option<i64> {
+        let now = DateTime::UNIX_EPOCH;
+        next_attempt(now, now, attempts, chance).map(|next| (next - now).num_milliseconds())
+    }
+
+    #[test]
+    fn the_wait_doubles_from_five_seconds_to_half_an_hour() {
+        let waits: Vec<_> = (1..=12).map(|attempts| wait(attempts, 0).unwrap() / 1000).collect();
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800, 1800]);
+        assert_eq!(wait(u32::MAX, 0), Some(1_800_000));
+    }
+
+    #[test]
+    fn chance_takes_up_to_half_of_it_away() {
+        assert_eq!(wait(1, u16::MAX), Some(2500));
+        assert!((2500..5000).contains(&wait(1, 30_000).unwrap()));
+    }
+
+    #[test]
+    fn a_letter_is_given_up_after_three_days() {
+        let written = DateTime::UNIX_EPOCH;
+        let late = written + TRIED_FOR - TimeDelta::minutes(31);
+        assert!(next_attempt(written, late, 150, 0).is_some());
+        assert_eq!(next_attempt(written, late + TimeDelta::minutes(1), 150, 0), None);
+    }
+
+    #[test]
+    fn what_a_dead_process_held_goes_out_within_half_a_minute() {
+        assert!(LEASE <= TimeDelta::seconds(25));
+        assert!(i64::try_from(RENEWED_EVERY).unwrap() * 3 <= LEASE.num_seconds(), "two lost renewals are borne");
+    }
+}

@@ -1,0 +1,63 @@
+//! Addresses, proved by mail.
+
+use poem_openapi::{Object, OpenApi, types::Example};
+use serde::Deserialize;
+
+use super::{password_resets::Accepted, users::Done};
+use crate::{
+    flow::{bearer::Bearer, verify_email::VerifyEmail},
+    http::{
+        bearer::BearerToken,
+        body::JsonBody,
+        problem::{Bearing, Proving, Refusal},
+        text::{Fields, Text},
+    },
+};
+
+/// Addresses, proved by mail.
+pub(in crate::http) struct EmailVerificationsApi {
+    pub(in crate::http) bearer: Bearer,
+    pub(in crate::http) verify_email: VerifyEmail,
+}
+
+/// What the mail brought.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "EmailVerification", example)]
+struct EmailVerification {
+    /// The token of the mail's link; it is good once, for 24 hours.
+    #[serde(default)]
+    token: Text,
+}
+
+impl Example for EmailVerification {
+    fn example() -> Self {
+        Self { token: Text::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()) }
+    }
+}
+
+/// Addresses, proved by mail.
+#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+impl EmailVerificationsApi {
+    /// Ask for another verification mail
+    ///
+    /// It goes to the address that is not verified yet, or is to replace the verified one. Earlier mails' tokens lose
+    /// their worth.
+    #[oai(path = "/v1/email-verifications", method = "post", operation_id = "request_email_verification")]
+    async fn request(&self, token: BearerToken) -> Result<Accepted, Refusal<Bearing>> {
+        let caller = token.account(&self.bearer).await?;
+        self.verify_email.ask(&caller).await?;
+        Ok(Accepted::mail())
+    }
+
+    /// Verify an address
+    ///
+    /// It needs no log-in: the mail may be read elsewhere.
+    #[oai(path = "/v1/email-verifications/complete", method = "post", operation_id = "complete_email_verification")]
+    async fn complete(&self, body: JsonBody<EmailVerification>) -> Result<Done, Refusal<Proving>> {
+        let mut fields = Fields::default();
+        let token = fields.required_secret("token", body.0.token);
+        fields.finish()?;
+        self.verify_email.complete(&token).await?;
+        Ok(Done::NoContent)
+    }
+}

@@ -1,0 +1,125 @@
+//! Forgotten passwords.
+
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
+use serde::Deserialize;
+
+use super::users::Done;
+use crate::{
+    flow::{
+        request_reset::{RequestReset, ResetRequest},
+        reset_password::ResetPassword,
+    },
+    http::{
+        body::JsonBody,
+        problem::{Proving, Refusal},
+        text::{Fields, Text},
+    },
+};
+
+/// Forgotten passwords.
+pub(in crate::http) struct PasswordResetsApi {
+    pub(in crate::http) request_reset: RequestReset,
+    pub(in crate::http) reset_password: ResetPassword,
+}
+
+/// Whose password is forgotten.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "PasswordResetRequest", example)]
+struct PasswordResetRequest {
+    /// The username, or a verified email address.
+    #[serde(default)]
+    #[oai(default)]
+    username: Text,
+    /// A verified email address, in the place of `username`.
+    #[serde(default)]
+    #[oai(default)]
+    email: Text,
+}
+
+impl Example for PasswordResetRequest {
+    fn example() -> Self {
+        Self { username: Text::Given("ada".to_owned()), email: Text::Missing }
+    }
+}
+
+/// What the mail brought, and the password to come.
+#[derive(Debug, Deserialize, Object)]
+#[oai(rename = "PasswordReset", example)]
+struct PasswordReset {
+    /// The token of the mail's link; it is good once, for 30 minutes.
+    #[serde(default)]
+    token: Text,
+    /// The password to come, under the rules of registration.
+    #[serde(default)]
+    new_password: Text,
+}
+
+impl Example for PasswordReset {
+    fn example() -> Self {
+        Self {
+            token: Text::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()),
+            new_password: Text::Given("staple and paper clip".to_owned()),
+        }
+    }
+}
+
+/// What was asked for will be seen to.
+#[derive(Debug, Object)]
+#[oai(rename = "Accepted", example)]
+pub(in crate::http) struct AcceptedBody {
+    /// A sentence for people, always the same.
+    message: String,
+}
+
+impl Example for AcceptedBody {
+    fn example() -> Self {
+        Self { message: ON_ITS_WAY.to_owned() }
+    }
+}
+
+const ON_ITS_WAY: &str = "If there is an address to write to, a mail is on its way.";
+
+/// Taken, whatever comes of it.
+#[derive(ApiResponse)]
+pub(in crate::http) enum Accepted {
+    /// A mail is on its way, if there is anybody to write to.
+    #[oai(status = 202)]
+    Mail(Json<AcceptedBody>),
+}
+
+impl Accepted {
+    /// The one answer.
+    pub(in crate::http) fn mail() -> Self {
+        Self::Mail(Json(AcceptedBody::example()))
+    }
+}
+
+/// Forgotten passwords.
+#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+impl PasswordResetsApi {
+    /// Ask for a new password
+    ///
+    /// Whether there is such an account is not told. The mail goes to its verified address alone.
+    #[oai(path = "/v1/password-resets", method = "post", operation_id = "request_password_reset")]
+    async fn request(&self, body: JsonBody<PasswordResetRequest>) -> Result<Accepted, Refusal<Proving>> {
+        let mut fields = Fields::default();
+        let username = fields.optional("username", body.0.username);
+        let email = fields.optional("email", body.0.email);
+        fields.finish()?;
+        self.request_reset.run(&ResetRequest { username: username.as_deref(), email: email.as_deref() }).await?;
+        Ok(Accepted::mail())
+    }
+
+    /// Set a new password
+    ///
+    /// All sessions of the account end; nobody is logged in. A password that is refused does not use up the token.
+    #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "complete_password_reset")]
+    async fn complete(&self, body: JsonBody<PasswordReset>) -> Result<Done, Refusal<Proving>> {
+        let mut fields = Fields::default();
+        let token = fields.required_secret("token", body.0.token);
+        let new = fields.required_secret("new_password", body.0.new_password);
+        fields.finish()?;
+        self.reset_password.run(&token, &new).await?;
+        Ok(Done::NoContent)
+    }
+}

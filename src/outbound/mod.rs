@@ -1,0 +1,10 @@
+//! All that we call: the mail server, or the folder that stands for it.
+//!
+//! Every call has a deadline, and what the other side says is never trusted: it is not logged, and bounded in length.
+//! What is sent, and when again, is the flows' business.
+
+mod folder;
+mod letter;
+pub mod mailer;
+mod one_line;
+mod smtp;

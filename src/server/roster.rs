@@ -1,0 +1,326 @@
+//! Who is connected, and who has to go when there is no room.
+//!
+//! The network with the most connections that wait for their peer gives one up, so that whoever opens many pushes out
+//! its own. Of its connections the first to go is the oldest that never had a request answered, then the one that has
+//! been idle the longest, then one whose peer is slow to take its answer. A connection whose request is being worked at
+//! is not in any line.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+
+/// What a connection waits for its peer with, in the order in which connections are given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Standing {
+    /// No request was answered yet: the handshake, the header or the body is owed.
+    Unproven,
+    /// A request was answered; the next one is not whole.
+    Idle,
+    /// The answer is there, and the peer is slow to take it.
+    Slow,
+}
+
+/// A place in the line of one network. The number grows with time and is nobody else's.
+type Turn = (Standing, u64);
+
+/// All who are connected. Each operation takes logarithmic time.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    numbers: AtomicU64,
+    lines: Mutex<Lines>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    /// Everyone who may be asked to go, a network's line in one piece.
+    waiting: BTreeMap<(Network, Turn), Arc<Notify>>,
+    networks: HashMap<Network, Line>,
+    /// The next to give up a connection is last: its line is the longest, and among equals has the earliest turn.
+    ranking: BTreeSet<(Line, Network)>,
+}
+
+/// How many of a network wait, and who is the first of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Line {
+    length: usize,
+    first: Reverse<Turn>,
+}
+
+/// A connection on the roster, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Member {
+    roster: Arc<Roster>,
+    network: Network,
+    number: u64,
+    standing: Option<Standing>,
+    asked: Arc<Notify>,
+}
+
+/// What one customer of the net usually has to itself: an IPv4 address, or the first 64 bits of an IPv6 one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Network(IpAddr);
+
+impl Network {
+    fn of(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+impl Roster {
+    /// A connection that `peer` has just opened.
+    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Member {
+        let mut member = Member {
+            roster: Arc::clone(self),
+            network: Network::of(peer),
+            number: self.next_number(),
+            standing: None,
+            asked: Arc::default(),
+        };
+        member.stand(Some(Standing::Unproven));
+        member
+    }
+
+    /// Asks the next one to go, and says whether there was any. Whoever was asked has left the line, and comes back to
+    /// it when it began to work in the meantime.
+    pub(super) fn ask_one_to_go(&self) -> bool {
+        let mut lines = self.lines();
+        let Some((Line { first: Reverse(turn), .. }, network)) = lines.ranking.last().copied() else { return false };
+        let Some(asked) = lines.remove(network, turn) else { return false };
+        asked.notify_one();
+        true
+    }
+
+    fn next_number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        // Nothing in here panics; and a connection too few in a line is no reason to stop serving.
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn insert(&mut self, network: Network, turn: Turn, asked: Arc<Notify>) {
+        if self.waiting.insert((network, turn), asked).is_none() {
+            self.rank(network, self.length(network) + 1);
+        }
+    }
+
+    fn remove(&mut self, network: Network, turn: Turn) -> Option<Arc<Notify>> {
+        let asked = self.waiting.remove(&(network, turn))?;
+        self.rank(network, self.length(network) - 1);
+        Some(asked)
+    }
+
+    fn length(&self, network: Network) -> usize {
+        self.networks.get(&network).map_or(0, |line| line.length)
+    }
+
+    fn rank(&mut self, network: Network, length: usize) {
+        let new = self.first(network).map(|first| Line { length, first: Reverse(first) });
+        let old = match new {
+            Some(line) => self.networks.insert(network, line),
+            None => self.networks.remove(&network),
+        };
+        if let Some(old) = old {
+            self.ranking.remove(&(old, network));
+        }
+        if let Some(new) = new {
+            self.ranking.insert((new, network));
+        }
+    }
+
+    fn first(&self, network: Network) -> Option<Turn> {
+        let (&(of, turn), _) = self.waiting.range((network, (Standing::Unproven, 0))..).next()?;
+        (of == network).then_some(turn)
+    }
+}
+
+impl Member {
+    /// Takes its place among those who stand so; with `None` it leaves the line.
+    pub(super) fn stand(&mut self, standing: Option<Standing>) {
+        if standing == self.standing {
+            return;
+        }
+        let mut lines = self.roster.lines();
+        if let Some(old) = self.standing {
+            lines.remove(self.network, (old, self.number));
+        }
+        if let Some(new) = standing {
+            lines.insert(self.network, (new, self.number), Arc::clone(&self.asked));
+        }
+        drop(lines);
+        self.standing = standing;
+    }
+
+    /// Leaves the line, and will be the youngest in it when it comes back.
+    pub(super) fn rejuvenate(&mut self) {
+        self.stand(None);
+        self.number = self.roster.next_number();
+    }
+
+    /// Whether it may be asked to go.
+    pub(super) fn may_go(&self) -> bool {
+        self.standing.is_some()
+    }
+
+    /// Is notified when it is asked to go.
+    pub(super) fn asked(&self) -> Arc<Notify> {
+        Arc::clone(&self.asked)
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.stand(None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ATTACKER: [u8; 4] = [192, 0, 2, 1];
+    const OTHER: [u8; 4] = [198, 51, 100, 7];
+
+    fn was_asked(member: &Member) -> bool {
+        let lines = member.roster.lines();
+        member
+            .standing
+            .is_some_and(|standing| !lines.waiting.contains_key(&(member.network, (standing, member.number))))
+    }
+
+    /// Which of these are asked to go, in turn, until nobody is left.
+    fn order(roster: &Roster, members: &[&Member]) -> Vec<usize> {
+        let mut order = Vec::new();
+        while roster.ask_one_to_go() {
+            order.extend(
+                (0..members.len()).filter(|n| was_asked(members[*n]) && !order.contains(n)).collect::<Vec<_>>(),
+            );
+        }
+        order
+    }
+
+    fn standing(roster: &Arc<Roster>, from: [u8; 4], standing: Option<Standing>) -> Member {
+        let mut member = roster.enter(from.into());
+        member.stand(standing);
+        member
+    }
+
+    #[test]
+    fn of_one_network_the_unproven_go_first_then_the_idle_then_the_slow() {
+        let roster = Arc::default();
+        let slow = standing(&roster, OTHER, Some(Standing::Slow));
+        let idle = standing(&roster, OTHER, Some(Standing::Idle));
+        let working = standing(&roster, OTHER, None);
+        let unproven = standing(&roster, OTHER, Some(Standing::Unproven));
+        assert_eq!(order(&roster, &[&slow, &idle, &working, &unproven]), [3, 1, 0]);
+    }
+
+    #[test]
+    fn among_equals_the_oldest_goes_first_and_an_answer_makes_young() {
+        let roster = Arc::default();
+        let [mut first, second, third] = [(); 3].map(|()| standing(&roster, OTHER, Some(Standing::Idle)));
+        first.rejuvenate();
+        first.stand(Some(Standing::Idle));
+        assert_eq!(order(&roster, &[&first, &second, &third]), [1, 2, 0]);
+    }
+
+    #[test]
+    fn a_network_that_holds_many_gives_up_its_own() {
+        let roster = Arc::default();
+        let lone = standing(&roster, OTHER, Some(Standing::Unproven));
+        let crowd: Vec<_> = (0..50).map(|_| standing(&roster, ATTACKER, Some(Standing::Idle))).collect();
+        for _ in 0..49 {
+            assert!(roster.ask_one_to_go());
+        }
+        assert!(!was_asked(&lone));
+        assert_eq!(crowd.iter().filter(|member| was_asked(member)).count(), 49);
+        // One each: now the unproven one goes first.
+        assert!(roster.ask_one_to_go());
+        assert!(was_asked(&lone));
+    }
+
+    #[test]
+    fn networks_with_equally_many_give_up_in_turn() {
+        let roster = Arc::default();
+        let members: Vec<_> =
+            (1..=4).map(|host| standing(&roster, [203, 0, 113, host], Some(Standing::Unproven))).collect();
+        assert_eq!(order(&roster, &members.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn one_house_is_one_network() {
+        let network = |address: &str| Network::of(address.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+
+    #[test]
+    fn nobody_is_asked_twice_for_the_same_and_the_gone_are_not_asked() {
+        let roster = Arc::default();
+        let gone = standing(&roster, OTHER, Some(Standing::Idle));
+        drop(gone);
+        assert!(!roster.ask_one_to_go());
+        let _member = standing(&roster, OTHER, Some(Standing::Idle));
+        assert!(roster.ask_one_to_go());
+        assert!(!roster.ask_one_to_go());
+    }
+
+    proptest! {
+        /// Whatever happens, the lists agree with one another, and the victim is one of the largest network's.
+        #[test]
+        fn the_lists_agree(steps in prop::collection::vec((0..6_usize, 0..4_u8, 0..3_u8), 0..200)) {
+            let roster: Arc<Roster> = Arc::default();
+            let mut members: Vec<Member> = Vec::new();
+            for (what, host, how) in steps {
+                let at = usize::from(host * 3 + how) % members.len().max(1);
+                let how = [None, Some(Standing::Idle), Some(Standing::Slow)][usize::from(how)];
+                match what {
+                    0 | 1 => members.push(roster.enter([203, 0, 113, host].into())),
+                    2 if !members.is_empty() => members[at].stand(how),
+                    3 if !members.is_empty() => members[at].rejuvenate(),
+                    4 if !members.is_empty() => drop(members.swap_remove(at)),
+                    5 => {
+                        let lengths: Vec<usize> = roster.lines().networks.values().map(|line| line.length).collect();
+                        let largest = lengths.iter().max().copied();
+                        let chosen = roster.lines().ranking.last().map(|(line, _)| line.length);
+                        prop_assert_eq!(chosen, largest);
+                        prop_assert_eq!(roster.ask_one_to_go(), largest.is_some());
+                    }
+                    _ => {}
+                }
+                let lines = roster.lines();
+                let total: usize = lines.networks.values().map(|line| line.length).sum();
+                prop_assert_eq!(total, lines.waiting.len());
+                let present: HashSet<_> = lines.waiting.keys().map(|(network, _)| *network).collect();
+                prop_assert_eq!(present.len(), lines.networks.len());
+                prop_assert_eq!(lines.ranking.len(), lines.networks.len());
+                for (network, line) in &lines.networks {
+                    prop_assert!(lines.ranking.contains(&(*line, *network)));
+                    prop_assert_eq!(lines.first(*network), Some(line.first.0));
+                }
+            }
+            drop(members);
+            prop_assert!(roster.lines().waiting.is_empty() && roster.lines().networks.is_empty());
+        }
+    }
+}

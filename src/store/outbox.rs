@@ -1,0 +1,435 @@
+//! The outbox: causes of mails, written with what they tell of, and kept until the mail has left.
+//!
+//! What is kept is the cause, never the mail: neither the request nor the database need know whether there is anybody to
+//! write to. A row is due once; whoever takes it on puts that off by a lease, so that a process that dies with it loses
+//! nothing. Rows that were sent stay for a while, without their content, since they are counted.
+
+use chrono::{DateTime, Utc};
+use entity::outbox::{ActiveModel, Column, Entity, Model};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
+};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{
+    StoreError,
+    rows::{from_json, to_json, unreadable},
+    users::Identifier,
+};
+use crate::domain::{email::EmailAddress, ids::UserId, username::Username};
+
+const TABLE: &str = "outbox";
+
+/// Something that happened and has to be told by mail, if to anybody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// Somebody wants a new password for an account that they named; it may be nobody's.
+    ResetRequested(Identifier),
+    /// An account names an address as its own, or asks to be written to once more (`None`).
+    EmailClaimed(UserId, Option<EmailAddress>),
+    /// An account's password was changed; its verified address was this.
+    PasswordChanged(UserId, EmailAddress),
+    /// An account has a new verified address in the place of the first.
+    EmailChanged(UserId, EmailAddress, EmailAddress),
+}
+
+/// The kinds of causes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// [`Cause::ResetRequested`].
+    ResetRequested,
+    /// [`Cause::EmailClaimed`].
+    EmailClaimed,
+    /// [`Cause::PasswordChanged`].
+    PasswordChanged,
+    /// [`Cause::EmailChanged`].
+    EmailChanged,
+}
+
+impl Kind {
+    /// The word for it, in the database and in logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::ResetRequested => "reset_requested",
+            Self::EmailClaimed => "email_claimed",
+            Self::PasswordChanged => "password_changed",
+            Self::EmailChanged => "email_changed",
+        }
+    }
+}
+
+impl Cause {
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::ResetRequested(_) => Kind::ResetRequested,
+            Self::EmailClaimed(..) => Kind::EmailClaimed,
+            Self::PasswordChanged(..) => Kind::PasswordChanged,
+            Self::EmailChanged(..) => Kind::EmailChanged,
+        }
+    }
+
+    /// The account, where the cause names it.
+    #[must_use]
+    pub fn user(&self) -> Option<UserId> {
+        match self {
+            Self::ResetRequested(Identifier::Id(user))
+            | Self::EmailClaimed(user, _)
+            | Self::PasswordChanged(user, _)
+            | Self::EmailChanged(user, _, _) => Some(*user),
+            Self::ResetRequested(_) => None,
+        }
+    }
+}
+
+/// What a column holds of a cause beside its kind and account.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Payload {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    new: Option<String>,
+}
+
+impl Payload {
+    fn of(cause: &Cause) -> Self {
+        let text = |address: &EmailAddress| Some(address.as_str().to_owned());
+        match cause {
+            Cause::ResetRequested(Identifier::Username(name)) => {
+                Self { username: Some(name.key().to_owned()), ..Self::default() }
+            }
+            Cause::ResetRequested(Identifier::Email(email)) => Self { email: text(email), ..Self::default() },
+            Cause::ResetRequested(Identifier::Id(_)) => Self::default(),
+            Cause::EmailClaimed(_, email) => Self { email: email.as_ref().and_then(text), ..Self::default() },
+            Cause::PasswordChanged(_, to) => Self { email: text(to), ..Self::default() },
+            Cause::EmailChanged(_, old, new) => Self { email: text(old), new: text(new), ..Self::default() },
+        }
+    }
+}
+
+/// Writes a cause into the transaction, or beside the request, that it tells of. It is due at once.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn write(db: &impl ConnectionTrait, id: Uuid, cause: &Cause, now: DateTime<Utc>) -> Result<(), StoreError> {
+    let row = ActiveModel {
+        id: Set(id),
+        kind: Set(cause.kind().as_str().to_owned()),
+        user_id: Set(cause.user().map(|user| user.0)),
+        payload: Set(to_json(&Payload::of(cause))),
+        created_at: Set(now),
+        due_at: Set(Some(now)),
+        attempts: Set(0),
+        claim: Set(None),
+        addressed_at: Set(None),
+        address_key: Set(None),
+        sent_at: Set(None),
+        dead_at: Set(None),
+        last_error: Set(None),
+    };
+    Entity::insert(row).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// Takes back causes of a kind that are not told yet: what they tell of has been overtaken.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn withdraw(db: &impl ConnectionTrait, user: UserId, kind: Kind) -> Result<(), StoreError> {
+    Entity::delete_many()
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Kind.eq(kind.as_str()))
+        .filter(Column::DueAt.is_not_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Deletes all that is about an account, which is deleted itself.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn forget(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
+    Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
+    Ok(())
+}
+
+/// A row that a process has taken on.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Which.
+    pub id: Uuid,
+    /// By which claim: what is done with the row asks whether it still holds.
+    pub claim: Uuid,
+    /// What it tells of; `Err` says why this version cannot read it, and a newer one may.
+    pub cause: Result<Cause, StoreError>,
+    /// When that happened.
+    pub created_at: DateTime<Utc>,
+    /// How often the row was taken on, this time counted.
+    pub attempts: u32,
+    /// Whether it was found to be for somebody before, and counts among their mails.
+    pub is_addressed: bool,
+}
+
+/// Whether anything is due: an indexed look that takes no lock.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn is_due(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, StoreError> {
+    let due =
+        Entity::find().select_only().column(Column::Id).filter(Column::DueAt.lte(now)).into_tuple::<Uuid>().one(db);
+    Ok(due.await?.is_some())
+}
+
+/// Takes on at most `most` rows that are due, oldest first, until `until`. Those that others are just taking on are
+/// passed over.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn claim(
+    db: &impl ConnectionTrait,
+    claim: Uuid,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+    most: u64,
+) -> Result<Vec<Claimed>, StoreError> {
+    let these = Query::select()
+        .column(Column::Id)
+        .from(Entity)
+        .and_where(Column::DueAt.lte(now))
+        .order_by(Column::DueAt, Order::Asc)
+        .order_by(Column::Id, Order::Asc)
+        .limit(most)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .to_owned();
+    let rows = Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(until))
+        .col_expr(Column::Claim, Expr::value(claim))
+        .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
+        .filter(Column::Id.in_subquery(these))
+        .exec_with_returning(db)
+        .await?;
+    rows.iter().map(claimed).collect()
+}
+
+/// A row that is still this claim's.
+fn own(row: &Claimed) -> Condition {
+    Condition::all().add(Column::Id.eq(row.id)).add(Column::Claim.eq(row.claim)).add(Column::DueAt.is_not_null())
+}
+
+/// Keeps a row until `until`. Says whether it is still the claim's: it may have been withdrawn, or taken over.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn renew(db: &impl ConnectionTrait, row: &Claimed, until: DateTime<Utc>) -> Result<bool, StoreError> {
+    let done = Entity::update_many().col_expr(Column::DueAt, Expr::value(until)).filter(own(row)).exec(db).await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// Counts a row among the mails of this account and address, from the first time on that it is found to be for them.
+/// Says whether the row is still the claim's.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn address(
+    db: &impl ConnectionTrait,
+    row: &Claimed,
+    user: UserId,
+    to: &EmailAddress,
+    now: DateTime<Utc>,
+) -> Result<bool, StoreError> {
+    let since =
+        Expr::case(Expr::col(Column::AddressedAt).is_null(), Expr::value(now)).finally(Expr::col(Column::AddressedAt));
+    // Whoever the cause names stays the one it names.
+    let known = Expr::case(Expr::col(Column::UserId).is_null(), Expr::value(user.0)).finally(Expr::col(Column::UserId));
+    let done = Entity::update_many()
+        .col_expr(Column::UserId, known.into())
+        .col_expr(Column::AddressKey, Expr::value(to.key()))
+        .col_expr(Column::AddressedAt, since.into())
+        .filter(own(row))
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected == 1)
+}
+
+/// How many mails of a kind there were since `since`, to this address or about this account.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn count(
+    db: &impl ConnectionTrait,
+    kind: Kind,
+    user: UserId,
+    to: &EmailAddress,
+    since: DateTime<Utc>,
+) -> Result<u64, StoreError> {
+    let theirs = Condition::any().add(Column::UserId.eq(user.0)).add(Column::AddressKey.eq(to.key()));
+    let found = Entity::find()
+        .filter(theirs)
+        .filter(Column::Kind.eq(kind.as_str()))
+        .filter(Column::AddressedAt.gt(since))
+        .count(db)
+        .await?;
+    Ok(found)
+}
+
+/// The mail has left, whoever's claim the row may be by now.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn sent(db: &impl ConnectionTrait, row: &Claimed, now: DateTime<Utc>) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::SentAt, Expr::value(now))
+        .col_expr(Column::DueAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(Column::Payload, Expr::value("{}"))
+        .col_expr(Column::LastError, Expr::value(None::<String>))
+        .filter(Column::Id.eq(row.id))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// There is nobody to write to, or nothing to write any more.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn drop_row(db: &impl ConnectionTrait, row: &Claimed) -> Result<(), StoreError> {
+    Entity::delete_many().filter(own(row)).exec(db).await?;
+    Ok(())
+}
+
+/// The mail could not be sent; somebody tries again at `due_at`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn put_off(
+    db: &impl ConnectionTrait,
+    row: &Claimed,
+    due_at: DateTime<Utc>,
+    why: &'static str,
+) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(due_at))
+        .col_expr(Column::Claim, Expr::value(None::<Uuid>))
+        .col_expr(Column::LastError, Expr::value(why))
+        .filter(own(row))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// The mail is given up, and kept for the operator.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn bury(
+    db: &impl ConnectionTrait,
+    row: &Claimed,
+    now: DateTime<Utc>,
+    why: &'static str,
+) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::DeadAt, Expr::value(now))
+        .col_expr(Column::DueAt, Expr::value(None::<DateTime<Utc>>))
+        .col_expr(Column::LastError, Expr::value(why))
+        .filter(own(row))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
+/// Lets go of all that a claim still holds: it is due at `now`.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn release(db: &impl ConnectionTrait, claim: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
+    let done = Entity::update_many()
+        .col_expr(Column::DueAt, Expr::value(now))
+        .col_expr(Column::Claim, Expr::value(None::<Uuid>))
+        .filter(Column::Claim.eq(claim))
+        .filter(Column::DueAt.is_not_null())
+        .exec(db)
+        .await?;
+    Ok(done.rows_affected)
+}
+
+/// How many mails wait, and how many were given up.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn tally(db: &impl ConnectionTrait) -> Result<Tally, StoreError> {
+    let waiting = Entity::find().filter(Column::DueAt.is_not_null()).count(db).await?;
+    let dead = Entity::find().filter(Column::DeadAt.is_not_null()).count(db).await?;
+    Ok(Tally { waiting, dead })
+}
+
+/// The state of the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tally {
+    /// Not sent yet.
+    pub waiting: u64,
+    /// Given up.
+    pub dead: u64,
+}
+
+/// Deletes at most `batch` rows each that were sent before `sent`, and that were given up before `dead`. Says how many
+/// there were.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn prune(
+    db: &impl ConnectionTrait,
+    sent: DateTime<Utc>,
+    dead: DateTime<Utc>,
+    batch: u64,
+) -> Result<u64, StoreError> {
+    let mut deleted = 0;
+    for over in [Column::SentAt.lt(sent), Column::DeadAt.lt(dead)] {
+        let these = Query::select()
+            .column(Column::Id)
+            .from(Entity)
+            .and_where(over)
+            .limit(batch)
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .to_owned();
+        deleted += Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?.rows_affected;
+    }
+    Ok(deleted)
+}
+
+fn claimed(row: &Model) -> Result<Claimed, StoreError> {
+    Ok(Claimed {
+        id: row.id,
+        claim: row.claim.ok_or_else(|| unreadable(TABLE, "no claim"))?,
+        created_at: row.created_at,
+        attempts: u32::try_from(row.attempts).unwrap_or(0),
+        is_addressed: row.addressed_at.is_some(),
+        cause: cause(row),
+    })
+}
+
+/// The cause that a row holds.
+fn cause(row: &Model) -> Result<Cause, StoreError> {
+    let payload: Payload = from_json(TABLE, &row.payload)?;
+    let user = || row.user_id.map(UserId).ok_or_else(|| unreadable(TABLE, "no account"));
+    let address = |text: &str| EmailAddress::parse(text).map_err(|why| unreadable(TABLE, why));
+    let needed = |text: Option<String>| address(&text.ok_or_else(|| unreadable(TABLE, "no address"))?);
+    Ok(match row.kind.as_str() {
+        "reset_requested" => Cause::ResetRequested(match (payload.username, payload.email) {
+            (Some(key), _) => Identifier::Username(Username::from_stored(key.clone(), key)),
+            (None, Some(email)) => Identifier::Email(address(&email)?),
+            (None, None) => Identifier::Id(user()?),
+        }),
+        "email_claimed" => Cause::EmailClaimed(user()?, payload.email.as_deref().map(address).transpose()?),
+        "password_changed" => Cause::PasswordChanged(user()?, needed(payload.email)?),
+        "email_changed" => Cause::EmailChanged(user()?, needed(payload.email)?, needed(payload.new)?),
+        _ => return Err(unreadable(TABLE, "a kind of cause that this version does not know")),
+    })
+}

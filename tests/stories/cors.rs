@@ -1,0 +1,275 @@
+//! Which scripts of other sites a browser lets read our answers.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Ask, Durability, House, PASSWORD, Plan, Site, raw::Line, register, stories, stories_on};
+
+const APP: &str = "https://app.example.org";
+const LOCAL: &str = "http://localhost:5173";
+
+/// Discovery and key set.
+const PUBLIC: [&str; 3] =
+    ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
+
+fn listed(plan: Plan) -> Plan {
+    plan.set("cors_origins", &format!("{APP},{LOCAL}"))
+}
+
+/// Asks as a script does before it sends what no form could.
+async fn asks_for_leave(site: &Site, origin: &str, method: &str, path: &str) -> Answer {
+    let request = site.request(Method::OPTIONS, path).header("origin", origin);
+    let request = request.header("access-control-request-method", method);
+    request.header("access-control-request-headers", "authorization,content-type").answer().await
+}
+
+/// The words of a list in a header field, in small letters.
+fn words(answer: &Answer, field: &str) -> BTreeSet<String> {
+    answer.header(field).split(',').map(|word| word.trim().to_lowercase()).filter(|word| !word.is_empty()).collect()
+}
+
+/// No browser gives this answer to a script of another site.
+#[track_caller]
+fn is_closed(answer: &Answer) {
+    assert!(!format!("{answer:?}").contains("access-control-"), "{answer:?}");
+}
+
+/// A browser gives this answer to a script of `origin`, and no cache gives it to another's.
+#[track_caller]
+fn is_open_to(answer: &Answer, origin: &str) {
+    assert_eq!(answer.header("access-control-allow-origin"), origin, "{answer:?}");
+    assert!(words(answer, "vary").contains("origin"), "{answer:?}");
+    assert_eq!(answer.header("access-control-allow-credentials"), "", "{answer:?}");
+}
+
+async fn a_listed_app_does_all_that_a_person_does(plan: Plan) {
+    let house = listed(plan).open().await;
+    for (origin, name) in [(APP, "ada"), (LOCAL, "bob")] {
+        let sends = async |method: Method, path: &str, token: &str, body: Value| {
+            let leave = asks_for_leave(&house.site, origin, method.as_str(), path).await.is(204);
+            is_open_to(&leave, origin);
+            assert!(words(&leave, "access-control-allow-methods").contains(&method.as_str().to_lowercase()));
+            let fields = words(&leave, "access-control-allow-headers");
+            assert!(fields.contains("authorization") && fields.contains("content-type"), "{leave:?}");
+            let request = house.site.request(method, path).header("origin", origin);
+            let request = if token.is_empty() { request } else { request.bearer_auth(token) };
+            let request = if body.is_null() { request } else { request.json(&body) };
+            let answer = request.answer().await;
+            is_open_to(&answer, origin);
+            answer
+        };
+        let credentials = json!({"username": name, "password": PASSWORD});
+        sends(Method::POST, "/v1/users", "", credentials.clone()).await.is(201);
+        let tokens = sends(Method::POST, "/v1/sessions", "", credentials).await.is(200);
+        let body = json!({"refresh_token": tokens.string("refresh_token")});
+        let tokens = sends(Method::POST, "/v1/sessions/refresh", "", body).await.is(200);
+        let token = tokens.string("access_token");
+        for path in ["/v1/users/me", "/v1/sessions", "/oauth/userinfo"] {
+            sends(Method::GET, path, &token, Value::Null).await.is(200);
+        }
+        sends(Method::DELETE, "/v1/sessions/current", &token, Value::Null).await.is(204);
+    }
+}
+
+/// Whoever is not listed gets what they would get without the field, and no leave to read it.
+async fn no_other_origin_gets_leave(plan: Plan) {
+    let house = listed(plan).open().await;
+    house.registers("ada").await;
+    for origin in [
+        "https://evil.example",
+        "null",
+        "*",
+        "",
+        "http://app.example.org",
+        "https://app.example.org/",
+        "https://app.example.org:443",
+        "https://APP.example.org",
+        "https://app.example.org.evil.example",
+        "https://evilapp.example.org",
+        "https://app.example.org,https://evil.example",
+        "https://app.example.org https://evil.example",
+        "https://app.example",
+        "http://localhost",
+        "http://localhost:51730",
+        "nonsense",
+    ] {
+        let sends = async |request: RequestBuilder| {
+            let answer = request.header("origin", origin).answer().await;
+            is_closed(&answer);
+            assert!(words(&answer, "vary").contains("origin"), "{origin}: {answer:?}");
+            answer
+        };
+        let credentials = json!({"username": "ada", "password": PASSWORD});
+        sends(house.site.post("/v1/sessions").json(&credentials)).await.is(200);
+        sends(house.site.get("/v1/users/me")).await.is(401);
+        sends(house.site.get("/v1/nowhere")).await.is(404);
+        let leave = asks_for_leave(&house.site, origin, "POST", "/v1/sessions").await.is(405);
+        is_closed(&leave);
+    }
+    // Bytes that are no text, and two origins at once.
+    for field in ["Origin: \u{fc}\u{fc}".to_owned(), format!("Origin: {APP}\r\nOrigin: https://evil.example")] {
+        let mut line = Line::to(&house.site).await;
+        let head = "GET /v1/users/me HTTP/1.1\r\nHost: signet\r\nConnection: close\r\n";
+        line.send(format!("{head}{field}\r\n\r\n").as_bytes()).await;
+        let answer = line.answer().await.to_lowercase();
+        assert!(answer.starts_with("http/1.1 401") && !answer.contains("access-control-"), "{answer}");
+    }
+    let unasked = house.site.get("/v1/users/me").answer().await.is(401);
+    is_closed(&unasked);
+    assert!(words(&unasked, "vary").contains("origin"), "a cache keeps this one apart too: {unasked:?}");
+}
+
+/// A browser hides an error without these fields from the app, which then sees a broken connection.
+async fn an_app_sees_why_it_is_refused(plan: Plan) {
+    let plan = listed(plan).set("rate_limits.enabled", "true").set("rate_limits.availability", "1/1h");
+    let house = plan.open().await;
+    let sends = async |status: u16, request: RequestBuilder| {
+        let answer = request.header("origin", APP).answer().await.is(status);
+        is_open_to(&answer, APP);
+        let readable = words(&answer, "access-control-expose-headers");
+        for field in ["retry-after", "ratelimit", "ratelimit-policy", "www-authenticate", "x-request-id", "etag"] {
+            assert!(readable.contains(field), "{field}: {answer:?}");
+        }
+        answer
+    };
+    let site = &house.site;
+    sends(400, site.get("/v1/users/me?a=1&a=2")).await;
+    sends(400, site.token(&[("grant_type", "nonsense")])).await;
+    sends(401, site.get("/v1/users/me")).await;
+    sends(401, site.get("/oauth/userinfo").bearer_auth("nonsense")).await;
+    sends(404, site.get("/v1/nowhere")).await;
+    sends(404, site.get("/oauth/status-lists/9")).await;
+    sends(405, site.request(Method::PUT, "/v1/sessions")).await;
+    sends(413, site.post("/v1/users").header("content-type", "application/json").body(" ".repeat(70_000))).await;
+    sends(415, site.post("/v1/sessions").body("{}")).await;
+    sends(422, site.post("/v1/sessions").json(&json!({}))).await;
+    let looks_up = || site.get_with("/v1/users/availability", &[("username", "ada")]);
+    sends(200, looks_up()).await;
+    assert_eq!(sends(429, looks_up()).await.header("retry-after"), "3600");
+    // Leave to ask is not counted: the browser takes it before each request.
+    asks_for_leave(site, APP, "GET", "/v1/users/availability").await.is(204);
+}
+
+async fn an_app_sees_that_the_trouble_is_ours(plan: Plan) {
+    let house = listed(plan).on_its_own_cluster(Durability::None).open().await;
+    house.cluster().stop();
+    let request = house.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
+    let answer = request.header("origin", APP).answer().await.unavailable();
+    is_open_to(&answer, APP);
+    assert!(words(&answer, "access-control-expose-headers").contains("retry-after"), "{answer:?}");
+    is_open_to(&asks_for_leave(&house.site, APP, "POST", "/v1/sessions").await.is(204), APP);
+}
+
+async fn leave_names_the_methods_of_the_route(plan: Plan) {
+    let house = listed(plan).open().await;
+    for (path, methods) in [
+        ("/v1/users", "post"),
+        ("/v1/users/me", "get patch delete"),
+        ("/v1/users/me/password", "put"),
+        ("/v1/sessions", "post get delete"),
+        ("/v1/sessions/current", "delete"),
+        ("/v1/sessions/01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b", "delete"),
+        ("/oauth/token", "post"),
+        ("/users/delete", "delete"),
+    ] {
+        // The route's own, whichever was asked for: that the asked one is not among them, the browser sees itself.
+        let leave = asks_for_leave(&house.site, APP, "PUT", path).await.is(204);
+        is_open_to(&leave, APP);
+        let methods: BTreeSet<String> = methods.split(' ').map(str::to_owned).collect();
+        assert_eq!(words(&leave, "access-control-allow-methods"), methods, "{leave:?}");
+        assert!(leave.header("access-control-max-age").parse::<u32>().is_ok_and(|age| age <= 86_400), "{leave:?}");
+        assert_eq!(leave.text(), "");
+    }
+    let nowhere = asks_for_leave(&house.site, APP, "GET", "/v1/nowhere").await.is(404);
+    assert_eq!(nowhere.header("access-control-allow-methods"), "");
+}
+
+/// Every route: what is added lands among those that an app may read, or on this list.
+async fn what_is_not_for_apps_is_open_to_no_script(plan: Plan) {
+    let house = listed(plan).open().await;
+    let document = house.site.get("/openapi.json").answer().await.json();
+    let described = document["paths"].as_object().expect("paths").keys().map(String::as_str);
+    let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
+    let (mut closed, mut public) = (BTreeSet::new(), BTreeSet::new());
+    for route in described.chain(own).chain(["/", "/oauth/authorize", "/oauth/logout", "/login", "/consent"]) {
+        let path = route.replace("{list}", "0").replace("{id}", "current");
+        let answer = house.site.get(&path).header("origin", APP).answer().await;
+        let leave = asks_for_leave(&house.site, APP, "POST", &path).await;
+        let told = answer.header("access-control-allow-origin");
+        assert_eq!(leave.header("access-control-allow-origin"), told, "{path}");
+        match told {
+            "" => {
+                is_closed(&answer);
+                is_closed(&leave);
+                assert_eq!(answer.header("vary"), "", "{answer:?}");
+                assert!(closed.insert(route));
+            }
+            "*" => assert!(public.insert(route)),
+            _ => is_open_to(&answer, APP),
+        }
+    }
+    assert_eq!(public, BTreeSet::from(PUBLIC));
+    let ours =
+        ["/", "/oauth/authorize", "/oauth/introspect", "/oauth/logout", "/login", "/consent", "/livez", "/readyz"];
+    assert_eq!(closed, own.into_iter().chain(ours).collect());
+}
+
+async fn discovery_and_keys_are_open_to_everybody(house: House) {
+    for path in PUBLIC {
+        for origin in ["https://anybody.example", "null", APP] {
+            let answer = house.site.get(path).header("origin", origin).answer().await.is(200);
+            assert_eq!(answer.header("access-control-allow-origin"), "*", "{answer:?}");
+            assert_eq!(answer.header("access-control-allow-credentials"), "", "{answer:?}");
+            assert_eq!(answer.header("vary"), "", "one answer for all, which caches keep: {answer:?}");
+            let leave = asks_for_leave(&house.site, origin, "GET", path).await.is(204);
+            assert_eq!(leave.header("access-control-allow-origin"), "*", "{leave:?}");
+            assert_eq!(words(&leave, "access-control-allow-methods"), BTreeSet::from(["get".to_owned()]));
+            assert!(words(&leave, "access-control-allow-headers").contains("if-none-match"), "{leave:?}");
+        }
+    }
+}
+
+async fn with_nothing_configured_no_origin_is_listed(house: House) {
+    register(&house.site, "ada", PASSWORD).await.is(201);
+    for origin in [APP, LOCAL, "null", house.issuer.as_str()] {
+        let request = house.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
+        let answer = request.header("origin", origin).answer().await.is(200);
+        is_closed(&answer);
+        assert_eq!(answer.header("vary"), "", "{answer:?}");
+        is_closed(&asks_for_leave(&house.site, origin, "POST", "/v1/sessions").await.is(405));
+    }
+}
+
+async fn options_without_a_preflight_is_a_method_as_any_other(plan: Plan) {
+    let house = listed(plan).open().await;
+    let asks = async |path: &str, origin: Option<&str>| {
+        let request = house.site.request(Method::OPTIONS, path);
+        let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
+        request.answer().await
+    };
+    for origin in [None, Some(APP)] {
+        let answer = asks("/v1/sessions", origin).await.problem(405, "method_not_allowed");
+        assert!(words(&answer, "allow").contains("post"), "{answer:?}");
+        assert_eq!(answer.header("access-control-allow-methods"), "", "{answer:?}");
+        asks("/v1/nowhere", origin).await.problem(404, "not_found");
+        asks("/.well-known/jwks.json", origin).await.is(405);
+    }
+    let unsigned = house.site.request(Method::OPTIONS, "/v1/sessions").header("access-control-request-method", "POST");
+    is_closed(&unsigned.answer().await.is(405));
+}
+
+stories![a_listed_app_does_all_that_a_person_does];
+
+stories_on![Postgres: an_app_sees_that_the_trouble_is_ours];
+
+stories_on![Sqlite:
+    no_other_origin_gets_leave,
+    an_app_sees_why_it_is_refused,
+    leave_names_the_methods_of_the_route,
+    what_is_not_for_apps_is_open_to_no_script,
+    discovery_and_keys_are_open_to_everybody,
+    with_nothing_configured_no_origin_is_listed,
+    options_without_a_preflight_is_a_method_as_any_other,
+];

@@ -1,0 +1,295 @@
+//! A real browser: Chromium without a screen, led by what people do with it.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use fantoccini::{
+    Client, ClientBuilder, Locator,
+    cookies::Cookie,
+    elements::Element,
+    error::CmdError,
+    wd::{WebDriverCompatibleCommand, WindowHandle},
+};
+use hyper_util::client::legacy::connect::HttpConnector;
+use reqwest::Method;
+use serde_json::{Value, json};
+use url::Url;
+
+use super::driver::{Driver, Scripts};
+
+/// How long a page may take for anything, on the slowest machine.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// What somebody has set their screen to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Light,
+    Dark,
+}
+
+/// A browser with a profile of its own: no cookies, no history.
+#[derive(Debug)]
+pub(crate) struct Browser {
+    client: Client,
+    driver: Driver,
+}
+
+impl Browser {
+    /// Opens one.
+    pub(crate) async fn open() -> Self {
+        Self::with(Scripts::Run).await
+    }
+
+    /// Opens one that runs no scripts of pages.
+    pub(crate) async fn without_javascript() -> Self {
+        Self::with(Scripts::Blocked).await
+    }
+
+    /// Opens one.
+    pub(crate) async fn with(scripts: Scripts) -> Self {
+        let driver = Driver::start();
+        let mut builder = ClientBuilder::new(HttpConnector::new());
+        builder.capabilities(driver.capabilities(scripts));
+        let client = builder.connect(&driver.url()).await;
+        let client = client.unwrap_or_else(|error| panic!("Chromium does not start: {error}: {}", driver.words()));
+        Self { client, driver }
+    }
+
+    /// Goes to an address, as one who types it or follows the link in a mail.
+    pub(crate) async fn visits(&self, url: &str) {
+        self.client.goto(url).await.unwrap_or_else(|error| panic!("{url} does not open: {error}"));
+    }
+
+    /// Types into the field that has this label, in place of what is there.
+    pub(crate) async fn types(&self, label: &str, text: &str) {
+        let field = self.field(label).await;
+        field.clear().await.expect("it can be emptied");
+        field.send_keys(text).await.expect("it can be typed into");
+    }
+
+    /// Types at the keyboard, wherever that goes: [`Key`](fantoccini::key::Key) has the keys that are no text.
+    pub(crate) async fn strikes(&self, keys: &str) {
+        let focused = self.client.active_element().await.expect("something has the focus");
+        focused.send_keys(keys).await.expect("it can be typed into");
+    }
+
+    /// Presses the button that says this.
+    pub(crate) async fn presses(&self, button: &str) {
+        let button = self.finds(&format!("//button[normalize-space() = {}]", quoted(button))).await;
+        button.click().await.expect("it can be pressed");
+    }
+
+    /// Follows the link that says this.
+    pub(crate) async fn follows(&self, link: &str) {
+        let link = self.finds(&format!("//a[normalize-space() = {}]", quoted(link))).await;
+        link.click().await.expect("it can be followed");
+    }
+
+    /// Waits until the page shows these words.
+    pub(crate) async fn sees(&self, words: &str) {
+        let begin = Instant::now();
+        loop {
+            let text = self.text().await.unwrap_or_default();
+            if text.contains(words) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{words:?} is not to be seen: {text}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// What the page shows, without what only tells where words may break.
+    pub(crate) async fn text(&self) -> Result<String, CmdError> {
+        let text = self.client.find(Locator::Css("body")).await?.text().await?;
+        Ok(text.replace('\u{200b}', ""))
+    }
+
+    /// Waits until the browser shows what is at this path.
+    pub(crate) async fn is_at(&self, path: &str) {
+        let begin = Instant::now();
+        loop {
+            let url = self.url().await;
+            if url.path() == path {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "it is not at {path}: {url}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Where it is.
+    pub(crate) async fn url(&self) -> Url {
+        self.client.current_url().await.expect("it is somewhere")
+    }
+
+    /// The title of the page.
+    pub(crate) async fn title(&self) -> String {
+        self.client.title().await.expect("a page has a title")
+    }
+
+    /// What is in the field that has this label.
+    pub(crate) async fn value(&self, label: &str) -> String {
+        self.field(label).await.prop("value").await.expect("it is there").unwrap_or_default()
+    }
+
+    /// The field with this label is marked as wrong, and the text that is tied to it says this: what somebody hears who
+    /// does not see the page (WAI-ARIA 1.2, `aria-invalid`, `aria-describedby`).
+    pub(crate) async fn hears_at(&self, label: &str, words: &str) {
+        let field = self.field(label).await;
+        let attribute = async |name: &str| field.attr(name).await.expect("it is there").unwrap_or_default();
+        assert_eq!(attribute("aria-invalid").await, "true", "{label}");
+        let mut heard = String::new();
+        for id in attribute("aria-describedby").await.split_whitespace() {
+            let text = self.client.find(Locator::Id(id)).await.unwrap_or_else(|_| panic!("{label}: no {id}"));
+            heard = heard + &text.text().await.expect("it is there") + " ";
+        }
+        assert!(heard.contains(words), "{label} says {heard:?}, not {words:?}");
+    }
+
+    /// Whether it has something with this CSS selector.
+    pub(crate) async fn has(&self, selector: &str) -> bool {
+        !self.client.find_all(Locator::Css(selector)).await.expect("a selector").is_empty()
+    }
+
+    /// The cookies that it sends to where it is.
+    pub(crate) async fn cookies(&self) -> Vec<Cookie<'static>> {
+        self.client.get_all_cookies().await.expect("it tells them")
+    }
+
+    /// Forgets the cookies of where it is.
+    pub(crate) async fn forgets_cookies(&self) {
+        self.client.delete_all_cookies().await.expect("it forgets them");
+    }
+
+    /// Opens a second tab at this address and looks at it. Gives the tab that it came from.
+    pub(crate) async fn opens_tab(&self, url: &str) -> WindowHandle {
+        let first = self.client.window().await.expect("it has one");
+        let second = self.client.new_window(true).await.expect("it opens");
+        self.client.switch_to_window(second.handle).await.expect("it is there");
+        self.visits(url).await;
+        first
+    }
+
+    /// Looks at another tab.
+    pub(crate) async fn turns_to(&self, tab: WindowHandle) {
+        self.client.switch_to_window(tab).await.expect("it is there");
+    }
+
+    /// What the first frame of the page shows.
+    pub(crate) async fn text_in_frame(&self) -> String {
+        self.finds("//iframe").await.enter_frame().await.expect("it is a frame");
+        let text = self.text().await.expect("even an error is a page");
+        self.client.enter_parent_frame().await.expect("it has one");
+        text
+    }
+
+    /// Runs a script of the developer's, which no policy of the page stops, and gives what it returns.
+    pub(crate) async fn runs(&self, script: &str, arguments: Vec<Value>) -> Value {
+        self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Gives the page so much room, in CSS pixels. A narrow one is a phone.
+    pub(crate) async fn resizes(&self, width: u32, height: u32) {
+        let phone = width < 600;
+        let scale = if phone { 2 } else { 1 };
+        let metrics = json!({"width": width, "height": height, "deviceScaleFactor": scale, "mobile": phone});
+        self.tools("Emulation.setDeviceMetricsOverride", metrics).await;
+    }
+
+    /// Has its screen set so.
+    pub(crate) async fn prefers(&self, scheme: Scheme) {
+        let value = match scheme {
+            Scheme::Light => "light",
+            Scheme::Dark => "dark",
+        };
+        let features = json!({"features": [{"name": "prefers-color-scheme", "value": value}]});
+        self.tools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Whether the page is no wider than the window.
+    pub(crate) async fn fits(&self) -> bool {
+        let script = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth";
+        self.runs(script, Vec::new()).await == true
+    }
+
+    /// Keeps what it shows as `target/screenshots/NAME.png`, for the developer to look at.
+    pub(crate) async fn screenshot(&self, name: &str) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
+        std::fs::create_dir_all(&folder).expect("the folder is ours");
+        let image = self.client.screenshot().await.expect("it shows something");
+        std::fs::write(folder.join(format!("{name}.png")), image).expect("the folder is ours");
+    }
+
+    /// What it has written to its console since it was last asked: what a policy forbade, what is missing, what a script
+    /// said or stumbled over. That a page itself was answered with an error is none of it.
+    pub(crate) async fn complaints(&self) -> Vec<String> {
+        let log = self.issue("se/log", json!({"type": "browser"})).await;
+        let entries = log.as_array().cloned().unwrap_or_else(|| panic!("no log: {log}"));
+        entries.iter().filter(|entry| !is_status_of_page(entry)).map(Value::to_string).collect()
+    }
+
+    /// Closes it. It has nothing to complain about that was not asked for.
+    pub(crate) async fn closes(self) {
+        let complaints = self.complaints().await;
+        assert!(complaints.is_empty(), "the browser complains: {complaints:#?}");
+        self.client.close().await.expect("it closes");
+        drop(self.driver);
+    }
+
+    async fn field(&self, label: &str) -> Element {
+        self.finds(&format!("//input[@id = //label[normalize-space() = {}]/@for]", quoted(label))).await
+    }
+
+    async fn finds(&self, path: &str) -> Element {
+        let found = self.client.wait().at_most(PATIENCE).for_element(Locator::XPath(path)).await;
+        match found {
+            Ok(element) => element,
+            Err(error) => panic!("no {path}: {error}: {:?}", self.text().await),
+        }
+    }
+
+    /// Sends a command of the Chrome `DevTools` protocol.
+    async fn tools(&self, command: &str, parameters: Value) {
+        self.issue("goog/cdp/execute", json!({"cmd": command, "params": parameters})).await;
+    }
+
+    async fn issue(&self, path: &'static str, body: Value) -> Value {
+        let answer = self.client.issue_cmd(Extension { path, body }).await;
+        answer.unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+}
+
+/// Whether a line of the console tells no more than the status of a page: what is not a page is a file with an ending.
+fn is_status_of_page(entry: &Value) -> bool {
+    let message = entry["message"].as_str().unwrap_or_default();
+    let Some((url, _)) = message.split_once(" - Failed to load resource: the server responded with a status of ")
+    else {
+        return false;
+    };
+    Url::parse(url).is_ok_and(|url| !url.path().contains('.'))
+}
+
+/// A string of `XPath` 1.0, which knows no way to write a quotation mark in one.
+fn quoted(text: &str) -> String {
+    assert!(!text.contains('"'), "{text}");
+    format!("\"{text}\"")
+}
+
+/// A command of chromedriver's own.
+#[derive(Debug)]
+struct Extension {
+    path: &'static str,
+    body: Value,
+}
+
+impl WebDriverCompatibleCommand for Extension {
+    fn endpoint(&self, base: &Url, session: Option<&str>) -> Result<Url, url::ParseError> {
+        base.join(&format!("session/{}/{}", session.unwrap_or_default(), self.path))
+    }
+
+    fn method_and_body(&self, _: &Url) -> (Method, Option<String>) {
+        (Method::POST, Some(self.body.to_string()))
+    }
+}

@@ -1,0 +1,50 @@
+//! Another site, as a browser finds it.
+
+use poem::{
+    Endpoint, Route, Server,
+    endpoint::make_sync,
+    get,
+    http::StatusCode,
+    listener::{Acceptor, Listener, TcpListener},
+    web::Html,
+};
+use tokio::task::JoinHandle;
+
+/// A site of somebody else on this machine.
+#[derive(Debug)]
+pub(crate) struct Elsewhere {
+    server: JoinHandle<()>,
+    port: u16,
+}
+
+impl Elsewhere {
+    /// Serves this page at `/`, and at `/plain` one that says "a page of another site".
+    pub(crate) async fn serves(html: impl Into<String>) -> Self {
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
+        let port = acceptor.local_addr()[0].as_socket_addr().expect("a TCP address").port();
+        let routes = Route::new()
+            .at("/", get(page(html.into())))
+            .at("/plain", get(page("<!doctype html><title>x</title>a page of another site".to_owned())));
+        // Every browser asks for it.
+        let routes = routes.at("/favicon.ico", get(make_sync(|_| StatusCode::NO_CONTENT)));
+        let server = tokio::spawn(async move {
+            Server::new_with_acceptor(acceptor).run(routes).await.expect("it serves as long as the story lasts");
+        });
+        Self { server, port }
+    }
+
+    /// Its address under this name of the machine.
+    pub(crate) fn at(&self, host: &str) -> String {
+        format!("http://{host}:{}/", self.port)
+    }
+}
+
+impl Drop for Elsewhere {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+fn page(html: String) -> impl Endpoint<Output = Html<String>> {
+    make_sync(move |_| Html(html.clone()))
+}

@@ -1,0 +1,144 @@
+//! The mail that a service without a mail server writes to files.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+
+use entity::outbox;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
+use serde_json::json;
+
+use super::{Ask, House, PASSWORD, Person, eventually};
+
+/// How long a mail may take in a story in which nothing is in its way.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A mail as it was written.
+#[derive(Debug, Clone)]
+pub(crate) struct Mail {
+    pub(crate) to: String,
+    pub(crate) subject: String,
+    pub(crate) text: String,
+}
+
+impl Mail {
+    /// Reads a mail. Of quoted-printable (RFC 2045 §6.7) only what our texts need.
+    fn read(raw: &str) -> Self {
+        let (head, body) = raw
+            .replace("\r\n", "\n")
+            .split_once("\n\n")
+            .map_or_else(|| panic!("no body: {raw}"), |(head, body)| (head.replace("\n ", " "), body.to_owned()));
+        let quoted = body.contains("quoted-printable");
+        let body = if quoted { body.replace("=\n", "").replace("=3D", "=") } else { body };
+        let field = |name: &str| {
+            let mut fields = head.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            let value = fields.next().unwrap_or_else(|| panic!("no {name}: {raw}")).to_owned();
+            assert_eq!(fields.next(), None, "{name} twice: {raw}");
+            value
+        };
+        assert!(!head.contains("\nBcc") && !head.contains("\nCc"), "{raw}");
+        Self { to: field("To"), subject: field("Subject"), text: body }
+    }
+
+    /// The token of its link, which begins with `start`.
+    #[track_caller]
+    pub(crate) fn token(&self, start: &str) -> String {
+        let start = format!("{start}?token=");
+        let (_, rest) = self.text.split_once(&start).unwrap_or_else(|| panic!("no link to {start}: {self:?}"));
+        let token: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || ['-', '_'].contains(c)).collect();
+        assert_eq!(token.len(), 43, "{self:?}");
+        token
+    }
+
+    /// It is of this kind, to this address.
+    #[track_caller]
+    pub(crate) fn is(self, subject: &str, to: &str) -> Self {
+        assert!(self.subject.contains(subject), "not {subject}: {self:?}");
+        assert_eq!(self.to, to, "{self:?}");
+        self
+    }
+}
+
+/// Words of the subjects.
+pub(crate) const RESET: &str = "Set a new password";
+pub(crate) const VERIFY: &str = "Confirm your email address";
+pub(crate) const PASSWORD_CHANGED: &str = "Your password";
+pub(crate) const EMAIL_CHANGED: &str = "Your email address";
+pub(crate) const TRIED: &str = "You already have an account";
+
+/// All mail of a house and its replica.
+#[derive(Debug)]
+pub(crate) struct Post {
+    store: DatabaseConnection,
+    issuer: String,
+    folders: [PathBuf; 2],
+    seen: BTreeSet<PathBuf>,
+}
+
+impl Post {
+    /// The mail of this house, from now on.
+    pub(crate) async fn of(house: &House) -> Self {
+        let folders = ["data/outbox", "data-of-replica/outbox"].map(|name| house.folder.join(name));
+        let mut post =
+            Self { store: house.store().await, issuer: house.issuer.clone(), folders, seen: BTreeSet::new() };
+        post.delivers().await;
+        post
+    }
+
+    /// The new mails, oldest first, once nothing waits any more.
+    pub(crate) async fn delivers(&mut self) -> Vec<Mail> {
+        eventually(PATIENCE, "the outbox is empty", async || self.waiting().await == 0).await;
+        let files = self.folders.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> = files.filter(|path| path.extension().is_some_and(|end| end == "eml")).collect();
+        files.sort();
+        files.retain(|path| self.seen.insert(path.clone()));
+        files.iter().map(|path| Mail::read(&fs::read_to_string(path).expect("it is whole"))).collect()
+    }
+
+    /// The one new mail.
+    pub(crate) async fn delivers_one(&mut self) -> Mail {
+        let mut mails = self.delivers().await;
+        assert_eq!(mails.len(), 1, "{mails:?}");
+        mails.remove(0)
+    }
+
+    /// Nothing new.
+    pub(crate) async fn delivers_nothing(&mut self) {
+        let mails = self.delivers().await;
+        assert!(mails.is_empty(), "{mails:?}");
+    }
+
+    /// The token of the one new mail, a reset's to this address.
+    pub(crate) async fn brings_reset(&mut self, to: &str) -> String {
+        self.delivers_one().await.is(RESET, to).token(&format!("{}/reset-password", self.issuer))
+    }
+
+    /// The token of the one new mail, a verification's to this address.
+    pub(crate) async fn brings_verification(&mut self, to: &str) -> String {
+        self.delivers_one().await.is(VERIFY, to).token(&format!("{}/verify-email", self.issuer))
+    }
+
+    /// How many causes wait.
+    pub(crate) async fn waiting(&self) -> u64 {
+        let waiting = outbox::Entity::find().filter(outbox::Column::DueAt.is_not_null());
+        waiting.count(&self.store).await.expect("the database answers")
+    }
+
+    /// Somebody who registers with this address, and does not verify it.
+    pub(crate) async fn registers(&mut self, house: &House, username: &str, email: &str) -> Person {
+        let body = json!({"username": username, "password": PASSWORD, "email": email});
+        let answer = house.site.post("/v1/users").json(&body).answer().await.is(201);
+        Person {
+            username: username.into(),
+            password: PASSWORD.into(),
+            id: answer.string("id"),
+            site: house.site.clone(),
+        }
+    }
+
+    /// Somebody who registers with this address, and verifies it.
+    pub(crate) async fn registers_verified(&mut self, house: &House, username: &str, email: &str) -> Person {
+        let person = self.registers(house, username, email).await;
+        let token = self.brings_verification(email).await;
+        house.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.is(204);
+        person
+    }
+}

@@ -1,0 +1,185 @@
+//! What every answer tells browsers and caches, whatever was asked and however it went.
+
+use std::collections::BTreeSet;
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, Ask, Durability, House, PASSWORD, Plan, stories_on};
+
+/// What caches may keep: it is the same for all who ask. A trailing slash stands for what is below. The first three are
+/// for every site.
+const PUBLIC: [&str; 9] = [
+    "/.well-known/jwks.json",
+    "/.well-known/openid-configuration",
+    "/.well-known/oauth-authorization-server",
+    "/oauth/status-lists/",
+    "/openapi.json",
+    "/docs",
+    "/docs/start.js",
+    "/docs/swagger-ui.js",
+    "/docs/swagger-ui.css",
+];
+
+fn is_public(path: &str) -> bool {
+    PUBLIC.iter().any(|entry| *entry == path || (entry.ends_with('/') && path.starts_with(entry)))
+}
+
+/// Has the fields that each answer has, with these words or better ones.
+#[track_caller]
+fn is_sealed(path: &str, answer: &Answer, https: bool) {
+    assert_eq!(answer.header("x-content-type-options"), "nosniff", "{answer:?}");
+    assert_eq!(answer.header("referrer-policy"), "same-origin", "{answer:?}");
+    let hsts = answer.header("strict-transport-security");
+    assert_eq!(hsts, if https { "max-age=31536000" } else { "" }, "{answer:?}");
+
+    let policy: Vec<&str> = answer.header("content-security-policy").split(';').map(str::trim).collect();
+    for rule in ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+        assert!(policy.contains(&rule), "{rule}: {answer:?}");
+    }
+    let scripts = policy.iter().find(|rule| rule.starts_with("script-src"));
+    assert!(scripts.is_none_or(|rule| *rule == "script-src 'self'"), "{answer:?}");
+
+    let document = answer.header("content-type").starts_with("text/html");
+    assert_eq!(answer.header("cross-origin-opener-policy"), if document { "same-origin" } else { "" }, "{answer:?}");
+    let embeds = if PUBLIC[..3].contains(&path) { "cross-origin" } else { "same-origin" };
+    assert_eq!(answer.header("cross-origin-resource-policy"), embeds, "{answer:?}");
+
+    let kept = is_public(path) && [200, 304].contains(&answer.status);
+    let caches = answer.header("cache-control");
+    assert!(if kept { caches.starts_with("public, max-age=") } else { caches == "no-store" }, "{path}: {answer:?}");
+
+    let kind = answer.header("content-type");
+    assert!(answer.text().is_empty() || !kind.is_empty(), "{answer:?}");
+    assert!(!kind.starts_with("text/") || kind.ends_with("; charset=utf-8"), "{answer:?}");
+    for field in ["server", "x-powered-by", "via", "set-cookie", "access-control-allow-credentials"] {
+        assert_eq!(answer.header(field), "", "{answer:?}");
+    }
+}
+
+/// Every route that the document describes, and the document's own; a place in a path is filled.
+async fn routes(house: &House) -> Vec<(Method, String)> {
+    let document = house.site.get("/openapi.json").answer().await.is(200).json();
+    let mut routes = Vec::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let path = path.replace("{list}", "0").replace("{id}", "01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b");
+        assert!(!path.contains('{'), "{path}: how is it filled?");
+        for method in operations.as_object().expect("operations").keys() {
+            routes.push((method.to_uppercase().parse().expect("a method"), path.clone()));
+        }
+    }
+    assert!(routes.len() >= 25, "{routes:?}");
+    let own = PUBLIC.iter().filter(|path| path.starts_with("/docs") || **path == "/openapi.json");
+    routes.extend(own.map(|path| (Method::GET, (*path).to_owned())));
+    routes
+}
+
+/// Walks every route in every way; tells which statuses were met.
+async fn walks_every_route(house: &House, https: bool) -> BTreeSet<u16> {
+    let ada = house.registers("ada").await;
+    let mut met = BTreeSet::new();
+    let mut looks = async |path: &str, request: RequestBuilder| {
+        let answer = request.answer().await;
+        is_sealed(path, &answer, https);
+        assert!(answer.status < 500, "{answer:?}");
+        met.insert(answer.status);
+        answer
+    };
+    let credentials = json!({"username": "ada", "password": PASSWORD});
+    for (method, path) in routes(house).await {
+        let request = || house.site.request(method.clone(), &path);
+        let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("token", "x")];
+        let token = ada.logs_in().await.access;
+        looks(&path, request()).await;
+        looks(&path, request().bearer_auth("nonsense").json(&json!({"username": "x"}))).await;
+        looks(&path, request().header("authorization", "Basic nonsense").form(&form)).await;
+        looks(&path, request().header("content-type", "application/json").body("{")).await;
+        looks(&path, request().header("content-type", "text/plain").body("nonsense")).await;
+        looks(&path, request().header("if-none-match", "*")).await;
+        looks(&format!("{path}/nowhere"), house.site.get(&format!("{path}/nowhere"))).await.blames_the_sender();
+        for method in [Method::PUT, Method::OPTIONS, Method::TRACE] {
+            looks(&path, house.site.request(method, &path)).await;
+        }
+        let twice = house.site.request(method.clone(), &format!("{path}?a=1&a=2"));
+        let twice = looks(&path, twice).await;
+        assert!(is_public(&path) || twice.status == 400, "{twice:?}");
+        // Last, since it may well succeed: an account is deleted here, and comes back.
+        looks(&path, request().bearer_auth(&token).json(&credentials)).await;
+        let back = house.site.post("/v1/users").json(&credentials);
+        looks("/v1/users", back).await;
+    }
+    looks("/", house.site.get("/")).await.is(404);
+    let long = house.site.post("/v1/users").header("content-type", "application/json").body(" ".repeat(70_000));
+    looks("/v1/users", long).await.is(413);
+    met
+}
+
+async fn every_answer_of_every_route_is_sealed(house: House) {
+    let met = walks_every_route(&house, false).await;
+    let expected = BTreeSet::from([200, 201, 204, 304, 400, 401, 404, 405, 409, 413, 415, 422]);
+    assert!(met.is_superset(&expected), "the walk met only {met:?}");
+}
+
+async fn over_https_every_answer_insists_on_https(plan: Plan) {
+    let house = plan.set("issuer", "https://id.example.org").open().await;
+    walks_every_route(&house, true).await;
+}
+
+/// What gives out tokens or tells of a person is kept by no cache (RFC 6749 §5.1, RFC 9111 §5.2.2.5).
+async fn tokens_and_people_are_kept_by_no_cache(house: House) {
+    let ada = house.registers("ada").await;
+    let tokens = ada.logs_in().await;
+    let client = house.registers_service(&[]).await;
+    let credentials = json!({"username": "ada", "password": PASSWORD});
+    let site = &house.site;
+    let bearer = |path: &str| site.get(path).bearer_auth(&tokens.access);
+    let refresh = site.post("/v1/sessions/refresh").json(&json!({"refresh_token": tokens.refresh}));
+    for (answer, told) in [
+        (bearer("/v1/users/me").answer().await, "username"),
+        (bearer("/oauth/userinfo").answer().await, "sub"),
+        (site.post("/v1/sessions").json(&credentials).answer().await, "access_token"),
+        (refresh.answer().await, "refresh_token"),
+        (ada.tries(PASSWORD).await, "access_token"),
+        (client.posts(site, "/oauth/token", &[("grant_type", "client_credentials")]).await, "access_token"),
+        (client.introspects(site, &tokens.access).await, "active"),
+        (site.post("/users/auth").json(&credentials).answer().await, "session_id"),
+    ] {
+        let answer = answer.is(200);
+        assert_ne!(answer.json()[told], Value::Null, "{answer:?}");
+        is_sealed("", &answer, false);
+    }
+    is_sealed("", &bearer("/v1/sessions").answer().await.is(200), false);
+}
+
+async fn a_refusal_for_too_many_requests_is_sealed(plan: Plan) {
+    let house = plan.set("rate_limits.enabled", "true").set("rate_limits.token", "1/1h").open().await;
+    house.site.post("/v1/sessions").json(&json!({})).answer().await.is(422);
+    for path in ["/v1/sessions", "/oauth/token", "/users/auth"] {
+        is_sealed(path, &house.site.post(path).json(&json!({})).answer().await.is(429), false);
+    }
+}
+
+async fn trouble_on_our_side_is_sealed(plan: Plan) {
+    let house = plan.on_its_own_cluster(Durability::None).open().await;
+    house.cluster().stop();
+    let credentials = json!({"username": "ada", "password": PASSWORD});
+    let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
+    for (path, request) in [
+        ("/v1/sessions", house.site.post("/v1/sessions").json(&credentials)),
+        ("/users/auth", house.site.post("/users/auth").json(&credentials)),
+        ("/oauth/token", house.site.token(&form)),
+        ("/oauth/status-lists/9", house.site.get("/oauth/status-lists/9")),
+        ("/readyz", house.site.get("/readyz")),
+    ] {
+        is_sealed(path, &request.answer().await.unavailable(), false);
+    }
+}
+
+stories_on![Postgres: trouble_on_our_side_is_sealed];
+
+stories_on![Sqlite:
+    every_answer_of_every_route_is_sealed,
+    over_https_every_answer_insists_on_https,
+    tokens_and_people_are_kept_by_no_cache,
+    a_refusal_for_too_many_requests_is_sealed,
+];

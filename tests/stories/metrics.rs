@@ -1,0 +1,91 @@
+//! The metrics, on their own listener.
+
+use crate::harness::{Ask, House, PASSWORD, Place, Plan, Site, process::Process, run, stories, stories_on};
+
+/// Opens a house with metrics; gives the site that they are on.
+async fn measured(plan: Plan) -> (House, Site) {
+    let address = format!("127.0.0.1:{}", run::free_port());
+    let house = plan.set("metrics_listen", &address).open().await;
+    (house, Site::at(format!("http://{address}")))
+}
+
+/// The metrics as they stand.
+async fn read(site: &Site) -> String {
+    let answer = site.get("/metrics").send().await.expect("it listens");
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "application/openmetrics-text; version=1.0.0; charset=utf-8");
+    let text = answer.text().await.expect("it is text");
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    text
+}
+
+/// The value of the one line that begins so.
+#[track_caller]
+fn value(text: &str, name: &str) -> f64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}: {text}"))
+}
+
+async fn what_happens_is_counted(plan: Plan) {
+    let (house, site) = measured(plan).await;
+    let ada = house.registers("ada-the-secret-name").await;
+    let before = read(&site).await;
+    let log_in = r#"signet_events_total{event="log_in",outcome="done",reason=""}"#;
+    assert!(!before.contains(log_in), "{before}");
+    let tokens = ada.logs_in().await;
+    ada.refreshes(&tokens).await.granted();
+    house.site.get("/no/such/ada-the-secret-path").answer().await.is(404);
+    let text = read(&site).await;
+    assert!((value(&text, log_in) - 1.0).abs() < f64::EPSILON);
+    let refresh = r#"signet_events_total{event="refresh",outcome="done",reason=""}"#;
+    assert!((value(&text, refresh) - 1.0).abs() < f64::EPSILON);
+    let token = r#"signet_http_requests_total{route="/oauth/token",method="POST",status="2xx"}"#;
+    assert!((value(&text, token) - 2.0).abs() < f64::EPSILON);
+    let unknown = r#"signet_http_requests_total{route="unknown",method="GET",status="4xx"}"#;
+    assert!((value(&text, unknown) - 1.0).abs() < f64::EPSILON);
+    let timed = r#"signet_http_request_duration_seconds_count{route="/oauth/token"}"#;
+    assert!((value(&text, timed) - 2.0).abs() < f64::EPSILON);
+    let pool = |state: &str| value(&text, &format!("signet_database_connections{{state=\"{state}\"}}"));
+    assert!(pool("busy") + pool("idle") >= 1.0, "{text}");
+    for name in ["signet_password_hashes_waiting", "signet_revocations_known", "signet_outbox_waiting"] {
+        assert!(value(&text, name).abs() < f64::EPSILON, "{name}: {text}");
+    }
+    assert!(value(&text, "signet_revocations_age_seconds") < 5.0, "{text}");
+    assert!(text.contains("signet_build_info{version="), "{text}");
+    for secret in ["secret", PASSWORD, "first-party", &tokens.access] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
+}
+
+async fn only_a_get_of_metrics_is_answered_there_and_nowhere_else(plan: Plan) {
+    let (house, site) = measured(plan).await;
+    house.site.get("/metrics").answer().await.is(404);
+    let status = async |request: reqwest::RequestBuilder| request.send().await.expect("it listens").status().as_u16();
+    assert_eq!(status(site.post("/metrics")).await, 405);
+    assert_eq!(status(site.get("/readyz")).await, 404);
+    assert_eq!(status(site.get("/v1/users/me")).await, 404);
+}
+
+async fn the_port_that_was_asked_for_has_to_be_had(mut place: Place) {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("it is bound").to_string();
+    place.set("metrics_listen", &address);
+    place.runs(&["serve"]).await.with(1, &[&address, "metrics_listen"]);
+}
+
+async fn a_default_port_that_is_taken_stops_nothing(place: Place) {
+    // Where another program of this machine has it, that serves as well.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:9464");
+    let listen = format!("127.0.0.1:{}", run::free_port());
+    let mut environment = place.environment(&[("listen", &listen)]);
+    environment.retain(|(name, _)| name != "SIGNET_METRICS_LISTEN");
+    let process = Process::start(&place.folder, &environment, &["serve"], "").ready().await;
+    assert!(process.log().contains("no metrics"), "{}", process.log());
+}
+
+stories![what_happens_is_counted];
+stories_on![Sqlite:
+    only_a_get_of_metrics_is_answered_there_and_nowhere_else,
+    the_port_that_was_asked_for_has_to_be_had,
+    a_default_port_that_is_taken_stops_nothing,
+];

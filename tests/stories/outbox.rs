@@ -1,0 +1,222 @@
+//! The outbox: no mail is lost, whatever dies or fails, and no request feels it.
+
+use std::time::{Duration, Instant};
+
+use chrono::TimeDelta;
+use entity::outbox::{Column, Entity, Model};
+use reqwest::Method;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::json;
+
+use crate::harness::{
+    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, days, eventually,
+    post::{Post, VERIFY},
+    seconds,
+    smtp::{Behaviour, Received, Smtp},
+    stories, stories_on,
+};
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The rows of the outbox, oldest first.
+async fn rows(place: &Place) -> Vec<Model> {
+    let rows = Entity::find().order_by_asc(Column::Id).all(&place.store().await).await;
+    rows.expect("the database answers")
+}
+
+/// Registers with this address.
+async fn registers(site: &Site, username: &str, email: &str) -> Person {
+    let body = json!({"username": username, "password": PASSWORD, "email": email});
+    let answer = site.post("/v1/users").json(&body).answer().await.is(201);
+    Person { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site: site.clone() }
+}
+
+/// Waits until every letter that waits has failed at least so often, and gives those.
+async fn failed(place: &Place, times: i32) -> Vec<Model> {
+    let waiting = async || rows(place).await.into_iter().filter(|row| row.due_at.is_some()).collect::<Vec<_>>();
+    eventually(PATIENCE, "the letters were tried", async || {
+        let tried = |row: &Model| row.attempts >= times && row.last_error.is_some() && row.claim.is_none();
+        waiting().await.iter().all(tried)
+    })
+    .await;
+    waiting().await
+}
+
+/// The token of a mail that the server took.
+fn token(mail: &Received) -> String {
+    let (_, rest) = mail.text.split_once("?token=").unwrap_or_else(|| panic!("no link: {mail:?}"));
+    rest[..43].to_owned()
+}
+
+async fn verifies(site: &Site, token: &str) -> u16 {
+    site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.status
+}
+
+/// Each way in which a mail server fails for a while. The mail comes when it is well again, and its link is not born
+/// dead, however late it is.
+async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut house: House) {
+    let smtp = Smtp::start();
+    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    let failures = [
+        Behaviour::Replies("GREETING", "421 too busy"), // first: later connections are kept
+        Behaviour::Replies("RCPT", "451 come back later"),
+        Behaviour::Drops("CONTENT"),
+        Behaviour::Drops("MAIL"),
+        Behaviour::Replies("END", "452 the disk is full"),
+    ];
+    for (n, failure) in failures.into_iter().enumerate() {
+        smtp.behaves(failure);
+        let email = format!("ada{n}@example.org");
+        registers(&house.site, &format!("ada{n}"), &email).await;
+        let [.., row] = &failed(&house, 1).await[..] else { panic!("no row") };
+        assert!(row.due_at.is_some_and(|due| due > row.created_at), "{row:?}");
+        assert_eq!(smtp.mails().len(), n);
+        smtp.behaves(Behaviour::Good);
+        house.clock.advance(TimeDelta::hours(30)); // more than the link lives
+        let mails = smtp.waits_for(n + 1).await;
+        assert_eq!(mails[n].to, [email]);
+        eventually(PATIENCE, "it is written down", async || rows(&house).await.iter().all(|row| row.due_at.is_none()))
+            .await;
+        house.clock.advance(TimeDelta::hours(23));
+        assert_eq!(verifies(&house.site, &token(&mails[n])).await, 204);
+    }
+    assert!(rows(&house).await.iter().all(|row| row.payload == "{}" && row.sent_at.is_some()));
+}
+
+async fn a_mail_that_is_refused_for_good_is_given_up_at_once(mut house: House) {
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Replies("RCPT", "550 nobody of that name"));
+    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    registers(&house.site, "ada", "ada@example.org").await;
+    eventually(PATIENCE, "it is given up", async || rows(&house).await.iter().all(|row| row.dead_at.is_some())).await;
+    let [row] = &rows(&house).await[..] else { panic!("one row") };
+    assert_eq!((row.attempts, row.last_error.as_deref(), row.due_at), (1, Some("refused"), None));
+    smtp.behaves(Behaviour::Good);
+    house.clock.advance(days(1));
+    registers(&house.site, "bob", "bob@example.org").await;
+    assert_eq!(smtp.waits_for(1).await[0].to, ["bob@example.org"]);
+}
+
+async fn a_mail_is_given_up_after_three_days(mut house: House) {
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Replies("RCPT", "451 come back later"));
+    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    registers(&house.site, "ada", "ada@example.org").await;
+    failed(&house, 1).await;
+    house.clock.advance(days(3) - seconds(3600));
+    let [row] = &failed(&house, 2).await[..] else { panic!("one row") };
+    assert_eq!(row.dead_at, None);
+    house.clock.advance(seconds(3600));
+    eventually(PATIENCE, "it is given up", async || rows(&house).await.iter().all(|row| row.dead_at.is_some())).await;
+    let [row] = &rows(&house).await[..] else { panic!("one row") };
+    assert_eq!((row.attempts, row.last_error.as_deref()), (3, Some("given_up")));
+    assert!(row.payload.contains("ada@example.org"), "it is kept for the operator: {row:?}");
+    assert!(smtp.mails().is_empty());
+}
+
+/// A dead mail server changes no answer, and no letter holds up more than its own slot.
+async fn requests_do_not_wait_for_the_mail_server(mut house: House) {
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Stalls("GREETING"));
+    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    for n in 0..6 {
+        registers(&house.site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
+    }
+    eventually(PATIENCE, "it is tried", async || !smtp.events().is_empty()).await;
+    let begin = Instant::now();
+    for _ in 0..20 {
+        house.site.post("/v1/password-resets").json(&json!({"username": "ada0"})).answer().await.is(202);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
+    smtp.behaves(Behaviour::Good);
+}
+
+/// Whoever had the password named an address of their own while no mail left: the reset takes it back all the same.
+async fn a_reset_withdraws_what_waits(mut house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", "ada@example.org").await;
+    house.site.post("/v1/password-resets").json(&json!({"username": "ada"})).answer().await.is(202);
+    let reset = post.brings_reset("ada@example.org").await;
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Replies("RCPT", "451 come back later"));
+    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    let thief = ada.logs_in().await;
+    let body = json!({"email": "eve@example.org", "current_password": PASSWORD});
+    ada.sends(Method::PATCH, "/v1/users/me", &thief, Some(body)).await.is(200);
+    let waiting = failed(&house, 1).await;
+    assert!(waiting.iter().any(|row| row.kind == "email_claimed" && row.due_at.is_some()), "{waiting:?}");
+    let body = json!({"token": reset, "new_password": NEW_PASSWORD});
+    house.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
+    smtp.behaves(Behaviour::Good);
+    house.clock.advance(seconds(3600));
+    let mails = smtp.waits_for(1).await;
+    eventually(PATIENCE, "nothing waits", async || rows(&house).await.iter().all(|row| row.due_at.is_none())).await;
+    assert_eq!(smtp.mails().len(), 1, "{mails:?}");
+    assert_eq!(mails[0].to, ["ada@example.org"], "the notice alone");
+}
+
+/// The row is committed with the account, so the process may die between that and the sending.
+async fn a_killed_process_loses_no_mail(place: Place) {
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Stalls("DATA"));
+    let url = smtp.url();
+    let first = place.serves(&[("smtp_url", &url)]).ready().await;
+    registers(&first.site, "ada", "ada@example.org").await;
+    eventually(PATIENCE, "it is being sent", async || smtp.count("clear DATA") > 0).await;
+    first.signal("KILL");
+    first.ends().await;
+    let killed = Instant::now();
+    assert!(smtp.mails().is_empty());
+    smtp.behaves(Behaviour::Good);
+    let second = place.serves(&[("smtp_url", &url)]).ready().await;
+    let mails = smtp.waits_for(1).await;
+    assert!(killed.elapsed() < Duration::from_secs(30), "{:?}", killed.elapsed());
+    assert_eq!(mails[0].to, ["ada@example.org"]);
+    assert_eq!(verifies(&second.site, &token(&mails[0])).await, 204);
+    assert!(!second.log().contains(&token(&mails[0])) && !second.log().contains("ada@example.org"));
+}
+
+async fn a_service_that_stops_lets_go_of_what_it_could_not_send(place: Place) {
+    let smtp = Smtp::start();
+    smtp.behaves(Behaviour::Stalls("DATA"));
+    let url = smtp.url();
+    let first = place.serves(&[("smtp_url", &url)]).ready().await;
+    registers(&first.site, "ada", "ada@example.org").await;
+    eventually(PATIENCE, "it is being sent", async || smtp.count("clear DATA") > 0).await;
+    first.signal("TERM");
+    first.ends().await.well();
+    let [row] = &rows(&place).await[..] else { panic!("one row") };
+    assert_eq!((row.claim, row.sent_at), (None, None));
+    smtp.behaves(Behaviour::Good);
+    let second = place.serves(&[("smtp_url", &url)]).ready().await;
+    assert_eq!(smtp.waits_for(1).await[0].to, ["ada@example.org"]);
+    drop(second);
+}
+
+async fn two_replicas_send_each_mail_once(house: House) {
+    let replica = house.replica().await;
+    let mut post = Post::of(&house).await;
+    for n in 0..30 {
+        let site = if n % 2 == 0 { &house.site } else { &replica.site };
+        registers(site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
+    }
+    let mails = post.delivers().await;
+    let mut to: Vec<String> = mails.iter().map(|mail| mail.clone().is(VERIFY, &mail.to).to).collect();
+    to.sort();
+    to.dedup();
+    assert_eq!((mails.len(), to.len()), (30, 30));
+    assert!(rows(&house).await.iter().all(|row| row.attempts == 1));
+    replica.stop().await;
+}
+
+stories![
+    a_mail_server_that_fails_for_a_while_loses_nothing,
+    a_mail_that_is_refused_for_good_is_given_up_at_once,
+    a_mail_is_given_up_after_three_days,
+    requests_do_not_wait_for_the_mail_server,
+    a_reset_withdraws_what_waits,
+    a_killed_process_loses_no_mail,
+    a_service_that_stops_lets_go_of_what_it_could_not_send,
+];
+
+stories_on![Postgres: two_replicas_send_each_mail_once];

@@ -1,0 +1,425 @@
+//! Forgotten passwords: the owner of the verified address gets back in, and nobody else learns or gains anything.
+
+use std::time::Instant;
+
+use chrono::{DateTime, Utc};
+use entity::user;
+use reqwest::Method;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Answer, Ask, House, NEW_PASSWORD, PASSWORD, Plan, Site, eventually,
+    post::{PASSWORD_CHANGED, Post, VERIFY},
+    seconds, stories, stories_on,
+};
+
+const ADA: &str = "Ada@example.org";
+
+/// Asks for a new password.
+async fn asks(site: &Site, body: &Value) -> Answer {
+    site.post("/v1/password-resets").json(body).answer().await
+}
+
+/// Sets a new password with a mail's token.
+async fn completes(site: &Site, token: &str, new: &str) -> Answer {
+    let body = json!({"token": token, "new_password": new});
+    site.post("/v1/password-resets/complete").json(&body).answer().await
+}
+
+/// Disables an account, behind the service's back.
+async fn disable(house: &House, username: &str) {
+    let now: DateTime<Utc> = DateTime::UNIX_EPOCH;
+    let done = user::Entity::update_many()
+        .col_expr(user::Column::DisabledAt, Expr::value(now))
+        .filter(user::Column::UsernameKey.eq(username))
+        .exec(&house.store().await)
+        .await;
+    assert_eq!(done.expect("the database answers").rows_affected, 1);
+}
+
+async fn a_forgotten_password_is_replaced_and_every_session_ends(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    let (one, two) = (ada.logs_in().await, ada.logs_in().await);
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+
+    let answer = completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    assert_eq!(answer.text(), "", "nobody is logged in");
+    ada.is_logged_out(&one).await;
+    ada.is_logged_out(&two).await;
+    ada.tries(PASSWORD).await.refused("invalid_grant");
+    ada.is_let_in(&ada.tries(NEW_PASSWORD).await.granted()).await;
+    post.delivers_one().await.is(PASSWORD_CHANGED, ADA);
+    completes(&house.site, &token, PASSWORD).await.problem(400, "invalid_token");
+    ada.tries(NEW_PASSWORD).await.granted();
+}
+
+/// Whoever forgot a password has guessed before, and strangers may have: the proof by mail ends the wait.
+async fn a_reset_lets_the_owner_in_at_once(plan: Plan) {
+    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m");
+    let house = plan.set("rate_limits.token", "1000000/1s").place().await.open().await;
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    for _ in 0..5 {
+        ada.tries("wrong guess 12").await.refused("invalid_grant");
+    }
+    let by_address = async |password: &str| {
+        let form = [("grant_type", "password"), ("username", ADA), ("password", password)];
+        house.site.token(&form).answer().await
+    };
+    by_address(PASSWORD).await.refused("invalid_grant");
+    asks(&house.site, &json!({"email": ADA})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    by_address(NEW_PASSWORD).await.granted();
+}
+
+/// However the account is named, the mail goes to the address as it is stored.
+async fn the_mail_goes_to_the_stored_address(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    for body in [
+        json!({"username": "ADA"}),
+        json!({"username": "\u{ff41}da"}),
+        json!({"email": "ada@example.org"}),
+        json!({"email": "ADA@EXAMPLE.ORG", "username": null}),
+        json!({"username": "aDA@example.org"}),
+    ] {
+        asks(&house.site, &body).await.is(202);
+        post.brings_reset(ADA).await;
+    }
+}
+
+async fn what_names_nobody_or_somebody_else_brings_nothing(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", "ada@example.org").await;
+    post.registers_verified(&house, "kim", "kim@example.org").await;
+    let refused = [
+        r#"{"email": ["ada@example.org", "eve@example.org"]}"#,
+        r#"{"email": {"ada@example.org": "eve@example.org"}}"#,
+        r#"{"username": ["ada"]}"#,
+        r#"{"email": "ada@example.org,eve@example.org"}"#,
+        r#"{"email": "ada@example.org eve@example.org"}"#,
+        r#"{"email": "ada@example.org\r\nBcc: eve@example.org"}"#,
+        r#"{"email": "ada@example.org\u0000"}"#,
+        r#"{"email": "<ada@example.org>"}"#,
+        r#"{"email": " ada@example.org"}"#,
+        r#"{"email": "\u212aim@example.org"}"#,
+        r#"{"email": "ada@example\u3002org"}"#,
+        r#"{"email": "ada"}"#,
+        r#"{"email": "ada@example.org", "username": "ada"}"#,
+        r#"{"username": ""}"#,
+        r#"{"username": null}"#,
+        "{}",
+    ];
+    for body in refused {
+        let request = house.site.post("/v1/password-resets").header("content-type", "application/json");
+        request.body(body).answer().await.some_problem(422);
+    }
+    let twice = r#"{"email": "ada@example.org", "email": "eve@example.org"}"#;
+    let request = house.site.post("/v1/password-resets").header("content-type", "application/json");
+    request.body(twice).answer().await.some_problem(400);
+    for nobody in ["ada+eve@example.org", "a.da@example.org", "ada@example.org.eve.org", "ada@xn--exmple-cua.org"] {
+        asks(&house.site, &json!({"email": nobody})).await.is(202);
+    }
+    asks(&house.site, &json!({"username": "adaa"})).await.is(202);
+    post.delivers_nothing().await;
+}
+
+/// What an answer shows: the status, the body, and which header fields there are.
+fn shown(answer: &Answer) -> (u16, String, Vec<String>) {
+    (answer.status, answer.text(), answer.fields())
+}
+
+async fn no_answer_tells_whether_there_is_an_account(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    post.registers_verified(&house, "eve", "eve@example.org").await;
+    post.registers(&house, "bob", "bob@example.org").await;
+    house.registers("kim").await;
+    disable(&house, "eve").await;
+    post.delivers().await;
+    let known = shown(&asks(&house.site, &json!({"username": "ada"})).await.is(202));
+    post.brings_reset(ADA).await;
+    for username in ["nobody", "bob", "eve", "kim", "bob@example.org", "eve@example.org", "nobody@example.org"] {
+        let answer = shown(&asks(&house.site, &json!({"username": username})).await);
+        assert_eq!(answer, known, "{username}");
+    }
+    post.delivers_nothing().await;
+}
+
+async fn no_header_of_the_request_makes_the_link(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    for name in ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-original-url", "origin", "referer"] {
+        let value = if name == "forwarded" { "host=eve.example" } else { "eve.example" };
+        let request = house.site.post("/v1/password-resets").header(name, value);
+        let answer = request.json(&json!({"username": "ada"})).answer().await;
+        assert!([202, 400].contains(&answer.status), "{answer:?}");
+        if answer.status == 202 {
+            let mail = post.delivers_one().await;
+            assert!(!mail.text.contains("eve.example"), "{mail:?}");
+            mail.token(&format!("{}/reset-password", house.issuer));
+        }
+    }
+}
+
+async fn a_refused_password_does_not_use_up_the_link(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    for weak in ["short", "password123", "ada@example.org", "with\u{0}zero byte in it", &"x".repeat(1025)] {
+        completes(&house.site, &token, weak).await.some_problem(422).blames("new_password");
+    }
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    ada.tries(NEW_PASSWORD).await.granted();
+}
+
+async fn a_link_is_good_for_half_an_hour(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    house.clock.advance(seconds(1800));
+    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+    ada.logs_in().await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    house.clock.advance(seconds(1799));
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+}
+
+async fn only_the_newest_link_is_good(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let first = post.brings_reset(ADA).await;
+    house.clock.advance(seconds(1));
+    asks(&house.site, &json!({"email": ADA})).await.is(202);
+    let second = post.brings_reset(ADA).await;
+    assert_ne!(first, second);
+    completes(&house.site, &first, NEW_PASSWORD).await.problem(400, "invalid_token");
+    completes(&house.site, &second, NEW_PASSWORD).await.is(204);
+}
+
+async fn a_token_opens_nothing_else(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers(&house, "ada", ADA).await;
+    let verification = post.brings_verification(ADA).await;
+    completes(&house.site, &verification, NEW_PASSWORD).await.problem(400, "invalid_token");
+    let verifies = async |token: &str| {
+        house.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await
+    };
+    verifies(&verification).await.is(204);
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let reset = post.brings_reset(ADA).await;
+    verifies(&reset).await.problem(400, "invalid_token");
+    let mut other = reset.clone().into_bytes();
+    other[0] = if other[0] == b'A' { b'B' } else { b'A' };
+    let other = String::from_utf8(other).expect("ASCII");
+    for bad in ["", "x", &other, &reset[..42], &format!("{reset}="), &format!(" {reset}"), &"A".repeat(43), "'--"] {
+        completes(&house.site, bad, NEW_PASSWORD).await.blames_the_sender();
+    }
+    completes(&house.site, &reset, NEW_PASSWORD).await.is(204);
+    ada.tries(NEW_PASSWORD).await.granted();
+}
+
+async fn of_many_at_once_exactly_one_sets_the_password(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    let all: Vec<_> = (0..20)
+        .map(|n| {
+            let (site, token) = (house.site.clone(), token.clone());
+            tokio::spawn(async move { completes(&site, &token, &format!("{NEW_PASSWORD} {n}")).await })
+        })
+        .collect();
+    let mut winners = Vec::new();
+    for (n, one) in all.into_iter().enumerate() {
+        let answer = one.await.expect("it was told to the end");
+        if answer.status == 204 {
+            winners.push(n);
+        } else {
+            answer.problem(400, "invalid_token");
+        }
+    }
+    let [winner] = winners[..] else { panic!("{winners:?}") };
+    ada.tries(&format!("{NEW_PASSWORD} {winner}")).await.granted();
+    post.delivers_one().await.is(PASSWORD_CHANGED, ADA);
+}
+
+/// A reset link dies with what it was for: the account's right to the mailbox, and the account itself.
+async fn a_link_dies_with_the_account_or_its_address(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    disable(&house, "ada").await;
+    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+
+    let bob = post.registers_verified(&house, "bob", "bob@example.org").await;
+    let tokens = bob.logs_in().await;
+    asks(&house.site, &json!({"username": "bob"})).await.is(202);
+    let old_mailbox = post.brings_reset("bob@example.org").await;
+    let body = json!({"email": "bob@example.com", "current_password": PASSWORD});
+    bob.sends(Method::PATCH, "/v1/users/me", &tokens, Some(body)).await.is(200);
+    let proof = post.brings_verification("bob@example.com").await;
+    house.site.post("/v1/email-verifications/complete").json(&json!({"token": proof})).answer().await.is(204);
+    completes(&house.site, &old_mailbox, NEW_PASSWORD).await.problem(400, "invalid_token");
+    post.delivers().await;
+
+    asks(&house.site, &json!({"username": "bob"})).await.is(202);
+    let token = post.brings_reset("bob@example.com").await;
+    bob.sends(Method::DELETE, "/v1/users/me", &tokens, Some(json!({"password": PASSWORD}))).await.is(204);
+    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+    ada.tries(NEW_PASSWORD).await.refused("invalid_grant");
+}
+
+/// Whoever had the password may have named an address of their own; a reset takes that from them as well.
+async fn a_reset_drops_the_other_secrets_of_the_account(house: House) {
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    let thief = ada.logs_in().await;
+    let body = json!({"email": "eve@example.org", "current_password": PASSWORD});
+    ada.sends(Method::PATCH, "/v1/users/me", &thief, Some(body)).await.is(200);
+    let eves = post.brings_verification("eve@example.org").await;
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    let verify = json!({"token": eves});
+    house.site.post("/v1/email-verifications/complete").json(&verify).answer().await.problem(400, "invalid_token");
+    let account = ada.looks(&ada.tries(NEW_PASSWORD).await.granted()).await.json();
+    assert_eq!((&account["email"], &account["email_verified"]), (&json!(ADA), &json!(true)));
+}
+
+async fn a_changed_password_is_told_to_the_owner(house: House) {
+    let mut post = Post::of(&house).await;
+    let mut ada = post.registers_verified(&house, "ada", ADA).await;
+    let mut bob = post.registers(&house, "bob", "bob@example.org").await;
+    post.delivers_one().await.is(VERIFY, "bob@example.org");
+    let (adas, bobs) = (ada.logs_in().await, bob.logs_in().await);
+    ada.changes_password(&adas, NEW_PASSWORD).await;
+    post.delivers_one().await.is(PASSWORD_CHANGED, ADA);
+    bob.changes_password(&bobs, NEW_PASSWORD).await;
+    post.delivers_nothing().await; // nobody has proved that the address is his
+}
+
+async fn mails_to_an_account_are_limited(plan: Plan) {
+    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
+    let house = plan.open().await;
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    let known = shown(&asks(&house.site, &json!({"username": "ada"})).await.is(202));
+    post.brings_reset(ADA).await;
+    for body in [json!({"username": "ADA"}), json!({"email": ADA})] {
+        house.clock.advance(seconds(1));
+        asks(&house.site, &body).await.is(202);
+        post.brings_reset(ADA).await;
+    }
+    for body in [json!({"username": "ADA"}), json!({"email": ADA})] {
+        house.clock.advance(seconds(1));
+        assert_eq!(shown(&asks(&house.site, &body).await), known, "it is not told either");
+        post.delivers_nothing().await;
+    }
+    house.clock.advance(seconds(3600));
+    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    post.brings_reset(ADA).await;
+}
+
+async fn a_reset_is_felt_by_every_replica(house: House) {
+    let replica = house.replica().await;
+    let mut post = Post::of(&house).await;
+    let ada = post.registers_verified(&house, "ada", ADA).await;
+    let there = ada.at(&replica.site);
+    let (mine, theirs) = (ada.logs_in().await, there.logs_in().await);
+    asks(&replica.site, &json!({"username": "ada"})).await.is(202);
+    let token = post.brings_reset(ADA).await;
+    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    for tokens in [&mine, &theirs] {
+        ada.is_logged_out(tokens).await;
+        there.refreshes(tokens).await.refused("invalid_grant");
+        let patience = std::time::Duration::from_secs(5);
+        eventually(patience, "the other replica knows", async || there.looks(tokens).await.status == 401).await;
+    }
+    there.tries(NEW_PASSWORD).await.granted();
+    replica.stop().await;
+}
+
+/// How probable it is that two samples come from one distribution, as the Mann–Whitney U test has it: how many standard
+/// deviations its statistic is off.
+fn deviations(one: &[f64], other: &[f64]) -> f64 {
+    let wins: f64 = one
+        .iter()
+        .flat_map(|a| {
+            other.iter().map(move |b| {
+                if a > b {
+                    1.0
+                } else if a < b {
+                    0.0
+                } else {
+                    0.5
+                }
+            })
+        })
+        .sum();
+    let count = |sample: &[f64]| f64::from(u32::try_from(sample.len()).expect("some hundred"));
+    let (n, m) = (count(one), count(other));
+    (wins - n * m / 2.0) / (n * m * (n + m + 1.0) / 12.0).sqrt()
+}
+
+#[test]
+fn the_test_of_times_tells_what_differs_from_what_does_not() {
+    let one: Vec<f64> = (0..300).map(|n| f64::from(n % 50)).collect();
+    let later: Vec<f64> = one.iter().map(|time| time + 12.0).collect();
+    assert!(deviations(&one, &one).abs() < 0.1);
+    assert!(deviations(&one, &later) < -5.0, "{}", deviations(&one, &later));
+}
+
+async fn no_time_tells_whether_there_is_an_account(house: House) {
+    let mut post = Post::of(&house).await;
+    post.registers_verified(&house, "ada", ADA).await;
+    post.registers_verified(&house, "eve", "eve@example.org").await;
+    disable(&house, "eve").await;
+    post.registers(&house, "bob", "bob@example.org").await;
+    post.delivers().await;
+    let names = ["ada", "eve", "bob", "nobody"];
+    let mut times = [const { Vec::new() }; 4];
+    for round in 0..300 {
+        // Each follows each as often, so that what one leaves behind is felt by all alike.
+        for turn in 0..names.len() {
+            let who = (turn * [1, 3][round % 2] + round) % names.len();
+            let begin = Instant::now();
+            asks(&house.site, &json!({"username": names[who]})).await.is(202);
+            times[who].push(begin.elapsed().as_secs_f64());
+        }
+    }
+    for (name, sample) in names.iter().zip(&times) {
+        let off = deviations(sample, &times[3]);
+        assert!(off.abs() < 5.0, "{name} is {off} deviations from nobody");
+    }
+}
+
+stories![
+    a_forgotten_password_is_replaced_and_every_session_ends,
+    a_reset_lets_the_owner_in_at_once,
+    the_mail_goes_to_the_stored_address,
+    what_names_nobody_or_somebody_else_brings_nothing,
+    no_answer_tells_whether_there_is_an_account,
+    no_header_of_the_request_makes_the_link,
+    a_refused_password_does_not_use_up_the_link,
+    a_link_is_good_for_half_an_hour,
+    only_the_newest_link_is_good,
+    a_token_opens_nothing_else,
+    of_many_at_once_exactly_one_sets_the_password,
+    a_link_dies_with_the_account_or_its_address,
+    a_reset_drops_the_other_secrets_of_the_account,
+    a_changed_password_is_told_to_the_owner,
+    mails_to_an_account_are_limited,
+    no_time_tells_whether_there_is_an_account,
+];
+
+stories_on![Postgres: a_reset_is_felt_by_every_replica];
