@@ -11,7 +11,7 @@ use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery},
     store::{
-        Database, authorization_codes, changes, one_use_secrets, outbox,
+        Database, authorization_codes, changes, federation_attempts, one_use_secrets, outbox,
         sessions::{self, Walk},
         throttles,
     },
@@ -85,6 +85,7 @@ impl Prune {
                 + changes::prune(&self.db, over, BATCH).await?
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
+                + federation_attempts::prune(&self.db, over, BATCH).await?
                 + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?;
             pruned += rows;
