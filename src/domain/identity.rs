@@ -3,9 +3,11 @@
 //! Who somebody is at a provider is the pair of issuer and subject, never an address: addresses change hands, and any
 //! provider may claim any of them.
 
-use std::fmt;
+use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::{email::EmailAddress, ids::UserId, username::Username};
 
@@ -62,6 +64,44 @@ pub struct Profile {
     pub handle: Option<String>,
     /// Their own name. It may be what they do not show to everybody.
     pub name: Option<String>,
+}
+
+/// What ID tokens and user info say of somebody alike (OIDC Core §5.1). One of another type than it has there is as if
+/// it were missing: it names nobody.
+#[derive(Debug, Default, Deserialize)]
+pub struct ProfileClaims {
+    email: Option<Value>,
+    email_verified: Option<Value>,
+    preferred_username: Option<Value>,
+    nickname: Option<Value>,
+    name: Option<Value>,
+    given_name: Option<Value>,
+}
+
+/// The longest text of a profile, in bytes: it travels with the browser while a name is asked for.
+const MAX_TEXT: usize = 320;
+
+impl ProfileClaims {
+    /// The profile, as a provider of `kind` is to be understood.
+    #[must_use]
+    pub fn read(&self, kind: ProviderKind) -> Profile {
+        let text = |claim: &Option<Value>| {
+            let text = claim.as_ref().and_then(Value::as_str);
+            text.filter(|text| !text.is_empty() && text.len() <= MAX_TEXT).map(ToOwned::to_owned)
+        };
+        let verified = match &self.email_verified {
+            Some(Value::Bool(verified)) => *verified,
+            // Apple's documentation has it as either type.
+            Some(Value::String(text)) => kind == ProviderKind::Apple && text == "true",
+            _ => false,
+        };
+        Profile {
+            email: text(&self.email),
+            email_verified: verified && kind.proves_addresses(),
+            handle: text(&self.preferred_username).or_else(|| text(&self.nickname)),
+            name: text(&self.name).or_else(|| text(&self.given_name)),
+        }
+    }
 }
 
 /// A name for a new account.
@@ -130,6 +170,12 @@ impl TryFrom<String> for ProviderName {
 impl From<ProviderName> for String {
     fn from(name: ProviderName) -> Self {
         name.0
+    }
+}
+
+impl Borrow<str> for ProviderName {
+    fn borrow(&self) -> &str {
+        &self.0
     }
 }
 
@@ -208,6 +254,18 @@ fn username_of(text: &str) -> Option<Username> {
     let words: Vec<&str> = text.split_whitespace().collect();
     let joined: String = words.join(".").chars().take(Username::MAX_LENGTH).collect();
     Username::parse(&joined).ok()
+}
+
+/// What stands for the organization in the issuer of Microsoft's metadata that serves all of them.
+pub const TENANT: &str = "{tenantid}";
+
+/// Whether `iss` is the issuer that metadata name as `issuer`, byte for byte; where [`TENANT`] stands in it, with the
+/// UUID of an organization in its place.
+#[must_use]
+pub fn is_issuer(issuer: &str, iss: &str) -> bool {
+    let Some((before, after)) = issuer.split_once(TENANT) else { return issuer == iss };
+    let tenant = iss.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    tenant.is_some_and(|tenant| tenant.len() == 36 && Uuid::parse_str(tenant).is_ok())
 }
 
 /// Says what a log-in with an identity means.
