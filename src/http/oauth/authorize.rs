@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use askama::Template;
 use poem::{
-    Request, RequestBody, Response, handler,
+    Body, Request, RequestBody, Response, handler,
     http::{StatusCode, header},
     web::Data,
 };
 use serde_json::{Map, Value};
 
 use crate::{
-    domain::authorization_request::{Parameters, ResponseMode},
+    domain::{
+        authorization_request::{Parameters, ResponseMode},
+        redirect_uri,
+    },
     flow::authorize::{Answer, AuthorizeError, Outcome},
     http::{
         body,
@@ -42,15 +45,20 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     run(pages, request, query).await
 }
 
-/// `POST` (OIDC Core §3.1.2.1): a client's own form, which comes from another site.
+/// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
+const LONGEST_QUERY: usize = 7 * 1024;
+
+/// `POST` (OIDC Core §3.1.2.1): a client's own form. It comes from another site, so that the browser keeps its cookies
+/// back (`SameSite=Lax`); asked again with GET, it brings them.
 #[handler]
-pub(in crate::http) async fn ask_by_form(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    mut body: RequestBody,
-) -> Result<Response, PageError> {
-    let form = body::form(request, &mut body).await?;
-    run(pages, request, form).await
+pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
+    let form = body::form(request, &mut RequestBody::new(body)).await?;
+    let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if query.len() > LONGEST_QUERY {
+        return Err(PageError::Incomplete);
+    }
+    Ok(see_other(&format!("/oauth/authorize?{query}")))
 }
 
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
@@ -77,7 +85,7 @@ pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcom
             ResponseMode::FormPost => {
                 let Answer { redirect_uri, parameters, .. } = &answer;
                 let page = FormPost { look: &pages.look, redirect_uri, parameters };
-                layout::posting_page(&page, redirect_uri)
+                layout::posting_page(&page, redirect_uri::origin(redirect_uri).as_deref().unwrap_or("'none'"))
             }
         },
     };
@@ -101,7 +109,7 @@ impl From<AuthorizeError> for PageError {
         match error {
             AuthorizeError::UnknownClient => Self::UnknownClient,
             AuthorizeError::RedirectUri => Self::RedirectUri,
-            AuthorizeError::Expired => Self::Stale,
+            AuthorizeError::Expired => Self::Expired,
             AuthorizeError::Trouble(trouble) => Self::Trouble(trouble),
         }
     }
