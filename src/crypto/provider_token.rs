@@ -9,7 +9,7 @@ use jsonwebtoken::{
     Algorithm, DecodingKey, crypto,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Number, Value};
 
 use crate::domain::{
@@ -58,7 +58,7 @@ pub struct Expected<'a> {
 }
 
 /// What a good token says.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vouched {
     /// Who it is.
     pub identity: Identity,
@@ -141,6 +141,17 @@ struct Claims {
     tid: Option<String>,
     #[serde(flatten)]
     profile: ProfileClaims,
+}
+
+impl Vouched {
+    /// Who a provider that signs nothing says that somebody is, at its own user-info endpoint.
+    ///
+    /// # Errors
+    /// [`ProviderTokenError::Subject`] where it names nobody.
+    pub fn by_user_info(issuer: &str, subject: &str, profile: Profile) -> Result<Self, ProviderTokenError> {
+        let identity = Identity::new(issuer, subject).map_err(|_| ProviderTokenError::Subject)?;
+        Ok(Self { identity, profile })
+    }
 }
 
 impl ProviderKeys {
@@ -248,6 +259,14 @@ pub fn verify(token: &str, keys: &ProviderKeys, expected: &Expected<'_>) -> Resu
     }
     let identity = Identity::new(&claims.iss, &claims.sub).map_err(|_| Subject)?;
     Ok(Vouched { identity, profile: claims.profile.read(expected.kind) })
+}
+
+/// The same, with keys as the provider publishes them.
+///
+/// # Errors
+/// [`ProviderTokenError`]; with keys that are no key set, no key fits.
+pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<Vouched, ProviderTokenError> {
+    verify(token, &ProviderKeys::parse(key_set).unwrap_or_default(), expected)
 }
 
 /// This engine refuses padding, white space and unused bits that are set.
