@@ -152,9 +152,12 @@ pub enum FederateError {
     /// The person, or the provider, said no.
     #[error("the provider says no")]
     Denied,
-    /// The provider could not be asked.
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
+    /// The provider cannot be reached, or takes too long.
+    #[error("the provider does not answer")]
+    Silent,
+    /// The provider answered what is of no use.
+    #[error("the provider's answer is of no use: {0}")]
+    Untold(ProviderError),
     /// The answer is another provider's (RFC 9207).
     #[error("the answer is from somebody else")]
     WrongIssuer,
@@ -184,6 +187,15 @@ impl From<StoreError> for FederateError {
     }
 }
 
+impl From<ProviderError> for FederateError {
+    fn from(error: ProviderError) -> Self {
+        match error {
+            ProviderError::Down | ProviderError::Slow => Self::Silent,
+            ProviderError::Refused | ProviderError::Garbage(_) => Self::Untold(error),
+        }
+    }
+}
+
 impl FederateError {
     /// Why, in one word for the log.
     fn word(&self) -> &'static str {
@@ -191,10 +203,8 @@ impl FederateError {
             Self::UnknownProvider => "unknown_provider",
             Self::Stale => "stale",
             Self::Denied => "denied",
-            Self::Provider(ProviderError::Refused) => "provider_refused",
-            Self::Provider(ProviderError::Down) => "provider_down",
-            Self::Provider(ProviderError::Slow) => "provider_slow",
-            Self::Provider(ProviderError::Garbage(_)) => "provider_garbage",
+            Self::Silent => "provider_silent",
+            Self::Untold(_) => "provider_untold",
             Self::WrongIssuer => "wrong_issuer",
             Self::Token(_) => "provider_token",
             Self::Closed => "closed",
@@ -418,8 +428,10 @@ async fn within<T, E: From<ProviderError>>(asked: impl Future<Output = Result<T,
 fn refused(error: FederateError, configured: &ConfiguredProvider) -> FederateError {
     let provider = configured.provider.name();
     match &error {
-        FederateError::Trouble(_) => {}
-        FederateError::Provider(why) => tracing::warn!(%provider, %why, "a provider did not do what it should"),
+        // Told by whoever answers the request.
+        FederateError::Trouble(_) => return error,
+        FederateError::Silent => tracing::warn!(%provider, "a provider does not answer"),
+        FederateError::Untold(why) => tracing::warn!(%provider, %why, "a provider's answer is of no use"),
         FederateError::Token(why) => tracing::warn!(%provider, %why, "a provider's token was refused"),
         _ => {}
     }

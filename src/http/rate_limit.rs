@@ -41,6 +41,7 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/users/session_auth", Token),
     ("DELETE", "/users/delete", Token),
     ("POST", "/login", Token),
+    ("POST", "/account/providers", Token),
     ("POST", "/account", Token),
     ("POST", "/reset-password", Token),
     ("POST", "/verify-email", Token),
@@ -48,6 +49,7 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/v1/users", Registration),
     ("POST", "/users/create", Registration),
     ("POST", "/register", Registration),
+    ("POST", "/federation/{name}/username", Registration),
 
     ("GET", "/v1/users/availability", Availability),
 
@@ -69,7 +71,9 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/oauth/authorize", Pages),
     ("GET", "/oauth/logout", Pages),
     ("POST", "/oauth/logout", Pages),
+    ("GET", "/account/providers", Pages),
     ("GET", "/federation/{name}", Pages),
+    ("POST", "/federation/{name}", Pages),
     ("GET", "/federation/{name}/callback", Pages),
     ("POST", "/federation/{name}/callback", Pages),
 ];
