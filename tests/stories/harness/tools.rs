@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 
 /// The folder that `tests/run` fills.
-fn tools() -> PathBuf {
+pub(super) fn tools() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools");
     std::env::var_os("SIGNET_TEST_TOOLS").map_or_else(default, PathBuf::from)
 }
