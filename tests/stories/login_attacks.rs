@@ -87,6 +87,7 @@ async fn whatever_is_typed_or_registered_is_text(house: House) {
     let app = Callback::serves().await;
     let browser = Browser::open().await;
     for (n, text) in HOSTILE.into_iter().enumerate() {
+        browser.forgets_cookies_of(&house.issuer).await;
         browser.visits(&format!("{}/login", house.issuer)).await;
         logs_in(&browser, text, text).await;
         browser.sees("The name or the password is wrong.").await;
