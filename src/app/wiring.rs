@@ -44,6 +44,7 @@ use crate::{
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
+        log_out::LogOut,
         metrics::{Metrics, Watch},
         outbox::Outbox,
         prune::Prune,
@@ -123,7 +124,7 @@ pub(super) fn wire(
             clock: clock.clone(),
         },
         browser_sessions: BrowserSessions {
-            sealer,
+            sealer: sealer.clone(),
             end_session: end_session.clone(),
             db: db.clone(),
             clock: clock.clone(),
@@ -150,6 +151,13 @@ pub(super) fn wire(
             authenticate,
             issue: issue.clone(),
             begin_session: begin_session.clone(),
+            clock: clock.clone(),
+        },
+        log_out: LogOut {
+            jwt: Arc::clone(&jwt),
+            sealer,
+            end_session: end_session.clone(),
+            db: db.clone(),
             clock: clock.clone(),
         },
         redeem_code: RedeemCode {

@@ -28,6 +28,7 @@ pub mod introspect;
 pub mod issue;
 pub mod limit;
 pub mod log_in;
+pub mod log_out;
 pub mod metrics;
 pub mod outbox;
 pub mod prune;

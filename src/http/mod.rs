@@ -13,6 +13,7 @@
 //! | `POST /oauth/introspect` | `oauth/introspect` |
 //! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
 //! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
+//! | `GET\|POST /oauth/logout` | `oauth/logout` |
 //! | `GET /.well-known/jwks.json` | `oauth/jwks` |
 //! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
@@ -53,10 +54,10 @@ use crate::{
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
         change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
-        introspect::Introspect, limit::Limit, log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys,
-        readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh, register::Register,
-        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
-        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        introspect::Introspect, limit::Limit, log_in::LogIn, log_out::LogOut, metrics::Metrics,
+        published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
+        register::Register, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
+        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -81,6 +82,8 @@ pub struct Flows {
     pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
+    /// Log-outs of browsers.
+    pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
     /// Refreshes.
@@ -146,6 +149,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         authorize: flows.authorize.clone(),
         browser_sessions: flows.browser_sessions.clone(),
         log_in: flows.log_in.clone(),
+        log_out: flows.log_out.clone(),
         register: flows.register.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),

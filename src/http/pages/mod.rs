@@ -5,7 +5,9 @@
 //! | `GET\|POST /login` | `login` |
 //! | `GET\|POST /register` | `register` |
 //! | `GET\|POST /consent` | `consent` |
+//! | `GET\|POST /logout` | `logout` |
 //! | `GET\|POST /oauth/authorize`, which leads to them | `crate::http::oauth::authorize` |
+//! | `GET\|POST /oauth/logout`, which leads there | `crate::http::oauth::logout` |
 //! | `GET\|POST /forgot-password` | `forgot_password` |
 //! | `GET\|POST /reset-password` | `reset_password` |
 //! | `GET\|POST /verify-email` | `verify_email` |
@@ -19,6 +21,7 @@ mod forgot_password;
 pub(super) mod form;
 pub(super) mod layout;
 mod login;
+pub(super) mod logout;
 pub(super) mod look;
 mod onward;
 mod register;
@@ -32,19 +35,28 @@ use poem::{EndpointExt, Request, Route, get, http::Method};
 use self::look::Look;
 use super::{
     cookies::{Cookies, SESSION},
-    oauth::authorize,
+    oauth::{authorize, logout as end_session},
 };
 use crate::{
     domain::session::Session,
     flow::{
-        Trouble, authorize::Authorize, browser_session::BrowserSessions, csrf::Csrf, log_in::LogIn, register::Register,
-        request_reset::RequestReset, reset_password::ResetPassword, verify_email::VerifyEmail,
+        Trouble, authorize::Authorize, browser_session::BrowserSessions, csrf::Csrf, log_in::LogIn, log_out::LogOut,
+        register::Register, request_reset::RequestReset, reset_password::ResetPassword, verify_email::VerifyEmail,
     },
 };
 
 /// The pages, which are read with GET and sent with POST. What goes wrong there is told as a page.
-const PATHS: [&str; 7] =
-    ["/consent", "/forgot-password", "/login", "/oauth/authorize", "/register", "/reset-password", "/verify-email"];
+const PATHS: [&str; 9] = [
+    "/consent",
+    "/forgot-password",
+    "/login",
+    "/logout",
+    "/oauth/authorize",
+    "/oauth/logout",
+    "/register",
+    "/reset-password",
+    "/verify-email",
+];
 
 /// What the pages need.
 #[derive(Debug, Clone)]
@@ -63,6 +75,8 @@ pub(super) struct Pages {
     pub(super) browser_sessions: BrowserSessions,
     /// Logs people in.
     pub(super) log_in: LogIn,
+    /// Logs them out.
+    pub(super) log_out: LogOut,
     /// Makes accounts.
     pub(super) register: Register,
     /// Asks for a link to choose a new password.
@@ -104,6 +118,8 @@ pub(super) fn add(routes: Route, pages: Pages) -> Route {
         .files(routes)
         .at("/consent", page(get(consent::show).post(consent::send)))
         .at("/login", page(get(login::show).post(login::send)))
+        .at("/logout", page(get(logout::show).post(logout::send)))
+        .at("/oauth/logout", page(get(end_session::ask).post(end_session::ask_by_form)))
         .at("/oauth/authorize", page(get(authorize::ask).post(authorize::ask_by_form)))
         .at("/register", page(get(register::show).post(register::send)))
         .at("/forgot-password", page(get(forgot_password::show).post(forgot_password::send)))
