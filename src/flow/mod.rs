@@ -45,6 +45,7 @@ pub mod sealed;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
+pub mod tell_logout;
 pub mod throttle;
 pub mod userinfo;
 pub mod verify_email;

@@ -307,10 +307,12 @@ pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u6
 }
 
 /// A session that has just ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
     /// Which.
     pub session: SessionId,
+    /// Whose tokens it had.
+    pub client: ClientId,
     /// Its place in the status lists.
     pub status: StatusPosition,
     /// No access token of it lives longer.
@@ -508,6 +510,7 @@ fn live(now: DateTime<Utc>) -> Condition {
 fn ended(row: &Model) -> Result<EndedSession, StoreError> {
     Ok(EndedSession {
         session: SessionId(row.id),
+        client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
         status: status_position(TABLE, row.status_list, row.status_index)?,
         access_ends_at: row.access_ends_at,
     })
