@@ -38,6 +38,7 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        consents::Consents,
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
@@ -154,6 +155,7 @@ pub(super) fn wire(
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
         clients,
+        consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
@@ -209,7 +211,7 @@ pub(super) fn wire(
             db: db.clone(),
             clock: clock.clone(),
         },
-        sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
+        sessions: Sessions { db: db.clone(), remembered: remembered.clone(), end_session, clock: clock.clone() },
         status_lists: StatusLists {
             jwt,
             revocations: revocations.clone(),

@@ -17,6 +17,7 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod consents;
 pub mod csrf;
 pub mod deliver_mail;
 pub mod end_session;

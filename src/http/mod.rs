@@ -19,7 +19,7 @@
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
-//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
+//! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
 
 mod bearer;
 mod body;
@@ -53,8 +53,8 @@ use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
-        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
-        introspect::Introspect, limit::Limit, log_in::LogIn, log_out::LogOut, metrics::Metrics,
+        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
+        csrf::Csrf, introspect::Introspect, limit::Limit, log_in::LogIn, log_out::LogOut, metrics::Metrics,
         published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
         register::Register, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
         sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
@@ -78,6 +78,8 @@ pub struct Flows {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// What people have allowed clients.
+    pub consents: Consents,
     /// Descriptions of tokens.
     pub introspect: Introspect,
     /// Log-ins.
@@ -150,6 +152,10 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         browser_sessions: flows.browser_sessions.clone(),
         log_in: flows.log_in.clone(),
         log_out: flows.log_out.clone(),
+        account: flows.account.clone(),
+        change_password: flows.change_password.clone(),
+        sessions: flows.sessions.clone(),
+        consents: flows.consents.clone(),
         register: flows.register.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),

@@ -330,6 +330,8 @@ pub enum Which {
     AllOf(UserId),
     /// Every one of an account but this.
     AllOfBut(UserId, SessionId),
+    /// Every one of an account at a client.
+    AllOfAt(UserId, ClientId),
     /// At most so many of an account.
     SomeOf(UserId, u64),
     /// At most so many of a client.
@@ -351,6 +353,9 @@ pub async fn end(
         Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
+        Which::AllOfAt(user, client) => {
+            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
+        }
         Which::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
         Which::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
     };
