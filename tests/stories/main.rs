@@ -3,6 +3,8 @@
 mod harness;
 
 mod addresses;
+mod authorization;
+mod authorization_codes;
 mod browser;
 mod clients;
 mod connections;
@@ -16,6 +18,7 @@ mod guessing;
 mod headers;
 mod introspection;
 mod known_devices;
+mod login_pages;
 mod mailer;
 mod metrics;
 mod operations;

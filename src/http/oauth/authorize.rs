@@ -8,7 +8,7 @@ use poem::{
     http::{StatusCode, header},
     web::Data,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
     domain::{
@@ -107,6 +107,43 @@ fn with_query(answer: &Answer) -> String {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&answer.parameters).finish();
     let joint = if answer.redirect_uri.contains('?') { '&' } else { '?' };
     format!("{}{joint}{query}", answer.redirect_uri)
+}
+
+/// Adds the endpoint to the documentation: its parameters are those that can be pushed, without proof of who pushes.
+pub(in crate::http) fn describe(document: &mut Value) {
+    const SCHEMA: &str = "AuthorizationRequest";
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let Some(mut request) = schemas.get("PushedAuthorizationRequest").cloned() else { return };
+    let Some(properties) = request.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    properties.remove("client_secret");
+    let parameters: Vec<Value> = properties
+        .iter()
+        .map(|(name, property)| {
+            let (description, example) = (&property["description"], &property["example"]);
+            json!({"name": name, "in": "query", "description": description, "example": example, "schema": {"type": "string"}})
+        })
+        .collect();
+    schemas.insert(SCHEMA.to_owned(), request);
+    let html = json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}});
+    let responses = json!({
+        "303": {"description": "On to the log-in page, to the consent page, or to the client with a code or an error."},
+        "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html},
+        "400": {"description": "The client or its redirect URI is not known: a page.", "content": html},
+        "503": {"description": "Trouble on our side: a page.", "content": html},
+    });
+    let form = json!({"content": {"application/x-www-form-urlencoded": {
+        "schema": {"$ref": format!("#/components/schemas/{SCHEMA}")}}}, "required": true});
+    let described = |id: &str, summary: &str| {
+        let description = "Leads the browser through log-in and consent, and back to the client.";
+        json!({"tags": ["OAuth"], "operationId": id, "summary": summary, "description": description})
+    };
+    let mut get = described("authorize", "Authorization endpoint (RFC 6749 §3.1, OIDC Core §3.1.2)");
+    get["parameters"] = parameters.into();
+    get["responses"] = responses.clone();
+    let mut post = described("authorize_by_form", "Authorization endpoint, asked by a form");
+    post["requestBody"] = form;
+    post["responses"] = responses;
+    document["paths"]["/oauth/authorize"] = json!({"get": get, "post": post});
 }
 
 impl From<AuthorizeError> for PageError {
