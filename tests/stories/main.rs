@@ -19,6 +19,7 @@ mod headers;
 mod introspection;
 mod known_devices;
 mod login_pages;
+mod logout;
 mod mailer;
 mod metrics;
 mod operations;
