@@ -6,6 +6,7 @@ pub mod change;
 pub mod client;
 pub mod consent;
 pub mod key_record;
+pub mod logout_notice;
 pub mod one_use_secret;
 pub mod outbox;
 pub mod session;

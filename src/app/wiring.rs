@@ -1,6 +1,6 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -17,6 +17,7 @@ use crate::{
     },
     domain::{
         clock::Clock,
+        logout_notice::DEADLINE,
         mail_server::MailServer,
         password_policy::PasswordPolicy,
         rate_limit::{Quota, RouteClass},
@@ -37,6 +38,7 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        consents::Consents,
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
@@ -44,6 +46,7 @@ use crate::{
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
+        log_out::LogOut,
         metrics::{Metrics, Watch},
         outbox::Outbox,
         prune::Prune,
@@ -60,12 +63,16 @@ use crate::{
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        tell_logout::TellLogout,
         throttle::Throttle,
         userinfo::Userinfo,
         verify_email::VerifyEmail,
     },
     http::{Flows, Setting},
-    outbound::mailer::{self, Mailer, MailerError},
+    outbound::{
+        backchannel::Backchannel,
+        mailer::{self, Mailer, MailerError},
+    },
     store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
@@ -83,6 +90,8 @@ pub(super) struct Wired {
     pub(super) watch: Watch,
     /// What sends mail.
     pub(super) deliver_mail: DeliverMail,
+    /// What tells clients of log-outs.
+    pub(super) tell_logout: TellLogout,
 }
 
 /// Introduces the rooms to one another; `address` makes the issuer where none is configured.
@@ -107,6 +116,7 @@ pub(super) fn wire(
     let throttle = throttle(config, &db, &keyring, clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle: throttle.clone() };
     let choose_password = choose_password(config, hasher, config.password.workers);
+    let tell_logout = tell_logout(&end_session, &jwt, &watch.metrics, &issuer);
     let bearer = bearer(&changes, &issuer, &jwt);
     let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
     let outbox = deliver_mail.outbox.clone();
@@ -123,7 +133,7 @@ pub(super) fn wire(
             clock: clock.clone(),
         },
         browser_sessions: BrowserSessions {
-            sealer,
+            sealer: sealer.clone(),
             end_session: end_session.clone(),
             db: db.clone(),
             clock: clock.clone(),
@@ -145,11 +155,19 @@ pub(super) fn wire(
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
         clients,
+        consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
             issue: issue.clone(),
             begin_session: begin_session.clone(),
+            clock: clock.clone(),
+        },
+        log_out: LogOut {
+            jwt: Arc::clone(&jwt),
+            sealer,
+            end_session: end_session.clone(),
+            db: db.clone(),
             clock: clock.clone(),
         },
         redeem_code: RedeemCode {
@@ -193,7 +211,7 @@ pub(super) fn wire(
             db: db.clone(),
             clock: clock.clone(),
         },
-        sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
+        sessions: Sessions { db: db.clone(), remembered: remembered.clone(), end_session, clock: clock.clone() },
         status_lists: StatusLists {
             jwt,
             revocations: revocations.clone(),
@@ -209,7 +227,7 @@ pub(super) fn wire(
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let readiness = Readiness { db, revocations };
     let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
-    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail, tell_logout })
 }
 
 /// What else the routes need.
@@ -277,6 +295,22 @@ fn deliver_mail(
     DeliverMail { outbox, resolve, mailer: Arc::new(mailer), metrics: metrics.clone() }
 }
 
+/// What tells clients of log-outs.
+fn tell_logout(end_session: &EndSession, jwt: &Arc<Jwt>, metrics: &Metrics, issuer: &str) -> TellLogout {
+    let EndSession { changes: Changes { db, remembered, .. }, awake, clock, .. } = end_session.clone();
+    TellLogout {
+        db,
+        remembered,
+        jwt: Arc::clone(jwt),
+        backchannel: Backchannel::new(Duration::from_secs(DEADLINE)),
+        random: Random,
+        awake,
+        metrics: metrics.clone(),
+        clock,
+        issuer: issuer.to_owned(),
+    }
+}
+
 /// What sends letters.
 fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
     let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
@@ -305,7 +339,8 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 /// The registered clients.
 pub(super) fn clients(changes: &Changes) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
-    let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
+    let awake = Arc::default();
+    let end_session = EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(&clock) };
     Clients { db, end_session, remembered, random: Random, clock }
 }
 

@@ -58,10 +58,8 @@ fn unknown(id: &ClientId) -> Failure {
 
 async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new: NewClient) -> Result<(), Failure> {
     let without_effect = [
-        (!new.post_logout_redirect_uris.is_empty(), "--post-logout-redirect-uri"),
         (new.jwks.is_some(), "--jwks"),
         (new.authentication_method.as_deref() == Some("private_key_jwt"), "--auth-method private_key_jwt"),
-        (new.backchannel_logout_uri.is_some(), "--backchannel-logout-uri"),
     ];
     for (_, flag) in without_effect.into_iter().filter(|(given, _)| *given) {
         eprintln!("signet: {flag} is kept, and has no effect yet");

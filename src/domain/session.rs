@@ -108,6 +108,8 @@ pub enum EndReason {
     Revoked,
     /// Somebody logged in anew in the same browser.
     Replaced,
+    /// Its user took back what they had allowed the client.
+    ConsentWithdrawn,
 }
 
 impl EndReason {
@@ -125,6 +127,7 @@ impl EndReason {
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
             Self::Replaced => "replaced",
+            Self::ConsentWithdrawn => "consent_withdrawn",
         }
     }
 }

@@ -13,12 +13,13 @@
 //! | `POST /oauth/introspect` | `oauth/introspect` |
 //! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
 //! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
+//! | `GET\|POST /oauth/logout` | `oauth/logout` |
 //! | `GET /.well-known/jwks.json` | `oauth/jwks` |
 //! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
-//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
+//! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
 
 mod bearer;
 mod body;
@@ -52,11 +53,11 @@ use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
-        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
-        introspect::Introspect, limit::Limit, log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys,
-        readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh, register::Register,
-        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
-        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
+        csrf::Csrf, introspect::Introspect, limit::Limit, log_in::LogIn, log_out::LogOut, metrics::Metrics,
+        published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
+        register::Register, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
+        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -77,10 +78,14 @@ pub struct Flows {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// What people have allowed clients.
+    pub consents: Consents,
     /// Descriptions of tokens.
     pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
+    /// Log-outs of browsers.
+    pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
     /// Refreshes.
@@ -146,6 +151,11 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         authorize: flows.authorize.clone(),
         browser_sessions: flows.browser_sessions.clone(),
         log_in: flows.log_in.clone(),
+        log_out: flows.log_out.clone(),
+        account: flows.account.clone(),
+        change_password: flows.change_password.clone(),
+        sessions: flows.sessions.clone(),
+        consents: flows.consents.clone(),
         register: flows.register.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),

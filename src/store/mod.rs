@@ -11,6 +11,7 @@ pub mod consents;
 mod database;
 mod error;
 pub mod key_records;
+pub mod logout_notices;
 pub mod one_use_secrets;
 pub mod outbox;
 pub mod rate_limits;

@@ -20,6 +20,7 @@ mod introspection;
 mod known_devices;
 mod login_attacks;
 mod login_pages;
+mod logout;
 mod mailer;
 mod metrics;
 mod operations;

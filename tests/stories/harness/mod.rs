@@ -14,6 +14,7 @@ pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 pub(crate) mod relying_party;
 pub(crate) mod run;
 pub(crate) mod site;
