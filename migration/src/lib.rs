@@ -15,6 +15,8 @@ mod m20261123_000008_one_use_secrets;
 mod m20261123_000009_browser_sessions;
 mod m20261123_000010_authorization_codes;
 mod m20261123_000011_consents;
+mod m20261123_000012_identities;
+mod m20261123_000013_federation_attempts;
 mod m20261123_000015_logout_notices;
 
 /// Every step, oldest first.
@@ -35,6 +37,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000009_browser_sessions::Migration),
             Box::new(m20261123_000010_authorization_codes::Migration),
             Box::new(m20261123_000011_consents::Migration),
+            Box::new(m20261123_000012_identities::Migration),
+            Box::new(m20261123_000013_federation_attempts::Migration),
             Box::new(m20261123_000015_logout_notices::Migration),
         ]
     }

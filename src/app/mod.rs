@@ -23,7 +23,7 @@ use crate::{
         password_hash::StartError as HasherError,
         random::Random,
     },
-    domain::{client::Client, clock::Clock},
+    domain::{client::Client, clock::Clock, identity::ProviderName},
     flow::{
         Trouble,
         administer::Administer,
@@ -88,6 +88,9 @@ pub enum StartError {
         /// Why not.
         cause: io::Error,
     },
+    /// A provider cannot be set up as it is configured.
+    #[error("providers.{0}: {1}")]
+    Provider(ProviderName, String),
     /// Another service has the database.
     #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
     Locked(PathBuf),

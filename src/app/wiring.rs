@@ -8,8 +8,9 @@ use secrecy::ExposeSecret as _;
 
 use super::StartError;
 use crate::{
-    config::{Config, RateLimit, Registration},
+    config::{self, AppleKey, Config, RateLimit, Registration},
     crypto::{
+        apple_secret::AppleSecret,
         jwt::Jwt,
         keyring::Keyring,
         password_hash::{self, HashParameters, PasswordHasher},
@@ -17,6 +18,7 @@ use crate::{
     },
     domain::{
         clock::Clock,
+        identity::ProviderName,
         logout_notice::DEADLINE,
         mail_server::MailServer,
         password_policy::PasswordPolicy,
@@ -42,6 +44,8 @@ use crate::{
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
+        federate::{ConfiguredProvider, Credential, Federate, Providers},
+        identities::Identities,
         introspect::Introspect,
         issue::Issue,
         limit::Limit,
@@ -72,6 +76,7 @@ use crate::{
     outbound::{
         backchannel::Backchannel,
         mailer::{self, Mailer, MailerError},
+        provider::{self, Provider},
     },
     store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
@@ -123,6 +128,26 @@ pub(super) fn wire(
     let begin_session =
         BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
     let sealer = Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() };
+    let providers = Arc::new(providers(config, &issuer, clock)?);
+    let federate = Federate {
+        providers: Arc::clone(&providers),
+        sealer: sealer.clone(),
+        begin_session: begin_session.clone(),
+        changes: changes.clone(),
+        outbox: outbox.clone(),
+        random: random.clone(),
+        db: db.clone(),
+        clock: clock.clone(),
+        lifetimes: lifetimes(config),
+        open: config.registration == Registration::Open,
+    };
+    let identities = Identities {
+        providers,
+        db: db.clone(),
+        authenticate: authenticate.clone(),
+        end_session: end_session.clone(),
+        clock: clock.clone(),
+    };
     let flows = Flows {
         authorize: Authorize {
             issue: issue.clone(),
@@ -222,6 +247,8 @@ pub(super) fn wire(
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
         verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
+        federate,
+        identities,
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
@@ -255,6 +282,35 @@ fn setting(
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
     }
+}
+
+/// The providers that people may log in with.
+fn providers(config: &Config, issuer: &str, clock: &Arc<dyn Clock>) -> Result<Providers, StartError> {
+    let provider = |(name, configured): (&ProviderName, &config::Provider)| {
+        let refused = |why: &dyn ToString| StartError::Provider(name.clone(), why.to_string());
+        let secret = &configured.client_secret;
+        let credential = match &configured.apple {
+            Some(AppleKey { team_id, key_id }) => AppleSecret::new(secret, key_id.clone(), team_id.clone())
+                .map(Credential::Apple)
+                .map_err(|why| refused(&format!("client_secret {why}")))?,
+            None => Credential::Secret(secret.clone()),
+        };
+        let settings = provider::Settings {
+            name: name.clone(),
+            kind: configured.kind,
+            client_id: configured.client_id.clone(),
+            issuer: configured.issuer.clone(),
+            authorize_url: configured.authorize_url.clone(),
+            token_url: configured.token_url.clone(),
+            userinfo_url: configured.userinfo_url.clone(),
+            scopes: configured.scopes.clone(),
+            redirect_uri: format!("{issuer}/federation/{name}/callback"),
+        };
+        let provider = Provider::new(settings, Arc::clone(clock)).map_err(|why| refused(&why))?;
+        Ok(ConfiguredProvider { provider, credential, trust_email: configured.trust_email })
+    };
+    let all: Result<Vec<_>, StartError> = config.providers.iter().map(provider).collect();
+    all.map(Providers::new)
 }
 
 /// What issues tokens.

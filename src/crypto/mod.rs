@@ -2,12 +2,13 @@
 //!
 //! The room owns the folder of key files ([`key_files`]) and what is read from it ([`keyring`]), tokens (JWT, RFC 7519
 //! and RFC 8725, in [`jwt`]), the published keys (JWK sets, RFC 7517 and RFC 7638, in [`jwks`]), password hashing
-//! (argon2id, RFC 9106, in [`password_hash`]), digests and randomness. All cryptography is aws-lc's, but for argon2.
+//! (argon2id, RFC 9106, in [`password_hash`]), digests and randomness. It verifies the ID tokens of other providers ([`provider_token`]). All cryptography is aws-lc's, but for argon2.
 //!
 //! It leaves to others: which claims a token carries and whether its session still lives (`flow`), where hashes are
 //! kept (`store`), and when keys are rotated and the folder is read again (`app`, `flow`). The states of keys are
 //! rules of [`crate::domain::signing_key`].
 
+pub mod apple_secret;
 pub mod digest;
 mod hashing_desk;
 pub mod jwks;
@@ -23,6 +24,7 @@ pub mod laws;
 pub mod mac;
 pub mod one_use_secret;
 pub mod password_hash;
+pub mod provider_token;
 pub mod random;
 pub mod root_secret;
 pub mod seal;

@@ -12,6 +12,7 @@ pub mod clock;
 pub mod color;
 pub mod delivery;
 pub mod email;
+pub mod identity;
 pub mod ids;
 #[cfg(any(test, fuzzing))]
 pub mod laws;

@@ -110,6 +110,8 @@ pub enum EndReason {
     Replaced,
     /// Its user took back what they had allowed the client.
     ConsentWithdrawn,
+    /// A provider was unlinked, by which it may have begun.
+    Unlinked,
 }
 
 impl EndReason {
@@ -128,6 +130,7 @@ impl EndReason {
             Self::Revoked => "revoked",
             Self::Replaced => "replaced",
             Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::Unlinked => "unlinked",
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError, consents, one_use_secrets,
+        self, Database, StoreError, consents, identities, one_use_secrets,
         outbox::{self, Cause, Kind},
         sessions,
         sessions::Which,
@@ -235,6 +235,7 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        identities::forget(&transaction, user).await?;
         one_use_secrets::forget(&transaction, user).await?;
         outbox::forget(&transaction, user).await?;
         consents::delete_of_user(&transaction, user).await?;

@@ -11,7 +11,7 @@ use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery, logout_notice},
     store::{
-        Database, authorization_codes, changes, logout_notices, one_use_secrets, outbox,
+        Database, authorization_codes, changes, federation_attempts, logout_notices, one_use_secrets, outbox,
         sessions::{self, Walk},
         throttles,
     },
@@ -88,6 +88,7 @@ impl Prune {
                 + changes::prune(&self.db, over, BATCH).await?
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
+                + federation_attempts::prune(&self.db, over, BATCH).await?
                 + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
                 + logout_notices::prune(&self.db, over - NOTICES, BATCH).await?;

@@ -54,10 +54,11 @@ use crate::{
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
         change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
-        csrf::Csrf, introspect::Introspect, limit::Limit, log_in::LogIn, log_out::LogOut, metrics::Metrics,
-        published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh,
-        register::Register, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        csrf::Csrf, federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
+        log_out::LogOut, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness,
+        redeem_code::RedeemCode, refresh::Refresh, register::Register, request_reset::RequestReset,
+        reset_password::ResetPassword, revoke::Revoke, sessions::Sessions, status_lists::StatusLists,
+        userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -80,6 +81,10 @@ pub struct Flows {
     pub clients: Clients,
     /// What people have allowed clients.
     pub consents: Consents,
+    /// Log-ins with other providers.
+    pub federate: Federate,
+    /// Links to them.
+    pub identities: Identities,
     /// Descriptions of tokens.
     pub introspect: Introspect,
     /// Log-ins.
@@ -157,6 +162,9 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         sessions: flows.sessions.clone(),
         consents: flows.consents.clone(),
         register: flows.register.clone(),
+        providers: flows.federate.providers.iter().map(|(name, kind)| pages::Button::of(name, kind)).collect(),
+        federate: flows.federate.clone(),
+        identities: flows.identities.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),
         verify_email: flows.verify_email.clone(),

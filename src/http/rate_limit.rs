@@ -44,12 +44,14 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/account/delete", Token),
     ("POST", "/account/email", Token),
     ("POST", "/account/password", Token),
+    ("POST", "/account/providers", Token),
     ("POST", "/reset-password", Token),
     ("POST", "/verify-email", Token),
 
     ("POST", "/v1/users", Registration),
     ("POST", "/users/create", Registration),
     ("POST", "/register", Registration),
+    ("POST", "/federation/{name}/username", Registration),
 
     ("GET", "/v1/users/availability", Availability),
 
@@ -81,7 +83,9 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/oauth/authorize", Pages),
     ("GET", "/oauth/logout", Pages),
     ("POST", "/oauth/logout", Pages),
+    ("GET", "/account/providers", Pages),
     ("GET", "/federation/{name}", Pages),
+    ("POST", "/federation/{name}", Pages),
     ("GET", "/federation/{name}/callback", Pages),
     ("POST", "/federation/{name}/callback", Pages),
 ];

@@ -10,6 +10,8 @@ pub mod clients;
 pub mod consents;
 mod database;
 mod error;
+pub mod federation_attempts;
+pub mod identities;
 pub mod key_records;
 pub mod logout_notices;
 pub mod one_use_secrets;

@@ -69,6 +69,8 @@ pub(super) async fn ask_again(path: &str, request: &Request, body: Body) -> Resu
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
     let session = pages.session(request).await?;
+    // Whoever was asked already is not sent away once more.
+    let given_resume = given.contains_key("resume");
     let outcome = match given.get("resume").and_then(Value::as_str) {
         Some(sealed) => pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await,
         None => {
@@ -77,7 +79,21 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
             pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await
         }
     };
-    send_on(pages, &visitor, outcome?)
+    let outcome = outcome?;
+    if let Outcome::LogIn(sealed) = &outcome
+        && !given_resume
+        && let Some(provider) = hinted(pages, &visitor, sealed).await?
+    {
+        let response = see_other(&format!("/federation/{provider}?request={sealed}"));
+        return Ok(form::introduce(pages, &visitor, response));
+    }
+    send_on(pages, &visitor, outcome)
+}
+
+/// The provider that a request names, if it can be logged in with here.
+async fn hinted(pages: &Pages, visitor: &Visitor, sealed: &str) -> Result<Option<String>, PageError> {
+    let hint = pages.authorize.asking(sealed, &visitor.browser).await?.idp_hint;
+    Ok(hint.filter(|hint| pages.providers.iter().any(|button| button.name == *hint)))
 }
 
 /// Sends the browser where a request leads it.
