@@ -15,6 +15,7 @@ mod m20261123_000008_one_use_secrets;
 mod m20261123_000009_browser_sessions;
 mod m20261123_000010_authorization_codes;
 mod m20261123_000011_consents;
+mod m20261123_000014_client_registration;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +35,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000009_browser_sessions::Migration),
             Box::new(m20261123_000010_authorization_codes::Migration),
             Box::new(m20261123_000011_consents::Migration),
+            Box::new(m20261123_000014_client_registration::Migration),
         ]
     }
 }

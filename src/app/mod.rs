@@ -204,7 +204,8 @@ impl Office {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         migrate(config, &schema_connection(config).await?).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        let clients = wiring::clients(&wiring::changes(&db, &clock));
+        let issuer = wiring::issuer(config, config.listen);
+        let clients = wiring::clients(&wiring::changes(&db, &clock), &issuer);
         let administer = wiring::administer(config, &clients)?;
         Ok(Self { clients, administer })
     }

@@ -82,7 +82,7 @@ pub(super) struct Wired {
     pub(super) deliver_mail: DeliverMail,
 }
 
-/// Introduces the rooms to one another; `address` makes the issuer where none is configured.
+/// Introduces the rooms to one another, for a service that listens on `address`.
 pub(super) fn wire(
     config: &Config,
     address: SocketAddr,
@@ -90,7 +90,7 @@ pub(super) fn wire(
     keyring: Arc<Keyring>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
-    let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let issuer = issuer(config, address);
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
@@ -98,7 +98,7 @@ pub(super) fn wire(
     let changes = changes(&db, clock);
     let Changes { revocations, remembered, .. } = changes.clone();
     let watch = watch(&changes, &hasher);
-    let clients = clients(&changes);
+    let clients = clients(&changes, &issuer);
     let end_session = clients.end_session.clone();
     let issue = issue(config, &issuer, &jwt);
     let throttle = throttle(config, &db, &keyring, clock);
@@ -284,10 +284,15 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 }
 
 /// The registered clients.
-pub(super) fn clients(changes: &Changes) -> Clients {
+pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
-    Clients { db, end_session, remembered, random: Random, clock }
+    Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
+}
+
+/// `iss`; it follows from `address` where none is configured.
+pub(super) fn issuer(config: &Config, address: SocketAddr) -> String {
+    config.issuer.clone().unwrap_or_else(|| format!("http://{address}"))
 }
 
 fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {

@@ -6,6 +6,7 @@
 pub mod authorization_request;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
 pub mod client_network;
 pub mod clock;
 pub mod color;

@@ -1,10 +1,13 @@
 //! Registers OAuth clients, and checks who a client is (RFC 6749 §2.3).
 
+mod authenticate;
+
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use chrono::TimeDelta;
+pub use self::authenticate::Presented;
 
 use super::{Trouble, audit::Event, end_session::EndSession};
 use crate::{
@@ -36,6 +39,8 @@ pub struct Clients {
     pub end_session: EndSession,
     /// Clients as they were last read.
     pub remembered: Remembered,
+    /// Whom client assertions must be made for.
+    pub issuer: String,
     /// Draws secrets and ids.
     pub random: Random,
     /// Tells the time.
@@ -48,17 +53,6 @@ const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 
 /// Sessions that end in one transaction.
 const BATCH: u64 = 500;
-
-/// How a request says which client it comes from.
-#[derive(Debug)]
-pub enum Presented {
-    /// Not at all: the built-in client.
-    Nothing,
-    /// By its id alone.
-    Id(ClientId),
-    /// By its id and secret, in that way.
-    Secret(ClientId, SecretString, AuthenticationMethod),
-}
 
 /// Why a client was not believed.
 #[derive(Debug, thiserror::Error)]
@@ -86,40 +80,6 @@ pub enum CreateClientError {
 }
 
 impl Clients {
-    /// The client that a request comes from. A confidential one has proved it, in the way it is registered for.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn authenticate(&self, presented: &Presented) -> Result<Client, ClientError> {
-        let (id, secret, method) = match presented {
-            Presented::Nothing => return Ok(Client::first_party()),
-            Presented::Id(id) => (id, None, AuthenticationMethod::None),
-            Presented::Secret(id, secret, method) => (id, Some(secret), *method),
-        };
-        // Where the newest changes are not known here, only the database knows who is still a client.
-        let found = if self.end_session.changes.revocations.are_current() {
-            self.remembered.client(&self.db, id).await
-        } else {
-            clients::find(&self.db, id).await
-        };
-        let found = found.map_err(Trouble::from)?;
-        let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
-        let good = match (&found, given) {
-            (Some((client, None)), None) => !client.is_confidential(),
-            (Some((client, Some(stored))), Some(given)) => {
-                client.authentication == method && digest::equal(&stored.0, &given)
-            }
-            _ => false,
-        };
-        match found {
-            Some((client, _)) if good => Ok(client),
-            _ => {
-                Event::refused("client_authentication", "credentials").client(id).record();
-                Err(ClientError::Invalid)
-            }
-        }
-    }
-
     /// Sees that a client can be registered as it is.
     ///
     /// # Errors

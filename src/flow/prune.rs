@@ -11,7 +11,7 @@ use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery},
     store::{
-        Database, authorization_codes, changes, one_use_secrets, outbox,
+        Database, authorization_codes, changes, client_assertions, one_use_secrets, outbox,
         sessions::{self, Walk},
         throttles,
     },
@@ -86,7 +86,8 @@ impl Prune {
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
                 + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
-                + authorization_codes::prune(&self.db, over - CODES, BATCH).await?;
+                + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
+                + client_assertions::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.places.start_over();

@@ -5,6 +5,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value};
 
 use super::rate_limit;
+use crate::domain::client_assertion::JWT_BEARER;
 
 /// An account's id, for examples.
 pub(super) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_0b5e_6c00_7d3a_9f41_0c2d_5e6f_7a8b);
@@ -61,14 +62,25 @@ fn operation_id(method: &str, path: &str) -> String {
     path.split('/').fold(method.to_owned(), |id, part| if part.is_empty() { id } else { format!("{id}_{part}") })
 }
 
+/// The beginning of a client assertion.
+const ASSERTION: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOi...";
+
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 8] = [
+const ALONE: [(&str, &str, &str); 16] = [
     ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "refresh_token", "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi..."),
     ("TokenRequest", "resource", "https://orders.example.com"),
+    ("IntrospectionRequest", "client_assertion_type", JWT_BEARER),
+    ("IntrospectionRequest", "client_assertion", ASSERTION),
+    ("PushedAuthorizationRequest", "client_assertion_type", JWT_BEARER),
+    ("PushedAuthorizationRequest", "client_assertion", ASSERTION),
+    ("RevocationRequest", "client_assertion_type", JWT_BEARER),
+    ("RevocationRequest", "client_assertion", ASSERTION),
+    ("TokenRequest", "client_assertion_type", JWT_BEARER),
+    ("TokenRequest", "client_assertion", ASSERTION),
     ("Jwk", "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc"),
     ("Jwk", "e", "AQAB"),
 ];

@@ -49,6 +49,8 @@ pub async fn insert(
         jwks: Set(client.jwks.clone()),
         first_party: Set(client.first_party),
         created_at: Set(client.created_at),
+        application_type: Set(None),
+        registration_token_digest: Set(None),
     };
     Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
