@@ -8,6 +8,7 @@ pub mod claims;
 pub mod client;
 pub mod client_assertion;
 pub mod client_network;
+pub mod client_registration;
 pub mod clock;
 pub mod color;
 pub mod delivery;

@@ -4,6 +4,8 @@ mod harness;
 
 mod addresses;
 mod browser;
+mod client_assertions;
+mod client_updates;
 mod clients;
 mod connections;
 mod cors;

@@ -1,6 +1,7 @@
 //! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
 
 pub(crate) mod browser;
+pub(crate) mod client_key;
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod elsewhere;
