@@ -28,8 +28,10 @@ use crate::{
         administer::Administer,
         audit::RequestIds,
         authenticate::Authenticate,
+        authorize::Authorize,
         bearer::Bearer,
         begin_session::BeginSession,
+        browser_session::BrowserSessions,
         change_password::ChangePassword,
         changes::Changes,
         choose_password::ChoosePassword,
@@ -54,6 +56,7 @@ use crate::{
         reset_password::ResetPassword,
         resolve_mail::ResolveMail,
         revoke::Revoke,
+        sealed::Sealer,
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
@@ -109,7 +112,23 @@ pub(super) fn wire(
     let outbox = deliver_mail.outbox.clone();
     let begin_session =
         BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
+    let sealer = Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() };
     let flows = Flows {
+        authorize: Authorize {
+            issue: issue.clone(),
+            jwt: Arc::clone(&jwt),
+            sealer: sealer.clone(),
+            random: random.clone(),
+            db: db.clone(),
+            clock: clock.clone(),
+        },
+        browser_sessions: BrowserSessions {
+            sealer,
+            end_session: end_session.clone(),
+            db: db.clone(),
+            clock: clock.clone(),
+            lifetimes: lifetimes(config),
+        },
         account: Account {
             db: db.clone(),
             authenticate: authenticate.clone(),

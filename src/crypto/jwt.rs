@@ -111,6 +111,19 @@ impl Jwt {
         self.sign_published(<IdTokenOfAnyAge as Kind>::TYP, algorithm, claims, now).and_then(bounded)
     }
 
+    /// Whether there is a key of `algorithm` to sign with at `now`.
+    #[must_use]
+    pub fn has_key(&self, algorithm: SigningAlgorithm, now: DateTime<Utc>) -> bool {
+        self.keyring.current().active(algorithm, now).is_some()
+    }
+
+    /// Reads the folder of keys now, rather than when its turn comes: a client may be there before the service has seen
+    /// the key that was made for it. It blocks on the file system; a folder that is not good changes nothing.
+    pub fn look_for_keys(&self) {
+        // What is wrong with the folder is told by whoever reads it all the time.
+        let _ = self.keyring.reload();
+    }
+
     /// What an ID token under `algorithm` says of the access token beside it (OIDC Core §3.1.3.6): the left half of the
     /// digest that the algorithm itself uses, which for Ed25519 is SHA-512 (RFC 8032 §5.1).
     #[must_use]

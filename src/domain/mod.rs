@@ -25,6 +25,7 @@ pub mod password_policy;
 pub mod pkce;
 pub mod rate_limit;
 pub mod redirect_uri;
+pub mod return_to;
 pub mod role;
 pub mod scope;
 pub mod session;

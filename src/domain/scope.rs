@@ -51,6 +51,11 @@ impl Scope {
         self.0.iter().all(|token| other.contains(token))
     }
 
+    /// Its values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+
     /// Whether `token` is in this scope.
     #[must_use]
     pub fn contains(&self, token: &str) -> bool {

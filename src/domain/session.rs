@@ -106,6 +106,8 @@ pub enum EndReason {
     ClientDeleted,
     /// A client revoked one of its tokens (RFC 7009).
     Revoked,
+    /// Somebody logged in anew in the same browser.
+    Replaced,
 }
 
 impl EndReason {
@@ -122,6 +124,7 @@ impl EndReason {
             Self::Operator => "operator",
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
+            Self::Replaced => "replaced",
         }
     }
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use super::{Trouble, sealed::Sealer};
+use super::{Trouble, end_session::EndSession, sealed::Sealer};
 use crate::{
     domain::{
         clock::Clock,
         ids::{ClientId, SessionId},
-        session::{Lifetimes, Session},
+        session::{EndReason, Lifetimes, Session},
     },
-    store::{Database, sessions},
+    store::{
+        self, Database,
+        sessions::{self, Which},
+    },
 };
 
 /// Knows browsers again.
@@ -20,6 +23,8 @@ use crate::{
 pub struct BrowserSessions {
     /// Seals the cookie.
     pub sealer: Sealer,
+    /// Ends the log-in that another one takes the place of.
+    pub end_session: EndSession,
     /// Where sessions are.
     pub db: Database,
     /// Tells the time.
@@ -44,14 +49,39 @@ impl BrowserSessions {
     ///
     /// # Errors
     /// [`Trouble`] where the database cannot tell.
-    pub async fn find(&self, cookie: &str) -> Result<Option<Session>, Trouble> {
-        let Some(id) = self.sealer.open::<SessionId>(CONTEXT, cookie) else { return Ok(None) };
-        let now = self.clock.now();
-        let found = sessions::find(&self.db, id).await?;
-        let Some(session) = found.filter(|session| session.client == ClientId::pages() && session.is_live(now)) else {
+    pub async fn find(&self, cookie: Option<&str>) -> Result<Option<Session>, Trouble> {
+        let found = self.known(cookie).await?;
+        if let Some(session) = &found {
+            let now = self.clock.now();
+            if session.rotated_at < now - NOTED_EVERY {
+                sessions::touch(&self.db, session.id, &self.lifetimes, NOTED_EVERY, now).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    /// Puts the log-in `new` in the place of the one that `cookie` means, so that no reference to that is worth anything
+    /// any more (OWASP ASVS 5.0, 7.2.4). What the same person used it for lives on; what another one did ends.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn replace(&self, cookie: Option<&str>, new: &Session) -> Result<(), Trouble> {
+        let Some(old) = self.known(cookie).await?.filter(|old| old.id != new.id) else { return Ok(()) };
+        let transaction = store::begin(&self.db).await?;
+        if old.user == new.user {
+            sessions::adopt(&transaction, new.user, old.id, new.id).await?;
+        }
+        let ending =
+            self.end_session.within(&transaction, &Which::One(old.id), EndReason::Replaced, Vec::new()).await?;
+        self.end_session.commit(transaction, ending).await?;
+        Ok(())
+    }
+
+    async fn known(&self, cookie: Option<&str>) -> Result<Option<Session>, Trouble> {
+        let Some(id) = cookie.and_then(|cookie| self.sealer.open::<SessionId>(CONTEXT, cookie)) else {
             return Ok(None);
         };
-        sessions::touch(&self.db, id, &self.lifetimes, NOTED_EVERY, now).await?;
-        Ok(Some(session))
+        let found = sessions::find(&self.db, id).await?;
+        Ok(found.filter(|session| session.client == ClientId::pages() && session.is_live(self.clock.now())))
     }
 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 
+use super::Trouble;
 use crate::{
     crypto::{
         jwt::{Jwt, SignError},
+        keyring::KeyKind,
         random::Random,
     },
     domain::{
@@ -122,6 +124,24 @@ impl Issue {
             user: session.user,
             session: session.id,
         })
+    }
+
+    /// Sees that `client` can be given an ID token, before anything is used up for it.
+    ///
+    /// # Errors
+    /// [`Trouble`] where its key is not there.
+    pub async fn prepare_id_token(&self, client: &Client, now: DateTime<Utc>) -> Result<(), Trouble> {
+        let algorithm = client.id_token_algorithm();
+        if !client.is_relying_party() || self.jwt.has_key(algorithm, now) {
+            return Ok(());
+        }
+        let jwt = Arc::clone(&self.jwt);
+        // Should the task break, there still is no key.
+        let _ = tokio::task::spawn_blocking(move || jwt.look_for_keys()).await;
+        if self.jwt.has_key(algorithm, now) {
+            return Ok(());
+        }
+        Err(SignError::NoKey(KeyKind::Signing(algorithm)).into())
     }
 
     /// Adds an ID token to `tokens` where the session came by the code flow and the access token's scope has `openid`

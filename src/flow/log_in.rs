@@ -17,6 +17,7 @@ use crate::{
     domain::{
         client::Client,
         clock::Clock,
+        ids::ClientId,
         oauth::GrantType,
         scope::Scope,
         session::{Lifetimes, Session},
@@ -97,7 +98,7 @@ impl LogIn {
         target(&self.issue, client, asked.resource)?;
         let lifetimes = &self.issue.lifetimes;
         let (authenticated, session) =
-            self.session(credentials, client, &scope, asked.resource, origin, lifetimes).await?;
+            self.session(credentials, &client.id, &scope, asked.resource, origin, lifetimes).await?;
         let tokens = self.issue.session_tokens(&session, client, &scope, self.clock.now()).map_err(Trouble::from)?;
         let Authenticated { user, proof } = authenticated;
         let device = self.authenticate.throttle.remember(user.id, &proof, origin)?;
@@ -115,7 +116,7 @@ impl LogIn {
         origin: &Origin,
     ) -> Result<SecretString, GrantError> {
         let (client, lifetimes) = (Client::first_party(), self.one_token());
-        let (_, session) = self.session(credentials, &client, &client.scope, None, origin, &lifetimes).await?;
+        let (_, session) = self.session(credentials, &client.id, &client.scope, None, origin, &lifetimes).await?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
         Ok(tokens.map_err(Trouble::from)?.access_token)
     }
@@ -130,10 +131,41 @@ impl LogIn {
         origin: &Origin,
     ) -> Result<SecretString, GrantError> {
         let (client, lifetimes) = (Client::first_party(), self.one_token());
-        let session = self.begin(registered, &client, &client.scope, None, origin, &lifetimes).await?;
+        let session = self.begin(registered, &client.id, &client.scope, None, origin, &lifetimes).await?;
         let session = session.ok_or(GrantError::InvalidGrant)?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
         Ok(tokens.map_err(Trouble::from)?.access_token)
+    }
+
+    /// Exchanges credentials for a log-in at our own pages, which has no tokens. Says by what token its device is known
+    /// the next time.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn at_pages(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<(Session, Option<SecretString>), GrantError> {
+        let (scope, lifetimes) = (Scope::default(), &self.issue.lifetimes);
+        let (Authenticated { user, proof }, session) =
+            self.session(credentials, &ClientId::pages(), &scope, None, origin, lifetimes).await?;
+        Ok((session, self.authenticate.throttle.remember(user.id, &proof, origin)?))
+    }
+
+    /// The same for an account that was registered just now.
+    ///
+    /// # Errors
+    /// [`GrantError`].
+    pub async fn at_pages_for_registered(
+        &self,
+        registered: &Authenticated,
+        origin: &Origin,
+    ) -> Result<(Session, Option<SecretString>), GrantError> {
+        let (scope, lifetimes) = (Scope::default(), &self.issue.lifetimes);
+        let session = self.begin(registered, &ClientId::pages(), &scope, None, origin, lifetimes).await?;
+        let session = session.ok_or(GrantError::InvalidGrant)?;
+        Ok((session, self.authenticate.throttle.remember(registered.user.id, &registered.proof, origin)?))
     }
 
     /// The lifetimes of a session that ends with its first access token.
@@ -145,7 +177,7 @@ impl LogIn {
     async fn session(
         &self,
         credentials: &Credentials<'_>,
-        client: &Client,
+        client: &ClientId,
         scope: &Scope,
         resource: Option<&str>,
         origin: &Origin,
@@ -158,7 +190,7 @@ impl LogIn {
             }
             // The password was replaced, or the account disabled or deleted, while we hashed: ask again.
         }
-        Event::refused("log_in", "changing").client(&client.id).record();
+        Event::refused("log_in", "changing").client(client).record();
         Err(GrantError::InvalidGrant)
     }
 
@@ -166,7 +198,7 @@ impl LogIn {
     async fn begin(
         &self,
         authenticated: &Authenticated,
-        client: &Client,
+        client: &ClientId,
         scope: &Scope,
         resource: Option<&str>,
         origin: &Origin,
@@ -174,7 +206,7 @@ impl LogIn {
     ) -> Result<Option<Session>, Trouble> {
         let beginning = Beginning {
             user: authenticated.user.id,
-            client: &client.id,
+            client,
             proof: Proof::Password(&authenticated.proof),
             scope,
             resource,

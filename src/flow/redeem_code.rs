@@ -94,8 +94,15 @@ impl RedeemCode {
         if code.session.is_none() && code.expires_at <= self.clock.now() {
             return refuse("expired");
         }
+        // Whatever may fail does so before the code is used up.
+        self.issue.prepare_id_token(client, self.clock.now()).await?;
+        let Some(user) = self.remembered.user(&self.db, code.user).await? else { return refuse("account") };
         match self.redeem(digest, &code, client, origin).await? {
-            Some(session) => self.tokens(session, code, client).await,
+            Some(session) => {
+                let now = self.clock.now();
+                let tokens = self.issue.session_tokens(&session, client, &code.scope, now)?;
+                Ok(self.issue.with_id_token(tokens, &session, client, &user, code.nonce, now)?)
+            }
             None => self.used(digest, client).await,
         }
     }
@@ -137,14 +144,6 @@ impl RedeemCode {
             }
         }
         Err(StoreError::Duplicate("place in every status list").into())
-    }
-
-    async fn tokens(&self, session: Session, code: AuthorizationCode, client: &Client) -> Result<TokenSet, GrantError> {
-        let now = self.clock.now();
-        let tokens = self.issue.session_tokens(&session, client, &code.scope, now)?;
-        // A deleted account's sessions end with it; whoever comes in between is late.
-        let user = self.remembered.user(&self.db, session.user).await?.ok_or(GrantError::InvalidGrant)?;
-        Ok(self.issue.with_id_token(tokens, &session, client, &user, code.nonce, now)?)
     }
 
     /// A code that could not be used: where it had been, whoever holds a copy of it may have been first, so that its

@@ -66,6 +66,12 @@ impl Refresh {
         if asked.scope.is_some() || asked.resource.is_some() {
             self.judge(&claims, asked, now).await?;
         }
+        // So is whatever else may fail, lest the token be worn out with nothing given for it.
+        self.issue.prepare_id_token(client, now).await?;
+        let user = match client.is_relying_party() {
+            true => self.remembered.user(&self.db, claims.sub).await?,
+            false => None,
+        };
         let generation = Generation(claims.generation);
         let lifetimes = &self.issue.lifetimes;
         let rotated = sessions::rotate(&self.db, claims.sid, generation, &client.id, lifetimes, now).await?;
@@ -78,12 +84,11 @@ impl Refresh {
         };
         let scope = narrow(asked.scope, &session.scope)?;
         let tokens = self.issue.session_tokens(&session, client, &scope, now)?;
-        if session.parent.is_none() {
-            return Ok(tokens);
-        }
         // OIDC Core §12.2: a new ID token says what the first one said of the log-in, and has no nonce.
-        let user = self.remembered.user(&self.db, session.user).await?.ok_or(GrantError::InvalidGrant)?;
-        Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?)
+        match user {
+            Some(user) => Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?),
+            None => Ok(tokens),
+        }
     }
 
     /// Refuses a wider scope or another resource than the session's.

@@ -12,6 +12,9 @@ use crate::flow::throttle::KNOWN_FOR;
 /// The cookie by which a device is known that its owner has logged in with before.
 pub(super) const DEVICE: &str = "device";
 
+/// The cookie that refers to the log-in of a browser.
+pub(super) const SESSION: &str = "session";
+
 /// How cookies are named and set here.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cookies {

@@ -4,7 +4,7 @@ use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value};
 
-use super::rate_limit;
+use super::{oauth::authorize, rate_limit};
 use crate::domain::client_assertion::JWT_BEARER;
 
 /// An account's id, for examples.
@@ -37,6 +37,7 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
             }
         }
     }
+    authorize::describe(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             rate_limit::describe(method, path, operation);
@@ -66,10 +67,14 @@ fn operation_id(method: &str, path: &str) -> String {
 const ASSERTION: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOi...";
 
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 16] = [
+const ALONE: [(&str, &str, &str); 20] = [
     ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
+    ("TokenRequest", "code", "SplxlOBeZQQYbYS6WxSbIASplxlOBeZQQYbYS6WxSbI"),
+    ("TokenRequest", "code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+    ("TokenRequest", "redirect_uri", "https://app.example.com/callback"),
+    ("Tokens", "id_token", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOi..."),
     ("TokenRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "refresh_token", "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi..."),
     ("TokenRequest", "resource", "https://orders.example.com"),

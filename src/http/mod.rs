@@ -51,11 +51,12 @@ use self::pages::{Pages, look::Look};
 use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
-        account::Account, audit::RequestIds, bearer::Bearer, change_password::ChangePassword,
-        client_credentials::ClientCredentials, clients::Clients, csrf::Csrf, introspect::Introspect, limit::Limit,
-        log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode,
-        refresh::Refresh, register::Register, request_reset::RequestReset, reset_password::ResetPassword,
-        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
+        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
+        introspect::Introspect, limit::Limit, log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys,
+        readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh, register::Register,
+        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
+        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -64,8 +65,12 @@ use crate::{
 pub struct Flows {
     /// People's own accounts.
     pub account: Account,
+    /// Clients' requests to log somebody in.
+    pub authorize: Authorize,
     /// Access tokens presented to us.
     pub bearer: Bearer,
+    /// Log-ins at the pages.
+    pub browser_sessions: BrowserSessions,
     /// Password changes.
     pub change_password: ChangePassword,
     /// Clients' own tokens.
@@ -138,6 +143,10 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         cookies: cookies::Cookies { https: setting.https },
         issuer: setting.issuer.clone(),
         csrf: setting.csrf.clone(),
+        authorize: flows.authorize.clone(),
+        browser_sessions: flows.browser_sessions.clone(),
+        log_in: flows.log_in.clone(),
+        register: flows.register.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),
         verify_email: flows.verify_email.clone(),
@@ -225,6 +234,7 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
             client_credentials: flows.client_credentials,
             cookies,
         },
+        oauth::par::ParApi { clients: flows.clients.clone(), authorize: flows.authorize },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },

@@ -27,6 +27,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/oauth/token", Token),
     ("POST", "/oauth/revoke", Token),
+    ("POST", "/oauth/par", Token),
     ("POST", "/v1/sessions", Token),
     ("POST", "/v1/sessions/refresh", Token),
     ("PATCH", "/v1/users/me", Token),
@@ -80,6 +81,7 @@ const UNLIMITED: &[(&str, &str)] = &[
     // What every page needs, and browsers keep.
     ("GET", "/assets/style.css"),
     ("GET", "/assets/icon.svg"),
+    ("GET", "/assets/submit.js"),
     // Every service that verifies tokens reads these, all from one network perhaps.
     ("GET", "/.well-known/jwks.json"),
     ("GET", "/.well-known/openid-configuration"),

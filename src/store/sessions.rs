@@ -204,6 +204,21 @@ pub async fn rotate(
     rows.into_iter().next().map(session).transpose()
 }
 
+/// Has what came from the log-in `from` live on with the log-in `to`, of the same account.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn adopt(db: &impl ConnectionTrait, user: UserId, from: SessionId, to: SessionId) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::Parent, Expr::value(to.0))
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::Parent.eq(from.0))
+        .filter(Column::EndedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// Notes that a log-in at our pages is used, so that it does not end for idleness; once in `at_most_every` is enough.
 ///
 /// # Errors

@@ -29,7 +29,7 @@ async fn counting(plan: Plan) -> House {
     counting_place(plan).place().await.open().await
 }
 
-fn counting_place(plan: Plan) -> Plan {
+pub(crate) fn counting_place(plan: Plan) -> Plan {
     plan.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m").set("rate_limits.token", "1000000/1s")
 }
 

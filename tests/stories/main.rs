@@ -3,6 +3,8 @@
 mod harness;
 
 mod addresses;
+mod authorization;
+mod authorization_codes;
 mod browser;
 mod client_assertions;
 mod client_updates;
@@ -18,6 +20,7 @@ mod guessing;
 mod headers;
 mod introspection;
 mod known_devices;
+mod login_pages;
 mod mailer;
 mod metrics;
 mod operations;

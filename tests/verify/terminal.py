@@ -8,6 +8,7 @@ import os
 import pty
 import select
 import sys
+import termios
 import time
 
 steps = json.load(sys.stdin)
@@ -21,6 +22,9 @@ deadline = time.monotonic() + 60
 while True:
     if steps and (at := shown.find(steps[0][0].encode(), seen)) >= 0:
         seen = at + len(steps[0][0])
+        # The prompt comes before the terminal is told not to show what is typed; nobody types as fast as a program.
+        while termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < deadline:
+            time.sleep(0.001)
         os.write(terminal, steps.pop(0)[1].encode())
         continue
     ready, _, _ = select.select([terminal], [], [], max(0, deadline - time.monotonic()))

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use askama::Template;
 use poem::{
-    Request, RequestBody, Response, handler,
+    Body, Request, RequestBody, Response, handler,
     http::{StatusCode, header},
     web::Data,
 };
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::authorization_request::{Parameters, ResponseMode},
+    domain::{
+        authorization_request::{Parameters, ResponseMode},
+        redirect_uri,
+    },
     flow::authorize::{Answer, AuthorizeError, Outcome},
     http::{
         body,
@@ -42,15 +45,20 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     run(pages, request, query).await
 }
 
-/// `POST` (OIDC Core §3.1.2.1): a client's own form, which comes from another site.
+/// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
+const LONGEST_QUERY: usize = 7 * 1024;
+
+/// `POST` (OIDC Core §3.1.2.1): a client's own form. It comes from another site, so that the browser keeps its cookies
+/// back (`SameSite=Lax`); asked again with GET, it brings them.
 #[handler]
-pub(in crate::http) async fn ask_by_form(
-    Data(pages): Data<&Arc<Pages>>,
-    request: &Request,
-    mut body: RequestBody,
-) -> Result<Response, PageError> {
-    let form = body::form(request, &mut body).await?;
-    run(pages, request, form).await
+pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
+    let form = body::form(request, &mut RequestBody::new(body)).await?;
+    let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    if query.len() > LONGEST_QUERY {
+        return Err(PageError::Incomplete);
+    }
+    Ok(see_other(&format!("/oauth/authorize?{query}")))
 }
 
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
@@ -77,7 +85,7 @@ pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcom
             ResponseMode::FormPost => {
                 let Answer { redirect_uri, parameters, .. } = &answer;
                 let page = FormPost { look: &pages.look, redirect_uri, parameters };
-                layout::posting_page(&page, redirect_uri)
+                layout::posting_page(&page, redirect_uri::origin(redirect_uri).as_deref().unwrap_or("'none'"))
             }
         },
     };
@@ -96,12 +104,49 @@ fn with_query(answer: &Answer) -> String {
     format!("{}{joint}{query}", answer.redirect_uri)
 }
 
+/// Adds the endpoint to the documentation: its parameters are those that can be pushed, without proof of who pushes.
+pub(in crate::http) fn describe(document: &mut Value) {
+    const SCHEMA: &str = "AuthorizationRequest";
+    let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
+    let Some(mut request) = schemas.get("PushedAuthorizationRequest").cloned() else { return };
+    let Some(properties) = request.get_mut("properties").and_then(Value::as_object_mut) else { return };
+    properties.remove("client_secret");
+    let parameters: Vec<Value> = properties
+        .iter()
+        .map(|(name, property)| {
+            let (description, example) = (&property["description"], &property["example"]);
+            json!({"name": name, "in": "query", "description": description, "example": example, "schema": {"type": "string"}})
+        })
+        .collect();
+    schemas.insert(SCHEMA.to_owned(), request);
+    let html = json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}});
+    let responses = json!({
+        "303": {"description": "On to the log-in page, to the consent page, or to the client with a code or an error."},
+        "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html},
+        "400": {"description": "The client or its redirect URI is not known: a page.", "content": html},
+        "503": {"description": "Trouble on our side: a page.", "content": html},
+    });
+    let form = json!({"content": {"application/x-www-form-urlencoded": {
+        "schema": {"$ref": format!("#/components/schemas/{SCHEMA}")}}}, "required": true});
+    let described = |id: &str, summary: &str| {
+        let description = "Leads the browser through log-in and consent, and back to the client.";
+        json!({"tags": ["OAuth"], "operationId": id, "summary": summary, "description": description})
+    };
+    let mut get = described("authorize", "Authorization endpoint (RFC 6749 §3.1, OIDC Core §3.1.2)");
+    get["parameters"] = parameters.into();
+    get["responses"] = responses.clone();
+    let mut post = described("authorize_by_form", "Authorization endpoint, asked by a form");
+    post["requestBody"] = form;
+    post["responses"] = responses;
+    document["paths"]["/oauth/authorize"] = json!({"get": get, "post": post});
+}
+
 impl From<AuthorizeError> for PageError {
     fn from(error: AuthorizeError) -> Self {
         match error {
             AuthorizeError::UnknownClient => Self::UnknownClient,
             AuthorizeError::RedirectUri => Self::RedirectUri,
-            AuthorizeError::Expired => Self::Stale,
+            AuthorizeError::Expired => Self::Expired,
             AuthorizeError::Trouble(trouble) => Self::Trouble(trouble),
         }
     }

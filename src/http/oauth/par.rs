@@ -10,7 +10,10 @@ use crate::{
         authorize::{Authorize, PushError, Pushed},
         clients::Clients,
     },
-    http::{body::FormBody, client_auth::{BasicCredentials, InForm}},
+    http::{
+        body::FormBody,
+        client_auth::{BasicCredentials, InForm},
+    },
 };
 
 /// The endpoint.
@@ -71,25 +74,25 @@ impl Example for PushedRequest {
         let text = |text: &str| Some(text.to_owned());
         Self {
             client_id: text("app"),
-            client_secret: None,
+            client_secret: text("43 characters, shown at registration"),
             client_assertion_type: None,
             client_assertion: None,
             redirect_uri: text("https://app.example.com/callback"),
             response_type: text("code"),
-            response_mode: None,
+            response_mode: text("query"),
             state: text("af0ifjsldkj"),
             scope: text("openid profile"),
-            resource: None,
+            resource: text("https://orders.example.com"),
             nonce: text("n-0S6_WzA2Mj"),
             code_challenge: text("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"),
             code_challenge_method: text("S256"),
-            prompt: None,
-            max_age: None,
-            login_hint: None,
-            id_token_hint: None,
-            idp_hint: None,
-            request: None,
-            request_uri: None,
+            prompt: text("login"),
+            max_age: text("3600"),
+            login_hint: text("ada"),
+            id_token_hint: text("eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOi..."),
+            idp_hint: text("google"),
+            request: text("(not taken)"),
+            request_uri: text("(not taken here)"),
         }
     }
 }

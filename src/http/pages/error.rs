@@ -28,6 +28,12 @@ pub(in crate::http) enum PageError {
     Incomplete,
     /// The form cannot be read.
     Body(BodyError),
+    /// A client that is not registered sent the browser here.
+    UnknownClient,
+    /// A client sent the browser here that wants the answer where none may go.
+    RedirectUri,
+    /// A client's request is not one that this browser brought, or not lately.
+    Expired,
     /// Trouble on our side.
     Trouble(Trouble),
 }
@@ -45,6 +51,9 @@ impl fmt::Display for PageError {
             Self::Stale => f.write_str("the form was not given to this browser"),
             Self::Incomplete => f.write_str("the form is incomplete"),
             Self::Body(error) => error.fmt(f),
+            Self::UnknownClient => f.write_str("the client is not registered"),
+            Self::RedirectUri => f.write_str("the redirect URI is not the client's"),
+            Self::Expired => f.write_str("the client's request has expired"),
             Self::Trouble(trouble) => trouble.fmt(f),
         }
     }
@@ -56,7 +65,7 @@ impl ResponseError for PageError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Foreign | Self::Stale => StatusCode::FORBIDDEN,
-            Self::Incomplete => StatusCode::BAD_REQUEST,
+            Self::Incomplete | Self::UnknownClient | Self::RedirectUri | Self::Expired => StatusCode::BAD_REQUEST,
             Self::Body(error) => error.status(),
             Self::Trouble(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -94,6 +103,20 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
             PageError::Stale => (
                 "This form is too old",
                 "Reload the page and try again. If that does not help, let your browser keep cookies of this site.",
+            ),
+            PageError::UnknownClient => (
+                "This app is not known here",
+                "The app that sent you is not registered, so you were not sent back to it. Tell whoever runs the app.",
+            ),
+            PageError::RedirectUri => (
+                "This app asked for the wrong address",
+                "The app wants you to be sent to an address that is not registered for it, so you were not sent there. \
+                 Tell whoever runs the app.",
+            ),
+            PageError::Expired => (
+                "This took too long",
+                "Go back to the app that sent you, and begin again. If that does not help, let your browser keep \
+                 cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
             PageError::Trouble(trouble) => return (known.status(), BUSY, Some(error::retry_after(trouble))),

@@ -18,10 +18,10 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const BROWSER: &str = "browser";
 
 /// A form that somebody sent from one of our pages.
-pub(super) struct Form {
+pub(in crate::http) struct Form {
     fields: Map<String, Value>,
     /// Who sent it.
-    pub(super) browser: BrowserId,
+    pub(in crate::http) browser: BrowserId,
 }
 
 impl std::fmt::Debug for Form {
@@ -36,7 +36,12 @@ impl Form {
     ///
     /// # Errors
     /// [`PageError`] where it came from another site, is for another browser or another form, or cannot be read.
-    pub(super) async fn read(pages: &Pages, name: &str, request: &Request, body: Body) -> Result<Self, PageError> {
+    pub(in crate::http) async fn read(
+        pages: &Pages,
+        name: &str,
+        request: &Request,
+        body: Body,
+    ) -> Result<Self, PageError> {
         if !came_from_here(pages, request) {
             return Err(PageError::Foreign);
         }
@@ -50,7 +55,7 @@ impl Form {
     }
 
     /// A field's text; empty where it was not sent.
-    pub(super) fn text(&mut self, field: &str) -> String {
+    pub(in crate::http) fn text(&mut self, field: &str) -> String {
         match self.fields.remove(field) {
             Some(Value::String(text)) => text,
             _ => String::new(),
@@ -58,7 +63,7 @@ impl Form {
     }
 
     /// A secret field.
-    pub(super) fn secret(&mut self, field: &str) -> SecretString {
+    pub(in crate::http) fn secret(&mut self, field: &str) -> SecretString {
         self.text(field).into()
     }
 }
@@ -68,24 +73,35 @@ fn browser(pages: &Pages, request: &Request) -> Option<BrowserId> {
     pages.cookies.find(request, BROWSER).and_then(|name| BrowserId::parse(&name))
 }
 
-/// The `token` of a mail's link. A query that cannot be read has none.
-pub(super) fn token(request: &Request) -> SecretString {
-    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes());
-    let token = query.ok().and_then(|query| query.get("token").and_then(Value::as_str).map(ToOwned::to_owned));
-    token.unwrap_or_default().into()
+/// A parameter of the query. A query that cannot be read has none.
+pub(in crate::http) fn parameter(request: &Request, name: &str) -> Option<String> {
+    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes()).ok()?;
+    query.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
+}
+
+/// The `token` of a mail's link.
+pub(in crate::http) fn token(request: &Request) -> SecretString {
+    parameter(request, "token").unwrap_or_default().into()
 }
 
 /// Who asks for a page.
 #[derive(Debug)]
-pub(super) struct Visitor {
+pub(in crate::http) struct Visitor {
     /// The browser.
-    pub(super) browser: BrowserId,
+    pub(in crate::http) browser: BrowserId,
     /// Whether it has not been told its name yet.
     new: bool,
 }
 
+impl Visitor {
+    /// One whose browser has a name.
+    pub(in crate::http) fn known(browser: BrowserId) -> Self {
+        Self { browser, new: false }
+    }
+}
+
 /// Who asks for a page; a browser that is not known yet is given a name.
-pub(super) fn visitor(pages: &Pages, request: &Request) -> Visitor {
+pub(in crate::http) fn visitor(pages: &Pages, request: &Request) -> Visitor {
     match browser(pages, request) {
         Some(browser) => Visitor { browser, new: false },
         None => Visitor { browser: pages.csrf.name_browser(), new: true },
@@ -93,7 +109,7 @@ pub(super) fn visitor(pages: &Pages, request: &Request) -> Visitor {
 }
 
 /// Tells a new browser its name.
-pub(super) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
+pub(in crate::http) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
     if visitor.new {
         let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
         if let Ok(field) = HeaderValue::from_str(&field) {

@@ -14,11 +14,13 @@ pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod relying_party;
 pub(crate) mod run;
 pub(crate) mod site;
 pub(crate) mod slowloris;
 pub(crate) mod smtp;
 pub(crate) mod statements;
+pub(crate) mod surfer;
 pub(crate) mod tools;
 pub(crate) mod town;
 

@@ -1,0 +1,88 @@
+//! `/consent`: asks whether a client that is not the operator's own may have what it asks for (OIDC Core §3.1.2.4).
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form, Visitor},
+    layout,
+    look::Look,
+};
+use crate::{
+    domain::scope::Scope,
+    http::oauth::authorize::{see_other, send_on},
+};
+
+const FORM: &str = "consent";
+
+#[derive(Template)]
+#[template(path = "consent.html")]
+struct ConsentPage<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    request: &'a str,
+    client: &'a str,
+    username: &'a str,
+    /// What it would be able to do, a line each.
+    lines: Vec<String>,
+    /// Where the browser goes back to.
+    destination: &'a str,
+}
+
+/// The question.
+#[handler]
+pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let sealed = form::parameter(request, "request").unwrap_or_default();
+    let asking = pages.authorize.asking(&sealed, &visitor.browser).await?;
+    let Some(session) = pages.session(request).await? else {
+        return Ok(see_other(&format!("/login?request={sealed}")));
+    };
+    let origin = asking.origin.as_deref();
+    let page = ConsentPage {
+        look: &pages.look,
+        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        request: &sealed,
+        client: &asking.client.name,
+        username: &session.username,
+        lines: lines(&asking.scope),
+        destination: origin.unwrap_or_default(),
+    };
+    Ok(layout::page_leading_to(StatusCode::OK, &page, origin))
+}
+
+/// The answer.
+#[handler]
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let sealed = form.text("request");
+    let outcome = match form.text("answer").as_str() {
+        "allow" => {
+            let Some(session) = pages.session(request).await? else {
+                return Ok(see_other(&format!("/login?request={sealed}")));
+            };
+            pages.authorize.allow(&sealed, &form.browser, &session).await?
+        }
+        "deny" => pages.authorize.deny(&sealed, &form.browser).await?,
+        _ => return Err(PageError::Incomplete),
+    };
+    send_on(pages, &Visitor::known(form.browser), outcome)
+}
+
+/// What a scope means, for people.
+fn lines(scope: &Scope) -> Vec<String> {
+    scope
+        .iter()
+        .map(|value| match value {
+            "openid" => "Know that it is you".to_owned(),
+            "profile" => "See your username".to_owned(),
+            "email" => "See your email address".to_owned(),
+            "offline_access" => "Do so while you are away, until you log out".to_owned(),
+            other => format!("Use “{other}”"),
+        })
+        .collect()
+}

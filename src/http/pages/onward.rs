@@ -1,0 +1,114 @@
+//! What somebody goes on with once they are logged in: a client's request, or a page of ours.
+
+use poem::{
+    Request, Response,
+    http::{HeaderValue, header},
+};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form, Visitor},
+};
+use crate::{
+    domain::{return_to::ReturnTo, session::Session},
+    flow::{authorize::Asking, csrf::BrowserId},
+    http::{
+        cookies::SESSION,
+        oauth::authorize::{see_other, send_on},
+    },
+};
+
+/// Where whoever wants nothing else goes.
+const HOME: &str = "/account";
+
+/// What somebody goes on with.
+#[derive(Debug, Default)]
+pub(super) struct Onward {
+    /// A client's request, sealed; empty where there is none.
+    pub(super) request: String,
+    /// A path of ours; empty where there is none.
+    pub(super) return_to: String,
+}
+
+impl Onward {
+    /// What a link to the page says.
+    pub(super) fn of_query(request: &Request) -> Self {
+        Self::of(
+            form::parameter(request, "request").unwrap_or_default(),
+            &form::parameter(request, "return_to").unwrap_or_default(),
+        )
+    }
+
+    /// What the page's form says.
+    pub(super) fn of_form(form: &mut Form) -> Self {
+        let request = form.text("request");
+        Self::of(request, &form.text("return_to"))
+    }
+
+    fn of(request: String, return_to: &str) -> Self {
+        let return_to = ReturnTo::parse(return_to).map(|path| path.as_str().to_owned()).unwrap_or_default();
+        Self { request, return_to }
+    }
+
+    /// The query that a link to another page of the same purpose has, `?` included.
+    pub(super) fn query(&self) -> String {
+        let given = [("request", &self.request), ("return_to", &self.return_to)];
+        let given = given.into_iter().filter(|(_, value)| !value.is_empty());
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
+        if query.is_empty() { query } else { format!("?{query}") }
+    }
+
+    /// What the client's request asks, where there is one.
+    ///
+    /// # Errors
+    /// [`PageError`] where it cannot be gone on with.
+    pub(super) async fn asking(&self, pages: &Pages, browser: &BrowserId) -> Result<Option<Asking>, PageError> {
+        if self.request.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(pages.authorize.asking(&self.request, browser).await?))
+    }
+
+    /// Sends who is logged in there.
+    ///
+    /// # Errors
+    /// [`PageError`] where the client's request cannot be gone on with.
+    pub(super) async fn go(
+        &self,
+        pages: &Pages,
+        browser: &BrowserId,
+        session: &Session,
+    ) -> Result<Response, PageError> {
+        if !self.request.is_empty() {
+            let outcome = pages.authorize.resume(&self.request, browser, Some(session)).await?;
+            return send_on(pages, &Visitor::known(browser.clone()), outcome);
+        }
+        Ok(see_other(if self.return_to.is_empty() { HOME } else { &self.return_to }))
+    }
+
+    /// The same for who has just logged in with `request`: this browser now has the new log-in, in the place of any
+    /// other, and its device is known.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub(super) async fn go_logged_in(
+        &self,
+        pages: &Pages,
+        browser: &BrowserId,
+        request: &Request,
+        (session, device): (Session, Option<secrecy::SecretString>),
+    ) -> Result<Response, PageError> {
+        let before = pages.cookies.find(request, SESSION);
+        pages.browser_sessions.replace(before.as_deref(), &session).await?;
+        let mut response = self.go(pages, browser, &session).await?;
+        let lifetime = pages.browser_sessions.lifetimes.session.to_std().ok();
+        let cookie = pages.cookies.field(SESSION, &pages.browser_sessions.cookie(&session), lifetime);
+        for field in [Some(cookie), pages.cookies.device(device.as_ref())].into_iter().flatten() {
+            if let Ok(field) = HeaderValue::from_str(&field) {
+                response.headers_mut().append(header::SET_COOKIE, field);
+            }
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,140 @@
+//! `/register`: makes an account and logs it in.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form},
+    layout::{self, Notice},
+    look::Look,
+    onward::Onward,
+};
+use crate::{
+    flow::{
+        csrf::BrowserId,
+        grant::GrantError,
+        register::{FieldError, RegisterError, Registration},
+    },
+    http::origin::RequestOrigin,
+};
+
+const FORM: &str = "register";
+
+#[derive(Template)]
+#[template(path = "register.html")]
+struct RegisterPage<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    onward: &'a Onward,
+    /// Who asks for the log-in; empty where nobody does.
+    client: &'a str,
+    username: &'a str,
+    email: &'a str,
+    errors: Errors,
+}
+
+/// What is wrong with which field; empty where nothing is.
+#[derive(Debug, Default)]
+struct Errors {
+    username: String,
+    email: String,
+    password: String,
+}
+
+/// What somebody typed, but for the password, which is typed again.
+#[derive(Debug, Default)]
+struct Typed {
+    username: String,
+    email: String,
+}
+
+/// The form.
+#[handler]
+pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let onward = Onward::of_query(request);
+    let page = ask(pages, &visitor.browser, StatusCode::OK, &onward, &Typed::default(), Errors::default()).await?;
+    Ok(form::introduce(pages, &visitor, page))
+}
+
+/// The form was sent.
+#[handler]
+pub(super) async fn send(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    origin: RequestOrigin,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let onward = Onward::of_form(&mut form);
+    // Before an account is made for a request that leads nowhere.
+    onward.asking(pages, &form.browser).await?;
+    let typed = Typed { username: form.text("username"), email: form.text("email") };
+    let password = form.secret("password");
+    let email = Some(typed.email.as_str()).filter(|email| !email.is_empty());
+    let registration = Registration { username: &typed.username, password: &password, email };
+    let errors = match pages.register.run(&registration).await {
+        Ok(registered) => {
+            return match pages.log_in.at_pages_for_registered(&registered, &origin.0).await {
+                Ok(logged_in) => onward.go_logged_in(pages, &form.browser, request, logged_in).await,
+                Err(GrantError::Trouble(trouble)) => Err(trouble.into()),
+                // Deleted or disabled in the same moment.
+                Err(_) => Err(PageError::Stale),
+            };
+        }
+        Err(RegisterError::Closed) => return Ok(closed(pages)),
+        Err(RegisterError::UsernameTaken) => {
+            Errors { username: "This name is taken. Choose another one.".to_owned(), ..Errors::default() }
+        }
+        Err(RegisterError::Invalid(errors)) => tied(errors),
+        Err(RegisterError::Trouble(trouble)) => return Err(trouble.into()),
+    };
+    ask(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &onward, &typed, errors).await
+}
+
+/// Each error at its field.
+fn tied(errors: Vec<FieldError>) -> Errors {
+    let mut tied = Errors::default();
+    for FieldError { field, message } in errors {
+        match field {
+            "username" => tied.username = format!("The username {message}."),
+            "email" => tied.email = format!("The email address {message}."),
+            _ => tied.password = format!("The password {message}."),
+        }
+    }
+    tied
+}
+
+async fn ask(
+    pages: &Pages,
+    browser: &BrowserId,
+    status: StatusCode,
+    onward: &Onward,
+    typed: &Typed,
+    errors: Errors,
+) -> Result<Response, PageError> {
+    if !pages.register.open {
+        return Ok(closed(pages));
+    }
+    let asking = onward.asking(pages, browser).await?;
+    let page = RegisterPage {
+        look: &pages.look,
+        csrf: &pages.csrf.code(browser, FORM),
+        onward,
+        client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
+        username: &typed.username,
+        email: &typed.email,
+        errors,
+    };
+    Ok(layout::page_leading_to(status, &page, asking.as_ref().and_then(|asking| asking.origin.as_deref())))
+}
+
+fn closed(pages: &Pages) -> Response {
+    let text = "New accounts are made by whoever runs this service. Ask them for one.";
+    let notice = Notice::new(&pages.look, "Registration is closed", text).with_link("/login", "Log in");
+    layout::page(StatusCode::FORBIDDEN, &notice)
+}

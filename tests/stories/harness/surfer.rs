@@ -1,0 +1,120 @@
+//! Somebody with a browser, as far as cookies, links and forms go: for stories of what is sent, rather than of what is
+//! seen.
+
+use reqwest::{Client, cookie::Jar};
+use std::sync::Arc;
+use url::{Url, form_urlencoded};
+
+use super::{
+    House,
+    site::{Answer, Ask, Site, http},
+};
+
+/// A browser with cookies of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Surfer {
+    site: Site,
+    issuer: String,
+    jar: Arc<Jar>,
+}
+
+impl Surfer {
+    /// A new browser at this service.
+    pub(crate) fn at(house: &House) -> Self {
+        let jar = Arc::new(Jar::default());
+        let client: Client = http().cookie_provider(Arc::clone(&jar)).build().expect("nothing in it can fail");
+        Self { site: Site::through(client, &house.issuer), issuer: house.issuer.clone(), jar }
+    }
+
+    /// Follows a link: a path, or an address of the service.
+    pub(crate) async fn opens(&self, link: &str) -> Answer {
+        self.site.get(self.path(link)).answer().await
+    }
+
+    /// Sends the form that `page` has for `path`, with these fields filled in.
+    pub(crate) async fn sends(&self, page: &Answer, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let hidden = hidden(&page.text(), path);
+        let hidden = hidden.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let all: Vec<(&str, &str)> = hidden.filter(|(name, _)| !fields.iter().any(|field| field.0 == *name)).collect();
+        self.posts(path, &[&all[..], fields].concat()).await
+    }
+
+    /// Posts these fields and no other, as a page of ours would.
+    pub(crate) async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let request = self.site.post(path).header("sec-fetch-site", "same-origin").header("origin", &self.issuer);
+        request.form(fields).answer().await
+    }
+
+    /// Goes where an answer sends it, within the service.
+    pub(crate) async fn follows(&self, answer: &Answer) -> Answer {
+        self.opens(&location(answer)).await
+    }
+
+    /// Opens the log-in page at `link` and sends it.
+    pub(crate) async fn logs_in_at(&self, link: &str, username: &str, password: &str) -> Answer {
+        let page = self.opens(link).await.is(200);
+        self.sends(&page, "/login", &[("username", username), ("password", password)]).await
+    }
+
+    /// The cookies that it would send, `name=value` each.
+    pub(crate) fn cookies(&self) -> Vec<String> {
+        use reqwest::cookie::CookieStore;
+        let url = Url::parse(&self.issuer).expect("an origin");
+        let header = self.jar.cookies(&url);
+        let text = header.as_ref().and_then(|header| header.to_str().ok()).unwrap_or_default();
+        text.split("; ").filter(|cookie| !cookie.is_empty()).map(str::to_owned).collect()
+    }
+
+    /// The cookie whose name ends so.
+    pub(crate) fn cookie(&self, name: &str) -> Option<String> {
+        self.cookies().into_iter().find(|cookie| cookie.split('=').next().is_some_and(|given| given.ends_with(name)))
+    }
+
+    /// Has this cookie from now on: somebody else put it there.
+    pub(crate) fn is_given(&self, cookie: &str) {
+        self.jar.add_cookie_str(cookie, &Url::parse(&self.issuer).expect("an origin"));
+    }
+
+    fn path<'a>(&self, link: &'a str) -> &'a str {
+        link.strip_prefix(&self.issuer).unwrap_or(link)
+    }
+}
+
+/// Where an answer sends the browser: 303 always.
+#[track_caller]
+pub(crate) fn location(answer: &Answer) -> String {
+    assert_eq!(answer.status, 303, "{answer:?}");
+    answer.header("location").to_owned()
+}
+
+/// The parameters in the query of an address.
+pub(crate) fn query(address: &str) -> Vec<(String, String)> {
+    let query = address.split_once('?').map_or("", |(_, query)| query);
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
+
+/// One parameter of the query of an address; empty where it has none.
+pub(crate) fn parameter(address: &str, name: &str) -> String {
+    query(address).into_iter().find(|(given, _)| given == name).map(|(_, value)| value).unwrap_or_default()
+}
+
+/// What the page's last form for `path` sends without being asked.
+pub(crate) fn hidden(page: &str, path: &str) -> Vec<(String, String)> {
+    let begin = page.rfind(&format!("action=\"{path}\"")).unwrap_or_else(|| panic!("no form for {path}: {page}"));
+    let (form, _) = page[begin..].split_once("</form>").expect("a form ends");
+    let attribute = |input: &str, name: &str| {
+        let (_, rest) = input.split_once(&format!("{name}=\"")).unwrap_or_else(|| panic!("no {name}: {input}"));
+        unescaped(rest.split('"').next().expect("it ends"))
+    };
+    let inputs = form.split("<input ").skip(1).map(|rest| rest.split('>').next().expect("a tag ends"));
+    inputs
+        .filter(|input| input.contains("type=\"hidden\""))
+        .map(|input| (attribute(input, "name"), attribute(input, "value")))
+        .collect()
+}
+
+/// A text that a template wrote.
+fn unescaped(text: &str) -> String {
+    let plain = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
+    plain.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))
+}
