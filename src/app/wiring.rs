@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use super::StartError;
 use crate::{
-    config::{Config, RateLimit, Registration},
+    config::{ClientRegistration, Config, RateLimit, Registration},
     crypto::{
         jwt::Jwt,
         keyring::Keyring,
@@ -52,6 +52,7 @@ use crate::{
         redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
+        register_client::{Admission, RegisterClient},
         request_reset::RequestReset,
         reset_password::ResetPassword,
         resolve_mail::ResolveMail,
@@ -144,7 +145,7 @@ pub(super) fn wire(
             db: db.clone(),
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
-        clients,
+        clients: clients.clone(),
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
@@ -177,6 +178,7 @@ pub(super) fn wire(
             clock: clock.clone(),
             open: config.registration == Registration::Open,
         },
+        register_client: register_client(config, &clients),
         request_reset: RequestReset { outbox: outbox.clone() },
         reset_password: ResetPassword {
             db: db.clone(),
@@ -307,6 +309,16 @@ pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
     Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
+}
+
+/// What lets clients register themselves, as far as it does.
+fn register_client(config: &Config, clients: &Clients) -> RegisterClient {
+    let admission = match (config.client_registration, &config.client_registration_token) {
+        (ClientRegistration::Off, _) => Admission::Off,
+        (ClientRegistration::Open, Some(token)) => Admission::Holders(token.clone()),
+        (ClientRegistration::Open, None) => Admission::Anybody,
+    };
+    RegisterClient { clients: clients.clone(), admission }
 }
 
 /// `iss`; it follows from `address` where none is configured.

@@ -61,7 +61,7 @@ fn unknown(id: &ClientId) -> Failure {
 
 async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new: NewClient) -> Result<(), Failure> {
     let NewClient { name, id, options } = new;
-    let id = parse_id(&id.unwrap_or_else(|| clients.draw_id()))?;
+    let id = id.map_or_else(|| Ok(clients.draw_id()), |id| parse_id(&id))?;
     let grants = usual_grants(&options);
     let blank = Client {
         id,

@@ -73,9 +73,36 @@ pub enum NotRegistrable {
     /// No keys to verify its assertions with.
     #[error("private_key_jwt needs the client's public keys, a JWK set by value")]
     NoKeys,
+    /// A member of the metadata has a word that means nothing here.
+    #[error("{0} has a value that is not supported")]
+    NotKnown(&'static str),
+    /// A member of the metadata that would not hold.
+    #[error("{0} is not supported")]
+    NotTaken(&'static str),
     /// What is for the operator to give.
     #[error("a client that registers itself has no {0}")]
     OperatorsOwn(&'static str),
+}
+
+impl NotRegistrable {
+    /// Whether it is about a redirect URI (RFC 7591 §3.2.2).
+    #[must_use]
+    pub fn is_about_redirects(&self) -> bool {
+        match self {
+            Self::NoRedirectUri | Self::RedirectUri { .. } | Self::ApplicationType { .. } => true,
+            Self::BuiltIn
+            | Self::Name
+            | Self::NoGrant
+            | Self::PasswordGrant
+            | Self::PublicCredentials
+            | Self::Audience
+            | Self::Uri { .. }
+            | Self::NoKeys
+            | Self::NotKnown(_)
+            | Self::NotTaken(_)
+            | Self::OperatorsOwn(_) => false,
+        }
+    }
 }
 
 /// Whether this can be registered.

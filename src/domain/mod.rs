@@ -7,6 +7,7 @@ pub mod authorization_request;
 pub mod claims;
 pub mod client;
 pub mod client_assertion;
+pub mod client_metadata;
 pub mod client_network;
 pub mod client_registration;
 pub mod clock;

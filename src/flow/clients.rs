@@ -202,9 +202,12 @@ impl Clients {
     }
 
     /// An id for a client that was given none.
+    ///
+    /// # Panics
+    /// Never: an id may be 24 characters of base64url, and no UUID has a `c-` before it.
     #[must_use]
-    pub fn draw_id(&self) -> String {
-        format!("c-{}", self.random.token_id())
+    pub fn draw_id(&self) -> ClientId {
+        ClientId::parse(&format!("c-{}", self.random.token_id())).expect("base64url stands in ids")
     }
 
     /// Every registered client, oldest first.

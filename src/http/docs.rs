@@ -45,6 +45,7 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
                 let example = match parameter["name"].as_str() {
                     Some("username") => "ada",
                     Some("list") => "0",
+                    Some("client_id") => "c-QhMqFwIo8m5pXbW2xkNf0g",
                     Some("id") => "01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b",
                     _ => "\"24AEZnF2CGBgFAQfNA4qlyqrvklGKFCDs8Hp-X7qbjM\"",
                 };
@@ -67,7 +68,7 @@ fn operation_id(method: &str, path: &str) -> String {
 const ASSERTION: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOi...";
 
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 20] = [
+const ALONE: [(&str, &str, &str); 23] = [
     ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
@@ -86,6 +87,9 @@ const ALONE: [(&str, &str, &str); 20] = [
     ("RevocationRequest", "client_assertion", ASSERTION),
     ("TokenRequest", "client_assertion_type", JWT_BEARER),
     ("TokenRequest", "client_assertion", ASSERTION),
+    ("ClientMetadata", "token_endpoint_auth_signing_alg", "ES256"),
+    ("ClientMetadata", "client_id", "c-QhMqFwIo8m5pXbW2xkNf0g"),
+    ("ClientMetadata", "client_secret", "43 characters, shown at registration"),
     ("Jwk", "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc"),
     ("Jwk", "e", "AQAB"),
 ];

@@ -7,6 +7,7 @@ mod authorization;
 mod authorization_codes;
 mod browser;
 mod client_assertions;
+mod client_registration;
 mod client_updates;
 mod clients;
 mod connections;

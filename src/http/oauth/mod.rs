@@ -6,6 +6,7 @@ pub(super) mod introspect;
 pub(super) mod jwks;
 pub(super) mod metadata;
 pub(super) mod par;
+pub(super) mod register;
 pub(super) mod revoke;
 pub(super) mod status_lists;
 pub(super) mod token;
