@@ -4,6 +4,7 @@
 pub mod authorization_code;
 pub mod change;
 pub mod client;
+pub mod client_assertion;
 pub mod consent;
 pub mod federation_attempt;
 pub mod identity;

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use super::StartError;
 use crate::{
-    config::{self, AppleKey, Config, RateLimit, Registration},
+    config::{self, AppleKey, ClientRegistration, Config, RateLimit, Registration},
     crypto::{
         apple_secret::AppleSecret,
         jwt::Jwt,
@@ -59,6 +59,7 @@ use crate::{
         redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
+        register_client::{Admission, RegisterClient},
         request_reset::RequestReset,
         reset_password::ResetPassword,
         resolve_mail::ResolveMail,
@@ -99,7 +100,7 @@ pub(super) struct Wired {
     pub(super) tell_logout: TellLogout,
 }
 
-/// Introduces the rooms to one another; `address` makes the issuer where none is configured.
+/// Introduces the rooms to one another, for a service that listens on `address`.
 pub(super) fn wire(
     config: &Config,
     address: SocketAddr,
@@ -107,7 +108,7 @@ pub(super) fn wire(
     keyring: Arc<Keyring>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
-    let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let issuer = issuer(config, address);
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
@@ -115,7 +116,7 @@ pub(super) fn wire(
     let changes = changes(&db, clock);
     let Changes { revocations, remembered, .. } = changes.clone();
     let watch = watch(&changes, &hasher);
-    let clients = clients(&changes);
+    let clients = clients(&changes, &issuer);
     let end_session = clients.end_session.clone();
     let issue = issue(config, &issuer, &jwt);
     let throttle = throttle(config, &db, &keyring, clock);
@@ -179,7 +180,7 @@ pub(super) fn wire(
             db: db.clone(),
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
-        clients,
+        clients: clients.clone(),
         consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
@@ -220,6 +221,7 @@ pub(super) fn wire(
             clock: clock.clone(),
             open: config.registration == Registration::Open,
         },
+        register_client: register_client(config, &clients),
         request_reset: RequestReset { outbox: outbox.clone() },
         reset_password: ResetPassword {
             db: db.clone(),
@@ -393,11 +395,26 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 }
 
 /// The registered clients.
-pub(super) fn clients(changes: &Changes) -> Clients {
+pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
     let awake = Arc::default();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(&clock) };
-    Clients { db, end_session, remembered, random: Random, clock }
+    Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
+}
+
+/// What lets clients register themselves, as far as it does.
+fn register_client(config: &Config, clients: &Clients) -> RegisterClient {
+    let admission = match (config.client_registration, &config.client_registration_token) {
+        (ClientRegistration::Off, _) => Admission::Off,
+        (ClientRegistration::Open, Some(token)) => Admission::Holders(token.clone()),
+        (ClientRegistration::Open, None) => Admission::Anybody,
+    };
+    RegisterClient { clients: clients.clone(), admission }
+}
+
+/// `iss`; it follows from `address` where none is configured.
+pub(super) fn issuer(config: &Config, address: SocketAddr) -> String {
+    config.issuer.clone().unwrap_or_else(|| format!("http://{address}"))
 }
 
 fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {

@@ -2,7 +2,7 @@
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
 //! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`begin_session`], [`changes`],
-//! [`choose_password`], [`end_session`], [`outbox`], [`resolve_mail`] and [`throttle`] are called by others.
+//! [`choose_password`], [`clients`], [`end_session`], [`outbox`], [`resolve_mail`] and [`throttle`] are called by others.
 
 pub mod account;
 pub mod administer;
@@ -40,6 +40,7 @@ pub mod readiness;
 pub mod redeem_code;
 pub mod refresh;
 pub mod register;
+pub mod register_client;
 pub mod request_reset;
 pub mod reset_password;
 pub mod resolve_mail;

@@ -11,7 +11,8 @@ use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery, logout_notice},
     store::{
-        Database, authorization_codes, changes, federation_attempts, logout_notices, one_use_secrets, outbox,
+        Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
+        one_use_secrets, outbox,
         sessions::{self, Walk},
         throttles,
     },
@@ -91,7 +92,8 @@ impl Prune {
                 + federation_attempts::prune(&self.db, over, BATCH).await?
                 + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
-                + logout_notices::prune(&self.db, over - NOTICES, BATCH).await?;
+                + logout_notices::prune(&self.db, over - NOTICES, BATCH).await?
+                + client_assertions::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.places.start_over();

@@ -9,6 +9,7 @@
 //! | `POST /v1/email-verifications`, `/v1/email-verifications/complete` | `v1/email_verifications` |
 //! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
 //! | `POST /oauth/token` | `oauth/token` |
+//! | `POST /oauth/register`, `GET\|PUT\|DELETE /oauth/register/{client_id}` | `oauth/register` |
 //! | `POST /oauth/revoke` | `oauth/revoke` |
 //! | `POST /oauth/introspect` | `oauth/introspect` |
 //! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
@@ -56,9 +57,9 @@ use crate::{
         change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
         csrf::Csrf, federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
         log_out::LogOut, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness,
-        redeem_code::RedeemCode, refresh::Refresh, register::Register, request_reset::RequestReset,
-        reset_password::ResetPassword, revoke::Revoke, sessions::Sessions, status_lists::StatusLists,
-        userinfo::Userinfo, verify_email::VerifyEmail,
+        redeem_code::RedeemCode, refresh::Refresh, register::Register, register_client::RegisterClient,
+        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
+        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -97,6 +98,8 @@ pub struct Flows {
     pub refresh: Refresh,
     /// Registrations.
     pub register: Register,
+    /// Clients that register themselves.
+    pub register_client: RegisterClient,
     /// Requests for a new password.
     pub request_reset: RequestReset,
     /// New passwords, set by way of a mail.
@@ -258,7 +261,8 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
         oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
-        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm),
+        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm, &flows.register_client),
+        oauth::register::RegisterApi { register_client: flows.register_client, issuer: setting.issuer.clone() },
         original::OriginalApi {
             register: flows.register,
             log_in: flows.log_in,

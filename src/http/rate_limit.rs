@@ -52,6 +52,10 @@ const LIMITED: &[(&str, &str, RouteClass)] = &[
     ("POST", "/users/create", Registration),
     ("POST", "/register", Registration),
     ("POST", "/federation/{name}/username", Registration),
+    ("POST", "/oauth/register", Registration),
+    ("GET", "/oauth/register/{client_id}", Registration),
+    ("PUT", "/oauth/register/{client_id}", Registration),
+    ("DELETE", "/oauth/register/{client_id}", Registration),
 
     ("GET", "/v1/users/availability", Availability),
 

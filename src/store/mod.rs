@@ -6,6 +6,7 @@
 
 pub mod authorization_codes;
 pub mod changes;
+pub mod client_assertions;
 pub mod clients;
 pub mod consents;
 mod database;

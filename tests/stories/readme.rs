@@ -221,6 +221,7 @@ async fn keys_without_effect_are_told_apart(mut place: Place) {
             "password.workers" => "2",
             "log_format" => "json",
             "issuer" | "audience" => ADDRESS,
+            "client_registration_token" => "a-token-of-thirty-two-characters",
             "database_listen_url" | "tls_cert" | "tls_key" | "trusted_proxies" | "cors_origins" => continue,
             _ => row.default,
         };

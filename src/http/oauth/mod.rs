@@ -7,6 +7,7 @@ pub(super) mod jwks;
 pub(super) mod logout;
 pub(super) mod metadata;
 pub(super) mod par;
+pub(super) mod register;
 pub(super) mod revoke;
 pub(super) mod status_lists;
 pub(super) mod token;

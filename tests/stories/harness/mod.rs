@@ -2,6 +2,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod callback;
+pub(crate) mod client_key;
 pub(crate) mod clock;
 pub(crate) mod driver;
 pub(crate) mod elsewhere;
