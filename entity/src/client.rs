@@ -24,6 +24,10 @@ pub struct Model {
     /// A JWK set (RFC 7517 §5).
     pub jwks: Option<String>,
     pub first_party: bool,
+    /// `web` or `native`; none where the operator registered it.
+    pub application_type: Option<String>,
+    /// SHA-256 of its registration access token, which is 256 random bits; none where the operator registered it.
+    pub registration_token_digest: Option<Vec<u8>>,
     pub created_at: DateTimeUtc,
 }
 

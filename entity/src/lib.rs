@@ -4,10 +4,12 @@
 pub mod authorization_code;
 pub mod change;
 pub mod client;
+pub mod client_assertion;
 pub mod consent;
 pub mod federation_attempt;
 pub mod identity;
 pub mod key_record;
+pub mod logout_notice;
 pub mod one_use_secret;
 pub mod outbox;
 pub mod session;

@@ -16,14 +16,14 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use self::files::{prepare_data_dir, prepare_files};
 use crate::{
-    config::Config,
+    config::{ClientRegistration, Config},
     crypto::{
         key_files::{self, KeyError, KeyKind},
         keyring::Keyring,
         password_hash::StartError as HasherError,
         random::Random,
     },
-    domain::{client::Client, clock::Clock, identity::ProviderName},
+    domain::{client::Client, clock::Clock, identity::ProviderName, signing_key::SigningAlgorithm},
     flow::{
         Trouble,
         administer::Administer,
@@ -137,7 +137,8 @@ impl Signet {
 
         let direct = schema_connection(&config).await?;
         migrate(&config, &direct).await?;
-        let kinds = establish_keys::kinds(&direct, config.signing_algorithm).await?;
+        let strangers = algorithms_of_strangers(&config);
+        let kinds = establish_keys::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish_keys::run(&direct, &config.keys_dir, &kinds, &clock).await?;
         drop(direct);
         let db = store::connect(&config.database_url, Use::Requests).await?;
@@ -158,12 +159,17 @@ impl Signet {
         ];
         let (close, closed) = oneshot::channel::<()>();
         let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { closed.await.unwrap_or(()) }));
+        let (hush, hushed) = oneshot::channel::<()>();
+        let tell_logout = tokio::spawn(wired.tell_logout.run(async move { hushed.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
             // What the last requests caused is in the outbox; what is under way may leave.
-            drop(close);
+            drop((close, hush));
+            if let Err(cause) = tell_logout.await {
+                tracing::error!(%cause, "telling clients of log-outs broke");
+            }
             if let Err(cause) = deliver_mail.await {
                 tracing::error!(%cause, "the outbox broke");
             }
@@ -207,7 +213,8 @@ impl Office {
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         migrate(config, &schema_connection(config).await?).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        let clients = wiring::clients(&wiring::changes(&db, &clock));
+        let issuer = wiring::issuer(config, config.listen);
+        let clients = wiring::clients(&wiring::changes(&db, &clock), &issuer);
         let administer = wiring::administer(config, &clients)?;
         Ok(Self { clients, administer })
     }
@@ -247,6 +254,15 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
     establish_keys::run(&schema_connection(config).await?, &config.keys_dir, &kinds, clock).await?;
     Ok(())
+}
+
+/// What ID tokens of clients may be signed with that are not registered yet: where they register themselves, each chooses,
+/// and none shall wait until an RSA key is made.
+fn algorithms_of_strangers(config: &Config) -> &'static [SigningAlgorithm] {
+    match config.client_registration {
+        ClientRegistration::Off => &[],
+        ClientRegistration::Open => &SigningAlgorithm::ALL,
+    }
 }
 
 /// Migrates, or sees that it was done where the operator does so.

@@ -1,6 +1,6 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use super::StartError;
 use crate::{
-    config::{self, AppleKey, Config, RateLimit, Registration},
+    config::{self, AppleKey, ClientRegistration, Config, RateLimit, Registration},
     crypto::{
         apple_secret::AppleSecret,
         jwt::Jwt,
@@ -19,6 +19,7 @@ use crate::{
     domain::{
         clock::Clock,
         identity::ProviderName,
+        logout_notice::DEADLINE,
         mail_server::MailServer,
         password_policy::PasswordPolicy,
         rate_limit::{Quota, RouteClass},
@@ -39,6 +40,7 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        consents::Consents,
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
@@ -48,6 +50,7 @@ use crate::{
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
+        log_out::LogOut,
         metrics::{Metrics, Watch},
         outbox::Outbox,
         prune::Prune,
@@ -56,6 +59,7 @@ use crate::{
         redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
+        register_client::{Admission, RegisterClient},
         request_reset::RequestReset,
         reset_password::ResetPassword,
         resolve_mail::ResolveMail,
@@ -64,12 +68,14 @@ use crate::{
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        tell_logout::TellLogout,
         throttle::Throttle,
         userinfo::Userinfo,
         verify_email::VerifyEmail,
     },
     http::{Flows, Setting},
     outbound::{
+        backchannel::Backchannel,
         mailer::{self, Mailer, MailerError},
         provider::{self, Provider},
     },
@@ -90,9 +96,11 @@ pub(super) struct Wired {
     pub(super) watch: Watch,
     /// What sends mail.
     pub(super) deliver_mail: DeliverMail,
+    /// What tells clients of log-outs.
+    pub(super) tell_logout: TellLogout,
 }
 
-/// Introduces the rooms to one another; `address` makes the issuer where none is configured.
+/// Introduces the rooms to one another, for a service that listens on `address`.
 pub(super) fn wire(
     config: &Config,
     address: SocketAddr,
@@ -100,7 +108,7 @@ pub(super) fn wire(
     keyring: Arc<Keyring>,
     clock: &Arc<dyn Clock>,
 ) -> Result<Wired, StartError> {
-    let issuer = config.issuer.clone().unwrap_or_else(|| format!("http://{address}"));
+    let issuer = issuer(config, address);
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
@@ -108,12 +116,13 @@ pub(super) fn wire(
     let changes = changes(&db, clock);
     let Changes { revocations, remembered, .. } = changes.clone();
     let watch = watch(&changes, &hasher);
-    let clients = clients(&changes);
+    let clients = clients(&changes, &issuer);
     let end_session = clients.end_session.clone();
     let issue = issue(config, &issuer, &jwt);
     let throttle = throttle(config, &db, &keyring, clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle: throttle.clone() };
     let choose_password = choose_password(config, hasher, config.password.workers);
+    let tell_logout = tell_logout(&end_session, &jwt, &watch.metrics, &issuer);
     let bearer = bearer(&changes, &issuer, &jwt);
     let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
     let outbox = deliver_mail.outbox.clone();
@@ -150,7 +159,7 @@ pub(super) fn wire(
             clock: clock.clone(),
         },
         browser_sessions: BrowserSessions {
-            sealer,
+            sealer: sealer.clone(),
             end_session: end_session.clone(),
             db: db.clone(),
             clock: clock.clone(),
@@ -171,12 +180,20 @@ pub(super) fn wire(
             db: db.clone(),
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
-        clients,
+        clients: clients.clone(),
+        consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
             issue: issue.clone(),
             begin_session: begin_session.clone(),
+            clock: clock.clone(),
+        },
+        log_out: LogOut {
+            jwt: Arc::clone(&jwt),
+            sealer,
+            end_session: end_session.clone(),
+            db: db.clone(),
             clock: clock.clone(),
         },
         redeem_code: RedeemCode {
@@ -204,6 +221,7 @@ pub(super) fn wire(
             clock: clock.clone(),
             open: config.registration == Registration::Open,
         },
+        register_client: register_client(config, &clients),
         request_reset: RequestReset { outbox: outbox.clone() },
         reset_password: ResetPassword {
             db: db.clone(),
@@ -220,7 +238,7 @@ pub(super) fn wire(
             db: db.clone(),
             clock: clock.clone(),
         },
-        sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
+        sessions: Sessions { db: db.clone(), remembered: remembered.clone(), end_session, clock: clock.clone() },
         status_lists: StatusLists {
             jwt,
             revocations: revocations.clone(),
@@ -238,7 +256,7 @@ pub(super) fn wire(
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let readiness = Readiness { db, revocations };
     let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
-    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail, tell_logout })
 }
 
 /// What else the routes need.
@@ -335,6 +353,22 @@ fn deliver_mail(
     DeliverMail { outbox, resolve, mailer: Arc::new(mailer), metrics: metrics.clone() }
 }
 
+/// What tells clients of log-outs.
+fn tell_logout(end_session: &EndSession, jwt: &Arc<Jwt>, metrics: &Metrics, issuer: &str) -> TellLogout {
+    let EndSession { changes: Changes { db, remembered, .. }, awake, clock, .. } = end_session.clone();
+    TellLogout {
+        db,
+        remembered,
+        jwt: Arc::clone(jwt),
+        backchannel: Backchannel::new(Duration::from_secs(DEADLINE)),
+        random: Random,
+        awake,
+        metrics: metrics.clone(),
+        clock,
+        issuer: issuer.to_owned(),
+    }
+}
+
 /// What sends letters.
 fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
     let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
@@ -361,10 +395,26 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 }
 
 /// The registered clients.
-pub(super) fn clients(changes: &Changes) -> Clients {
+pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
-    let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
-    Clients { db, end_session, remembered, random: Random, clock }
+    let awake = Arc::default();
+    let end_session = EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(&clock) };
+    Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
+}
+
+/// What lets clients register themselves, as far as it does.
+fn register_client(config: &Config, clients: &Clients) -> RegisterClient {
+    let admission = match (config.client_registration, &config.client_registration_token) {
+        (ClientRegistration::Off, _) => Admission::Off,
+        (ClientRegistration::Open, Some(token)) => Admission::Holders(token.clone()),
+        (ClientRegistration::Open, None) => Admission::Anybody,
+    };
+    RegisterClient { clients: clients.clone(), admission }
+}
+
+/// `iss`; it follows from `address` where none is configured.
+pub(super) fn issuer(config: &Config, address: SocketAddr) -> String {
+    config.issuer.clone().unwrap_or_else(|| format!("http://{address}"))
 }
 
 fn throttle(config: &Config, db: &Database, keyring: &Arc<Keyring>, clock: &Arc<dyn Clock>) -> Throttle {

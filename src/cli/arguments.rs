@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
+use super::client_arguments::ClientAction;
 use crate::{
     config::KEYS,
     domain::{email::EmailAddress, role::Role, username::Username},
@@ -65,79 +66,6 @@ pub(super) enum Direction {
     Down,
     /// Show the steps
     Status,
-}
-
-/// What to do with clients.
-#[derive(Debug, Subcommand)]
-pub(super) enum ClientAction {
-    /// Register a client; prints its id and secret as JSON, the secret this once
-    Create(Box<NewClient>),
-    /// Print all clients as a JSON array
-    List {
-        /// Print JSON (it always is)
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a client as JSON
-    Show {
-        /// Its id
-        id: String,
-        /// Print JSON (it always is)
-        #[arg(long)]
-        json: bool,
-    },
-    /// Delete a client; its sessions end
-    Delete {
-        /// Its id
-        id: String,
-    },
-}
-
-/// A client to be.
-#[derive(Debug, clap::Args)]
-pub(super) struct NewClient {
-    /// What people call it
-    #[arg(long)]
-    pub(super) name: String,
-    /// Its id; drawn where it is left out
-    #[arg(long)]
-    pub(super) id: Option<String>,
-    /// Where codes may be sent (repeatable)
-    #[arg(long = "redirect-uri", value_name = "URI")]
-    pub(super) redirect_uris: Vec<String>,
-    /// Where a log-out may return to (repeatable)
-    #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
-    pub(super) post_logout_redirect_uris: Vec<String>,
-    /// A grant that it may use: `password`, `refresh_token`, `authorization_code`, `client_credentials` (repeatable)
-    #[arg(long = "grant")]
-    pub(super) grants: Vec<String>,
-    /// A scope that it may ask for (repeatable, or several in one)
-    #[arg(long = "scope")]
-    pub(super) scopes: Vec<String>,
-    /// The resource server that it is, for introspection (repeatable)
-    #[arg(long = "audience")]
-    pub(super) audiences: Vec<String>,
-    /// What it may ask tokens for (repeatable)
-    #[arg(long = "resource", value_name = "URI")]
-    pub(super) resources: Vec<String>,
-    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`
-    #[arg(long = "auth-method", value_name = "METHOD", conflicts_with = "public")]
-    pub(super) authentication_method: Option<String>,
-    /// Its public keys, a JWK set
-    #[arg(long, value_name = "FILE")]
-    pub(super) jwks: Option<PathBuf>,
-    /// The algorithm of its ID tokens: `RS256`, `ES256`, `EdDSA`
-    #[arg(long = "id-token-alg", value_name = "ALG")]
-    pub(super) id_token_algorithm: Option<String>,
-    /// Where log-outs are told
-    #[arg(long = "backchannel-logout-uri", value_name = "URI")]
-    pub(super) backchannel_logout_uri: Option<String>,
-    /// It cannot keep a secret, and gets none
-    #[arg(long)]
-    pub(super) public: bool,
-    /// It is the operator's own: it may use the password grant, and its users' tokens open `/v1`
-    #[arg(long = "first-party")]
-    pub(super) first_party: bool,
 }
 
 /// What to do with accounts. A NAME is a username in any spelling, an account's id, or its verified email address.
@@ -306,6 +234,6 @@ mod tests {
         let Command::Client { action: ClientAction::Create(new) } = arguments.command else {
             panic!("another command")
         };
-        assert_eq!(new.audiences, ["b"]);
+        assert_eq!(new.options.audiences, ["b"]);
     }
 }

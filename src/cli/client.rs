@@ -1,30 +1,31 @@
 //! `signet client`
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, path::Path, sync::Arc};
 
-use secrecy::ExposeSecret;
-use serde_json::json;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
 
 use super::{
     Failure,
-    arguments::{ClientAction, NewClient},
+    client_arguments::{ChangedClient, ClientAction, ClientOptions, NewClient},
     print,
 };
 use crate::{
     app::{Office, establish_key_for},
     config::Config,
     domain::{
-        client::{AuthenticationMethod, Client},
+        client::{ApplicationType, AuthenticationMethod, Client},
+        client_registration::{NotRegistrable, Revision},
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
         scope::Scope,
         signing_key::SigningAlgorithm,
     },
-    flow::clients::{Clients, CreateClientError},
+    flow::clients::{Clients, Registered, RegistrationError},
 };
 
-/// Registers, shows and deletes clients.
+/// Registers, shows, changes and deletes clients.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAction) -> Result<(), Failure> {
     let Office { clients, .. } = Office::open(config, clock.clone()).await?;
     let failed = |trouble: &dyn ToString| Failure::Failed(trouble.to_string());
@@ -41,6 +42,8 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAc
             print(&describe(&found.ok_or_else(|| unknown(&id))?).to_string());
             Ok(())
         }
+        ClientAction::Update(changed) => update(config, &clients, &clock, *changed).await,
+        ClientAction::RotateSecret { id, json: _ } => rotate_secret(&clients, &id).await,
         ClientAction::Delete { id } => {
             let id = parse_id(&id)?;
             if clients.delete(&id).await.map_err(|trouble| failed(&trouble))? { Ok(()) } else { Err(unknown(&id)) }
@@ -57,110 +60,162 @@ fn unknown(id: &ClientId) -> Failure {
 }
 
 async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new: NewClient) -> Result<(), Failure> {
-    let without_effect = [
-        (!new.post_logout_redirect_uris.is_empty(), "--post-logout-redirect-uri"),
-        (new.jwks.is_some(), "--jwks"),
-        (new.authentication_method.as_deref() == Some("private_key_jwt"), "--auth-method private_key_jwt"),
-        (new.backchannel_logout_uri.is_some(), "--backchannel-logout-uri"),
-    ];
-    for (_, flag) in without_effect.into_iter().filter(|(given, _)| *given) {
-        eprintln!("signet: {flag} is kept, and has no effect yet");
-    }
-    let client = read(clients, &**clock, new)?;
-    let refused = |error| match error {
-        CreateClientError::Invalid(why) => Failure::Usage(why),
-        other => Failure::Failed(other.to_string()),
+    let NewClient { name, id, options } = new;
+    let id = id.map_or_else(|| Ok(clients.draw_id()), |id| parse_id(&id))?;
+    let grants = usual_grants(&options);
+    let blank = Client {
+        id,
+        name,
+        authentication: AuthenticationMethod::ClientSecretBasic,
+        grants,
+        scope: Scope::default(),
+        first_party: false,
+        created_at: clock.now(),
+        ..Client::first_party()
     };
+    let client = read(options)?.apply(blank);
     clients.check(&client).map_err(refused)?;
     // The key first: a client whose tokens nobody can sign would be found out by its users.
-    establish_key_for(config, &client, clock).await.map_err(|error| Failure::Failed(error.to_string()))?;
-    let secret = clients.create(&client).await.map_err(refused)?;
-    let mut answer = json!({ "client_id": client.id.as_str() });
-    if let Some(secret) = secret {
-        answer["client_secret"] = secret.expose_secret().into();
-    }
-    print(&answer.to_string());
+    establish_key_for(config, &client, clock).await?;
+    let Registered { client, secret } = clients.create(client).await.map_err(refused)?;
+    print(&with_secret(json!({ "client_id": client.id.as_str() }), secret).to_string());
     Ok(())
 }
 
-/// What was typed, as a client.
-fn read(clients: &Clients, clock: &dyn Clock, new: NewClient) -> Result<Client, Failure> {
+async fn update(
+    config: &Config,
+    clients: &Clients,
+    clock: &Arc<dyn Clock>,
+    changed: ChangedClient,
+) -> Result<(), Failure> {
+    let ChangedClient { id, name, options, json: _ } = changed;
+    let id = parse_id(&id)?;
+    let revision = Revision { name, ..read(options)? };
+    if revision == Revision::default() {
+        return Err(Failure::Usage("name what to change; `signet client update --help` shows what can be".to_owned()));
+    }
+    let found = clients.find(&id).await.map_err(|trouble| Failure::Failed(trouble.to_string()))?;
+    let client = revision.clone().apply(found.filter(|_| !id.is_built_in()).ok_or_else(|| unknown(&id))?);
+    clients.check(&client).map_err(refused)?;
+    establish_key_for(config, &client, clock).await?;
+    let changed = clients.change(&id, |client| revision.apply(client)).await.map_err(refused)?;
+    let Registered { client, secret } = changed.ok_or_else(|| unknown(&id))?;
+    print(&with_secret(describe(&client), secret).to_string());
+    Ok(())
+}
+
+async fn rotate_secret(clients: &Clients, id: &str) -> Result<(), Failure> {
+    let id = parse_id(id)?;
+    let secret = clients.rotate_secret(&id).await.map_err(|why| Failure::Failed(why.to_string()))?;
+    let secret = secret.ok_or_else(|| unknown(&id))?;
+    print(&with_secret(json!({ "client_id": id.as_str() }), Some(secret)).to_string());
+    Ok(())
+}
+
+/// The one place where a secret is shown.
+fn with_secret(mut answer: Value, secret: Option<SecretString>) -> Value {
+    if let Some(secret) = secret {
+        answer["client_secret"] = secret.expose_secret().into();
+    }
+    answer
+}
+
+fn refused(error: RegistrationError) -> Failure {
+    match error {
+        RegistrationError::Invalid(why) => Failure::Usage(match &why {
+            NotRegistrable::RedirectUri { uri, .. }
+            | NotRegistrable::ApplicationType { uri }
+            | NotRegistrable::Uri { uri, .. } => format!("{uri}: {why}"),
+            _ => why.to_string(),
+        }),
+        RegistrationError::Keys(why) => Failure::Usage(format!("--jwks {why}")),
+        RegistrationError::Taken(_) | RegistrationError::Trouble(_) => Failure::Failed(error.to_string()),
+    }
+}
+
+/// What was typed, as what it changes. A list of nothing but '' is an empty one.
+fn read(options: ClientOptions) -> Result<Revision, Failure> {
     let usage = |why: &dyn ToString| Failure::Usage(why.to_string());
-    let authentication = match new.authentication_method.as_deref() {
-        _ if new.public => AuthenticationMethod::None,
-        None => AuthenticationMethod::ClientSecretBasic,
-        Some(name) => AuthenticationMethod::parse(name)
-            .filter(|method| *method != AuthenticationMethod::None)
-            .ok_or_else(|| usage(&"--auth-method is client_secret_basic, client_secret_post or private_key_jwt"))?,
+    let list = |values: Vec<String>| {
+        (!values.is_empty()).then(|| values.into_iter().filter(|value| !value.is_empty()).collect::<Vec<_>>())
     };
-    let mut grants = new
-        .grants
-        .iter()
-        .map(|name| {
-            GrantType::parse(name)
-                .ok_or_else(|| usage(&"--grant is password, refresh_token, authorization_code or client_credentials"))
-        })
-        .collect::<Result<BTreeSet<_>, _>>()?;
-    if grants.is_empty() {
-        grants = usual_grants(&new);
+    let authentication = match options.authentication_method.as_deref() {
+        _ if options.public => Some(AuthenticationMethod::None),
+        None => None,
+        Some(name) => Some(
+            AuthenticationMethod::parse(name)
+                .filter(|method| *method != AuthenticationMethod::None)
+                .ok_or_else(|| usage(&"--auth-method is client_secret_basic, client_secret_post or private_key_jwt"))?,
+        ),
+    };
+    let grant = |name: &String| {
+        GrantType::parse(name)
+            .ok_or_else(|| usage(&"--grant is password, refresh_token, authorization_code or client_credentials"))
+    };
+    let mut grants =
+        list(options.grants).map(|names| names.iter().map(grant).collect::<Result<BTreeSet<_>, _>>()).transpose()?;
+    if let Some(grants) = &mut grants {
+        complete(grants);
     }
-    // A refresh token comes with every password log-in, so whoever may log in may refresh.
-    if grants.contains(&GrantType::Password) {
-        grants.insert(GrantType::RefreshToken);
-    }
-    let jwks = new.jwks.as_deref().map(read_jwks).transpose()?;
-    Ok(Client {
-        id: parse_id(&new.id.unwrap_or_else(|| clients.draw_id()))?,
-        name: new.name,
+    let algorithm = |name: String| match name.as_str() {
+        "" => Ok(None),
+        name => {
+            SigningAlgorithm::parse(name).map(Some).ok_or_else(|| usage(&"--id-token-alg is RS256, ES256 or EdDSA"))
+        }
+    };
+    let scope = |words: Vec<String>| Scope::parse(&words.join(" ")).map_err(|why| usage(&why));
+    Ok(Revision {
+        name: None,
         authentication,
         grants,
-        scope: Scope::parse(&new.scopes.join(" ")).map_err(|why| usage(&why))?,
-        audiences: new.audiences,
-        resources: new.resources,
-        redirect_uris: new.redirect_uris,
-        post_logout_redirect_uris: new.post_logout_redirect_uris,
-        backchannel_logout_uri: new.backchannel_logout_uri,
-        id_token_algorithm: new
-            .id_token_algorithm
-            .map(|name| SigningAlgorithm::parse(&name).ok_or_else(|| usage(&"--id-token-alg is RS256, ES256 or EdDSA")))
-            .transpose()?,
-        jwks,
-        first_party: new.first_party,
-        created_at: clock.now(),
+        scope: list(options.scopes).map(scope).transpose()?,
+        audiences: list(options.audiences),
+        resources: list(options.resources),
+        redirect_uris: list(options.redirect_uris),
+        post_logout_redirect_uris: list(options.post_logout_redirect_uris),
+        backchannel_logout_uri: options.backchannel_logout_uri.map(|uri| Some(uri).filter(|uri| !uri.is_empty())),
+        id_token_algorithm: options.id_token_algorithm.map(algorithm).transpose()?,
+        jwks: options.jwks.as_deref().map(read_jwks).transpose()?,
+        first_party: options.first_party,
     })
 }
 
 /// The grants of a client that names none: what its other flags ask for.
-fn usual_grants(new: &NewClient) -> BTreeSet<GrantType> {
+fn usual_grants(options: &ClientOptions) -> BTreeSet<GrantType> {
     let mut grants = BTreeSet::new();
-    if !new.redirect_uris.is_empty() {
+    if !options.redirect_uris.is_empty() {
         grants.extend([GrantType::AuthorizationCode, GrantType::RefreshToken]);
     }
-    if new.first_party {
+    if options.first_party == Some(true) {
         grants.insert(GrantType::Password);
     }
-    if grants.is_empty() && !new.public {
+    if grants.is_empty() && !options.public {
         grants.insert(GrantType::ClientCredentials);
     }
+    complete(&mut grants);
     grants
 }
 
-/// A JWK set from a file (RFC 7517 §5), public keys alone.
-fn read_jwks(path: &std::path::Path) -> Result<String, Failure> {
+/// A refresh token comes with every password log-in, so whoever may log in may refresh.
+fn complete(grants: &mut BTreeSet<GrantType>) {
+    if grants.contains(&GrantType::Password) {
+        grants.insert(GrantType::RefreshToken);
+    }
+}
+
+/// The text of a file; none where its name is ''.
+fn read_jwks(path: &Path) -> Result<Option<String>, Failure> {
+    if path.as_os_str().is_empty() {
+        return Ok(None);
+    }
     let complain = |why: &dyn std::fmt::Display| Failure::Usage(format!("--jwks {}: {why}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|why| complain(&why))?;
-    let set: serde_json::Value = serde_json::from_str(&text).map_err(|why| complain(&why))?;
-    let keys = set["keys"].as_array().ok_or_else(|| complain(&"it is no JWK set: it has no array \"keys\""))?;
-    let private =
-        |key: &serde_json::Value| ["d", "k", "p", "q", "dp", "dq", "qi", "oth"].iter().any(|name| !key[name].is_null());
-    if keys.iter().any(private) {
-        return Err(complain(&"it holds private keys: give the public ones alone"));
-    }
-    Ok(set.to_string())
+    let set: Value = serde_json::from_str(&text).map_err(|why| complain(&why))?;
+    Ok(Some(set.to_string()))
 }
 
 /// A client as JSON, in the words of RFC 7591.
-fn describe(client: &Client) -> serde_json::Value {
+fn describe(client: &Client) -> Value {
     json!({
         "client_id": client.id.as_str(),
         "client_name": client.name,
@@ -173,8 +228,10 @@ fn describe(client: &Client) -> serde_json::Value {
         "post_logout_redirect_uris": client.post_logout_redirect_uris,
         "backchannel_logout_uri": client.backchannel_logout_uri,
         "id_token_signed_response_alg": client.id_token_algorithm.map(SigningAlgorithm::as_str),
-        "jwks": client.jwks.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok()),
+        "jwks": client.jwks.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
         "first_party": client.first_party,
+        "application_type": client.application_type.map(ApplicationType::as_str),
+        "self_registered": client.self_registered,
         "created_at": client.created_at.to_rfc3339(),
     })
 }

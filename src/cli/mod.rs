@@ -3,6 +3,7 @@
 
 mod arguments;
 mod client;
+mod client_arguments;
 mod healthcheck;
 mod logging;
 mod migrate;

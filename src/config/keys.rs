@@ -79,6 +79,10 @@ pub const KEYS: &[KeyDescription] = &[
         "How long a repeated refresh gets the same successor, at most 60s; 0s turns it off"),
     plain("registration", "SIGNET_REGISTRATION", "open",
         "Whether anyone may register: open or closed"),
+    plain("client_registration", "SIGNET_CLIENT_REGISTRATION", "off",
+        "Whether OAuth clients may register themselves (RFC 7591): off or open"),
+    secret("client_registration_token", "SIGNET_CLIENT_REGISTRATION_TOKEN", "none: anyone may where it is open",
+        "Initial access token that clients need to register themselves, 32 characters or more"),
     plain("tls_cert", "SIGNET_TLS_CERT", "none",
         "PEM file of the certificate chain, reloaded when it changes; needs tls_key"),
     plain("tls_key", "SIGNET_TLS_KEY", "none",
@@ -262,7 +266,9 @@ mod tests {
             trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
             password.workers password.max_wait password.min_length rate_limits.enabled metrics_listen log_format";
         let ours = |key: &&str| {
-            key.starts_with("pages.") || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")
+            key.starts_with("pages.")
+                || key.starts_with("client_registration")
+                || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")
         };
         let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !ours(key)).collect();
         assert_eq!(keys, public.split_whitespace().collect::<Vec<_>>());
@@ -271,7 +277,16 @@ mod tests {
     #[test]
     fn what_can_hold_a_password_is_secret() {
         let secret: Vec<_> = KEYS.iter().chain(PROVIDER_KEYS).filter(|row| row.secret).map(|row| row.key).collect();
-        assert_eq!(secret, ["database_url", "database_listen_url", "smtp_url", "providers.NAME.client_secret"]);
+        assert_eq!(
+            secret,
+            [
+                "database_url",
+                "database_listen_url",
+                "client_registration_token",
+                "smtp_url",
+                "providers.NAME.client_secret"
+            ]
+        );
     }
 
     #[test]

@@ -63,6 +63,10 @@ pub struct Config {
     pub refresh_grace: TimeDelta,
     /// Whether anyone may register.
     pub registration: Registration,
+    /// Whether OAuth clients may register themselves.
+    pub client_registration: ClientRegistration,
+    /// The initial access token that they need for it, where one is set.
+    pub client_registration_token: Option<SecretString>,
     /// Certificate and key, where the service terminates TLS itself.
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are believed.
@@ -89,6 +93,15 @@ pub struct Config {
     pub warnings: Vec<String>,
     /// Where each key that is not at its default came from.
     origins: BTreeMap<String, Origin>,
+}
+
+/// Whether OAuth clients may register themselves (RFC 7591).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientRegistration {
+    /// They are the operator's to register.
+    Off,
+    /// Anybody's client may, or that of whoever has the initial access token where one is set.
+    Open,
 }
 
 /// Whether anyone may register.

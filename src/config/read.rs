@@ -64,6 +64,8 @@ impl Reader {
         let lifetimes = self.lifetimes();
         let cors_origins = self.given("cors_origins", urls::origins);
         let registration = self.value("registration", values::registration);
+        let client_registration = self.value("client_registration", values::client_registration);
+        let client_registration_token = self.given("client_registration_token", values::token);
         let smtp_url = self.given("smtp_url", urls::smtp_url);
         let mail_from = self.value("mail_from", values::mailbox);
         let password = self.password();
@@ -91,6 +93,8 @@ impl Reader {
             session_ttl: lifetimes.session,
             refresh_grace: lifetimes.grace,
             registration: registration?,
+            client_registration: client_registration?,
+            client_registration_token: client_registration_token?,
             tls: network.tls,
             trusted_proxies: network.trusted_proxies,
             cors_origins: cors_origins?.unwrap_or_default(),

@@ -6,7 +6,9 @@ use chrono::TimeDelta;
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Value;
 
-use super::{Config, LogFormat, Provider, Registration, sources::Origin, urls, values::DurationText};
+use super::{
+    ClientRegistration, Config, LogFormat, Provider, Registration, sources::Origin, urls, values::DurationText,
+};
 
 impl Config {
     /// The configuration as `signet config` prints it: TOML, one line a key, each with a comment that says where its
@@ -42,6 +44,8 @@ impl Config {
             ("session_ttl", Some(span(self.session_ttl))),
             ("refresh_grace", Some(span(self.refresh_grace))),
             ("registration", Some(text(registration(self.registration)))),
+            ("client_registration", Some(text(client_registration(self.client_registration)))),
+            ("client_registration_token", self.client_registration_token.as_ref().map(|_| text(urls::REDACTED))),
             ("tls_cert", tls.as_ref().map(|files| path(&files.cert))),
             ("tls_key", tls.as_ref().map(|files| path(&files.key))),
             ("trusted_proxies", Some(list(&self.trusted_proxies))),
@@ -123,6 +127,13 @@ fn registration(value: Registration) -> &'static str {
     match value {
         Registration::Open => "open",
         Registration::Closed => "closed",
+    }
+}
+
+fn client_registration(value: ClientRegistration) -> &'static str {
+    match value {
+        ClientRegistration::Off => "off",
+        ClientRegistration::Open => "open",
     }
 }
 

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
-use super::{LogFormat, ProviderKind, Registration};
+use super::{ClientRegistration, LogFormat, ProviderKind, Registration};
 use crate::domain::{
     color::{Color, NotAColor},
     signing_key::SigningAlgorithm,
@@ -135,6 +135,24 @@ pub(super) fn registration(text: &str) -> Result<Registration, String> {
         "closed" => Ok(Registration::Closed),
         _ => Err(one_of(["open", "closed"])),
     }
+}
+
+/// `off` or `open`.
+pub(super) fn client_registration(text: &str) -> Result<ClientRegistration, String> {
+    match text {
+        "off" => Ok(ClientRegistration::Off),
+        "open" => Ok(ClientRegistration::Open),
+        _ => Err(one_of(["off", "open"])),
+    }
+}
+
+/// A token that stands in an `Authorization` field (RFC 6750 §2.1), too long to be guessed.
+pub(super) fn token(text: &str) -> Result<SecretString, String> {
+    let text = text.trim_end_matches('\n');
+    if (32..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(text.into());
+    }
+    Err("must be 32 to 1024 characters of printable ASCII without spaces".to_owned())
 }
 
 /// A name as people read it: one line of at most 40 characters.

@@ -1,7 +1,7 @@
 //! What works but should be looked at: looser than advised, or readable by others.
 
 use super::{
-    Config, keys,
+    ClientRegistration, Config, keys,
     sources::{Origin, Values},
     urls,
 };
@@ -32,6 +32,16 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
             "issuer is not set and so begins with http://, while the service speaks TLS: set it to its https:// origin",
         );
     }
+    match (config.client_registration, &config.client_registration_token) {
+        (ClientRegistration::Open, None) => warn(
+            "client_registration is open and client_registration_token is not set: anyone may register OAuth clients, \
+             and ask your users for consent under any name",
+        ),
+        (ClientRegistration::Off, Some(_)) => {
+            warn("client_registration_token has no use while client_registration is off");
+        }
+        (ClientRegistration::Open, Some(_)) | (ClientRegistration::Off, None) => {}
+    }
     for (key, given) in values {
         let text = given.text.as_deref().unwrap_or_default();
         if matches!(given.origin, Origin::Flag(_)) && holds_secret(key, text) {
@@ -49,5 +59,5 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
 
 fn holds_secret(key: &str, text: &str) -> bool {
     let secret = keys::find(key).is_some_and(|description| description.secret);
-    secret && (key.ends_with(".client_secret") || urls::redacted(text) != text)
+    secret && (key.ends_with(".client_secret") || key == "client_registration_token" || urls::redacted(text) != text)
 }

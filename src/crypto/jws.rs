@@ -2,14 +2,14 @@
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 /// The longest token in bytes, made or read: what fits header fields and cookies everywhere.
 pub(super) const MAX_LENGTH: usize = 4096;
 
 /// The protected header, whole.
 ///
-/// We read only what we wrote, so any other member is a forgery; `jku`, `x5u`, `jwk` and `x5c` (keys that the token
+/// Of our own tokens we read only what we wrote, so any other member is a forgery; `jku`, `x5u`, `jwk` and `x5c` (keys that the token
 /// brings itself), `crit`, `b64`, `zip` and `enc` (RFC 8725 §3.10) fall under it, and so does a member given twice.
 /// `none` is no [`Algorithm`].
 #[derive(Debug, Serialize, Deserialize)]
@@ -24,16 +24,16 @@ pub(super) struct Header {
 }
 
 /// A token taken apart; nothing of it is verified yet.
-pub(super) struct Jws<'t> {
-    pub(super) header: Header,
+pub(super) struct Jws<'t, H = Header> {
+    pub(super) header: H,
     pub(super) payload: Vec<u8>,
     signed: &'t str,
     signature: &'t str,
 }
 
-impl<'t> Jws<'t> {
+impl<'t, H: DeserializeOwned> Jws<'t, H> {
     /// Takes `token` apart. `None` unless it is three parts of canonical base64url within [`MAX_LENGTH`], the first of
-    /// which is a [`Header`].
+    /// which is a header of this type.
     pub(super) fn parse(token: &'t str) -> Option<Self> {
         if token.len() > MAX_LENGTH {
             return None;
@@ -49,6 +49,13 @@ impl<'t> Jws<'t> {
         Some(Self { header: serde_json::from_slice(&header).ok()?, payload, signed, signature })
     }
 
+    /// Whether the signature is that of `key` under `algorithm`; that the header says the same is the caller's to see.
+    pub(super) fn has_signature_of(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
+        crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm).unwrap_or(false)
+    }
+}
+
+impl Jws<'_> {
     /// Whether `typ` names this type, in any case, with `application/` before it or without (RFC 7515 §4.1.9).
     pub(super) fn is_of_type(&self, typ: &str) -> bool {
         const PREFIX: &str = "application/";
@@ -60,8 +67,7 @@ impl<'t> Jws<'t> {
     /// Whether the signature is that of `key` under its own `algorithm`, whatever the header says but the same
     /// (RFC 8725 §3.1).
     pub(super) fn is_signed_by(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
-        self.header.alg == algorithm
-            && crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm).unwrap_or(false)
+        self.header.alg == algorithm && self.has_signature_of(algorithm, key)
     }
 }
 

@@ -43,6 +43,33 @@ impl AuthenticationMethod {
     }
 }
 
+/// What a client is that registered itself (OIDC Registration §2): it decides where codes may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ApplicationType {
+    /// On a server, or in a browser.
+    Web,
+    /// On somebody's own device (RFC 8252).
+    Native,
+}
+
+impl ApplicationType {
+    /// The type as metadata names it; `None` for any other word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Web, Self::Native].into_iter().find(|kind| kind.as_str() == text)
+    }
+
+    /// The type's name in metadata.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Web => "web",
+            Self::Native => "native",
+        }
+    }
+}
+
 /// A registered client (RFC 7591 §2), or the built-in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -72,6 +99,10 @@ pub struct Client {
     pub jwks: Option<String>,
     /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
     pub first_party: bool,
+    /// What it is, where it said so itself.
+    pub application_type: Option<ApplicationType>,
+    /// Whether it registered itself (RFC 7591), so that nobody knows whose it is.
+    pub self_registered: bool,
     /// When it was registered.
     pub created_at: DateTime<Utc>,
 }
@@ -94,6 +125,8 @@ impl Client {
             id_token_algorithm: None,
             jwks: None,
             first_party: true,
+            application_type: None,
+            self_registered: false,
             created_at: DateTime::UNIX_EPOCH,
         }
     }
@@ -102,6 +135,12 @@ impl Client {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.authentication != AuthenticationMethod::None
+    }
+
+    /// Whether it proves who it is with a secret that we gave it.
+    #[must_use]
+    pub fn has_secret(&self) -> bool {
+        matches!(self.authentication, AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost)
     }
 
     /// The algorithm of its ID tokens: what every client can verify, unless it chose another (OIDC Registration §2).

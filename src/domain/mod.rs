@@ -4,9 +4,13 @@
 //! valid: `Username::parse` and its like are the only way in.
 
 pub mod authorization_request;
+pub mod backoff;
 pub mod claims;
 pub mod client;
+pub mod client_assertion;
+pub mod client_metadata;
 pub mod client_network;
+pub mod client_registration;
 pub mod clock;
 pub mod color;
 pub mod delivery;
@@ -15,6 +19,7 @@ pub mod identity;
 pub mod ids;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod logout_notice;
 pub mod mail;
 pub mod mail_server;
 pub mod oauth;

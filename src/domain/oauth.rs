@@ -22,6 +22,12 @@ pub enum OAuthErrorCode {
     InvalidScope,
     /// The resource is unknown or not this client's to ask for (RFC 8707 §2).
     InvalidTarget,
+    /// The access token is not good (RFC 6750 §3.1).
+    InvalidToken,
+    /// A redirect URI that cannot be registered (RFC 7591 §3.2.2).
+    InvalidRedirectUri,
+    /// Metadata that cannot be registered (RFC 7591 §3.2.2).
+    InvalidClientMetadata,
     /// Trouble on our side; the grant may still be good (RFC 6749 §4.1.2.1, used here with status 503).
     TemporarilyUnavailable,
 }
@@ -38,6 +44,9 @@ impl OAuthErrorCode {
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
             Self::InvalidTarget => "invalid_target",
+            Self::InvalidToken => "invalid_token",
+            Self::InvalidRedirectUri => "invalid_redirect_uri",
+            Self::InvalidClientMetadata => "invalid_client_metadata",
             Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }

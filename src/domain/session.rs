@@ -108,6 +108,8 @@ pub enum EndReason {
     Revoked,
     /// Somebody logged in anew in the same browser.
     Replaced,
+    /// Its user took back what they had allowed the client.
+    ConsentWithdrawn,
     /// A provider was unlinked, by which it may have begun.
     Unlinked,
 }
@@ -127,6 +129,7 @@ impl EndReason {
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
             Self::Replaced => "replaced",
+            Self::ConsentWithdrawn => "consent_withdrawn",
             Self::Unlinked => "unlinked",
         }
     }

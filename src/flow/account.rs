@@ -17,8 +17,14 @@ use super::{
 };
 use crate::{
     domain::{
-        clock::Clock, email::EmailAddress, ids::UserId, one_use_secret::Purpose, password_hash::PasswordHash,
-        session::EndReason, user::User, username::Username,
+        clock::Clock,
+        email::EmailAddress,
+        ids::UserId,
+        one_use_secret::Purpose,
+        password_hash::PasswordHash,
+        session::EndReason,
+        user::{AccountRecord, User},
+        username::Username,
     },
     store::{
         self, Database, StoreError, consents, identities, one_use_secrets,
@@ -111,6 +117,16 @@ impl Account {
     /// [`AccountError`].
     pub async fn show(&self, caller: &Caller) -> Result<User, AccountError> {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
+    }
+
+    /// The same, and whether it has a password.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn overview(&self, caller: &Caller) -> Result<AccountRecord, AccountError> {
+        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
+        let (user, password_hash) = found.ok_or(AccountError::Gone)?;
+        Ok(AccountRecord { user, has_password: password_hash.is_some() })
     }
 
     /// Changes the caller's name or address; what is not named stays. An account that has no password shows a log-in of

@@ -11,7 +11,10 @@ use tracing::Instrument;
 
 use super::{Trouble, audit::Event};
 use crate::{
-    domain::{clock::Clock, ids::UserId},
+    domain::{
+        clock::Clock,
+        ids::{ClientId, UserId},
+    },
     store::{
         self, Database, StoreError, Transaction,
         changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
@@ -50,7 +53,7 @@ impl Written {
     }
 }
 
-/// How long a process may remember an account's profile.
+/// How long a process may remember an account's profile, or a client.
 const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
 impl Changes {
@@ -90,6 +93,12 @@ impl Changes {
     #[must_use]
     pub fn account_changed(&self, user: UserId) -> Entry {
         Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
+    }
+
+    /// What processes must know of a client whose registration is changed now.
+    #[must_use]
+    pub fn client_changed(&self, client: &ClientId) -> Entry {
+        Entry { change: Change::ClientChanged(client.clone()), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
     /// Applies a change in this process.

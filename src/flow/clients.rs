@@ -1,26 +1,32 @@
 //! Registers OAuth clients, and checks who a client is (RFC 6749 §2.3).
 
+mod authenticate;
+
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-use chrono::TimeDelta;
+pub use self::authenticate::Presented;
 
 use super::{Trouble, audit::Event, end_session::EndSession};
 use crate::{
-    crypto::{digest, random::Random},
+    crypto::{
+        client_keys::{ClientKeys, NotClientKeys},
+        digest,
+        random::Random,
+    },
     domain::{
-        client::{AuthenticationMethod, Client},
+        client::Client,
+        client_registration::{self, NotRegistrable},
         clock::Clock,
         ids::ClientId,
-        oauth::GrantType,
-        redirect_uri,
         session::EndReason,
     },
     store::{
-        self, Database, StoreError,
+        self, Database, StoreError, Transaction,
         changes::{Change, Entry},
-        clients::{self, SecretDigest},
+        clients::{self, RegistrationTokenDigest, SecretDigest},
         consents,
         remembered::Remembered,
         sessions::Which,
@@ -36,6 +42,8 @@ pub struct Clients {
     pub end_session: EndSession,
     /// Clients as they were last read.
     pub remembered: Remembered,
+    /// Whom client assertions must be made for.
+    pub issuer: String,
     /// Draws secrets and ids.
     pub random: Random,
     /// Tells the time.
@@ -49,17 +57,6 @@ const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 /// Sessions that end in one transaction.
 const BATCH: u64 = 500;
 
-/// How a request says which client it comes from.
-#[derive(Debug)]
-pub enum Presented {
-    /// Not at all: the built-in client.
-    Nothing,
-    /// By its id alone.
-    Id(ClientId),
-    /// By its id and secret, in that way.
-    Secret(ClientId, SecretString, AuthenticationMethod),
-}
-
 /// Why a client was not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
@@ -71,12 +68,15 @@ pub enum ClientError {
     Trouble(#[from] Trouble),
 }
 
-/// Why a client was not registered.
+/// Why a client was not registered, or not changed.
 #[derive(Debug, thiserror::Error)]
-pub enum CreateClientError {
+pub enum RegistrationError {
     /// What was asked does not go together.
     #[error("{0}")]
-    Invalid(String),
+    Invalid(#[from] NotRegistrable),
+    /// Its keys are none.
+    #[error("jwks {0}")]
+    Keys(#[from] NotClientKeys),
     /// Another client has that id.
     #[error("another client has the id {0}; choose another one")]
     Taken(ClientId),
@@ -85,75 +85,129 @@ pub enum CreateClientError {
     Trouble(#[from] Trouble),
 }
 
-impl Clients {
-    /// The client that a request comes from. A confidential one has proved it, in the way it is registered for.
-    ///
-    /// # Errors
-    /// [`ClientError`].
-    pub async fn authenticate(&self, presented: &Presented) -> Result<Client, ClientError> {
-        let (id, secret, method) = match presented {
-            Presented::Nothing => return Ok(Client::first_party()),
-            Presented::Id(id) => (id, None, AuthenticationMethod::None),
-            Presented::Secret(id, secret, method) => (id, Some(secret), *method),
-        };
-        // Where the newest changes are not known here, only the database knows who is still a client.
-        let found = if self.end_session.changes.revocations.are_current() {
-            self.remembered.client(&self.db, id).await
-        } else {
-            clients::find(&self.db, id).await
-        };
-        let found = found.map_err(Trouble::from)?;
-        let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
-        let good = match (&found, given) {
-            (Some((client, None)), None) => !client.is_confidential(),
-            (Some((client, Some(stored))), Some(given)) => {
-                client.authentication == method && digest::equal(&stored.0, &given)
-            }
-            _ => false,
-        };
-        match found {
-            Some((client, _)) if good => Ok(client),
-            _ => {
-                Event::refused("client_authentication", "credentials").client(id).record();
-                Err(ClientError::Invalid)
-            }
-        }
+impl From<StoreError> for RegistrationError {
+    fn from(error: StoreError) -> Self {
+        Self::Trouble(error.into())
     }
+}
 
+/// Why a client got no other secret.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateSecretError {
+    /// It does not prove who it is with one.
+    #[error("the client has no secret: it is public, or authenticates with its own key")]
+    NoSecret,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// A client as it is now, and its secret where it just got one: 256 random bits, which are shown this once.
+#[derive(Debug)]
+pub struct Registered {
+    /// The client.
+    pub client: Client,
+    /// Its new secret.
+    pub secret: Option<SecretString>,
+}
+
+impl Clients {
     /// Sees that a client can be registered as it is.
     ///
     /// # Errors
-    /// [`CreateClientError::Invalid`].
-    pub fn check(&self, client: &Client) -> Result<(), CreateClientError> {
-        check(client).map_err(CreateClientError::Invalid)
+    /// [`RegistrationError`] where it cannot.
+    pub fn check(&self, client: &Client) -> Result<(), RegistrationError> {
+        client_registration::check(client)?;
+        client.jwks.as_deref().map(ClientKeys::parse).transpose()?;
+        Ok(())
     }
 
-    /// Registers `client`, and draws its secret where it has one: 256 random bits, which are shown this once.
+    /// Registers `client` for the operator, and draws its secret where it has one.
     ///
     /// # Errors
-    /// [`CreateClientError`].
-    pub async fn create(&self, client: &Client) -> Result<Option<SecretString>, CreateClientError> {
-        self.check(client)?;
-        let with_secret = matches!(
-            client.authentication,
-            AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost
-        );
-        let secret = with_secret.then(|| self.random.secret());
-        let digest = secret.as_ref().map(|secret| SecretDigest(digest::sha256(secret.expose_secret().as_bytes())));
-        match clients::insert(&self.db, client, digest).await {
+    /// [`RegistrationError`].
+    pub async fn create(&self, client: Client) -> Result<Registered, RegistrationError> {
+        self.insert(client, None, "client_create").await
+    }
+
+    /// Registers a client; `registration` where it registers itself.
+    pub(super) async fn insert(
+        &self,
+        client: Client,
+        registration: Option<RegistrationTokenDigest>,
+        event: &'static str,
+    ) -> Result<Registered, RegistrationError> {
+        self.check(&client)?;
+        let secret = client.has_secret().then(|| self.random.secret());
+        match clients::insert(&self.db, &client, secret.as_ref().map(secret_digest), registration).await {
             Ok(()) => {
-                Event::done("client_create").client(&client.id).record();
-                Ok(secret)
+                Event::done(event).client(&client.id).record();
+                Ok(Registered { client, secret })
             }
-            Err(StoreError::Duplicate(_)) => Err(CreateClientError::Taken(client.id.clone())),
-            Err(other) => Err(Trouble::from(other).into()),
+            Err(StoreError::Duplicate(_)) => Err(RegistrationError::Taken(client.id)),
+            Err(other) => Err(other.into()),
         }
     }
 
+    /// Changes a client. One that is to have a secret and has none gets one; one that is to have none loses it. Every
+    /// replica goes by the change within the bound of revocations; its sessions go on. `None` where there is no such
+    /// client.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]; then it stays as it was.
+    pub async fn change(
+        &self,
+        id: &ClientId,
+        revise: impl FnOnce(Client) -> Client,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        let transaction = store::begin(&self.db).await?;
+        let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
+        let client = revise(client);
+        self.check(&client)?;
+        let secret = (client.has_secret() && digest.is_none()).then(|| self.random.secret());
+        let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
+        self.write(transaction, &client, digest, "client_update").await?;
+        Ok(Some(Registered { client, secret }))
+    }
+
+    /// Gives a client another secret. The old one is refused here at once, and at every replica within the bound of
+    /// revocations. `None` where there is no such client.
+    ///
+    /// # Errors
+    /// [`RotateSecretError`]; then the old one stays good.
+    pub async fn rotate_secret(&self, id: &ClientId) -> Result<Option<SecretString>, RotateSecretError> {
+        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        let found = clients::find_to_change(&transaction, id).await.map_err(Trouble::from)?;
+        let Some((client, _)) = found else { return Ok(None) };
+        if !client.has_secret() {
+            return Err(RotateSecretError::NoSecret);
+        }
+        let secret = self.random.secret();
+        self.write(transaction, &client, Some(secret_digest(&secret)), "client_rotate_secret").await?;
+        Ok(Some(secret))
+    }
+
+    /// Writes a changed client, and tells the replicas.
+    async fn write(
+        &self,
+        transaction: Transaction,
+        client: &Client,
+        secret: Option<SecretDigest>,
+        event: &'static str,
+    ) -> Result<(), Trouble> {
+        clients::update(&transaction, client, secret).await?;
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![changes.client_changed(&client.id)]).await?;
+        changes.commit(transaction, written.recording(Event::done(event).client(&client.id))).await
+    }
+
     /// An id for a client that was given none.
+    ///
+    /// # Panics
+    /// Never: an id may be 24 characters of base64url, and no UUID has a `c-` before it.
     #[must_use]
-    pub fn draw_id(&self) -> String {
-        format!("c-{}", self.random.token_id())
+    pub fn draw_id(&self) -> ClientId {
+        ClientId::parse(&format!("c-{}", self.random.token_id())).expect("base64url stands in ids")
     }
 
     /// Every registered client, oldest first.
@@ -206,45 +260,7 @@ impl Clients {
     }
 }
 
-/// What must hold of any client, whoever registers it.
-fn check(client: &Client) -> Result<(), String> {
-    let refuse = |why: &str| Err(why.to_owned());
-    if client.id.is_built_in() {
-        return refuse("the ids first-party and pages are built in; choose another one");
-    }
-    if client.name.is_empty() || client.name.len() > 100 || client.name.chars().any(char::is_control) {
-        return refuse("a name is 1 to 100 bytes without control characters");
-    }
-    if client.grants.is_empty() {
-        return refuse("a client needs a grant: name one with --grant");
-    }
-    if client.grants.contains(&GrantType::Password) && !client.first_party {
-        return refuse("the password grant is for first-party clients: add --first-party, or use another grant");
-    }
-    if client.grants.contains(&GrantType::ClientCredentials) && !client.is_confidential() {
-        return refuse("a public client has no credentials: leave out --public, or the client_credentials grant");
-    }
-    if client.grants.contains(&GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
-        return refuse("the authorization_code grant needs a --redirect-uri");
-    }
-    let names = client.audiences.iter().chain(&client.resources);
-    if names.clone().any(|name| !is_audience(name)) {
-        return refuse("an audience or resource is 1 to 200 characters of printable ASCII without spaces");
-    }
-    let uris = client.redirect_uris.iter().chain(&client.post_logout_redirect_uris);
-    for uri in uris {
-        redirect_uri::check(uri, !client.is_confidential()).map_err(|why| format!("{uri}: {why}"))?;
-    }
-    if let Some(uri) = &client.backchannel_logout_uri {
-        // It is called by us, so an app's own scheme is no use.
-        redirect_uri::check(uri, false).map_err(|why| format!("{uri}: {why}"))?;
-    }
-    if client.authentication == AuthenticationMethod::PrivateKeyJwt && client.jwks.is_none() {
-        return refuse("private_key_jwt needs the client's public keys: name a file with --jwks");
-    }
-    Ok(())
-}
-
-fn is_audience(name: &str) -> bool {
-    (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+/// The only form of a secret that is kept.
+fn secret_digest(secret: &SecretString) -> SecretDigest {
+    SecretDigest(digest::sha256(secret.expose_secret().as_bytes()))
 }

@@ -48,13 +48,17 @@ impl From<store::StoreError> for EstablishError {
 
 /// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
 /// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such clients
-/// starts without.
+/// starts without; `more` are those of clients that may yet come.
 ///
 /// # Errors
 /// [`EstablishError`] where the database cannot tell.
-pub async fn kinds(db: &Database, algorithm: SigningAlgorithm) -> Result<Vec<KeyKind>, EstablishError> {
+pub async fn kinds(
+    db: &Database,
+    algorithm: SigningAlgorithm,
+    more: &[SigningAlgorithm],
+) -> Result<Vec<KeyKind>, EstablishError> {
     let mut kinds = vec![KeyKind::Signing(algorithm), KeyKind::RootSecret];
-    for wanted in clients::id_token_algorithms(db).await? {
+    for wanted in clients::id_token_algorithms(db).await?.into_iter().chain(more.iter().copied()) {
         let kind = KeyKind::Signing(wanted);
         if !kinds.contains(&kind) {
             kinds.push(kind);

@@ -2,7 +2,7 @@
 //! the OAuth endpoints, the JSON API, the original routes and the commands all run the same flows.
 //!
 //! Flows are whole by themselves; only [`issue`], [`authenticate`], [`bearer`], [`begin_session`], [`changes`],
-//! [`choose_password`], [`end_session`], [`outbox`], [`resolve_mail`] and [`throttle`] are called by others.
+//! [`choose_password`], [`clients`], [`end_session`], [`outbox`], [`resolve_mail`] and [`throttle`] are called by others.
 
 pub mod account;
 pub mod administer;
@@ -17,6 +17,7 @@ pub mod changes;
 pub mod choose_password;
 pub mod client_credentials;
 pub mod clients;
+pub mod consents;
 pub mod csrf;
 pub mod deliver_mail;
 pub mod end_session;
@@ -30,6 +31,7 @@ pub mod introspect;
 pub mod issue;
 pub mod limit;
 pub mod log_in;
+pub mod log_out;
 pub mod metrics;
 pub mod outbox;
 pub mod prune;
@@ -38,6 +40,7 @@ pub mod readiness;
 pub mod redeem_code;
 pub mod refresh;
 pub mod register;
+pub mod register_client;
 pub mod request_reset;
 pub mod reset_password;
 pub mod resolve_mail;
@@ -46,6 +49,7 @@ pub mod sealed;
 pub mod sessions;
 pub mod status_lists;
 pub mod status_places;
+pub mod tell_logout;
 pub mod throttle;
 pub mod userinfo;
 pub mod verify_email;

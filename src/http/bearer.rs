@@ -37,6 +37,23 @@ fn tell(error: BearerError) -> BearerRefusal {
     error.into()
 }
 
+/// The bearer token of a request, of whatever kind.
+pub(super) fn token(request: &Request) -> Result<SecretString, BearerRefusal> {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Err(BearerRefusal::Missing) };
+    let text = field.to_str().map_err(|_| BearerRefusal::Malformed)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        // Another scheme is no token of ours, well or badly formed.
+        return Err(BearerRefusal::Missing);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains(' ') || fields.next().is_some() {
+        return Err(BearerRefusal::Malformed);
+    }
+    Ok(token.into())
+}
+
 impl<'a> ApiExtractor<'a> for BearerToken {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
     type ParamType = ();
@@ -61,19 +78,7 @@ impl<'a> ApiExtractor<'a> for BearerToken {
     }
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
-        let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
-        let Some(field) = fields.next() else { return Err(BearerRefusal::Missing.into()) };
-        let text = field.to_str().map_err(|_| BearerRefusal::Malformed)?;
-        let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            // Another scheme is no token of ours, well or badly formed.
-            return Err(BearerRefusal::Missing.into());
-        }
-        let token = token.trim_matches(' ');
-        if token.is_empty() || token.contains(' ') || fields.next().is_some() {
-            return Err(BearerRefusal::Malformed.into());
-        }
-        Ok(Self(token.into()))
+        Ok(Self(token(request)?))
     }
 }
 

@@ -1,4 +1,5 @@
-//! How a client says who it is (RFC 6749 §2.3.1): in the `Authorization` field or in the form, never in both.
+//! How a client says who it is (RFC 6749 §2.3.1, RFC 7521 §4.2): in the `Authorization` field or in the form, never in
+//! both.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{FromRequest, Request, RequestBody, http::header};
@@ -6,21 +7,41 @@ use secrecy::SecretString;
 
 use super::{body::decode, oauth::error::OAuthError};
 use crate::{
-    domain::{client::AuthenticationMethod, ids::ClientId, oauth::OAuthErrorCode},
+    domain::{client::AuthenticationMethod, client_assertion::JWT_BEARER, ids::ClientId, oauth::OAuthErrorCode},
     flow::clients::Presented,
 };
 
-/// The `Authorization` field of a request to an OAuth endpoint.
+/// The `Authorization` field of a request to an OAuth endpoint, and which endpoint that is.
 #[derive(Debug)]
-pub(super) struct BasicCredentials(Option<(ClientId, SecretString)>);
+pub(super) struct BasicCredentials {
+    credentials: Option<(ClientId, SecretString)>,
+    endpoint: String,
+}
+
+/// What the form of a request to an OAuth endpoint says of its client.
+#[derive(Debug, Default)]
+pub(super) struct InForm {
+    /// `client_id`.
+    pub(super) id: Option<String>,
+    /// `client_secret` (RFC 6749 §2.3.1).
+    pub(super) secret: Option<String>,
+    /// `client_assertion_type` (RFC 7521 §4.2).
+    pub(super) assertion_type: Option<String>,
+    /// `client_assertion`.
+    pub(super) assertion: Option<String>,
+}
 
 impl<'a> FromRequest<'a> for BasicCredentials {
     async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        let endpoint = request.uri().path().to_owned();
         let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
-        let Some(field) = fields.next() else { return Ok(Self(None)) };
+        let Some(field) = fields.next() else { return Ok(Self { credentials: None, endpoint }) };
         // A second field, another scheme and anything malformed are one failure: the client did not authenticate.
         let credentials = field.to_str().ok().filter(|_| fields.next().is_none()).and_then(basic);
-        credentials.map(|credentials| Self(Some(credentials))).ok_or_else(|| OAuthError::invalid_client().into())
+        match credentials {
+            Some(credentials) => Ok(Self { credentials: Some(credentials), endpoint }),
+            None => Err(OAuthError::invalid_client().into()),
+        }
     }
 }
 
@@ -37,25 +58,35 @@ fn basic(field: &str) -> Option<(ClientId, SecretString)> {
 }
 
 impl BasicCredentials {
-    /// Joins the field with what the form says.
-    pub(super) fn or_form(self, id: Option<String>, secret: Option<String>) -> Result<Presented, OAuthError> {
-        match (self.0, id, secret) {
-            (Some(_), _, Some(_)) => {
-                Err(OAuthError::new(OAuthErrorCode::InvalidRequest, "the client authenticates in two ways at once"))
+    /// Joins the field with what the form says: one way at the most to prove who one is (RFC 6749 §2.3).
+    pub(super) fn or_form(self, form: InForm) -> Result<Presented, OAuthError> {
+        let Self { credentials, endpoint } = self;
+        let invalid = |why: &str| Err(OAuthError::new(OAuthErrorCode::InvalidRequest, why));
+        let ways = [credentials.is_some(), form.secret.is_some(), form.assertion.is_some()];
+        if ways.into_iter().filter(|way| *way).count() > 1 {
+            return invalid("the client authenticates in two ways at once");
+        }
+        match (&form.assertion_type, &form.assertion) {
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                return invalid("client_assertion and client_assertion_type come together");
             }
-            (Some((basic_id, _)), Some(form_id), None) if basic_id.as_str() != form_id => {
-                Err(OAuthError::new(OAuthErrorCode::InvalidRequest, "two clients are named"))
+            (Some(kind), Some(_)) if kind == JWT_BEARER => {}
+            // A way that we do not know is no proof (RFC 6749 §5.2).
+            (Some(_), Some(_)) => return Err(OAuthError::invalid_client()),
+        }
+        let named = form.id.map(|id| ClientId::parse(&id)).transpose().map_err(|_| OAuthError::invalid_client())?;
+        match (credentials, form.secret, form.assertion) {
+            (Some((id, _)), _, _) if named.as_ref().is_some_and(|named| *named != id) => {
+                invalid("two clients are named")
             }
-            (Some((id, secret)), _, None) => Ok(Presented::Secret(id, secret, AuthenticationMethod::ClientSecretBasic)),
-            (None, Some(id), Some(secret)) => {
-                let id = ClientId::parse(&id).map_err(|_| OAuthError::invalid_client())?;
-                Ok(Presented::Secret(id, secret.into(), AuthenticationMethod::ClientSecretPost))
-            }
-            (None, Some(id), None) => ClientId::parse(&id).map(Presented::Id).map_err(|_| OAuthError::invalid_client()),
-            (None, None, Some(_)) => {
-                Err(OAuthError::new(OAuthErrorCode::InvalidRequest, "client_secret without client_id"))
-            }
-            (None, None, None) => Ok(Presented::Nothing),
+            (Some((id, secret)), _, _) => Ok(Presented::Secret(id, secret, AuthenticationMethod::ClientSecretBasic)),
+            (None, Some(secret), _) => match named {
+                Some(id) => Ok(Presented::Secret(id, secret.into(), AuthenticationMethod::ClientSecretPost)),
+                None => invalid("client_secret without client_id"),
+            },
+            (None, None, Some(jwt)) => Ok(Presented::Assertion { named, jwt: jwt.into(), endpoint }),
+            (None, None, None) => Ok(named.map_or(Presented::Nothing, Presented::Id)),
         }
     }
 }

@@ -5,6 +5,7 @@ use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value};
 
 use super::{oauth::authorize, rate_limit};
+use crate::domain::client_assertion::JWT_BEARER;
 
 /// An account's id, for examples.
 pub(super) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_0b5e_6c00_7d3a_9f41_0c2d_5e6f_7a8b);
@@ -44,6 +45,7 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
                 let example = match parameter["name"].as_str() {
                     Some("username") => "ada",
                     Some("list") => "0",
+                    Some("client_id") => "c-QhMqFwIo8m5pXbW2xkNf0g",
                     Some("id") => "01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b",
                     _ => "\"24AEZnF2CGBgFAQfNA4qlyqrvklGKFCDs8Hp-X7qbjM\"",
                 };
@@ -62,8 +64,11 @@ fn operation_id(method: &str, path: &str) -> String {
     path.split('/').fold(method.to_owned(), |id, part| if part.is_empty() { id } else { format!("{id}_{part}") })
 }
 
+/// The beginning of a client assertion.
+const ASSERTION: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOi...";
+
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 12] = [
+const ALONE: [(&str, &str, &str); 23] = [
     ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
     ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
@@ -74,6 +79,17 @@ const ALONE: [(&str, &str, &str); 12] = [
     ("TokenRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "refresh_token", "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi..."),
     ("TokenRequest", "resource", "https://orders.example.com"),
+    ("IntrospectionRequest", "client_assertion_type", JWT_BEARER),
+    ("IntrospectionRequest", "client_assertion", ASSERTION),
+    ("PushedAuthorizationRequest", "client_assertion_type", JWT_BEARER),
+    ("PushedAuthorizationRequest", "client_assertion", ASSERTION),
+    ("RevocationRequest", "client_assertion_type", JWT_BEARER),
+    ("RevocationRequest", "client_assertion", ASSERTION),
+    ("TokenRequest", "client_assertion_type", JWT_BEARER),
+    ("TokenRequest", "client_assertion", ASSERTION),
+    ("ClientMetadata", "token_endpoint_auth_signing_alg", "ES256"),
+    ("ClientMetadata", "client_id", "c-QhMqFwIo8m5pXbW2xkNf0g"),
+    ("ClientMetadata", "client_secret", "43 characters, shown at registration"),
     ("Jwk", "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78LhWx4cbbfAAtVT86zwu1RK7aPFFxuhDR1L6tSoc"),
     ("Jwk", "e", "AQAB"),
 ];

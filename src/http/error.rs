@@ -22,9 +22,10 @@ use crate::{
         authenticate::AuthenticateError,
         bearer::BearerError,
         change_password::ChangePasswordError,
-        clients::ClientError,
+        clients::{ClientError, RegistrationError},
         grant::GrantError,
         register::{FieldError, RegisterError},
+        register_client::RegisterClientError,
         request_reset::RequestResetError,
         reset_password::ResetPasswordError,
         verify_email::VerifyEmailError,
@@ -385,6 +386,36 @@ impl From<ClientError> for OAuthError {
         match error {
             ClientError::Invalid => Self::invalid_client(),
             ClientError::Trouble(trouble) => trouble.into(),
+        }
+    }
+}
+
+impl From<RegisterClientError> for OAuthError {
+    fn from(error: RegisterClientError) -> Self {
+        match error {
+            RegisterClientError::Off => {
+                Self::new(OAuthErrorCode::InvalidRequest, error.to_string()).with_status(StatusCode::NOT_FOUND)
+            }
+            // RFC 6750 §3.1: a request without a token is told of none.
+            RegisterClientError::TokenMissing => Self::invalid_token().with_header("WWW-Authenticate", "Bearer"),
+            RegisterClientError::Token => Self::invalid_token(),
+            RegisterClientError::AnotherClient => Self::new(OAuthErrorCode::InvalidClientMetadata, error.to_string()),
+            RegisterClientError::Registration(RegistrationError::Invalid(why)) => {
+                let redirect = why.is_about_redirects();
+                let code =
+                    if redirect { OAuthErrorCode::InvalidRedirectUri } else { OAuthErrorCode::InvalidClientMetadata };
+                Self::new(code, why.to_string())
+            }
+            RegisterClientError::Registration(RegistrationError::Keys(why)) => {
+                Self::new(OAuthErrorCode::InvalidClientMetadata, format!("jwks {why}"))
+            }
+            // Ids are drawn: that one is taken is no fault of the client's.
+            RegisterClientError::Registration(RegistrationError::Taken(_)) => {
+                Self::new(OAuthErrorCode::TemporarilyUnavailable, "try again")
+                    .with_status(StatusCode::SERVICE_UNAVAILABLE)
+                    .with_header("Retry-After", "1")
+            }
+            RegisterClientError::Registration(RegistrationError::Trouble(trouble)) => trouble.into(),
         }
     }
 }

@@ -24,7 +24,7 @@ use url::form_urlencoded;
 use super::{
     bearer::BearerToken,
     body::{FormBody, JsonBody, parameters},
-    client_auth::BasicCredentials,
+    client_auth::{BasicCredentials, InForm},
     oauth::{introspect::IntrospectionRequest, revoke::RevocationRequest, token::TokenRequest},
     origin,
     text::Text,
@@ -175,7 +175,7 @@ fn presented(request: &Request) -> poem::Result<BasicCredentials> {
 fn basic(field: &[u8]) -> Option<(ClientId, String)> {
     let request = with_fields(&header::AUTHORIZATION, [field])?;
     let credentials = presented(&request).ok()?;
-    match credentials.or_form(None, None).ok()? {
+    match credentials.or_form(InForm::default()).ok()? {
         Presented::Secret(id, secret, AuthenticationMethod::ClientSecretBasic) => {
             Some((id, secret.expose_secret().to_owned()))
         }

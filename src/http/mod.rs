@@ -9,16 +9,18 @@
 //! | `POST /v1/email-verifications`, `/v1/email-verifications/complete` | `v1/email_verifications` |
 //! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
 //! | `POST /oauth/token` | `oauth/token` |
+//! | `POST /oauth/register`, `GET\|PUT\|DELETE /oauth/register/{client_id}` | `oauth/register` |
 //! | `POST /oauth/revoke` | `oauth/revoke` |
 //! | `POST /oauth/introspect` | `oauth/introspect` |
 //! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
 //! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
+//! | `GET\|POST /oauth/logout` | `oauth/logout` |
 //! | `GET /.well-known/jwks.json` | `oauth/jwks` |
 //! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
-//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
+//! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
 
 mod bearer;
 mod body;
@@ -52,11 +54,12 @@ use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
-        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
-        federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
-        metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness, redeem_code::RedeemCode,
-        refresh::Refresh, register::Register, request_reset::RequestReset, reset_password::ResetPassword,
-        revoke::Revoke, sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
+        csrf::Csrf, federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
+        log_out::LogOut, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness,
+        redeem_code::RedeemCode, refresh::Refresh, register::Register, register_client::RegisterClient,
+        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
+        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -77,6 +80,8 @@ pub struct Flows {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// What people have allowed clients.
+    pub consents: Consents,
     /// Log-ins with other providers.
     pub federate: Federate,
     /// Links to them.
@@ -85,12 +90,16 @@ pub struct Flows {
     pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
+    /// Log-outs of browsers.
+    pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
     /// Refreshes.
     pub refresh: Refresh,
     /// Registrations.
     pub register: Register,
+    /// Clients that register themselves.
+    pub register_client: RegisterClient,
     /// Requests for a new password.
     pub request_reset: RequestReset,
     /// New passwords, set by way of a mail.
@@ -150,6 +159,11 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         authorize: flows.authorize.clone(),
         browser_sessions: flows.browser_sessions.clone(),
         log_in: flows.log_in.clone(),
+        log_out: flows.log_out.clone(),
+        account: flows.account.clone(),
+        change_password: flows.change_password.clone(),
+        sessions: flows.sessions.clone(),
+        consents: flows.consents.clone(),
         register: flows.register.clone(),
         providers: flows.federate.providers.iter().map(|(name, kind)| pages::Button::of(name, kind)).collect(),
         federate: flows.federate.clone(),
@@ -247,7 +261,8 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
         oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
-        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm),
+        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm, &flows.register_client),
+        oauth::register::RegisterApi { register_client: flows.register_client, issuer: setting.issuer.clone() },
         original::OriginalApi {
             register: flows.register,
             log_in: flows.log_in,

@@ -6,11 +6,11 @@ use entity::client::{ActiveModel, Column, Entity, Model};
 use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::{
-    StoreError,
+    StoreError, Transaction,
     rows::{from_json, to_json, unreadable},
 };
 use crate::domain::{
-    client::{AuthenticationMethod, Client},
+    client::{ApplicationType, AuthenticationMethod, Client},
     ids::ClientId,
     oauth::GrantType,
     scope::Scope,
@@ -23,17 +23,14 @@ pub struct SecretDigest(pub [u8; 32]);
 
 const TABLE: &str = "client";
 
-/// Inserts a client.
-///
-/// # Errors
-/// [`StoreError::Duplicate`] where the id is taken.
-pub async fn insert(
-    db: &impl ConnectionTrait,
-    client: &Client,
-    secret: Option<SecretDigest>,
-) -> Result<(), StoreError> {
+/// SHA-256 of a registration access token (RFC 7592 §1.2), which is 256 random bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegistrationTokenDigest(pub [u8; 32]);
+
+/// The columns that a registration fills, and a change of it fills anew.
+fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
     let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
-    let row = ActiveModel {
+    ActiveModel {
         id: Set(client.id.as_str().to_owned()),
         name: Set(client.name.clone()),
         secret_digest: Set(secret.map(|digest| digest.0.to_vec())),
@@ -48,10 +45,66 @@ pub async fn insert(
         id_token_algorithm: Set(client.id_token_algorithm.map(|algorithm| algorithm.as_str().to_owned())),
         jwks: Set(client.jwks.clone()),
         first_party: Set(client.first_party),
+        application_type: Set(client.application_type.map(|kind| kind.as_str().to_owned())),
+        ..ActiveModel::default()
+    }
+}
+
+/// Inserts a client; `registration` where it registers itself.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] where the id is taken.
+pub async fn insert(
+    db: &impl ConnectionTrait,
+    client: &Client,
+    secret: Option<SecretDigest>,
+    registration: Option<RegistrationTokenDigest>,
+) -> Result<(), StoreError> {
+    let row = ActiveModel {
+        registration_token_digest: Set(registration.map(|digest| digest.0.to_vec())),
         created_at: Set(client.created_at),
+        ..row(client, secret)
     };
     Entity::insert(row).exec_without_returning(db).await?;
     Ok(())
+}
+
+/// Writes what has changed of a client that [`find_to_change`] found. When and by whom it was registered stays.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn update(
+    transaction: &Transaction,
+    client: &Client,
+    secret: Option<SecretDigest>,
+) -> Result<(), StoreError> {
+    let row = row(client, secret);
+    Entity::update_many().set(row).filter(Column::Id.eq(client.id.as_str())).exec(transaction).await?;
+    Ok(())
+}
+
+/// A registered client and the digest of its secret, which nobody else changes until the transaction is over.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn find_to_change(
+    transaction: &Transaction,
+    id: &ClientId,
+) -> Result<Option<(Client, Option<SecretDigest>)>, StoreError> {
+    Entity::find_by_id(id.as_str()).lock_exclusive().one(transaction).await?.map(client).transpose()
+}
+
+/// The digest of the registration access token of a client that registered itself.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn registration_token(
+    db: &impl ConnectionTrait,
+    id: &ClientId,
+) -> Result<Option<RegistrationTokenDigest>, StoreError> {
+    let found = Entity::find_by_id(id.as_str()).one(db).await?.and_then(|row| row.registration_token_digest);
+    let digest = |bytes: Vec<u8>| bytes.try_into().map(RegistrationTokenDigest);
+    found.map(digest).transpose().map_err(|_| unreadable(TABLE, "registration token digest of another length"))
 }
 
 /// A client and the digest of its secret, where it has one. The built-in client has no row, but is found all the same.
@@ -120,6 +173,10 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         .id_token_algorithm
         .map(|name| SigningAlgorithm::parse(&name).ok_or_else(|| unreadable(TABLE, "unknown algorithm")))
         .transpose()?;
+    let application_type = row
+        .application_type
+        .map(|name| ApplicationType::parse(&name).ok_or_else(|| unreadable(TABLE, "unknown application type")))
+        .transpose()?;
     let client = Client {
         id: ClientId::parse(&row.id).map_err(|why| unreadable(TABLE, why))?,
         name: row.name,
@@ -135,6 +192,8 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         id_token_algorithm,
         jwks: row.jwks,
         first_party: row.first_party,
+        application_type,
+        self_registered: row.registration_token_digest.is_some(),
         created_at: row.created_at,
     };
     Ok((client, digest))

@@ -6,6 +6,7 @@
 
 pub mod authorization_codes;
 pub mod changes;
+pub mod client_assertions;
 pub mod clients;
 pub mod consents;
 mod database;
@@ -13,6 +14,7 @@ mod error;
 pub mod federation_attempts;
 pub mod identities;
 pub mod key_records;
+pub mod logout_notices;
 pub mod one_use_secrets;
 pub mod outbox;
 pub mod rate_limits;

@@ -321,10 +321,12 @@ pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u6
 }
 
 /// A session that has just ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
     /// Which.
     pub session: SessionId,
+    /// Whose tokens it had.
+    pub client: ClientId,
     /// Its place in the status lists.
     pub status: StatusPosition,
     /// No access token of it lives longer.
@@ -342,6 +344,8 @@ pub enum Which {
     AllOf(UserId),
     /// Every one of an account but this.
     AllOfBut(UserId, SessionId),
+    /// Every one of an account at a client.
+    AllOfAt(UserId, ClientId),
     /// At most so many of an account.
     SomeOf(UserId, u64),
     /// At most so many of a client.
@@ -363,6 +367,9 @@ pub async fn end(
         Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
+        Which::AllOfAt(user, client) => {
+            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
+        }
         Which::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
         Which::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
     };
@@ -522,6 +529,7 @@ fn live(now: DateTime<Utc>) -> Condition {
 fn ended(row: &Model) -> Result<EndedSession, StoreError> {
     Ok(EndedSession {
         session: SessionId(row.id),
+        client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
         status: status_position(TABLE, row.status_list, row.status_index)?,
         access_ends_at: row.access_ends_at,
     })

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use entity::{change, session};
+use entity::{change, client_assertion, session};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
@@ -16,7 +16,11 @@ use signet::{
 };
 use uuid::Uuid;
 
-use crate::harness::{House, NEW_PASSWORD, Place, Tokens, days, jwt, seconds, stories, stories_on};
+use crate::harness::{
+    Ask, House, NEW_PASSWORD, Place, Tokens,
+    client_key::{self, ClientKey, JWT_BEARER},
+    days, jwt, seconds, stories, stories_on,
+};
 
 /// The pruning that the service does every few minutes.
 async fn prune(place: &Place, clock: Arc<dyn Clock>) -> Prune {
@@ -55,6 +59,32 @@ impl<'h> Attic<'h> {
         let found = change::Entity::find().filter(change::Column::Kind.eq(kind)).count(&self.store).await;
         found.expect("the database answers")
     }
+}
+
+/// Its end and what clocks differ have to pass: until then it could be taken again.
+async fn an_assertion_stays_as_long_as_it_could_be_taken_again(house: House) {
+    let attic = Attic::of(&house).await;
+    let key = ClientKey::new("EdDSA", "k1");
+    let client = client_key::registers(&house, &key).await;
+    let assertion = key.asserts(&house, &client);
+    let presents = async || {
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion.as_str()),
+        ];
+        house.site.token(&form).answer().await
+    };
+    let kept = async || client_assertion::Entity::find().count(&attic.store).await.expect("the database answers");
+    presents().await.granted();
+    for time in [0, 60, 30, 200] {
+        attic.after(seconds(time)).await;
+        assert_eq!(kept().await, 1);
+        presents().await.refused("invalid_client");
+    }
+    attic.after(seconds(80)).await;
+    assert_eq!(kept().await, 0);
+    presents().await.refused("invalid_client");
 }
 
 /// An access token lives for ten minutes, and one more may come of a repeat ten seconds later.
@@ -216,6 +246,7 @@ async fn a_row_that_is_held_is_left_for_next_time(place: Place) {
 }
 
 stories![
+    an_assertion_stays_as_long_as_it_could_be_taken_again,
     an_ended_session_stays_until_its_tokens_are_dead,
     an_idle_session_stays_as_long_as_it_may_be_used,
     a_session_goes_at_its_end_however_often_it_was_used,

@@ -1,7 +1,7 @@
 //! The README keeps its word: what it tells to paste runs, and prints what it says.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},

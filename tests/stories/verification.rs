@@ -237,6 +237,29 @@ async fn metadata_announces_only_what_works(house: House) {
             let answer = house.site.token(&[("grant_type", grant)]).answer().await.blames_the_sender();
             assert_ne!(answer.string("error"), "unsupported_grant_type", "{grant}");
         }
+        for (name, flag) in [
+            ("authorization_response_iss_parameter_supported", true),
+            ("claims_parameter_supported", false),
+            ("request_parameter_supported", false),
+            ("request_uri_parameter_supported", false),
+        ] {
+            assert_eq!(metadata[name], flag, "{name}");
+        }
+        for (name, words) in [
+            ("response_types_supported", json!(["code"])),
+            ("code_challenge_methods_supported", json!(["S256"])),
+            ("subject_types_supported", json!(["public"])),
+            ("id_token_signing_alg_values_supported", json!(["RS256", "ES256", "EdDSA"])),
+        ] {
+            assert_eq!(metadata[name], words, "{name}");
+        }
+        for endpoint in ["token", "revocation", "introspection"] {
+            let methods = &metadata[format!("{endpoint}_endpoint_auth_methods_supported")];
+            let algorithms = &metadata[format!("{endpoint}_endpoint_auth_signing_alg_values_supported")];
+            assert!(methods.as_array().is_some_and(|all| all.contains(&json!("private_key_jwt"))), "{endpoint}");
+            // RFC 8414 §2: `none` MUST NOT be used.
+            assert_eq!(*algorithms, json!(["ES256", "EdDSA", "RS256", "PS256"]), "{endpoint}");
+        }
         let code_flow = metadata.get("authorization_endpoint").is_some();
         let codes =
             metadata["grant_types_supported"].as_array().is_some_and(|all| all.contains(&json!("authorization_code")));

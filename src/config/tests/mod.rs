@@ -101,6 +101,8 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         session_ttl = "90d"
         refresh_grace = "10s"
         registration = "open"
+        client_registration = "off"
+        # client_registration_token is not set
         # tls_cert is not set
         # tls_key is not set
         trusted_proxies = []

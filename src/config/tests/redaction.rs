@@ -69,6 +69,8 @@ proptest! {
             ("database_listen_url", format!("postgres://ada:{secret}@db")),
             ("smtp_url", format!("smtps://ada:{secret}@mail.example.org")),
             ("smtp_url", format!("smtp://ada:{secret}@mail.example.org")),
+            ("client_registration_token", secret.clone()),
+            ("client_registration_token", format!("{secret} {secret}")),
             ("issuer", format!("https://ada:{secret}@auth.example.org")),
             ("providers.google.client_secret", secret.clone()),
             ("providers.google.client_secret", format!("{secret}\n{secret}")),

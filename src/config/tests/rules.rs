@@ -34,6 +34,18 @@ fn the_issuer_has_no_default_off_loopback() {
 }
 
 #[test]
+fn clients_that_may_register_themselves_are_told_of() {
+    let with = |registration: &str, token: &str| {
+        Operator::new().flags("client_registration", registration).exports("SIGNET_CLIENT_REGISTRATION_TOKEN", token)
+    };
+    let token = "a-token-of-thirty-two-characters";
+    let anybody = Operator::new().flags("client_registration", "open").starts();
+    tells(&anybody.warnings.join("\n"), &["client_registration is open", "client_registration_token is not set"]);
+    assert_eq!(with("open", token).starts().warnings, Vec::<String>::new());
+    tells(&with("off", token).starts().warnings.join("\n"), &["client_registration_token has no use"]);
+}
+
+#[test]
 fn a_proxy_on_the_same_host_may_terminate_tls() {
     let config = Operator::with_environment(&[("SIGNET_ISSUER", "https://auth.example.org")]).starts();
     assert_eq!(config.issuer.as_deref(), Some("https://auth.example.org"));
@@ -122,6 +134,9 @@ fn values_out_of_bounds_are_refused_by_name() {
         ("session_ttl", "3651d"),
         ("refresh_grace", "2m"),
         ("registration", "maybe"),
+        ("client_registration", "closed"),
+        ("client_registration_token", "a token of thirty-two characters"),
+        ("client_registration_token", "a-token-of-thirty-one-character"),
         ("log_format", "xml"),
         ("auto_migrate", "1"),
         ("signing_algorithm", "HS256"),

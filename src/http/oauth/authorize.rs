@@ -48,17 +48,22 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
 /// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
 const LONGEST_QUERY: usize = 7 * 1024;
 
-/// `POST` (OIDC Core §3.1.2.1): a client's own form. It comes from another site, so that the browser keeps its cookies
-/// back (`SameSite=Lax`); asked again with GET, it brings them.
+/// `POST` (OIDC Core §3.1.2.1): a client's own form.
 #[handler]
 pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
+    ask_again("/oauth/authorize", request, body).await
+}
+
+/// A client's form comes from another site, so that the browser keeps its cookies back (`SameSite=Lax`); asked again
+/// with GET at `path`, it brings them.
+pub(super) async fn ask_again(path: &str, request: &Request, body: Body) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
     let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.len() > LONGEST_QUERY {
         return Err(PageError::Incomplete);
     }
-    Ok(see_other(&format!("/oauth/authorize?{query}")))
+    Ok(see_other(&format!("{path}?{query}")))
 }
 
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {

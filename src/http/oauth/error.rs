@@ -61,6 +61,13 @@ impl OAuthError {
         .with_header("WWW-Authenticate", r#"Basic realm="signet", charset="UTF-8""#)
     }
 
+    /// A bearer token of an OAuth endpoint that is not good (RFC 6750 §3.1).
+    pub(in crate::http) fn invalid_token() -> Self {
+        Self::new(OAuthErrorCode::InvalidToken, "the token is not good for this")
+            .with_status(StatusCode::UNAUTHORIZED)
+            .with_header("WWW-Authenticate", r#"Bearer error="invalid_token""#)
+    }
+
     /// The same with another status.
     pub(in crate::http) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }

@@ -10,7 +10,10 @@ use crate::{
         clients::Clients,
         introspect::{Active, Introspect},
     },
-    http::{body::FormBody, client_auth::BasicCredentials},
+    http::{
+        body::FormBody,
+        client_auth::{BasicCredentials, InForm},
+    },
 };
 
 /// The introspection endpoint.
@@ -31,6 +34,11 @@ pub(in crate::http) struct IntrospectionRequest {
     client_id: Option<String>,
     /// The client's secret (`client_secret_post`).
     client_secret: Option<String>,
+    /// How the client proves who it is by a JWT (`private_key_jwt`):
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    client_assertion_type: Option<String>,
+    /// The JWT, signed with the client's key (RFC 7523).
+    client_assertion: Option<String>,
 }
 
 impl Example for IntrospectionRequest {
@@ -40,6 +48,8 @@ impl Example for IntrospectionRequest {
             token_type_hint: None,
             client_id: Some("orders".to_owned()),
             client_secret: Some("43 characters, shown at registration".to_owned()),
+            client_assertion_type: None,
+            client_assertion: None,
         }
     }
 }
@@ -169,7 +179,13 @@ impl IntrospectApi {
     ) -> Result<Json<Introspection>, OAuthError> {
         self.introspect.can_judge()?;
         let form = form.0;
-        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        let presented = basic.or_form(InForm {
+            id: form.client_id,
+            secret: form.client_secret,
+            assertion_type: form.client_assertion_type,
+            assertion: form.client_assertion,
+        })?;
+        let client = self.clients.authenticate(&presented).await?;
         // Whoever proves nothing learns nothing (RFC 7662 §2.1).
         if !client.is_confidential() {
             return Err(OAuthError::invalid_client());

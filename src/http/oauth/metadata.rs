@@ -3,8 +3,11 @@
 use poem_openapi::{Object, OpenApi, param::Header, types::Example, types::ToJSON};
 
 use crate::{
-    domain::{client::AuthenticationMethod, oauth::GrantType, signing_key::SigningAlgorithm},
-    flow::published_keys::Tagged,
+    domain::{
+        client::AuthenticationMethod, client_assertion, client_registration::OPEN_SCOPES, oauth::GrantType,
+        signing_key::SigningAlgorithm,
+    },
+    flow::{published_keys::Tagged, register_client::RegisterClient},
     http::document::Document,
 };
 
@@ -13,84 +16,159 @@ pub(in crate::http) struct MetadataApi {
     document: Tagged,
 }
 
-/// Authorization server metadata (RFC 8414 §2). It lists only what works.
+/// Authorization server metadata (RFC 8414 §2, OIDC Discovery §3). It lists only what works.
 #[derive(Debug, Object)]
 #[oai(rename = "Metadata", example)]
+#[expect(clippy::struct_excessive_bools, reason = "the standards have a member for each")]
 struct Metadata {
     /// The `iss` of every token.
     issuer: String,
+    /// Where people are sent to log in.
+    authorization_endpoint: String,
+    /// Where a client may send its request before (RFC 9126).
+    pushed_authorization_request_endpoint: String,
     /// Where grants turn into tokens.
     token_endpoint: String,
     /// Where the public keys are.
     jwks_uri: String,
+    /// Where clients register themselves (RFC 7591), if they may.
+    #[oai(skip_serializing_if_is_none)]
+    registration_endpoint: Option<String>,
     /// Where tokens are revoked (RFC 7009).
     revocation_endpoint: String,
     /// How clients may authenticate there.
     revocation_endpoint_auth_methods_supported: Vec<String>,
+    /// What their assertions may be signed with there.
+    revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where tokens are described (RFC 7662).
     introspection_endpoint: String,
     /// How clients may authenticate there.
     introspection_endpoint_auth_methods_supported: Vec<String>,
+    /// What their assertions may be signed with there.
+    introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where a token's user is described (OIDC Discovery §3).
     userinfo_endpoint: String,
-    /// The values of `scope` that the built-in client may ask for.
+    /// The values of `scope` that say who somebody is; operators register others.
     scopes_supported: Vec<String>,
-    /// The values of `response_type`; none, since there is no authorization endpoint.
+    /// The values of `response_type`.
     response_types_supported: Vec<String>,
-    /// The values of `grant_type`.
+    /// The values of `response_mode`.
+    response_modes_supported: Vec<String>,
+    /// The values of `grant_type`; `password` for the operator's own clients alone.
     grant_types_supported: Vec<String>,
-    /// How clients may authenticate at the token endpoint.
+    /// The values of `prompt` (Initiating User Registration via OpenID Connect 1.0).
+    prompt_values_supported: Vec<String>,
+    /// The values of `code_challenge_method` (RFC 7636); PKCE is required.
+    code_challenge_methods_supported: Vec<String>,
+    /// Whether a `sub` is the same for every client.
+    subject_types_supported: Vec<String>,
+    /// The claims that ID tokens and userinfo may have.
+    claims_supported: Vec<String>,
+    /// How ID tokens may be signed: RS256, unless the client registered another. Access tokens are signed with one of
+    /// them, too.
+    id_token_signing_alg_values_supported: Vec<String>,
+    /// How clients may authenticate at the token endpoint, and where they push requests.
     token_endpoint_auth_methods_supported: Vec<String>,
+    /// What their assertions (`private_key_jwt`) may be signed with.
+    token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// How access tokens are signed (a member of ours: RFC 8414 has none for it).
     access_token_signing_alg_values_supported: Vec<String>,
+    /// Whether answers of the authorization endpoint say whose they are (RFC 9207).
+    authorization_response_iss_parameter_supported: bool,
+    /// Whether `claims` is taken (OIDC Core §5.5).
+    claims_parameter_supported: bool,
+    /// Whether `request` is taken (OIDC Core §6.1).
+    request_parameter_supported: bool,
+    /// Whether a `request_uri` is taken that was not pushed here (OIDC Core §6.2).
+    request_uri_parameter_supported: bool,
     /// Where people read how to use the service.
     service_documentation: String,
 }
 
+/// The claims of ID tokens and userinfo.
+const CLAIMS: [&str; 13] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "auth_time",
+    "amr",
+    "nonce",
+    "at_hash",
+    "sid",
+    "preferred_username",
+    "email",
+    "email_verified",
+];
+
 impl Metadata {
-    fn of(issuer: &str, algorithm: SigningAlgorithm) -> Self {
-        let public = [
+    fn of(issuer: &str, algorithm: SigningAlgorithm, registration: Option<&str>) -> Self {
+        let methods = [
             AuthenticationMethod::None.as_str(),
             AuthenticationMethod::ClientSecretBasic.as_str(),
             AuthenticationMethod::ClientSecretPost.as_str(),
+            AuthenticationMethod::PrivateKeyJwt.as_str(),
         ];
-        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let at = |path: &str| format!("{issuer}{path}");
         Self {
             issuer: issuer.to_owned(),
-            token_endpoint: format!("{issuer}/oauth/token"),
-            jwks_uri: format!("{issuer}/.well-known/jwks.json"),
-            revocation_endpoint: format!("{issuer}/oauth/revoke"),
-            revocation_endpoint_auth_methods_supported: words(&public),
-            introspection_endpoint: format!("{issuer}/oauth/introspect"),
-            introspection_endpoint_auth_methods_supported: words(&public[1..]),
-            userinfo_endpoint: format!("{issuer}/oauth/userinfo"),
-            scopes_supported: words(&["openid", "profile", "email", "offline_access"]),
-            response_types_supported: Vec::new(),
-            grant_types_supported: words(&[
-                GrantType::Password.as_str(),
-                GrantType::RefreshToken.as_str(),
-                GrantType::ClientCredentials.as_str(),
+            authorization_endpoint: at("/oauth/authorize"),
+            pushed_authorization_request_endpoint: at("/oauth/par"),
+            token_endpoint: at("/oauth/token"),
+            jwks_uri: at("/.well-known/jwks.json"),
+            registration_endpoint: registration.map(at),
+            revocation_endpoint: at("/oauth/revoke"),
+            revocation_endpoint_auth_methods_supported: words(&methods),
+            revocation_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
+            introspection_endpoint: at("/oauth/introspect"),
+            // All but `none`: whoever proves nothing learns nothing.
+            introspection_endpoint_auth_methods_supported: words(&methods[1..]),
+            introspection_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
+            userinfo_endpoint: at("/oauth/userinfo"),
+            scopes_supported: words(&OPEN_SCOPES),
+            response_types_supported: words(&["code"]),
+            response_modes_supported: words(&["query", "form_post"]),
+            grant_types_supported: words(&GrantType::ALL.map(GrantType::as_str)),
+            prompt_values_supported: words(&["none", "login", "consent", "select_account"]),
+            code_challenge_methods_supported: words(&["S256"]),
+            subject_types_supported: words(&["public"]),
+            claims_supported: words(&CLAIMS),
+            id_token_signing_alg_values_supported: words(&[
+                SigningAlgorithm::RS256.as_str(),
+                SigningAlgorithm::ES256.as_str(),
+                SigningAlgorithm::EdDSA.as_str(),
             ]),
-            token_endpoint_auth_methods_supported: words(&public),
+            token_endpoint_auth_methods_supported: words(&methods),
+            token_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
             access_token_signing_alg_values_supported: words(&[algorithm.as_str()]),
-            service_documentation: format!("{issuer}/docs"),
+            authorization_response_iss_parameter_supported: true,
+            claims_parameter_supported: false,
+            request_parameter_supported: false,
+            request_uri_parameter_supported: false,
+            service_documentation: at("/docs"),
         }
     }
 }
 
 impl Example for Metadata {
     fn example() -> Self {
-        Self::of("https://id.example.com", SigningAlgorithm::ES256)
+        Self::of("https://id.example.com", SigningAlgorithm::ES256, Some(REGISTRATION))
     }
 }
+
+/// Where clients register themselves.
+const REGISTRATION: &str = "/oauth/register";
 
 /// How long caches may keep the metadata, in seconds: it changes with the configuration alone.
 const MAX_AGE: i64 = 3600;
 
 impl MetadataApi {
     /// The metadata of this issuer.
-    pub(in crate::http) fn new(issuer: &str, algorithm: SigningAlgorithm) -> Self {
-        Self { document: Tagged::of(Metadata::of(issuer, algorithm).to_json_string()) }
+    pub(in crate::http) fn new(issuer: &str, algorithm: SigningAlgorithm, register_client: &RegisterClient) -> Self {
+        let registration = register_client.is_on().then_some(REGISTRATION);
+        Self { document: Tagged::of(Metadata::of(issuer, algorithm, registration).to_json_string()) }
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {

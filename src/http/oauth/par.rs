@@ -10,7 +10,10 @@ use crate::{
         authorize::{Authorize, PushError, Pushed},
         clients::Clients,
     },
-    http::{body::FormBody, client_auth::BasicCredentials},
+    http::{
+        body::FormBody,
+        client_auth::{BasicCredentials, InForm},
+    },
 };
 
 /// The endpoint.
@@ -27,6 +30,11 @@ struct PushedRequest {
     client_id: Option<String>,
     /// The client's secret (`client_secret_post`).
     client_secret: Option<String>,
+    /// How the client proves who it is by a JWT (`private_key_jwt`):
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    client_assertion_type: Option<String>,
+    /// The JWT, signed with the client's key (RFC 7523).
+    client_assertion: Option<String>,
     /// Where the answer goes: one of the client's, byte for byte.
     redirect_uri: Option<String>,
     /// `code`.
@@ -67,6 +75,8 @@ impl Example for PushedRequest {
         Self {
             client_id: text("app"),
             client_secret: text("43 characters, shown at registration"),
+            client_assertion_type: None,
+            client_assertion: None,
             redirect_uri: text("https://app.example.com/callback"),
             response_type: text("code"),
             response_mode: text("query"),
@@ -150,7 +160,12 @@ impl ParApi {
     #[oai(path = "/oauth/par", method = "post", operation_id = "push_authorization_request")]
     async fn push(&self, basic: BasicCredentials, form: FormBody<PushedRequest>) -> Result<Taken, OAuthError> {
         let mut form = form.0;
-        let presented = basic.or_form(form.client_id.clone(), form.client_secret.take())?;
+        let presented = basic.or_form(InForm {
+            id: form.client_id.clone(),
+            secret: form.client_secret.take(),
+            assertion_type: form.client_assertion_type.take(),
+            assertion: form.client_assertion.take(),
+        })?;
         let client = self.clients.authenticate(&presented).await?;
         let Pushed { request_uri, expires_in } = self.authorize.push(&client, form.into())?;
         Ok(Taken::Created(Json(Reference { request_uri, expires_in })))

@@ -10,7 +10,10 @@ use crate::{
         clients::Clients,
         revoke::{Revoke, RevokeError},
     },
-    http::{body::FormBody, client_auth::BasicCredentials},
+    http::{
+        body::FormBody,
+        client_auth::{BasicCredentials, InForm},
+    },
 };
 
 /// The revocation endpoint.
@@ -31,6 +34,11 @@ pub(in crate::http) struct RevocationRequest {
     client_id: Option<String>,
     /// The client's secret (`client_secret_post`).
     client_secret: Option<String>,
+    /// How the client proves who it is by a JWT (`private_key_jwt`):
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    client_assertion_type: Option<String>,
+    /// The JWT, signed with the client's key (RFC 7523).
+    client_assertion: Option<String>,
 }
 
 impl Example for RevocationRequest {
@@ -40,6 +48,8 @@ impl Example for RevocationRequest {
             token_type_hint: Some("refresh_token".to_owned()),
             client_id: Some("first-party".to_owned()),
             client_secret: None,
+            client_assertion_type: None,
+            client_assertion: None,
         }
     }
 }
@@ -70,7 +80,13 @@ impl RevokeApi {
     #[oai(path = "/oauth/revoke", method = "post", operation_id = "revoke")]
     async fn revoke(&self, basic: BasicCredentials, form: FormBody<RevocationRequest>) -> Result<Revoked, OAuthError> {
         let form = form.0;
-        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        let presented = basic.or_form(InForm {
+            id: form.client_id,
+            secret: form.client_secret,
+            assertion_type: form.client_assertion_type,
+            assertion: form.client_assertion,
+        })?;
+        let client = self.clients.authenticate(&presented).await?;
         let token = form.token.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, "token is required"))?;
         self.revoke.run(&token, &client).await?;
         Ok(Revoked::Done)

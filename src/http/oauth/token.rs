@@ -16,7 +16,12 @@ use crate::{
         redeem_code::{Presented, RedeemCode},
         refresh::Refresh,
     },
-    http::{body::FormBody, client_auth::BasicCredentials, cookies::Cookies, origin::RequestOrigin},
+    http::{
+        body::FormBody,
+        client_auth::{BasicCredentials, InForm},
+        cookies::Cookies,
+        origin::RequestOrigin,
+    },
 };
 
 /// The token endpoint.
@@ -55,6 +60,11 @@ pub(in crate::http) struct TokenRequest {
     client_id: Option<String>,
     /// The client's secret (`client_secret_post`).
     client_secret: Option<String>,
+    /// How the client proves who it is by a JWT (`private_key_jwt`):
+    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
+    client_assertion_type: Option<String>,
+    /// The JWT, signed with the client's key (RFC 7523).
+    client_assertion: Option<String>,
 }
 
 impl Example for TokenRequest {
@@ -71,6 +81,8 @@ impl Example for TokenRequest {
             resource: None,
             client_id: Some("first-party".to_owned()),
             client_secret: None,
+            client_assertion_type: None,
+            client_assertion: None,
         }
     }
 }
@@ -159,7 +171,7 @@ fn required(name: &str, value: Option<String>) -> Result<String, OAuthError> {
 impl TokenApi {
     /// Token endpoint (RFC 6749 §3.2)
     ///
-    /// Exchanges a grant for tokens. The client authenticates by `client_secret_basic` or `client_secret_post`; a
+    /// Exchanges a grant for tokens. The client authenticates by `client_secret_basic`, `client_secret_post` or `private_key_jwt`; a
     /// public client names itself by `client_id`, and where no client is named it is the built-in `first-party`.
     #[oai(path = "/oauth/token", method = "post", operation_id = "token")]
     async fn token(
@@ -172,7 +184,13 @@ impl TokenApi {
         let grant = required("grant_type", form.grant_type)?;
         let grant = GrantType::parse(&grant)
             .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))?;
-        let client = self.clients.authenticate(&basic.or_form(form.client_id, form.client_secret)?).await?;
+        let presented = basic.or_form(InForm {
+            id: form.client_id,
+            secret: form.client_secret,
+            assertion_type: form.client_assertion_type,
+            assertion: form.client_assertion,
+        })?;
+        let client = self.clients.authenticate(&presented).await?;
         let asked = Asked { scope: form.scope.as_deref(), resource: form.resource.as_deref() };
         match grant {
             GrantType::Password => {

@@ -96,7 +96,7 @@ pub(super) async fn send(
 }
 
 /// A wait as people say it.
-fn in_words(seconds: u64) -> String {
+pub(super) fn in_words(seconds: u64) -> String {
     match seconds {
         0..=1 => "a second".to_owned(),
         2..=99 => format!("{seconds} seconds"),

@@ -1,0 +1,194 @@
+//! Client assertions (RFC 7523 §3): a JWT under a client's own key, in the place of a secret.
+
+use chrono::TimeDelta;
+use serde::{Deserialize, Deserializer};
+
+use super::{claims::Audience, ids::ClientId};
+
+/// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// What an assertion may be signed with: `alg` as the client's key says it, never as the assertion does.
+pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
+
+/// How far ahead an assertion may end. One that was made has to be remembered so long, to be taken once; libraries in
+/// wide use let it live an hour where nobody says otherwise.
+pub const LONGEST: TimeDelta = TimeDelta::hours(1);
+
+/// How far the clocks of clients may be from ours.
+const SKEW: TimeDelta = TimeDelta::seconds(30);
+
+/// The longest `jti`, in bytes.
+const MAX_JTI: usize = 512;
+
+/// The claims of an assertion. Times are whole seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AssertionClaims {
+    /// Who says so.
+    pub iss: ClientId,
+    /// Of whom: the same.
+    pub sub: ClientId,
+    /// To whom.
+    pub aud: Audience,
+    /// When it ends.
+    pub exp: i64,
+    /// Its own identifier: no other assertion of this client has it.
+    pub jti: String,
+    /// When it was made.
+    #[serde(default, deserialize_with = "numeric_date")]
+    pub iat: Option<i64>,
+    /// When it begins to count.
+    #[serde(default, deserialize_with = "numeric_date")]
+    pub nbf: Option<i64>,
+}
+
+/// Unlike an `Option`, this refuses `null`.
+fn numeric_date<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
+    i64::deserialize(value).map(Some)
+}
+
+/// Why an assertion proves nothing. A client gets one answer for all of these; which it was is for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAnAssertion {
+    /// `iss` is another client's, or `jti` says nothing or too much.
+    #[error("the claims name two clients, or no assertion")]
+    Claims,
+    /// `aud` names nobody, or others than us.
+    #[error("for another audience")]
+    Audience,
+    /// `exp` has come.
+    #[error("expired")]
+    Expired,
+    /// `exp` is further ahead than [`LONGEST`].
+    #[error("it ends too far ahead")]
+    TooLong,
+    /// `iat` or `nbf` is further ahead than clocks differ.
+    #[error("not valid yet")]
+    NotYetValid,
+}
+
+impl NotAnAssertion {
+    /// The reason in one word, for the log.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Claims => "assertion_claims",
+            Self::Audience => "assertion_audience",
+            Self::Expired => "assertion_expired",
+            Self::TooLong => "assertion_lifetime",
+            Self::NotYetValid => "assertion_not_yet",
+        }
+    }
+}
+
+impl AssertionClaims {
+    /// Judges the claims of an assertion whose signature is that of the client `sub`, at `now` in seconds. `ours` are
+    /// the names that it may call us by.
+    ///
+    /// All of `aud` must be ours: whoever else an assertion is made for could present it here.
+    ///
+    /// # Errors
+    /// [`NotAnAssertion`].
+    pub fn judge(&self, ours: &[&str], now: i64) -> Result<(), NotAnAssertion> {
+        let for_us = |name: &String| ours.contains(&name.as_str());
+        let is_ours = match &self.aud {
+            Audience::One(name) => for_us(name),
+            Audience::Many(names) => !names.is_empty() && names.iter().all(for_us),
+        };
+        let (skew, longest) = (SKEW.num_seconds(), LONGEST.num_seconds());
+        if self.iss != self.sub || !(1..=MAX_JTI).contains(&self.jti.len()) {
+            Err(NotAnAssertion::Claims)
+        } else if !is_ours {
+            Err(NotAnAssertion::Audience)
+        } else if self.exp <= now - skew {
+            Err(NotAnAssertion::Expired)
+        } else if self.exp > now + longest + skew {
+            Err(NotAnAssertion::TooLong)
+        } else if [self.iat, self.nbf].into_iter().flatten().any(|from| from > now + skew) {
+            Err(NotAnAssertion::NotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const NOW: i64 = 1_800_000_000;
+    const OURS: [&str; 2] = ["https://id.example", "https://id.example/oauth/token"];
+
+    fn judged(change: impl FnOnce(&mut Value)) -> Option<Result<(), NotAnAssertion>> {
+        let mut claims = json!({"iss": "app", "sub": "app", "aud": OURS[0], "exp": NOW + 60, "jti": "1"});
+        change(&mut claims);
+        serde_json::from_value::<AssertionClaims>(claims).ok().map(|claims| claims.judge(&OURS, NOW))
+    }
+
+    fn with(name: &str, value: Value) -> Option<Result<(), NotAnAssertion>> {
+        judged(|claims| claims[name] = value)
+    }
+
+    #[test]
+    fn every_claim_but_the_beginning_is_required_and_of_its_type() {
+        assert_eq!(judged(|_| ()), Some(Ok(())));
+        for name in ["iss", "sub", "aud", "exp", "jti"] {
+            let without = judged(|claims| {
+                claims.as_object_mut().expect("an object").remove(name);
+            });
+            assert_eq!(without, None, "{name}");
+            assert_eq!(with(name, Value::Null), None, "{name}");
+            assert_eq!(with(name, json!({"a": 1})), None, "{name}");
+        }
+        for name in ["exp", "iat", "nbf"] {
+            assert_eq!(with(name, json!((NOW + 1).to_string())), None, "{name}");
+            assert_eq!(with(name, Value::Null), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn nobody_speaks_for_another() {
+        assert_eq!(with("iss", json!("other")), Some(Err(NotAnAssertion::Claims)));
+        assert_eq!(with("sub", json!("other")), Some(Err(NotAnAssertion::Claims)));
+        assert_eq!(with("jti", json!("")), Some(Err(NotAnAssertion::Claims)));
+        assert_eq!(with("jti", json!("x".repeat(MAX_JTI + 1))), Some(Err(NotAnAssertion::Claims)));
+    }
+
+    #[test]
+    fn it_is_for_us_and_for_nobody_else() {
+        for good in [json!(OURS[0]), json!(OURS[1]), json!([OURS[1]]), json!(OURS)] {
+            assert_eq!(with("aud", good.clone()), Some(Ok(())), "{good}");
+        }
+        for bad in [
+            json!(""),
+            json!([]),
+            json!("https://id.example/"),
+            json!("https://ID.example"),
+            json!("https://id.example/oauth"),
+            json!("https://other.example"),
+            json!([OURS[0], "https://other.example"]),
+        ] {
+            assert_eq!(with("aud", bad.clone()), Some(Err(NotAnAssertion::Audience)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn it_lives_shortly_and_now() {
+        for (exp, judgement) in [
+            (NOW - 30, Err(NotAnAssertion::Expired)),
+            (NOW - 29, Ok(())),
+            (NOW + 3630, Ok(())),
+            (NOW + 3631, Err(NotAnAssertion::TooLong)),
+        ] {
+            assert_eq!(with("exp", json!(exp)), Some(judgement), "{exp}");
+        }
+        for name in ["iat", "nbf"] {
+            assert_eq!(with(name, json!(NOW + 30)), Some(Ok(())), "{name}");
+            assert_eq!(with(name, json!(NOW + 31)), Some(Err(NotAnAssertion::NotYetValid)), "{name}");
+        }
+        assert_eq!(with("exp", json!(i64::MIN)), Some(Err(NotAnAssertion::Expired)));
+        assert_eq!(with("exp", json!(i64::MAX)), Some(Err(NotAnAssertion::TooLong)));
+    }
+}

@@ -1,0 +1,253 @@
+//! Client metadata (RFC 7591 §2, OIDC Registration §2): what a client says of itself when it registers itself.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    client::{ApplicationType, AuthenticationMethod, Client},
+    client_assertion,
+    client_registration::{NotRegistrable, OPEN_SCOPES},
+    ids::ClientId,
+    oauth::GrantType,
+    scope::Scope,
+    signing_key::SigningAlgorithm,
+};
+
+/// The metadata, in the words of the standards. `None` is a member that was left out, or `null`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientMetadata {
+    /// Where codes may be sent.
+    pub redirect_uris: Option<Vec<String>>,
+    /// How it proves who it is.
+    pub token_endpoint_auth_method: Option<String>,
+    /// What its assertions are signed with; its keys say so too.
+    pub token_endpoint_auth_signing_alg: Option<String>,
+    /// The grants that it will use.
+    pub grant_types: Option<Vec<String>>,
+    /// The response types that it will use.
+    pub response_types: Option<Vec<String>>,
+    /// What people call it.
+    pub client_name: Option<String>,
+    /// What it may ask for.
+    pub scope: Option<String>,
+    /// Its public keys, as JSON.
+    pub jwks: Option<String>,
+    /// `web` or `native`.
+    pub application_type: Option<String>,
+    /// `public`.
+    pub subject_type: Option<String>,
+    /// The algorithm of its ID tokens.
+    pub id_token_signed_response_alg: Option<String>,
+    /// Where a log-out may return to.
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// The names of the other members that have a value.
+    pub others: BTreeSet<String>,
+}
+
+/// What a client cannot have here, and must not believe that it has. Any other member that means nothing to us is passed
+/// over (RFC 7591 §2), and not in the answer.
+const NOT_TAKEN: [&str; 19] = [
+    // We fetch nothing that a stranger names.
+    "jwks_uri",
+    "sector_identifier_uri",
+    "request_uris",
+    "backchannel_logout_uri",
+    "software_statement",
+    // It would wait for what we do not make, or believe itself safer than it is.
+    "id_token_encrypted_response_alg",
+    "id_token_encrypted_response_enc",
+    "userinfo_signed_response_alg",
+    "userinfo_encrypted_response_alg",
+    "userinfo_encrypted_response_enc",
+    "request_object_signing_alg",
+    "request_object_encryption_alg",
+    "request_object_encryption_enc",
+    "require_signed_request_object",
+    "require_pushed_authorization_requests",
+    "tls_client_certificate_bound_access_tokens",
+    "dpop_bound_access_tokens",
+    "introspection_signed_response_alg",
+    "authorization_signed_response_alg",
+];
+
+impl ClientMetadata {
+    /// The client that these describe, what is left out as RFC 7591 §2 has it. A scope of ours that such a client cannot
+    /// have is left away (§3.2.1), and where none is asked for it gets what it can have.
+    ///
+    /// Whether it can be registered so, [`super::client_registration::check`] says.
+    ///
+    /// # Errors
+    /// [`NotRegistrable`] for words that are not known here.
+    pub fn client(self, id: ClientId, now: DateTime<Utc>) -> Result<Client, NotRegistrable> {
+        if let Some(name) = NOT_TAKEN.into_iter().find(|name| self.others.contains(*name)) {
+            return Err(NotRegistrable::NotTaken(name));
+        }
+        let authentication = match self.token_endpoint_auth_method.as_deref() {
+            None => AuthenticationMethod::ClientSecretBasic,
+            Some(name) => known("token_endpoint_auth_method", AuthenticationMethod::parse(name))?,
+        };
+        if let Some(alg) = self.token_endpoint_auth_signing_alg.as_deref() {
+            let own = client_assertion::ALGORITHMS.contains(&alg).then_some(());
+            known("token_endpoint_auth_signing_alg", own)?;
+        }
+        let grants = match &self.grant_types {
+            None => BTreeSet::from([GrantType::AuthorizationCode]),
+            Some(names) => names
+                .iter()
+                .map(|name| known("grant_types", GrantType::parse(name)))
+                .collect::<Result<BTreeSet<_>, _>>()?,
+        };
+        let only = |list: &Option<Vec<String>>, word: &str| match list {
+            None => Some(()),
+            Some(list) => (!list.is_empty() && list.iter().all(|one| one == word)).then_some(()),
+        };
+        known("response_types", only(&self.response_types, "code"))?;
+        // A code is the only thing that all else comes of (RFC 7591 §2.1).
+        known("grant_types", grants.contains(&GrantType::AuthorizationCode).then_some(()))?;
+        known("subject_type", only(&self.subject_type.map(|kind| vec![kind]), "public"))?;
+        let id_token_algorithm = match self.id_token_signed_response_alg.as_deref() {
+            None => None,
+            Some(name) => Some(known("id_token_signed_response_alg", SigningAlgorithm::parse(name))?),
+        };
+        let redirect_uris = self.redirect_uris.unwrap_or_default();
+        let application_type = match self.application_type.as_deref() {
+            Some(name) => known("application_type", ApplicationType::parse(name))?,
+            // RFC 7591 knows no such member, and native clients that follow it alone are many.
+            None if redirect_uris.iter().all(|uri| uri.starts_with("https://")) => ApplicationType::Web,
+            None => ApplicationType::Native,
+        };
+        Ok(Client {
+            name: self.client_name.unwrap_or_else(|| id.as_str().to_owned()),
+            id,
+            authentication,
+            scope: scope(self.scope.as_deref(), &grants)?,
+            grants,
+            redirect_uris,
+            post_logout_redirect_uris: self.post_logout_redirect_uris.unwrap_or_default(),
+            id_token_algorithm,
+            jwks: self.jwks,
+            first_party: false,
+            application_type: Some(application_type),
+            self_registered: true,
+            created_at: now,
+            ..Client::first_party()
+        })
+    }
+}
+
+/// What a word means, or that the member `name` has one that is not known here.
+fn known<T>(name: &'static str, read: Option<T>) -> Result<T, NotRegistrable> {
+    read.ok_or(NotRegistrable::NotKnown(name))
+}
+
+fn scope(asked: Option<&str>, grants: &BTreeSet<GrantType>) -> Result<Scope, NotRegistrable> {
+    let open = Scope::parse(&OPEN_SCOPES.join(" ")).unwrap_or_default();
+    match asked {
+        None if grants.contains(&GrantType::RefreshToken) => Ok(open),
+        None => Ok(open.without(&["offline_access"])),
+        Some(text) => {
+            let asked = Scope::parse(text).map_err(|_| NotRegistrable::NotKnown("scope"))?;
+            let granted = asked.clone().of_either(&open, &open);
+            if granted.is_empty() && !asked.is_empty() { Err(NotRegistrable::NotKnown("scope")) } else { Ok(granted) }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::client_registration::check;
+
+    fn registered(metadata: ClientMetadata) -> Result<Client, NotRegistrable> {
+        let client = metadata.client(ClientId::parse("c-1").expect("an id"), DateTime::UNIX_EPOCH)?;
+        check(&client).map(|()| client)
+    }
+
+    fn words(words: &[&str]) -> Option<Vec<String>> {
+        Some(words.iter().map(|word| (*word).to_owned()).collect())
+    }
+
+    fn app() -> ClientMetadata {
+        ClientMetadata { redirect_uris: words(&["https://app.example/cb"]), ..ClientMetadata::default() }
+    }
+
+    #[test]
+    fn what_is_left_out_is_as_the_rfc_has_it() {
+        let client = registered(app()).expect("good");
+        assert_eq!(client.authentication, AuthenticationMethod::ClientSecretBasic);
+        assert_eq!(client.grants, [GrantType::AuthorizationCode].into());
+        assert_eq!((client.name.as_str(), client.scope.to_string().as_str()), ("c-1", "openid profile email"));
+        assert_eq!((client.application_type, client.id_token_algorithm), (Some(ApplicationType::Web), None));
+        assert!(client.self_registered && !client.first_party && client.resources.is_empty());
+    }
+
+    #[test]
+    fn words_that_are_not_known_here_are_refused() {
+        for (metadata, member) in [
+            (
+                ClientMetadata { token_endpoint_auth_method: Some("tls_client_auth".into()), ..app() },
+                "token_endpoint_auth_method",
+            ),
+            (
+                ClientMetadata { token_endpoint_auth_method: Some("client_secret_jwt".into()), ..app() },
+                "token_endpoint_auth_method",
+            ),
+            (
+                ClientMetadata { token_endpoint_auth_signing_alg: Some("HS256".into()), ..app() },
+                "token_endpoint_auth_signing_alg",
+            ),
+            (ClientMetadata { grant_types: words(&["authorization_code", "implicit"]), ..app() }, "grant_types"),
+            (ClientMetadata { grant_types: words(&["refresh_token"]), ..app() }, "grant_types"),
+            (ClientMetadata { grant_types: words(&[]), ..app() }, "grant_types"),
+            (ClientMetadata { response_types: words(&["token"]), ..app() }, "response_types"),
+            (ClientMetadata { response_types: words(&["code", "code id_token"]), ..app() }, "response_types"),
+            (ClientMetadata { response_types: words(&[]), ..app() }, "response_types"),
+            (ClientMetadata { subject_type: Some("pairwise".into()), ..app() }, "subject_type"),
+            (
+                ClientMetadata { id_token_signed_response_alg: Some("none".into()), ..app() },
+                "id_token_signed_response_alg",
+            ),
+            (ClientMetadata { application_type: Some("browser".into()), ..app() }, "application_type"),
+            (ClientMetadata { scope: Some("a  b".into()), ..app() }, "scope"),
+            (ClientMetadata { scope: Some("admin".into()), ..app() }, "scope"),
+        ] {
+            assert_eq!(registered(metadata).err(), Some(NotRegistrable::NotKnown(member)));
+        }
+        for name in NOT_TAKEN {
+            let metadata = ClientMetadata { others: [name.to_owned()].into(), ..app() };
+            assert_eq!(registered(metadata).err(), Some(NotRegistrable::NotTaken(name)));
+        }
+        let unknown = ClientMetadata { others: ["logo_uri".to_owned()].into(), ..app() };
+        assert!(registered(unknown).is_ok(), "what means nothing to us is passed over");
+    }
+
+    #[test]
+    fn the_operators_grants_and_scopes_are_not_to_be_had() {
+        for grant in ["password", "client_credentials"] {
+            assert!(
+                registered(ClientMetadata { grant_types: words(&["authorization_code", grant]), ..app() }).is_err()
+            );
+        }
+        let wide = ClientMetadata { scope: Some("openid admin email".into()), ..app() };
+        assert_eq!(registered(wide).expect("good").scope.to_string(), "openid email");
+    }
+
+    #[test]
+    fn a_native_client_need_not_say_that_it_is_one() {
+        let native = |uri: &str, kind: Option<&str>| {
+            registered(ClientMetadata {
+                redirect_uris: words(&[uri]),
+                token_endpoint_auth_method: Some("none".into()),
+                application_type: kind.map(str::to_owned),
+                ..ClientMetadata::default()
+            })
+        };
+        for uri in ["http://127.0.0.1:4711/cb", "http://localhost/cb", "com.example.app:/cb"] {
+            let client = native(uri, None).expect("good");
+            assert_eq!(client.application_type, Some(ApplicationType::Native), "{uri}");
+            assert!(native(uri, Some("web")).is_err(), "{uri}");
+        }
+        assert!(native("http://app.example/cb", None).is_err());
+    }
+}

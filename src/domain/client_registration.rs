@@ -1,0 +1,365 @@
+//! What may be registered as a client (RFC 7591 §2), whoever registers it; and what changes of one that is.
+
+use std::collections::BTreeSet;
+
+use super::{
+    client::{ApplicationType, AuthenticationMethod, Client},
+    oauth::GrantType,
+    redirect_uri::{self, NotARedirectUri},
+    scope::Scope,
+    signing_key::SigningAlgorithm,
+};
+
+/// The scopes that a client may have which registered itself: what says who somebody is, and nothing that an operator's
+/// own services may take for a right.
+pub const OPEN_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
+
+/// The grants that a client may have which registered itself.
+pub const OPEN_GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
+
+/// The most URIs of a kind that a client may have which registered itself.
+const MOST_URIS: usize = 20;
+
+/// Why something cannot be registered as a client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NotRegistrable {
+    /// An id of our own.
+    #[error("the ids first-party and pages are built in; choose another one")]
+    BuiltIn,
+    /// No name that people could read.
+    #[error("a name is 1 to 100 bytes, without control characters and those that turn the direction of text")]
+    Name,
+    /// It could do nothing.
+    #[error("a client needs a grant")]
+    NoGrant,
+    /// The password grant of somebody else's client (RFC 9700 §2.4).
+    #[error("the password grant is for first-party clients alone")]
+    PasswordGrant,
+    /// A grant of credentials that it does not have.
+    #[error("a public client has no credentials, and so not the grant client_credentials")]
+    PublicCredentials,
+    /// Nowhere to send a code.
+    #[error("the grant authorization_code needs a redirect URI")]
+    NoRedirectUri,
+    /// No value that `aud` could have.
+    #[error("an audience or resource is 1 to 200 characters of printable ASCII without spaces")]
+    Audience,
+    /// A redirect URI that codes or people must not be sent to.
+    #[error("{why}")]
+    RedirectUri {
+        /// Which.
+        uri: String,
+        /// Why not.
+        why: NotARedirectUri,
+    },
+    /// A redirect URI that does not fit the kind of application (OIDC Registration §2, `application_type`).
+    #[error(
+        "a web application's redirect URIs are https; a native one's are https, http to a loopback host, or its own scheme"
+    )]
+    ApplicationType {
+        /// Which.
+        uri: String,
+    },
+    /// Another URI that cannot be used.
+    #[error("{field}: {why}")]
+    Uri {
+        /// The member's name.
+        field: &'static str,
+        /// Which.
+        uri: String,
+        /// Why not.
+        why: NotARedirectUri,
+    },
+    /// No keys to verify its assertions with.
+    #[error("private_key_jwt needs the client's public keys, a JWK set by value")]
+    NoKeys,
+    /// A member of the metadata has a word that means nothing here.
+    #[error("{0} has a value that is not supported")]
+    NotKnown(&'static str),
+    /// A member of the metadata that would not hold.
+    #[error("{0} is not supported")]
+    NotTaken(&'static str),
+    /// What is for the operator to give.
+    #[error("a client that registers itself has no {0}")]
+    OperatorsOwn(&'static str),
+}
+
+impl NotRegistrable {
+    /// Whether it is about a redirect URI (RFC 7591 §3.2.2).
+    #[must_use]
+    pub fn is_about_redirects(&self) -> bool {
+        match self {
+            Self::NoRedirectUri | Self::RedirectUri { .. } | Self::ApplicationType { .. } => true,
+            Self::BuiltIn
+            | Self::Name
+            | Self::NoGrant
+            | Self::PasswordGrant
+            | Self::PublicCredentials
+            | Self::Audience
+            | Self::Uri { .. }
+            | Self::NoKeys
+            | Self::NotKnown(_)
+            | Self::NotTaken(_)
+            | Self::OperatorsOwn(_) => false,
+        }
+    }
+}
+
+/// Whether this can be registered.
+///
+/// # Errors
+/// The first rule that it breaks.
+pub fn check(client: &Client) -> Result<(), NotRegistrable> {
+    if client.id.is_built_in() {
+        return Err(NotRegistrable::BuiltIn);
+    }
+    if !(1..=100).contains(&client.name.len()) || client.name.chars().any(deceives) {
+        return Err(NotRegistrable::Name);
+    }
+    if client.grants.is_empty() {
+        return Err(NotRegistrable::NoGrant);
+    }
+    if client.grants.contains(&GrantType::Password) && !client.first_party {
+        return Err(NotRegistrable::PasswordGrant);
+    }
+    if client.grants.contains(&GrantType::ClientCredentials) && !client.is_confidential() {
+        return Err(NotRegistrable::PublicCredentials);
+    }
+    if client.grants.contains(&GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
+        return Err(NotRegistrable::NoRedirectUri);
+    }
+    if client.audiences.iter().chain(&client.resources).any(|name| !is_audience(name)) {
+        return Err(NotRegistrable::Audience);
+    }
+    if client.authentication == AuthenticationMethod::PrivateKeyJwt && client.jwks.is_none() {
+        return Err(NotRegistrable::NoKeys);
+    }
+    check_uris(client)?;
+    if client.self_registered { check_self_registered(client) } else { Ok(()) }
+}
+
+fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
+    for uri in &client.redirect_uris {
+        redirect_uri::check(uri, !client.is_confidential())
+            .map_err(|why| NotRegistrable::RedirectUri { uri: uri.clone(), why })?;
+        if client.application_type == Some(ApplicationType::Web) && !uri.starts_with("https://") {
+            return Err(NotRegistrable::ApplicationType { uri: uri.clone() });
+        }
+    }
+    for uri in &client.post_logout_redirect_uris {
+        redirect_uri::check(uri, !client.is_confidential()).map_err(|why| NotRegistrable::Uri {
+            field: "post_logout_redirect_uris",
+            uri: uri.clone(),
+            why,
+        })?;
+    }
+    // It is called by us, so that an app's own scheme is no use.
+    if let Some(uri) = &client.backchannel_logout_uri {
+        redirect_uri::check(uri, false).map_err(|why| NotRegistrable::Uri {
+            field: "backchannel_logout_uri",
+            uri: uri.clone(),
+            why,
+        })?;
+    }
+    Ok(())
+}
+
+/// A stranger's client is a third party's: it gets who somebody is from them, by way of their browser, and no more. What
+/// we call by ourselves, and what our own services believe, only the operator registers.
+fn check_self_registered(client: &Client) -> Result<(), NotRegistrable> {
+    let refused = [
+        (client.first_party, "first-party rights"),
+        (client.grants.iter().any(|grant| !OPEN_GRANTS.contains(grant)), "other grants than those of the code flow"),
+        (!client.audiences.is_empty(), "audience"),
+        (!client.resources.is_empty(), "resource"),
+        (client.backchannel_logout_uri.is_some(), "backchannel_logout_uri"),
+        (!client.scope.clone().without(&OPEN_SCOPES).is_empty(), "other scopes than those of OpenID Connect"),
+        (client.redirect_uris.len() > MOST_URIS, "more than 20 redirect URIs"),
+        (client.post_logout_redirect_uris.len() > MOST_URIS, "more than 20 post-logout redirect URIs"),
+    ];
+    match refused.into_iter().find(|(broken, _)| *broken) {
+        Some((_, what)) => Err(NotRegistrable::OperatorsOwn(what)),
+        None => Ok(()),
+    }
+}
+
+/// People read the name where they consent, so that it must read as it is written.
+fn deceives(letter: char) -> bool {
+    letter.is_control() || matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+fn is_audience(name: &str) -> bool {
+    (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// What changes of a client; what is `None` stays as it is. A list takes the place of the whole list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::option_option, reason = "to take a value away is another change than to leave it")]
+pub struct Revision {
+    /// What people call it.
+    pub name: Option<String>,
+    /// How it proves who it is.
+    pub authentication: Option<AuthenticationMethod>,
+    /// The grants that it may use.
+    pub grants: Option<BTreeSet<GrantType>>,
+    /// The most it may ask for.
+    pub scope: Option<Scope>,
+    /// The resource server that it is itself.
+    pub audiences: Option<Vec<String>>,
+    /// The resources that it may ask tokens for.
+    pub resources: Option<Vec<String>>,
+    /// Where codes may be sent.
+    pub redirect_uris: Option<Vec<String>>,
+    /// Where a log-out may return to.
+    pub post_logout_redirect_uris: Option<Vec<String>>,
+    /// Where log-outs are told.
+    pub backchannel_logout_uri: Option<Option<String>>,
+    /// The algorithm of its ID tokens.
+    pub id_token_algorithm: Option<Option<SigningAlgorithm>>,
+    /// Its public keys.
+    pub jwks: Option<Option<String>>,
+    /// Whether it is the operator's own.
+    pub first_party: Option<bool>,
+}
+
+impl Revision {
+    /// `client` as it is then. Whether it can be registered so, [`check`] says.
+    #[must_use]
+    pub fn apply(self, client: Client) -> Client {
+        Client {
+            name: self.name.unwrap_or(client.name),
+            authentication: self.authentication.unwrap_or(client.authentication),
+            grants: self.grants.unwrap_or(client.grants),
+            scope: self.scope.unwrap_or(client.scope),
+            audiences: self.audiences.unwrap_or(client.audiences),
+            resources: self.resources.unwrap_or(client.resources),
+            redirect_uris: self.redirect_uris.unwrap_or(client.redirect_uris),
+            post_logout_redirect_uris: self.post_logout_redirect_uris.unwrap_or(client.post_logout_redirect_uris),
+            backchannel_logout_uri: self.backchannel_logout_uri.unwrap_or(client.backchannel_logout_uri),
+            id_token_algorithm: self.id_token_algorithm.unwrap_or(client.id_token_algorithm),
+            jwks: self.jwks.unwrap_or(client.jwks),
+            first_party: self.first_party.unwrap_or(client.first_party),
+            id: client.id,
+            application_type: client.application_type,
+            self_registered: client.self_registered,
+            created_at: client.created_at,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::ClientId;
+
+    /// A client of the code flow.
+    fn app() -> Client {
+        Client {
+            id: ClientId::parse("app").expect("an id"),
+            name: "App".to_owned(),
+            authentication: AuthenticationMethod::ClientSecretBasic,
+            grants: OPEN_GRANTS.into(),
+            scope: Scope::parse("openid email").expect("a scope"),
+            redirect_uris: vec!["https://app.example/cb".to_owned()],
+            first_party: false,
+            ..Client::first_party()
+        }
+    }
+
+    #[test]
+    fn what_goes_together_is_registered() {
+        assert_eq!(check(&app()), Ok(()));
+        assert_eq!(check(&Client { self_registered: true, ..app() }), Ok(()));
+        let native = Client {
+            authentication: AuthenticationMethod::None,
+            application_type: Some(ApplicationType::Native),
+            redirect_uris: vec!["com.example.app:/cb".to_owned(), "http://127.0.0.1/cb".to_owned()],
+            ..app()
+        };
+        assert_eq!(check(&native), Ok(()));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        let grants = |grant| BTreeSet::from([grant]);
+        let name = |name: &str| Client { name: name.to_owned(), ..app() };
+        for (client, why) in [
+            (Client { id: ClientId::pages(), ..app() }, NotRegistrable::BuiltIn),
+            (name(""), NotRegistrable::Name),
+            (name(&"x".repeat(101)), NotRegistrable::Name),
+            (name("a\nb"), NotRegistrable::Name),
+            (name("bank\u{202E}knab"), NotRegistrable::Name),
+            (Client { grants: BTreeSet::new(), ..app() }, NotRegistrable::NoGrant),
+            (Client { grants: grants(GrantType::Password), ..app() }, NotRegistrable::PasswordGrant),
+            (
+                Client {
+                    grants: grants(GrantType::ClientCredentials),
+                    authentication: AuthenticationMethod::None,
+                    ..app()
+                },
+                NotRegistrable::PublicCredentials,
+            ),
+            (Client { redirect_uris: vec![], ..app() }, NotRegistrable::NoRedirectUri),
+            (Client { audiences: vec!["a b".to_owned()], ..app() }, NotRegistrable::Audience),
+            (Client { resources: vec![String::new()], ..app() }, NotRegistrable::Audience),
+            (Client { authentication: AuthenticationMethod::PrivateKeyJwt, ..app() }, NotRegistrable::NoKeys),
+        ] {
+            assert_eq!(check(&client), Err(why), "{client:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_of_uri_is_judged() {
+        let bad = || vec!["http://app.example/cb".to_owned()];
+        for client in [
+            Client { redirect_uris: bad(), ..app() },
+            Client { post_logout_redirect_uris: bad(), ..app() },
+            Client { backchannel_logout_uri: bad().pop(), ..app() },
+            // Nobody listens there for us.
+            Client {
+                authentication: AuthenticationMethod::None,
+                backchannel_logout_uri: Some("com.example.app:/logout".to_owned()),
+                ..app()
+            },
+        ] {
+            let refused = check(&client);
+            assert!(
+                matches!(refused, Err(NotRegistrable::RedirectUri { .. } | NotRegistrable::Uri { .. })),
+                "{refused:?}"
+            );
+        }
+        let loopback = vec!["http://127.0.0.1:3000/cb".to_owned()];
+        assert_eq!(check(&Client { redirect_uris: loopback.clone(), ..app() }), Ok(()));
+        let web = Client { redirect_uris: loopback, application_type: Some(ApplicationType::Web), ..app() };
+        assert!(matches!(check(&web), Err(NotRegistrable::ApplicationType { .. })));
+    }
+
+    #[test]
+    fn who_registers_itself_is_a_third_party() {
+        let own = |client: Client| Client { self_registered: true, ..client };
+        let many = vec!["https://app.example/cb".to_owned(); MOST_URIS + 1];
+        for client in [
+            Client { first_party: true, ..app() },
+            Client { first_party: true, grants: [GrantType::Password].into(), ..app() },
+            Client { grants: [GrantType::ClientCredentials].into(), ..app() },
+            Client { audiences: vec!["https://api.example".to_owned()], ..app() },
+            Client { resources: vec!["https://api.example".to_owned()], ..app() },
+            Client { scope: Scope::parse("openid admin").expect("a scope"), ..app() },
+            Client { backchannel_logout_uri: Some("https://10.0.0.1/".to_owned()), ..app() },
+            Client { redirect_uris: many.clone(), ..app() },
+            Client { post_logout_redirect_uris: many, ..app() },
+        ] {
+            assert_eq!(check(&client), Ok(()), "the operator may: {client:?}");
+            let refused = check(&own(client));
+            assert!(matches!(refused, Err(NotRegistrable::OperatorsOwn(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_revision_changes_what_it_names_and_nothing_else() {
+        assert_eq!(Revision::default().apply(app()), app());
+        let keys = Client { jwks: Some("{}".to_owned()), ..app() };
+        let revision = Revision { jwks: Some(None), audiences: Some(vec![]), ..Revision::default() };
+        assert_eq!(revision.apply(keys), app());
+    }
+}

@@ -1,0 +1,293 @@
+//! The client registration endpoint (RFC 7591) and the client configuration endpoint (RFC 7592).
+
+use poem::{FromRequest, Request, RequestBody};
+use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json, types::Example};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::error::OAuthError;
+use crate::{
+    domain::{client::ApplicationType, client_metadata::ClientMetadata},
+    flow::{
+        clients::Registered,
+        register_client::{Named, RegisterClient, Registration},
+    },
+    http::{bearer, body::JsonBody, error::BearerRefusal},
+};
+
+/// The endpoints.
+pub(in crate::http) struct RegisterApi {
+    pub(in crate::http) register_client: RegisterClient,
+    pub(in crate::http) issuer: String,
+}
+
+/// What a client says of itself (RFC 7591 §2, OIDC Registration §2). Other members are ignored, but for those that would
+/// make it believe what does not hold, such as `jwks_uri`.
+#[derive(Deserialize, Object)]
+#[oai(rename = "ClientMetadata", example)]
+pub(in crate::http) struct MetadataBody {
+    /// Where codes may be sent: https, or for native clients http to a loopback host and schemes of their own.
+    redirect_uris: Option<Vec<String>>,
+    /// `client_secret_basic` (the default), `client_secret_post`, `private_key_jwt` or `none`.
+    token_endpoint_auth_method: Option<String>,
+    /// What its assertions are signed with: `ES256`, `EdDSA`, `RS256` or `PS256`. Its keys decide.
+    token_endpoint_auth_signing_alg: Option<String>,
+    /// `authorization_code` (the default), and `refresh_token`.
+    grant_types: Option<Vec<String>>,
+    /// `code`.
+    response_types: Option<Vec<String>>,
+    /// What people read where they consent.
+    client_name: Option<String>,
+    /// Of `openid`, `profile`, `email` and `offline_access` one or more; others are left away.
+    scope: Option<String>,
+    /// Its public keys, a JWK set, for `private_key_jwt`.
+    jwks: Option<Value>,
+    /// `web` or `native`; what its redirect URIs tell where it is left out.
+    application_type: Option<String>,
+    /// `public`.
+    subject_type: Option<String>,
+    /// The algorithm of its ID tokens: `RS256` (the default), `ES256` or `EdDSA`.
+    id_token_signed_response_alg: Option<String>,
+    /// Where a log-out may return to.
+    post_logout_redirect_uris: Option<Vec<String>>,
+    /// Its id, in a change: it must be the one in the path.
+    client_id: Option<String>,
+    /// Its secret, in a change: it must be the one that it has.
+    client_secret: Option<String>,
+    #[oai(skip)]
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// The public key of RFC 8037 appendix A.2, in a set.
+fn example_keys() -> Value {
+    json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" }] })
+}
+
+impl Example for MetadataBody {
+    fn example() -> Self {
+        Self {
+            redirect_uris: Some(words(&["https://app.example.com/callback"])),
+            token_endpoint_auth_method: Some("client_secret_basic".to_owned()),
+            token_endpoint_auth_signing_alg: None,
+            grant_types: Some(words(&["authorization_code", "refresh_token"])),
+            response_types: Some(words(&["code"])),
+            client_name: Some("Example".to_owned()),
+            scope: Some("openid profile".to_owned()),
+            jwks: Some(example_keys()),
+            application_type: Some("web".to_owned()),
+            subject_type: Some("public".to_owned()),
+            id_token_signed_response_alg: Some("RS256".to_owned()),
+            post_logout_redirect_uris: Some(words(&["https://app.example.com/"])),
+            client_id: None,
+            client_secret: None,
+            others: Map::new(),
+        }
+    }
+}
+
+impl From<MetadataBody> for (Named, ClientMetadata) {
+    fn from(body: MetadataBody) -> Self {
+        let named = Named { id: body.client_id, secret: body.client_secret.map(SecretString::from) };
+        let metadata = ClientMetadata {
+            redirect_uris: body.redirect_uris,
+            token_endpoint_auth_method: body.token_endpoint_auth_method,
+            token_endpoint_auth_signing_alg: body.token_endpoint_auth_signing_alg,
+            grant_types: body.grant_types,
+            response_types: body.response_types,
+            client_name: body.client_name,
+            scope: body.scope,
+            jwks: body.jwks.map(|set| set.to_string()),
+            application_type: body.application_type,
+            subject_type: body.subject_type,
+            id_token_signed_response_alg: body.id_token_signed_response_alg,
+            post_logout_redirect_uris: body.post_logout_redirect_uris,
+            others: body.others.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect(),
+        };
+        (named, metadata)
+    }
+}
+
+/// A registered client (RFC 7591 §3.2.1): all that is registered of it.
+#[derive(Debug, Object)]
+#[oai(rename = "ClientInformation", example, skip_serializing_if_is_none)]
+struct Information {
+    /// Its id.
+    client_id: String,
+    /// Its secret, in the answer that gives it one; never again.
+    client_secret: Option<String>,
+    /// When it was registered, in seconds since 1970.
+    client_id_issued_at: i64,
+    /// 0: the secret does not run out. Where there is one in the answer.
+    client_secret_expires_at: Option<i64>,
+    /// What it is shown, changed and deleted with, as a bearer token.
+    registration_access_token: String,
+    /// Where.
+    registration_client_uri: String,
+    /// Where codes may be sent.
+    redirect_uris: Vec<String>,
+    /// How it proves who it is.
+    token_endpoint_auth_method: String,
+    /// The grants that it may use.
+    grant_types: Vec<String>,
+    /// The response types that it may use.
+    response_types: Vec<String>,
+    /// What people read where they consent.
+    client_name: String,
+    /// What it may ask for.
+    scope: String,
+    /// Its public keys.
+    jwks: Option<Value>,
+    /// `web` or `native`.
+    application_type: Option<String>,
+    /// `public`.
+    subject_type: String,
+    /// The algorithm of its ID tokens.
+    id_token_signed_response_alg: String,
+    /// Where a log-out may return to.
+    post_logout_redirect_uris: Vec<String>,
+}
+
+impl Example for Information {
+    fn example() -> Self {
+        Self {
+            client_id: "c-QhMqFwIo8m5pXbW2xkNf0g".to_owned(),
+            client_secret: Some("43 characters, shown this once".to_owned()),
+            client_id_issued_at: 1_800_000_000,
+            client_secret_expires_at: Some(0),
+            registration_access_token: "43 characters".to_owned(),
+            registration_client_uri: "https://id.example.com/oauth/register/c-QhMqFwIo8m5pXbW2xkNf0g".to_owned(),
+            redirect_uris: words(&["https://app.example.com/callback"]),
+            token_endpoint_auth_method: "client_secret_basic".to_owned(),
+            grant_types: words(&["refresh_token", "authorization_code"]),
+            response_types: words(&["code"]),
+            client_name: "Example".to_owned(),
+            scope: "openid profile".to_owned(),
+            jwks: Some(example_keys()),
+            application_type: Some("web".to_owned()),
+            subject_type: "public".to_owned(),
+            id_token_signed_response_alg: "RS256".to_owned(),
+            post_logout_redirect_uris: words(&["https://app.example.com/"]),
+        }
+    }
+}
+
+impl Information {
+    fn of(issuer: &str, registration: Registration) -> Self {
+        let Registration { registered: Registered { client, secret }, token } = registration;
+        Self {
+            client_secret_expires_at: secret.as_ref().map(|_| 0),
+            client_secret: secret.map(|secret| secret.expose_secret().to_owned()),
+            client_id_issued_at: client.created_at.timestamp(),
+            registration_access_token: token.expose_secret().to_owned(),
+            registration_client_uri: format!("{issuer}/oauth/register/{}", client.id),
+            token_endpoint_auth_method: client.authentication.as_str().to_owned(),
+            grant_types: client.grants.iter().map(|grant| grant.as_str().to_owned()).collect(),
+            response_types: words(&["code"]),
+            scope: client.scope.to_string(),
+            jwks: client.jwks.as_deref().and_then(|text| serde_json::from_str(text).ok()),
+            application_type: client.application_type.map(|kind| ApplicationType::as_str(kind).to_owned()),
+            subject_type: "public".to_owned(),
+            id_token_signed_response_alg: client.id_token_algorithm().as_str().to_owned(),
+            client_id: client.id.into(),
+            client_name: client.name,
+            redirect_uris: client.redirect_uris,
+            post_logout_redirect_uris: client.post_logout_redirect_uris,
+        }
+    }
+}
+
+/// The client is registered.
+#[derive(ApiResponse)]
+enum Made {
+    /// What is registered of it, which may be less than was asked for.
+    #[oai(status = 201)]
+    Created(Json<Information>),
+}
+
+/// The client is gone.
+#[derive(ApiResponse)]
+enum Gone {
+    /// With its sessions, its secret and its registration access token.
+    #[oai(status = 204)]
+    Done,
+}
+
+/// The bearer token of a request, where it has one: an initial or a registration access token.
+struct RegistrationToken(Option<SecretString>);
+
+impl<'a> FromRequest<'a> for RegistrationToken {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        match bearer::token(request) {
+            Ok(token) => Ok(Self(Some(token))),
+            Err(BearerRefusal::Missing) => Ok(Self(None)),
+            Err(_) => Err(OAuthError::invalid_token().into()),
+        }
+    }
+}
+
+/// Client registration.
+#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+impl RegisterApi {
+    /// Client registration endpoint (RFC 7591)
+    ///
+    /// Registers a third party's client. There only where the operator turned `client_registration` on, 404 else; where
+    /// they set an initial access token, it comes as a bearer token.
+    #[oai(path = "/oauth/register", method = "post", operation_id = "register_client")]
+    async fn register(&self, token: RegistrationToken, body: JsonBody<MetadataBody>) -> Result<Made, OAuthError> {
+        // A client does not choose its id.
+        let (_, metadata) = body.0.into();
+        let registration = self.register_client.run(token.0.as_ref(), metadata).await?;
+        Ok(Made::Created(Json(Information::of(&self.issuer, registration))))
+    }
+
+    /// A registered client (RFC 7592 §2.1)
+    ///
+    /// Takes the registration access token as a bearer token. The secret is not shown again.
+    #[oai(path = "/oauth/register/:client_id", method = "get", operation_id = "registered_client")]
+    async fn show(
+        &self,
+        token: RegistrationToken,
+        /// The client's id.
+        client_id: Path<String>,
+    ) -> Result<Json<Information>, OAuthError> {
+        let registration = self.register_client.find(&client_id.0, token.0).await?;
+        Ok(Json(Information::of(&self.issuer, registration)))
+    }
+
+    /// Change a registered client (RFC 7592 §2.2)
+    ///
+    /// Takes the registration access token as a bearer token, and replaces all that is registered: what is left out
+    /// gets its default. A client that comes to have a secret is given one.
+    #[oai(path = "/oauth/register/:client_id", method = "put", operation_id = "change_registered_client")]
+    async fn change(
+        &self,
+        token: RegistrationToken,
+        /// The client's id.
+        client_id: Path<String>,
+        body: JsonBody<MetadataBody>,
+    ) -> Result<Json<Information>, OAuthError> {
+        let (named, metadata) = body.0.into();
+        let registration = self.register_client.replace(&client_id.0, token.0, named, metadata).await?;
+        Ok(Json(Information::of(&self.issuer, registration)))
+    }
+
+    /// Delete a registered client (RFC 7592 §2.3)
+    ///
+    /// Takes the registration access token as a bearer token. The client's sessions end.
+    #[oai(path = "/oauth/register/:client_id", method = "delete", operation_id = "delete_registered_client")]
+    async fn delete(
+        &self,
+        token: RegistrationToken,
+        /// The client's id.
+        client_id: Path<String>,
+    ) -> Result<Gone, OAuthError> {
+        self.register_client.delete(&client_id.0, token.0).await?;
+        Ok(Gone::Done)
+    }
+}

@@ -1,0 +1,200 @@
+//! The operator's hand on clients: what is changed, and what follows of it in services that run.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::harness::{
+    Ask, House, Site, Tokens,
+    client_key::{self, ClientKey, JWT_BEARER},
+    eventually,
+    place::{Client, Place},
+    stories, stories_on,
+};
+
+/// Within this time a running service goes by what another process has changed.
+const BOUND: Duration = Duration::from_secs(10);
+
+async fn shown(place: &Place, client: &Client) -> Value {
+    place.runs(&["client", "show", &client.id, "--json"]).await.well().json()
+}
+
+/// Changes the client as these options say.
+async fn updates(place: &Place, client: &Client, options: &[&str]) -> Value {
+    place.runs(&[&["client", "update", &client.id][..], options].concat()).await.well().json()
+}
+
+/// Whether the client gets a token of its own with this secret.
+async fn is_believed(site: &Site, client: &Client, secret: &str) -> bool {
+    let form = [("grant_type", "client_credentials")];
+    let answer = site.token(&form).basic_auth(&client.id, Some(secret)).answer().await;
+    match answer.status {
+        200 => true,
+        _ => {
+            answer.refused("invalid_client");
+            false
+        }
+    }
+}
+
+async fn a_rotated_secret_kills_the_old_one(house: House) {
+    let client = house.registers_service(&[]).await;
+    assert!(is_believed(&house.site, &client, &client.secret).await);
+    let rotated = house.runs(&["client", "rotate-secret", &client.id, "--json"]).await.well().json();
+    assert_eq!(rotated["client_id"], client.id.as_str());
+    let secret = rotated["client_secret"].as_str().expect("a secret").to_owned();
+    assert_ne!(secret, client.secret);
+    eventually(BOUND, "the old secret is refused", async || !is_believed(&house.site, &client, &client.secret).await)
+        .await;
+    assert!(is_believed(&house.site, &client, &secret).await);
+    let all = house.runs(&["client", "list", "--json"]).await.well().out;
+    assert!(!all.contains(&secret) && !shown(&house, &client).await.to_string().contains(&secret), "it is shown once");
+}
+
+async fn who_has_no_secret_gets_none(place: Place) {
+    let kiosk = place.registers_kiosk(&[]).await;
+    place.runs(&["client", "rotate-secret", &kiosk.id]).await.with(1, &["no secret"]);
+    let key = ClientKey::new("ES256", "k1");
+    let app = client_key::registers(&place, &key).await;
+    place.runs(&["client", "rotate-secret", &app.id]).await.with(1, &["no secret"]);
+    for id in ["nobody", "first-party", "pages"] {
+        place.runs(&["client", "rotate-secret", id]).await.with(1, &["no client"]);
+        place.runs(&["client", "update", id, "--name", "x"]).await.with(1, &["no client"]);
+    }
+    place.runs(&["client", "update", "a b", "--name", "x"]).await.with(2, &["client id"]);
+}
+
+async fn what_is_named_changes_and_nothing_else(place: Place) {
+    let options = [
+        "--scope",
+        "write",
+        "--audience",
+        "https://api.example",
+        "--resource",
+        "https://other.example",
+        "--backchannel-logout-uri",
+        "https://api.example/logout",
+    ];
+    let client = place.registers_service(&options).await;
+    let before = shown(&place, &client).await;
+    let changed = updates(&place, &client, &["--name", "Bills"]).await;
+    let mut expected = before.clone();
+    expected["client_name"] = json!("Bills");
+    assert_eq!(changed, expected, "no secret is shown, since none is new");
+    assert_eq!(shown(&place, &client).await, expected);
+
+    let changed = updates(&place, &client, &["--scope", "read", "--audience", "https://a", "--audience", "https://b"]);
+    let changed = changed.await;
+    assert_eq!((&changed["scope"], &changed["audiences"]), (&json!("read"), &json!(["https://a", "https://b"])));
+    assert_eq!(changed["resources"], json!(["https://other.example"]));
+    let changed = updates(&place, &client, &["--audience", "", "--backchannel-logout-uri", ""]).await;
+    assert_eq!((&changed["audiences"], &changed["backchannel_logout_uri"]), (&json!([]), &Value::Null));
+    assert_eq!(changed["created_at"], before["created_at"]);
+    assert!(is_believed(&place.open().await.site, &client, &client.secret).await, "its secret stays");
+}
+
+async fn what_could_not_be_registered_is_refused_and_changes_nothing(place: Place) {
+    let client = place.registers_service(&[]).await;
+    let before = shown(&place, &client).await;
+    for (options, words) in [
+        (&[][..], &["what to change"][..]),
+        (&["--name", ""], &["name"]),
+        (&["--grant", "password"], &["first-party"]),
+        (&["--grant", "implicit"], &["--grant"]),
+        (&["--grant", ""], &["grant"]),
+        (&["--grant", "authorization_code"], &["redirect URI"]),
+        (&["--public"], &["public"]),
+        (&["--public", "--auth-method", "private_key_jwt"], &["--public"]),
+        (&["--auth-method", "none"], &["--auth-method"]),
+        (&["--auth-method", "private_key_jwt"], &["keys"]),
+        (&["--redirect-uri", "http://app.example/cb"], &["http://app.example/cb", "https"]),
+        (&["--redirect-uri", "com.example.app:/cb"], &["com.example.app:/cb"]),
+        (&["--post-logout-redirect-uri", "javascript:alert(1)"], &["javascript:alert(1)"]),
+        (&["--backchannel-logout-uri", "http://10.0.0.1/"], &["http://10.0.0.1/"]),
+        (&["--audience", "a b"], &["audience"]),
+        (&["--id-token-alg", "none"], &["--id-token-alg"]),
+        (&["--scope", "a\"b"], &["scope"]),
+        (&["--first-party=perhaps"], &["perhaps"]),
+    ] {
+        let arguments = [&["client", "update", &client.id][..], options].concat();
+        place.runs(&arguments).await.with(2, words);
+        assert_eq!(shown(&place, &client).await, before, "{options:?}");
+    }
+}
+
+async fn a_running_service_goes_by_the_change(house: House) {
+    let kiosk = house.registers_kiosk(&[]).await;
+    let ada = house.registers("ada").await;
+    let tokens: Tokens = ada.logs_in_at(&kiosk, &[]).await;
+    ada.is_let_in(&tokens).await;
+    updates(&house, &kiosk, &["--first-party=false", "--grant", "refresh_token"]).await;
+    eventually(BOUND, "its users' tokens open /v1 no more", async || ada.looks(&tokens).await.status == 403).await;
+    let form = [("grant_type", "password"), ("username", "ada"), ("password", &ada.password)];
+    kiosk.posts(&house.site, "/oauth/token", &form).await.refused("unauthorized_client");
+    kiosk.refreshes(&house.site, &tokens).await.granted(); // its sessions go on
+    updates(&house, &kiosk, &["--first-party"]).await;
+    eventually(BOUND, "they open it again", async || ada.looks(&tokens).await.status == 200).await;
+}
+
+async fn a_client_changes_the_way_it_proves_itself(house: House) {
+    let client = house.registers_service(&[]).await;
+    let key = ClientKey::new("EdDSA", "k1");
+    let jwks = client_key::file(&[key.jwk()]);
+    let jwks = jwks.to_str().expect("a path of ASCII");
+    let changed = updates(&house, &client, &["--auth-method", "private_key_jwt", "--jwks", jwks]).await;
+    assert!(changed.get("client_secret").is_none(), "{changed}");
+    let asserts = async |key: &ClientKey| {
+        let assertion = key.asserts(&house, &client);
+        let form = [
+            ("grant_type", "client_credentials"),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", &assertion),
+        ];
+        house.site.token(&form).answer().await.status
+    };
+    eventually(BOUND, "its key is taken", async || asserts(&key).await == 200).await;
+    assert!(!is_believed(&house.site, &client, &client.secret).await, "the secret is gone");
+
+    let next = ClientKey::new("ES256", "k2");
+    let jwks = client_key::file(&[next.jwk()]);
+    updates(&house, &client, &["--jwks", jwks.to_str().expect("a path of ASCII")]).await;
+    eventually(BOUND, "the other key is taken", async || asserts(&next).await == 200).await;
+    assert_eq!(asserts(&key).await, 401, "the first one is no more");
+
+    let changed = updates(&house, &client, &["--auth-method", "client_secret_basic"]).await;
+    let secret = changed["client_secret"].as_str().expect("it gets a new one");
+    assert_ne!(secret, client.secret);
+    eventually(BOUND, "the secret is taken", async || is_believed(&house.site, &client, secret).await).await;
+    assert_eq!(asserts(&next).await, 401);
+}
+
+/// A client of the code flow gets ID tokens, which somebody must be able to sign.
+async fn a_client_that_comes_to_the_code_flow_brings_a_key(house: House) {
+    let client = house.registers_service(&[]).await;
+    assert_eq!(house.key_files().iter().filter(|file| is_rsa(file)).count(), 0);
+    let options = ["--grant", "authorization_code", "--scope", "openid", "--redirect-uri", "https://app.example/cb"];
+    updates(&house, &client, &options).await;
+    assert_eq!(house.key_files().iter().filter(|file| is_rsa(file)).count(), 1);
+    let algorithms = async || {
+        let jwks = house.site.get("/.well-known/jwks.json").answer().await.is(200).json();
+        jwks["keys"].as_array().expect("keys").iter().any(|key| key["alg"] == "RS256")
+    };
+    eventually(BOUND, "the key is published", algorithms).await;
+}
+
+fn is_rsa(file: &std::path::Path) -> bool {
+    file.file_name().is_some_and(|name| name.to_string_lossy().contains("RS256"))
+}
+
+stories![
+    a_rotated_secret_kills_the_old_one,
+    who_has_no_secret_gets_none,
+    what_is_named_changes_and_nothing_else,
+    a_running_service_goes_by_the_change,
+    a_client_changes_the_way_it_proves_itself,
+];
+
+stories_on![Sqlite:
+    what_could_not_be_registered_is_refused_and_changes_nothing,
+    a_client_that_comes_to_the_code_flow_brings_a_key,
+];
