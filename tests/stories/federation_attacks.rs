@@ -172,7 +172,8 @@ async fn an_attempt_is_of_one_browser_one_provider_and_one_use(plan: Plan) {
     // With another state, or none.
     let back = begin().await;
     let state = parameter(&back, "state");
-    for bad in [String::new(), "x".repeat(43), format!("{}A", &state[..42]), state[..8].to_owned()] {
+    // (Its last character holds four bits, so that this one is none of its own.)
+    for bad in [String::new(), "x".repeat(43), format!("{}B", &state[..42]), state[..8].to_owned()] {
         surfer.opens(&back.replace(&state, &bad)).await.is(400);
     }
     // From another issuer (RFC 9207), or one that keeps back what it promises to say.

@@ -41,6 +41,13 @@ async fn logs_in_there(browser: &Browser, name: &str) {
     browser.presses("Continue").await;
 }
 
+/// Closes the browser. Of its complaints, those about the provider's own pages are not ours.
+async fn closes(browser: Browser, house: &House) {
+    let complaints = browser.complaints().await;
+    assert!(!complaints.iter().any(|complaint| complaint.contains(&house.issuer)), "{complaints:?}");
+    browser.closes().await;
+}
+
 async fn gets_tokens(plan: Plan, browser: Browser) {
     let (house, _provider) = house(plan).await;
     let page = Elsewhere::serves("<!doctype html><title>x</title>this is the app").await;
@@ -59,7 +66,7 @@ async fn gets_tokens(plan: Plan, browser: Browser) {
     assert_eq!(claims["preferred_username"], "ada");
     assert_eq!(claims["amr"], json!(["fed"]));
     answer.granted();
-    browser.closes().await;
+    closes(browser, &house).await;
 }
 
 async fn a_log_in_by_a_provider_leads_to_a_clients_tokens(plan: Plan) {
@@ -71,7 +78,7 @@ async fn a_log_in_by_a_provider_needs_no_script(plan: Plan) {
 }
 
 async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(plan: Plan) {
-    let (house, _provider) = house(plan).await;
+    let (house, provider) = house(plan).await;
     Person::registers(&house.site, "ada").await;
     let browser = Browser::open().await;
     let at = |path: &str| format!("{}{path}", house.issuer);
@@ -90,6 +97,8 @@ async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(plan: Plan) {
     browser.sees("It is the only way into your account").await;
     browser.screenshot("providers-last").await;
     browser.forgets_cookies().await;
+    browser.visits(&provider.issuer).await;
+    browser.forgets_cookies().await;
 
     browser.visits(&at("/login?return_to=/account/providers")).await;
     browser.types("Username or email address", "ada").await;
@@ -103,7 +112,7 @@ async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(plan: Plan) {
     browser.screenshot("providers-linked").await;
     browser.presses("Unlink node").await;
     browser.sees("It is unlinked now.").await;
-    browser.closes().await;
+    closes(browser, &house).await;
 }
 
 stories_on![Sqlite:
