@@ -15,7 +15,10 @@ mod m20261123_000008_one_use_secrets;
 mod m20261123_000009_browser_sessions;
 mod m20261123_000010_authorization_codes;
 mod m20261123_000011_consents;
+mod m20261123_000012_identities;
+mod m20261123_000013_federation_attempts;
 mod m20261123_000014_client_registration;
+mod m20261123_000015_logout_notices;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -35,7 +38,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000009_browser_sessions::Migration),
             Box::new(m20261123_000010_authorization_codes::Migration),
             Box::new(m20261123_000011_consents::Migration),
+            Box::new(m20261123_000012_identities::Migration),
+            Box::new(m20261123_000013_federation_attempts::Migration),
             Box::new(m20261123_000014_client_registration::Migration),
+            Box::new(m20261123_000015_logout_notices::Migration),
         ]
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         password_hash::StartError as HasherError,
         random::Random,
     },
-    domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
+    domain::{client::Client, clock::Clock, identity::ProviderName, signing_key::SigningAlgorithm},
     flow::{
         Trouble,
         administer::Administer,
@@ -88,6 +88,9 @@ pub enum StartError {
         /// Why not.
         cause: io::Error,
     },
+    /// A provider cannot be set up as it is configured.
+    #[error("providers.{0}: {1}")]
+    Provider(ProviderName, String),
     /// Another service has the database.
     #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
     Locked(PathBuf),
@@ -156,12 +159,17 @@ impl Signet {
         ];
         let (close, closed) = oneshot::channel::<()>();
         let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { closed.await.unwrap_or(()) }));
+        let (hush, hushed) = oneshot::channel::<()>();
+        let tell_logout = tokio::spawn(wired.tell_logout.run(async move { hushed.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
             // What the last requests caused is in the outbox; what is under way may leave.
-            drop(close);
+            drop((close, hush));
+            if let Err(cause) = tell_logout.await {
+                tracing::error!(%cause, "telling clients of log-outs broke");
+            }
             if let Err(cause) = deliver_mail.await {
                 tracing::error!(%cause, "the outbox broke");
             }

@@ -1,6 +1,6 @@
 //! The rooms, introduced to one another.
 
-use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
@@ -8,8 +8,9 @@ use secrecy::ExposeSecret as _;
 
 use super::StartError;
 use crate::{
-    config::{ClientRegistration, Config, RateLimit, Registration},
+    config::{self, AppleKey, ClientRegistration, Config, RateLimit, Registration},
     crypto::{
+        apple_secret::AppleSecret,
         jwt::Jwt,
         keyring::Keyring,
         password_hash::{self, HashParameters, PasswordHasher},
@@ -17,6 +18,8 @@ use crate::{
     },
     domain::{
         clock::Clock,
+        identity::ProviderName,
+        logout_notice::DEADLINE,
         mail_server::MailServer,
         password_policy::PasswordPolicy,
         rate_limit::{Quota, RouteClass},
@@ -37,13 +40,17 @@ use crate::{
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
+        consents::Consents,
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
+        federate::{ConfiguredProvider, Credential, Federate, Providers},
+        identities::Identities,
         introspect::Introspect,
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
+        log_out::LogOut,
         metrics::{Metrics, Watch},
         outbox::Outbox,
         prune::Prune,
@@ -61,12 +68,17 @@ use crate::{
         sessions::Sessions,
         status_lists::{Shelf, StatusLists},
         status_places::StatusPlaces,
+        tell_logout::TellLogout,
         throttle::Throttle,
         userinfo::Userinfo,
         verify_email::VerifyEmail,
     },
     http::{Flows, Setting},
-    outbound::mailer::{self, Mailer, MailerError},
+    outbound::{
+        backchannel::Backchannel,
+        mailer::{self, Mailer, MailerError},
+        provider::{self, Provider},
+    },
     store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
 
@@ -84,6 +96,8 @@ pub(super) struct Wired {
     pub(super) watch: Watch,
     /// What sends mail.
     pub(super) deliver_mail: DeliverMail,
+    /// What tells clients of log-outs.
+    pub(super) tell_logout: TellLogout,
 }
 
 /// Introduces the rooms to one another, for a service that listens on `address`.
@@ -108,12 +122,33 @@ pub(super) fn wire(
     let throttle = throttle(config, &db, &keyring, clock);
     let authenticate = Authenticate { db: db.clone(), hasher: hasher.clone(), throttle: throttle.clone() };
     let choose_password = choose_password(config, hasher, config.password.workers);
+    let tell_logout = tell_logout(&end_session, &jwt, &watch.metrics, &issuer);
     let bearer = bearer(&changes, &issuer, &jwt);
     let deliver_mail = deliver_mail(config, mailer(config, &issuer)?, &watch.metrics, &changes, &keyring, &issuer);
     let outbox = deliver_mail.outbox.clone();
     let begin_session =
         BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
     let sealer = Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() };
+    let providers = Arc::new(providers(config, &issuer, clock)?);
+    let federate = Federate {
+        providers: Arc::clone(&providers),
+        sealer: sealer.clone(),
+        begin_session: begin_session.clone(),
+        changes: changes.clone(),
+        outbox: outbox.clone(),
+        random: random.clone(),
+        db: db.clone(),
+        clock: clock.clone(),
+        lifetimes: lifetimes(config),
+        open: config.registration == Registration::Open,
+    };
+    let identities = Identities {
+        providers,
+        db: db.clone(),
+        authenticate: authenticate.clone(),
+        end_session: end_session.clone(),
+        clock: clock.clone(),
+    };
     let flows = Flows {
         authorize: Authorize {
             issue: issue.clone(),
@@ -124,7 +159,7 @@ pub(super) fn wire(
             clock: clock.clone(),
         },
         browser_sessions: BrowserSessions {
-            sealer,
+            sealer: sealer.clone(),
             end_session: end_session.clone(),
             db: db.clone(),
             clock: clock.clone(),
@@ -146,11 +181,19 @@ pub(super) fn wire(
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
         clients: clients.clone(),
+        consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
             issue: issue.clone(),
             begin_session: begin_session.clone(),
+            clock: clock.clone(),
+        },
+        log_out: LogOut {
+            jwt: Arc::clone(&jwt),
+            sealer,
+            end_session: end_session.clone(),
+            db: db.clone(),
             clock: clock.clone(),
         },
         redeem_code: RedeemCode {
@@ -195,7 +238,7 @@ pub(super) fn wire(
             db: db.clone(),
             clock: clock.clone(),
         },
-        sessions: Sessions { db: db.clone(), end_session, clock: clock.clone() },
+        sessions: Sessions { db: db.clone(), remembered: remembered.clone(), end_session, clock: clock.clone() },
         status_lists: StatusLists {
             jwt,
             revocations: revocations.clone(),
@@ -206,12 +249,14 @@ pub(super) fn wire(
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
         verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
+        federate,
+        identities,
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let readiness = Readiness { db, revocations };
     let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
-    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail })
+    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail, tell_logout })
 }
 
 /// What else the routes need.
@@ -239,6 +284,35 @@ fn setting(
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
     }
+}
+
+/// The providers that people may log in with.
+fn providers(config: &Config, issuer: &str, clock: &Arc<dyn Clock>) -> Result<Providers, StartError> {
+    let provider = |(name, configured): (&ProviderName, &config::Provider)| {
+        let refused = |why: &dyn ToString| StartError::Provider(name.clone(), why.to_string());
+        let secret = &configured.client_secret;
+        let credential = match &configured.apple {
+            Some(AppleKey { team_id, key_id }) => AppleSecret::new(secret, key_id.clone(), team_id.clone())
+                .map(Credential::Apple)
+                .map_err(|why| refused(&format!("client_secret {why}")))?,
+            None => Credential::Secret(secret.clone()),
+        };
+        let settings = provider::Settings {
+            name: name.clone(),
+            kind: configured.kind,
+            client_id: configured.client_id.clone(),
+            issuer: configured.issuer.clone(),
+            authorize_url: configured.authorize_url.clone(),
+            token_url: configured.token_url.clone(),
+            userinfo_url: configured.userinfo_url.clone(),
+            scopes: configured.scopes.clone(),
+            redirect_uri: format!("{issuer}/federation/{name}/callback"),
+        };
+        let provider = Provider::new(settings, Arc::clone(clock)).map_err(|why| refused(&why))?;
+        Ok(ConfiguredProvider { provider, credential, trust_email: configured.trust_email })
+    };
+    let all: Result<Vec<_>, StartError> = config.providers.iter().map(provider).collect();
+    all.map(Providers::new)
 }
 
 /// What issues tokens.
@@ -279,6 +353,22 @@ fn deliver_mail(
     DeliverMail { outbox, resolve, mailer: Arc::new(mailer), metrics: metrics.clone() }
 }
 
+/// What tells clients of log-outs.
+fn tell_logout(end_session: &EndSession, jwt: &Arc<Jwt>, metrics: &Metrics, issuer: &str) -> TellLogout {
+    let EndSession { changes: Changes { db, remembered, .. }, awake, clock, .. } = end_session.clone();
+    TellLogout {
+        db,
+        remembered,
+        jwt: Arc::clone(jwt),
+        backchannel: Backchannel::new(Duration::from_secs(DEADLINE)),
+        random: Random,
+        awake,
+        metrics: metrics.clone(),
+        clock,
+        issuer: issuer.to_owned(),
+    }
+}
+
 /// What sends letters.
 fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
     let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
@@ -307,7 +397,8 @@ pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
 /// The registered clients.
 pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
     let Changes { db, remembered, clock, .. } = changes.clone();
-    let end_session = EndSession { db: db.clone(), changes: changes.clone(), clock: Arc::clone(&clock) };
+    let awake = Arc::default();
+    let end_session = EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(&clock) };
     Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
 }
 

@@ -1,5 +1,7 @@
 //! The table of keys: what may be configured, under which names, with which default.
 
+use crate::domain::identity::ProviderName;
+
 /// One key of the configuration, as `--help`, the documentation and [`Config::show`](super::Config::show) name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyDescription {
@@ -137,15 +139,19 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
     plain("providers.NAME.client_id", "SIGNET_PROVIDERS__NAME__CLIENT_ID", "",
         "Client id that the provider gave"),
     secret("providers.NAME.client_secret", "SIGNET_PROVIDERS__NAME__CLIENT_SECRET", "",
-        "Client secret that the provider gave"),
+        "Client secret that the provider gave; for kind apple the private key (.p8) as PEM"),
+    plain("providers.NAME.team_id", "SIGNET_PROVIDERS__NAME__TEAM_ID", "",
+        "Team that the key belongs to; kind apple needs it"),
+    plain("providers.NAME.key_id", "SIGNET_PROVIDERS__NAME__KEY_ID", "",
+        "Identifier of the key; kind apple needs it"),
     plain("providers.NAME.issuer", "SIGNET_PROVIDERS__NAME__ISSUER", "the kind's own",
         "Issuer of the provider; kind oidc needs it"),
     plain("providers.NAME.authorize_url", "SIGNET_PROVIDERS__NAME__AUTHORIZE_URL", "the kind's own",
-        "Authorization endpoint, for kinds without discovery"),
+        "Authorization endpoint, where it is not the one that the provider's metadata names"),
     plain("providers.NAME.token_url", "SIGNET_PROVIDERS__NAME__TOKEN_URL", "the kind's own",
-        "Token endpoint, for kinds without discovery"),
+        "Token endpoint, likewise"),
     plain("providers.NAME.userinfo_url", "SIGNET_PROVIDERS__NAME__USERINFO_URL", "the kind's own",
-        "User-info endpoint, for kinds without discovery"),
+        "User-info endpoint, likewise"),
     plain("providers.NAME.scopes", "SIGNET_PROVIDERS__NAME__SCOPES", "the kind's own",
         "Scopes to ask the provider for, parted by commas or spaces"),
     plain("providers.NAME.trust_email", "SIGNET_PROVIDERS__NAME__TRUST_EMAIL", "false",
@@ -195,7 +201,7 @@ pub(super) fn of_variable(name: &str) -> Option<String> {
 
 /// Whether `name` can name a provider: it stands in the path `/federation/{name}`.
 fn is_provider_name(name: &str) -> bool {
-    (1..=64).contains(&name.len()) && name.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+    ProviderName::parse(name).is_ok()
 }
 
 /// What to say of an unknown `key`: where the right ones are found.

@@ -29,7 +29,8 @@ pub use self::{
     sources::Sources,
     values::RateLimit,
 };
-use crate::domain::{color::Color, signing_key::SigningAlgorithm};
+pub use crate::domain::identity::ProviderKind;
+use crate::domain::{color::Color, identity::ProviderName, signing_key::SigningAlgorithm};
 
 /// The effective configuration of the service. Every value has been checked by [`Config::load`].
 #[derive(Debug, Clone)]
@@ -87,7 +88,7 @@ pub struct Config {
     /// How log lines look.
     pub log_format: LogFormat,
     /// The identity providers to log in with, by name.
-    pub providers: BTreeMap<String, Provider>,
+    pub providers: BTreeMap<ProviderName, Provider>,
     /// What works but should be looked at, one line each, without secrets.
     pub warnings: Vec<String>,
     /// Where each key that is not at its default came from.
@@ -182,8 +183,10 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// The client id that it gave.
     pub client_id: String,
-    /// The client secret that it gave.
+    /// The client secret that it gave; of [`ProviderKind::Apple`] the private key, as PEM.
     pub client_secret: SecretString,
+    /// What [`ProviderKind::Apple`] calls that key; always there for it, and for no other kind.
+    pub apple: Option<AppleKey>,
     /// Its issuer; always there for [`ProviderKind::Oidc`], elsewhere it overrides the preset's.
     pub issuer: Option<String>,
     /// Overrides the preset's authorization endpoint.
@@ -198,39 +201,13 @@ pub struct Provider {
     pub trust_email: bool,
 }
 
-/// Which preset a provider follows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProviderKind {
-    /// Google.
-    Google,
-    /// Facebook.
-    Facebook,
-    /// GitHub.
-    Github,
-    /// Microsoft Entra ID.
-    Microsoft,
-    /// Sign in with Apple.
-    Apple,
-    /// Any other OpenID provider with discovery.
-    Oidc,
-}
-
-impl ProviderKind {
-    /// All of them.
-    pub const ALL: [Self; 6] = [Self::Google, Self::Facebook, Self::Github, Self::Microsoft, Self::Apple, Self::Oidc];
-
-    /// The kind as the configuration names it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Google => "google",
-            Self::Facebook => "facebook",
-            Self::Github => "github",
-            Self::Microsoft => "microsoft",
-            Self::Apple => "apple",
-            Self::Oidc => "oidc",
-        }
-    }
+/// What Apple calls the private key that stands for a client secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppleKey {
+    /// The team that it belongs to.
+    pub team_id: String,
+    /// Its identifier.
+    pub key_id: String,
 }
 
 /// Why there is no configuration: one clear line a problem, none of which holds a secret.

@@ -13,12 +13,14 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits, TlsFiles, keys,
+    AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits,
+    TlsFiles, keys,
     sources::{Gathered, Origin, Values},
     urls,
     values::{self, DurationText},
     warnings,
 };
+use crate::domain::identity::ProviderName;
 
 /// Reads the configuration from the values gathered; `terminal` is whether standard error is one.
 ///
@@ -105,7 +107,8 @@ impl Reader {
             log_format: log_format?.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
             providers: providers
                 .into_iter()
-                .map(|(provider, name)| Ok((name, provider?)))
+                // The name is one, or the key would have been unknown.
+                .map(|(provider, name)| Ok((ProviderName::parse(&name).map_err(|_| Reported)?, provider?)))
                 .collect::<Result<_, Reported>>()?,
             warnings: Vec::new(),
             origins: BTreeMap::new(),
@@ -259,7 +262,12 @@ impl Reader {
         let key = |field: &str| format!("providers.{name}.{field}");
         let kind = self.required(&key("kind"), values::provider_kind);
         let client_id = self.required(&key("client_id"), values::identifier);
-        let client_secret = self.required(&key("client_secret"), values::client_secret);
+        let client_secret = if let Ok(ProviderKind::Apple) = kind {
+            self.required(&key("client_secret"), values::private_key)
+        } else {
+            self.required(&key("client_secret"), values::client_secret)
+        };
+        let apple = self.apple(kind.as_ref().ok().copied(), &key("team_id"), &key("key_id"));
         let issuer = if let Ok(ProviderKind::Oidc) = kind {
             self.required(&key("issuer"), urls::provider_issuer).map(Some)
         } else {
@@ -274,6 +282,7 @@ impl Reader {
             kind: kind?,
             client_id: client_id?,
             client_secret: client_secret?,
+            apple: apple?,
             issuer: issuer?,
             authorize_url: authorize_url?,
             token_url: token_url?,
@@ -281,6 +290,20 @@ impl Reader {
             scopes: scopes?.unwrap_or_default(),
             trust_email: trust_email?,
         })
+    }
+
+    /// What Apple calls its key, of which no other kind has one.
+    fn apple(&mut self, kind: Option<ProviderKind>, team: &str, id: &str) -> Result<Option<AppleKey>, Reported> {
+        if kind == Some(ProviderKind::Apple) {
+            let (team_id, key_id) = (self.required(team, values::identifier), self.required(id, values::identifier));
+            return Ok(Some(AppleKey { team_id: team_id?, key_id: key_id? }));
+        }
+        for key in [team, id] {
+            if kind.is_some() && self.values.contains_key(key) {
+                self.problems.push(format!("{key} is for kind apple alone ({})", self.origin(key)));
+            }
+        }
+        Ok(None)
     }
 
     /// The value of `key`, its default where none is given.

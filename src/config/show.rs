@@ -82,11 +82,13 @@ impl Config {
 }
 
 impl Provider {
-    fn effective(&self) -> [(&'static str, Option<Value>); 9] {
+    fn effective(&self) -> [(&'static str, Option<Value>); 11] {
         [
             ("kind", Some(text(self.kind.as_str()))),
             ("client_id", Some(text(&self.client_id))),
             ("client_secret", Some(text(urls::REDACTED))),
+            ("team_id", self.apple.as_ref().map(|apple| text(&apple.team_id))),
+            ("key_id", self.apple.as_ref().map(|apple| text(&apple.key_id))),
             ("issuer", self.issuer.as_ref().map(text)),
             ("authorize_url", self.authorize_url.as_ref().map(text)),
             ("token_url", self.token_url.as_ref().map(text)),

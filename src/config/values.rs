@@ -205,6 +205,17 @@ pub(super) fn client_secret(text: &str) -> Result<SecretString, String> {
     Ok(text.into())
 }
 
+/// A private key in PKCS#8 as PEM (RFC 7468 §10), as Apple gives it in a `.p8` file. Whether it can sign is seen when the
+/// provider is set up.
+pub(super) fn private_key(text: &str) -> Result<SecretString, String> {
+    let pem = text.trim();
+    let framed = pem.starts_with("-----BEGIN PRIVATE KEY-----") && pem.ends_with("-----END PRIVATE KEY-----");
+    if !framed || pem.len() > 4096 || pem.contains(|c: char| c.is_control() && !c.is_ascii_whitespace()) {
+        return Err("must be the private key that Apple gave, a PEM text (the content of its .p8 file)".to_owned());
+    }
+    Ok(pem.into())
+}
+
 /// Networks, parted by commas or spaces; an address alone is the network of that one host.
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |word: &str| word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));

@@ -19,7 +19,7 @@ use super::{
     },
 };
 use crate::domain::{
-    claims::{AccessClaims, IdClaims, RefreshClaims, numeric_date},
+    claims::{AccessClaims, IdClaims, LogoutClaims, RefreshClaims, numeric_date},
     signing_key::SigningAlgorithm,
     status_list::StatusListClaims,
 };
@@ -27,6 +27,9 @@ use crate::domain::{
 /// The `typ` of a status list token (draft-ietf-oauth-status-list-21 §5.1). It is no [`TokenKind`]: gateways verify it,
 /// we never do.
 const STATUS_LIST: &str = "statuslist+jwt";
+
+/// The `typ` of a logout token (OIDC Back-Channel Logout 1.0 §2.4), which its client verifies, and we never do.
+const LOGOUT: &str = "logout+jwt";
 
 /// How far in the future a token may have been issued, in seconds: the clock of the replica that did may be ahead. The
 /// same holds for `nbf`. There is no leeway for `exp`.
@@ -109,6 +112,20 @@ impl Jwt {
         now: DateTime<Utc>,
     ) -> Result<String, SignError> {
         self.sign_published(<IdTokenOfAnyAge as Kind>::TYP, algorithm, claims, now).and_then(bounded)
+    }
+
+    /// Signs a logout token (OIDC Back-Channel Logout 1.0 §2.4) with the key of `algorithm` that is active at `now`, or of
+    /// the one that access tokens are signed with.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no such key.
+    pub fn sign_logout(
+        &self,
+        claims: &LogoutClaims,
+        algorithm: Option<SigningAlgorithm>,
+        now: DateTime<Utc>,
+    ) -> Result<String, SignError> {
+        self.sign_published(LOGOUT, algorithm.unwrap_or(self.algorithm), claims, now).and_then(bounded)
     }
 
     /// Whether there is a key of `algorithm` to sign with at `now`.

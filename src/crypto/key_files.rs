@@ -180,7 +180,7 @@ fn published(path: &Path) -> DateTime<Utc> {
 }
 
 /// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` for none, several, other kinds and broken ones.
-fn pkcs8(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(super) fn pkcs8(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(content);
     let (kind, der) = sections.next()?.ok()?;
     let der = Zeroizing::new(der);

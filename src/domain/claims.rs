@@ -150,6 +150,63 @@ pub struct IdClaims {
     pub email_verified: Option<bool>,
 }
 
+/// The claims of a logout token (OIDC Back-Channel Logout 1.0 §2.4): what a client learns of a session that has ended.
+/// Never a `nonce`, by which it could pass for an ID token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogoutClaims {
+    /// Who issued it.
+    pub iss: String,
+    /// Whose session it was.
+    pub sub: UserId,
+    /// The client, and nobody else.
+    pub aud: Audience,
+    /// When it was issued.
+    pub iat: i64,
+    /// Until when the client may take it in.
+    pub exp: i64,
+    /// Its own identifier, never given twice.
+    pub jti: String,
+    /// What happened: the one event that says that this is a logout token.
+    pub events: LogoutEvents,
+    /// The session, as its ID tokens named it.
+    pub sid: SessionId,
+}
+
+/// The `events` of a logout token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LogoutEvents {
+    /// The one that there must be.
+    #[serde(rename = "http://schemas.openid.net/event/backchannel-logout")]
+    pub backchannel_logout: NoMembers,
+}
+
+/// An object without members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NoMembers {}
+
+impl LogoutClaims {
+    /// What `client` learns of the end of `session`, from `issued` on until `expires`.
+    #[must_use]
+    pub fn of(
+        issuer: &str,
+        (session, user): (SessionId, UserId),
+        client: &ClientId,
+        jti: String,
+        (issued, expires): (DateTime<Utc>, DateTime<Utc>),
+    ) -> Self {
+        Self {
+            iss: issuer.to_owned(),
+            sub: user,
+            aud: Audience::One(client.as_str().to_owned()),
+            iat: numeric_date(issued),
+            exp: numeric_date(expires),
+            jti,
+            events: LogoutEvents { backchannel_logout: NoMembers {} },
+            sid: session,
+        }
+    }
+}
+
 /// A time as claims write it (RFC 7519 §2, `NumericDate`), in whole seconds.
 #[must_use]
 pub fn numeric_date(time: DateTime<Utc>) -> i64 {

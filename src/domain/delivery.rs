@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::backoff::Backoff;
+
 /// How long a letter is a process's own without a word from it. What a dead process held goes out after this, so it is
 /// far below the half minute that is promised, and several times [`RENEWED_EVERY`].
 pub const LEASE: TimeDelta = TimeDelta::seconds(20);
@@ -12,13 +14,12 @@ pub const TRIED_FOR: TimeDelta = TimeDelta::days(3);
 /// How long a dead letter is kept, for the operator to look at.
 pub const DEAD_KEPT: TimeDelta = TimeDelta::days(30);
 
-const FIRST_WAIT: TimeDelta = TimeDelta::seconds(5);
-const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(30);
+/// The wait between two attempts doubles from five seconds to half an hour.
+const BACKOFF: Backoff =
+    Backoff { first: TimeDelta::seconds(5), longest: TimeDelta::minutes(30), tried_for: TRIED_FOR };
 
-/// When to try again after the `attempts`th failure, counted from 1; `None`: it is given up.
-///
-/// The wait doubles from five seconds to half an hour. `chance` takes up to a half of it away, so that the letters of an
-/// outage do not all come back at one moment.
+/// When to try again after the `attempts`th failure, counted from 1; `None`: it is given up. `chance` as for
+/// [`Backoff::next_attempt`].
 #[must_use]
 pub fn next_attempt(
     written_at: DateTime<Utc>,
@@ -26,11 +27,7 @@ pub fn next_attempt(
     attempts: u32,
     chance: u16,
 ) -> Option<DateTime<Utc>> {
-    let doublings = attempts.saturating_sub(1).min(16);
-    let whole = (FIRST_WAIT * 2_i32.pow(doublings)).min(LONGEST_WAIT);
-    let less = whole.num_milliseconds() / 2 * i64::from(chance) / i64::from(u16::MAX);
-    let next = now + whole - TimeDelta::milliseconds(less);
-    (next < written_at + TRIED_FOR).then_some(next)
+    BACKOFF.next_attempt(written_at, now, attempts, chance)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! valid: `Username::parse` and its like are the only way in.
 
 pub mod authorization_request;
+pub mod backoff;
 pub mod claims;
 pub mod client;
 pub mod client_assertion;
@@ -14,9 +15,11 @@ pub mod clock;
 pub mod color;
 pub mod delivery;
 pub mod email;
+pub mod identity;
 pub mod ids;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+pub mod logout_notice;
 pub mod mail;
 pub mod mail_server;
 pub mod oauth;

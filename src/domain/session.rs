@@ -108,6 +108,10 @@ pub enum EndReason {
     Revoked,
     /// Somebody logged in anew in the same browser.
     Replaced,
+    /// Its user took back what they had allowed the client.
+    ConsentWithdrawn,
+    /// A provider was unlinked, by which it may have begun.
+    Unlinked,
 }
 
 impl EndReason {
@@ -125,6 +129,8 @@ impl EndReason {
             Self::ClientDeleted => "client_deleted",
             Self::Revoked => "revoked",
             Self::Replaced => "replaced",
+            Self::ConsentWithdrawn => "consent_withdrawn",
+            Self::Unlinked => "unlinked",
         }
     }
 }

@@ -23,7 +23,7 @@ pub struct User {
     pub disabled_at: Option<DateTime<Utc>>,
 }
 
-/// An account as an operator sees it. What its password's hash is, nobody sees.
+/// An account as its owner or an operator sees it. What its password's hash is, nobody sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountRecord {
     /// The account.

@@ -17,11 +17,17 @@ use super::{
 };
 use crate::{
     domain::{
-        clock::Clock, email::EmailAddress, ids::UserId, one_use_secret::Purpose, password_hash::PasswordHash,
-        session::EndReason, user::User, username::Username,
+        clock::Clock,
+        email::EmailAddress,
+        ids::UserId,
+        one_use_secret::Purpose,
+        password_hash::PasswordHash,
+        session::EndReason,
+        user::{AccountRecord, User},
+        username::Username,
     },
     store::{
-        self, Database, StoreError, consents, one_use_secrets,
+        self, Database, StoreError, consents, identities, one_use_secrets,
         outbox::{self, Cause, Kind},
         sessions,
         sessions::Which,
@@ -111,6 +117,16 @@ impl Account {
     /// [`AccountError`].
     pub async fn show(&self, caller: &Caller) -> Result<User, AccountError> {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
+    }
+
+    /// The same, and whether it has a password.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn overview(&self, caller: &Caller) -> Result<AccountRecord, AccountError> {
+        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
+        let (user, password_hash) = found.ok_or(AccountError::Gone)?;
+        Ok(AccountRecord { user, has_password: password_hash.is_some() })
     }
 
     /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name. A
@@ -219,6 +235,7 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
+        identities::forget(&transaction, user).await?;
         one_use_secrets::forget(&transaction, user).await?;
         outbox::forget(&transaction, user).await?;
         consents::delete_of_user(&transaction, user).await?;

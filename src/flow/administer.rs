@@ -28,7 +28,7 @@ use crate::{
         username::Username,
     },
     store::{
-        self, Database, StoreError, Transaction, one_use_secrets,
+        self, Database, StoreError, Transaction, identities, one_use_secrets,
         outbox::{self, Cause},
         sessions::{self, Which},
         users::{self, Claimant, Identifier, NewUser},
@@ -195,7 +195,7 @@ impl Administer {
         let hash = self.choose_password.run(password, &new.username, email).await.map_err(chosen)?;
         let now = self.clock.now();
         let id = UserId(self.random.uuid_v7(now));
-        let row = NewUser { id, username: &new.username, email, password_hash: &hash, created_at: now };
+        let row = NewUser { id, username: &new.username, email, password_hash: Some(&hash), created_at: now };
 
         let transaction = store::begin(&self.db).await?;
         let mut user = users::insert(&transaction, &row).await.map_err(|error| match error {
@@ -261,6 +261,7 @@ impl Administer {
         if !users::remove(&transaction, id).await? {
             return Err(AdministerError::Unknown);
         }
+        identities::forget(&transaction, id).await?;
         one_use_secrets::forget(&transaction, id).await?;
         outbox::forget(&transaction, id).await?;
         let event = Event::done("account_delete").because("operator").account(id);

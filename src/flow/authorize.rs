@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::TimeDelta;
 
 use super::{
     Trouble,
@@ -42,8 +41,11 @@ use crate::{
     },
 };
 
+mod pending;
 mod pushed;
 
+pub use pending::Asking;
+use pending::Pending;
 pub use pushed::{PushError, Pushed};
 
 /// Answers authorization requests.
@@ -108,37 +110,6 @@ impl From<StoreError> for AuthorizeError {
     }
 }
 
-/// A request while somebody is asked.
-#[derive(Debug, Serialize, Deserialize)]
-struct Pending {
-    request: AuthorizationRequest,
-    browser: String,
-    asked_at: DateTime<Utc>,
-    /// Whether they said that they are who is logged in.
-    account_chosen: bool,
-}
-
-/// What a page shows of a request while it asks.
-#[derive(Debug)]
-pub struct Asking {
-    /// Who wants it.
-    pub client: Client,
-    /// What they want.
-    pub scope: Scope,
-    /// Who is probably logging in.
-    pub login_hint: Option<String>,
-    /// At which provider.
-    pub idp_hint: Option<String>,
-    /// Whether somebody who is logged in may go on as who they are.
-    pub may_continue: bool,
-    /// Where the answer will go, as a content security policy names it.
-    pub origin: Option<String>,
-}
-
-/// What requests are sealed for.
-const CONTEXT: &str = "authorization request";
-/// How long somebody may take to log in and to consent.
-const PATIENCE: TimeDelta = TimeDelta::hours(1);
 /// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
 const CODE: TimeDelta = TimeDelta::seconds(60);
 
@@ -233,23 +204,6 @@ impl Authorize {
         Ok(self.refuse(pending.request, Refusal::new(Code::AccessDenied, "the person said no"), &client))
     }
 
-    /// What a page shows of a sealed request.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
-    pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
-        let Pending { request, .. } = self.open(sealed, browser)?;
-        let client = self.client(&request).await?;
-        Ok(Asking {
-            scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
-            may_continue: request.prompt.select_account && !request.prompt.login,
-            origin: redirect_uri::origin(&request.redirect_uri),
-            login_hint: request.login_hint,
-            idp_hint: request.idp_hint,
-            client,
-        })
-    }
-
     /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
     async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
         let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
@@ -292,7 +246,7 @@ impl Authorize {
                 let refusal = Refusal::new(Code::LoginRequired, "somebody must log in");
                 self.refuse(pending.request, refusal, client)
             } else {
-                Outcome::LogIn(self.sealer.seal(CONTEXT, &pending))
+                Outcome::LogIn(self.seal(&pending))
             });
         };
         if !self.is_allowed(client, &pending, &scope, session).await? {
@@ -300,7 +254,7 @@ impl Authorize {
                 let refusal = Refusal::new(Code::ConsentRequired, "the person must consent");
                 self.refuse(pending.request, refusal, client)
             } else {
-                Outcome::Consent(self.sealer.seal(CONTEXT, &pending))
+                Outcome::Consent(self.seal(&pending))
             });
         }
         self.grant(pending.request, scope, session).await
@@ -343,7 +297,7 @@ impl Authorize {
         scope: &Scope,
         session: &Session,
     ) -> Result<bool, StoreError> {
-        if client.first_party {
+        if client.first_party && !pending.request.prompt.consent {
             return Ok(true);
         }
         let consent = consents::find(&self.db, session.user, &client.id).await?;
@@ -412,12 +366,5 @@ impl Authorize {
         parameters.extend(state.map(|state| ("state", state)));
         parameters.push(("iss", self.issue.issuer.clone()));
         Answer { redirect_uri, response_mode, parameters }
-    }
-
-    fn open(&self, sealed: &str, browser: &BrowserId) -> Result<Pending, AuthorizeError> {
-        let pending: Option<Pending> = self.sealer.open(CONTEXT, sealed);
-        let now = self.clock.now();
-        let ours = |pending: &Pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE;
-        pending.filter(ours).ok_or(AuthorizeError::Expired)
     }
 }

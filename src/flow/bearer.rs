@@ -13,6 +13,7 @@ use crate::{
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
+        session::Session,
     },
     store::{Database, remembered::Remembered, revocations::Revocations},
 };
@@ -34,7 +35,7 @@ pub struct Bearer {
     pub issuer: String,
 }
 
-/// Whoever presents a good token.
+/// Whoever presents a good token, or is logged in at our own pages.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The account.
@@ -47,6 +48,20 @@ pub struct Caller {
     pub scope: Scope,
     /// When the user last proved who they are.
     pub authenticated_at: DateTime<Utc>,
+}
+
+impl Caller {
+    /// Whoever is logged in at our own pages.
+    #[must_use]
+    pub fn of_log_in(session: &Session) -> Self {
+        Self {
+            user: session.user,
+            session: session.id,
+            client: session.client.clone(),
+            scope: session.scope.clone(),
+            authenticated_at: session.authenticated_at,
+        }
+    }
 }
 
 /// Why a token does not open a route.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Notify;
+
 use super::{
     Trouble,
     audit::Event,
@@ -13,6 +15,7 @@ use crate::{
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
+        logout_notices,
         sessions::{self, Which},
     },
 };
@@ -24,6 +27,8 @@ pub struct EndSession {
     pub db: Database,
     /// Tells this process and the others.
     pub changes: Changes,
+    /// Wakes whoever tells clients of ends; others look by themselves.
+    pub awake: Arc<Notify>,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -33,6 +38,7 @@ pub struct EndSession {
 #[derive(Debug)]
 pub struct Ending {
     sessions: usize,
+    notices: u64,
     written: Written,
 }
 
@@ -55,6 +61,7 @@ impl EndSession {
     }
 
     /// Ends these sessions together with whatever else `transaction` changes; `also` is what others must learn of that.
+    /// What their clients want to hear of it is written down as well.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -66,6 +73,10 @@ impl EndSession {
         also: Vec<Entry>,
     ) -> Result<Ending, StoreError> {
         let ended = sessions::end(transaction, which, reason, self.clock.now()).await?;
+        // What has no row as a client wants to hear nothing.
+        let of_clients = ended.iter().filter(|ended| !ended.client.is_built_in()).map(|ended| ended.session);
+        let of_clients: Vec<_> = of_clients.collect();
+        let notices = logout_notices::write(transaction, &of_clients, self.clock.now()).await?;
         let mut entries = also;
         entries.extend(ended.iter().map(|ended| Entry {
             change: Change::SessionEnded { session: ended.session, status: ended.status },
@@ -75,7 +86,7 @@ impl EndSession {
         for ended in &ended {
             written = written.recording(Event::done("session_end").because(reason.as_str()).session(ended.session));
         }
-        Ok(Ending { sessions: ended.len(), written })
+        Ok(Ending { sessions: ended.len(), notices, written })
     }
 
     /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
@@ -84,6 +95,9 @@ impl EndSession {
     /// [`Trouble`] where the database did not confirm.
     pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, Trouble> {
         self.changes.commit(transaction, ending.written).await?;
+        if ending.notices > 0 {
+            self.awake.notify_one();
+        }
         Ok(ending.sessions)
     }
 }

@@ -38,6 +38,14 @@ pub struct Metrics {
     pub outbox_waiting: Gauge,
     /// Mails that were given up and are kept.
     pub outbox_dead: Gauge,
+    /// Log-outs that clients were told of.
+    pub logout_notices_sent: Counter,
+    /// Attempts to tell a client that failed, and will be made again.
+    pub logout_notices_failed: Counter,
+    /// Log-outs that a client will not be told of.
+    pub logout_notices_dead: Counter,
+    /// Log-outs that clients have yet to be told of.
+    pub logout_notices_waiting: Gauge,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     events: Family<Happening, Counter>,
@@ -87,6 +95,10 @@ impl Metrics {
             mails_dead: Counter::default(),
             outbox_waiting: Gauge::default(),
             outbox_dead: Gauge::default(),
+            logout_notices_sent: Counter::default(),
+            logout_notices_failed: Counter::default(),
+            logout_notices_dead: Counter::default(),
+            logout_notices_waiting: Gauge::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(histogram),
             events: Family::default(),
@@ -122,6 +134,14 @@ impl Metrics {
         signet.register("mails_dead", "Mails that were given up", all.mails_dead.clone());
         signet.register("outbox_waiting", "Mails that wait to be sent", all.outbox_waiting.clone());
         signet.register("outbox_dead", "Mails that were given up and are kept", all.outbox_dead.clone());
+        let told = "Log-outs that clients were told of";
+        signet.register("logout_notices_sent", told, all.logout_notices_sent.clone());
+        let failed = "Attempts to tell a client of a log-out that failed and will be made again";
+        signet.register("logout_notices_failed", failed, all.logout_notices_failed.clone());
+        let dead = "Log-outs that a client was not told of, and will not be";
+        signet.register("logout_notices_dead", dead, all.logout_notices_dead.clone());
+        let waiting = "Log-outs that clients have yet to be told of";
+        signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
         all.registry = Arc::new(root);
         all
     }

@@ -9,9 +9,10 @@ use tokio::time::MissedTickBehavior;
 use super::{Trouble, status_places::StatusPlaces};
 use crate::{
     crypto::random::Random,
-    domain::{clock::Clock, delivery},
+    domain::{clock::Clock, delivery, logout_notice},
     store::{
-        Database, authorization_codes, changes, client_assertions, one_use_secrets, outbox,
+        Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
+        one_use_secrets, outbox,
         sessions::{self, Walk},
         throttles,
     },
@@ -42,6 +43,9 @@ const SENT_KEPT: TimeDelta = TimeDelta::days(1);
 const SECRETS_KEPT: TimeDelta = delivery::TRIED_FOR.checked_add(&TimeDelta::days(1)).expect("it is some days");
 /// How long a used code is known for one, so that a second use ends what the first one gave.
 const CODES: TimeDelta = TimeDelta::days(1);
+/// How long the notice of a log-out stays that nobody has told or given up: longer than it is tried.
+const NOTICES: TimeDelta =
+    logout_notice::BACKOFF.tried_for.checked_add(&TimeDelta::hours(1)).expect("it is some hours");
 /// Rows a statement: some milliseconds of work.
 const BATCH: u64 = 500;
 /// Rows a step of the walk.
@@ -85,8 +89,10 @@ impl Prune {
                 + changes::prune(&self.db, over, BATCH).await?
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
+                + federation_attempts::prune(&self.db, over, BATCH).await?
                 + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
+                + logout_notices::prune(&self.db, over - NOTICES, BATCH).await?
                 + client_assertions::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {

@@ -100,7 +100,7 @@ impl Register {
             id: UserId(self.random.uuid_v7(now)),
             username: &username,
             email: email.as_ref(),
-            password_hash: &proof,
+            password_hash: Some(&proof),
             created_at: now,
         };
         let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;

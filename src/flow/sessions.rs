@@ -11,6 +11,7 @@ use crate::{
     },
     store::{
         Database,
+        remembered::Remembered,
         sessions::{self, Which},
     },
 };
@@ -20,6 +21,8 @@ use crate::{
 pub struct Sessions {
     /// Where sessions are.
     pub db: Database,
+    /// What clients are called.
+    pub remembered: Remembered,
     /// Ends them.
     pub end_session: EndSession,
     /// Tells the time.
@@ -35,13 +38,36 @@ impl Sessions {
         Ok(sessions::live_of(&self.db, caller.user, self.clock.now()).await?)
     }
 
-    /// Ends one of the caller's sessions. Says whether there was one to end: another account's is as good as none.
+    /// The same, each with the name of its client. One whose client is deleted is about to end.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Trouble> {
+        let mut named = Vec::new();
+        for session in self.list(caller).await? {
+            let found = self.remembered.client(&self.db, &session.client).await?;
+            let name = found.map(|(client, _)| client.name).unwrap_or_default();
+            named.push((session, name));
+        }
+        Ok(named)
+    }
+
+    /// Ends one of the caller's sessions, and what came from it. Says whether there was one to end: another account's is as good as none.
     ///
     /// # Errors
     /// [`Trouble`]; then nothing has ended.
     pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<bool, Trouble> {
         let ended = self.end_session.run(&Which::OneOf(caller.user, session), EndReason::LogOut).await?;
-        Ok(ended == 1)
+        Ok(ended > 0)
+    }
+
+    /// Ends all of the caller's sessions but the one that asks; what came from that one ends too.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then nothing has ended.
+    pub async fn end_others(&self, caller: &Caller) -> Result<(), Trouble> {
+        self.end_session.run(&Which::AllOfBut(caller.user, caller.session), EndReason::LogOut).await?;
+        Ok(())
     }
 
     /// Ends all of the caller's sessions, the one that asks among them.

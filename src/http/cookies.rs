@@ -51,6 +51,21 @@ impl Cookies {
         cookie.to_string()
     }
 
+    /// The names, without what all have in common, of the cookies that a request has whose names begin so.
+    pub(super) fn names(self, request: &Request, beginning: &str) -> Vec<String> {
+        let beginning = self.name(beginning);
+        let common = self.name("");
+        let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
+        let cookies = fields.flat_map(Cookie::split_parse).flatten();
+        let names = cookies.filter(|cookie| cookie.name().starts_with(&beginning));
+        names.filter_map(|cookie| cookie.name().strip_prefix(&common).map(str::to_owned)).collect()
+    }
+
+    /// The `Set-Cookie` field that has the browser forget the cookie `name`.
+    pub(super) fn gone(self, name: &str) -> String {
+        self.field(name, "", Some(Duration::ZERO))
+    }
+
     /// The `Set-Cookie` field that makes the device of a log-in known.
     pub(super) fn device(self, token: Option<&SecretString>) -> Option<String> {
         token.map(|token| self.field(DEVICE, token.expose_secret(), KNOWN_FOR.to_std().ok()))
@@ -73,6 +88,15 @@ mod tests {
         assert_eq!(sent(true, &["signet-browser=x"]), None, "not over HTTPS");
         assert_eq!(sent(false, &["Signet-Browser=x"]), None);
         assert_eq!(sent(false, &[]), None);
+    }
+
+    #[test]
+    fn cookies_of_one_purpose_are_found_and_forgotten() {
+        let cookies = Cookies { https: true };
+        let fields = "__Host-signet-a-1=x; signet-a-2=x; __Host-signet-b-3=x; __Host-signet-a-4=x";
+        let request = Request::builder().header("Cookie", fields).finish();
+        assert_eq!(cookies.names(&request, "a-"), ["a-1", "a-4"]);
+        assert_eq!(cookies.gone("a-1"), "__Host-signet-a-1=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
     }
 
     #[test]

@@ -14,12 +14,13 @@
 //! | `POST /oauth/introspect` | `oauth/introspect` |
 //! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
 //! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
+//! | `GET\|POST /oauth/logout` | `oauth/logout` |
 //! | `GET /.well-known/jwks.json` | `oauth/jwks` |
 //! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
 //! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
 //! | `GET /livez`, `/readyz` | `health` |
 //! | `GET /docs`, `/openapi.json` | `docs` |
-//! | `/forgot-password`, `/reset-password`, `/verify-email` and their style | `pages` |
+//! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
 
 mod bearer;
 mod body;
@@ -53,11 +54,12 @@ use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
     flow::{
         account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
-        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, csrf::Csrf,
-        introspect::Introspect, limit::Limit, log_in::LogIn, metrics::Metrics, published_keys::PublishedKeys,
-        readiness::Readiness, redeem_code::RedeemCode, refresh::Refresh, register::Register,
-        register_client::RegisterClient, request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke,
-        sessions::Sessions, status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
+        csrf::Csrf, federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
+        log_out::LogOut, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness,
+        redeem_code::RedeemCode, refresh::Refresh, register::Register, register_client::RegisterClient,
+        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
+        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
     },
 };
 
@@ -78,10 +80,18 @@ pub struct Flows {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// What people have allowed clients.
+    pub consents: Consents,
+    /// Log-ins with other providers.
+    pub federate: Federate,
+    /// Links to them.
+    pub identities: Identities,
     /// Descriptions of tokens.
     pub introspect: Introspect,
     /// Log-ins.
     pub log_in: LogIn,
+    /// Log-outs of browsers.
+    pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
     /// Refreshes.
@@ -149,7 +159,15 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
         authorize: flows.authorize.clone(),
         browser_sessions: flows.browser_sessions.clone(),
         log_in: flows.log_in.clone(),
+        log_out: flows.log_out.clone(),
+        account: flows.account.clone(),
+        change_password: flows.change_password.clone(),
+        sessions: flows.sessions.clone(),
+        consents: flows.consents.clone(),
         register: flows.register.clone(),
+        providers: flows.federate.providers.iter().map(|(name, kind)| pages::Button::of(name, kind)).collect(),
+        federate: flows.federate.clone(),
+        identities: flows.identities.clone(),
         request_reset: flows.request_reset.clone(),
         reset_password: flows.reset_password.clone(),
         verify_email: flows.verify_email.clone(),

@@ -99,6 +99,26 @@ pub async fn redeem(
     Ok(done.rows_affected == 1)
 }
 
+/// Deletes the codes that `user` gave `client` and that are still good: they allow it nothing any more.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn delete_of(
+    db: &impl ConnectionTrait,
+    user: UserId,
+    client: &ClientId,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    Entity::delete_many()
+        // The few of this minute, by their index.
+        .filter(Column::ExpiresAt.gt(now))
+        .filter(Column::UserId.eq(user.0))
+        .filter(Column::ClientId.eq(client.as_str()))
+        .exec(db)
+        .await?;
+    Ok(())
+}
+
 /// Deletes at most `batch` codes that expired before `over`; others' batches are passed over. Says how many there were.
 ///
 /// # Errors

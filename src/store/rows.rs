@@ -104,7 +104,7 @@ mod tests {
     async fn register(db: &Database, n: u128) -> Result<User, StoreError> {
         let username = Username::parse(&format!("person{n}")).expect("a username");
         let id = UserId(Uuid::from_u128(n));
-        let new = NewUser { id, username: &username, email: None, password_hash: &hash(), created_at: NOW };
+        let new = NewUser { id, username: &username, email: None, password_hash: Some(&hash()), created_at: NOW };
         users::insert(db, &new).await
     }
 

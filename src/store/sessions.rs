@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
-    client,
+    client, identity,
     session::{Column, Entity, Model},
     user,
 };
@@ -59,6 +59,8 @@ pub struct NewSession<'a> {
 pub enum Proof<'a> {
     /// The account's password, by this hash.
     Password(&'a PasswordHash),
+    /// This link to an identity, for which its provider vouched just now.
+    Identity(Uuid),
     /// A log-in at our pages, which is live. The new session is its child, and says of the user's authentication what it
     /// says.
     Parent(SessionId),
@@ -75,7 +77,7 @@ struct Ends {
 impl Proof<'_> {
     fn parent(self) -> Option<SessionId> {
         match self {
-            Self::Password(_) => None,
+            Self::Password(_) | Self::Identity(_) => None,
             Self::Parent(parent) => Some(parent),
         }
     }
@@ -117,9 +119,14 @@ pub async fn insert(
             Column::Username => Expr::col((user::Entity, user::Column::Username)),
             Column::Roles => Expr::col((user::Entity, user::Column::Roles)),
             // RFC 8176 §2
-            Column::Amr if new.proof.parent().is_none() => Expr::value(to_json(&["pwd"])),
+            Column::Amr => match new.proof {
+                Proof::Password(_) => Expr::value(to_json(&["pwd"])),
+                // RFC 8176 has no word for it, since it asks what the provider did. This is the one that is common.
+                Proof::Identity(_) => Expr::value(to_json(&["fed"])),
+                Proof::Parent(_) => Expr::col((PARENT, column)),
+            },
             Column::AuthenticatedAt if new.proof.parent().is_none() => Expr::value(now),
-            Column::Amr | Column::AuthenticatedAt => Expr::col((PARENT, column)),
+            Column::AuthenticatedAt => Expr::col((PARENT, column)),
             Column::Generation => Expr::value(Generation::FIRST.0),
             Column::CreatedAt | Column::RotatedAt => Expr::value(now),
             Column::IdleEndsAt => Expr::value(ends.idle),
@@ -145,6 +152,13 @@ pub async fn insert(
     match new.proof {
         Proof::Password(hash) => {
             account.and_where(Expr::col((user::Entity, user::Column::PasswordHash)).eq(hash.as_str()));
+        }
+        Proof::Identity(link) => {
+            let of_link = |column: identity::Column| Expr::col((identity::Entity, column));
+            account
+                .from(identity::Entity)
+                .and_where(of_link(identity::Column::Id).eq(link))
+                .and_where(of_link(identity::Column::UserId).eq(new.user.0));
         }
         Proof::Parent(parent) => {
             let of_parent = |column: Column| Expr::col((PARENT, column));
@@ -307,10 +321,12 @@ pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u6
 }
 
 /// A session that has just ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
     /// Which.
     pub session: SessionId,
+    /// Whose tokens it had.
+    pub client: ClientId,
     /// Its place in the status lists.
     pub status: StatusPosition,
     /// No access token of it lives longer.
@@ -328,6 +344,8 @@ pub enum Which {
     AllOf(UserId),
     /// Every one of an account but this.
     AllOfBut(UserId, SessionId),
+    /// Every one of an account at a client.
+    AllOfAt(UserId, ClientId),
     /// At most so many of an account.
     SomeOf(UserId, u64),
     /// At most so many of a client.
@@ -349,6 +367,9 @@ pub async fn end(
         Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
         Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
         Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
+        Which::AllOfAt(user, client) => {
+            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
+        }
         Which::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
         Which::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
     };
@@ -508,6 +529,7 @@ fn live(now: DateTime<Utc>) -> Condition {
 fn ended(row: &Model) -> Result<EndedSession, StoreError> {
     Ok(EndedSession {
         session: SessionId(row.id),
+        client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
         status: status_position(TABLE, row.status_list, row.status_index)?,
         access_ends_at: row.access_ends_at,
     })

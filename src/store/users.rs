@@ -32,8 +32,8 @@ pub struct NewUser<'a> {
     pub username: &'a Username,
     /// Its address, unverified.
     pub email: Option<&'a EmailAddress>,
-    /// Its password's hash.
-    pub password_hash: &'a PasswordHash,
+    /// Its password's hash; `None` where its owner logs in otherwise.
+    pub password_hash: Option<&'a PasswordHash>,
     /// When.
     pub created_at: DateTime<Utc>,
 }
@@ -50,7 +50,7 @@ pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User
         email: Set(new.email.map(|email| email.as_str().to_owned())),
         email_key: Set(new.email.map(|email| email.key().to_owned())),
         email_verified: Set(false),
-        password_hash: Set(Some(new.password_hash.as_str().to_owned())),
+        password_hash: Set(new.password_hash.map(|hash| hash.as_str().to_owned())),
         roles: Set(to_json(&Vec::<Role>::new())),
         created_at: Set(new.created_at),
         disabled_at: Set(None),

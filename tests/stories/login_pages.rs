@@ -5,7 +5,10 @@ use signet::domain::clock::Clock;
 use crate::{
     guessing::counting_place,
     harness::{
-        Ask, House, PASSWORD, Plan, jwt,
+        Ask, House, PASSWORD, Plan,
+        browser::Browser,
+        callback::Callback,
+        jwt,
         relying_party::RelyingParty,
         seconds, stories, stories_on,
         surfer::{Surfer, hidden, location, parameter},
@@ -272,6 +275,48 @@ async fn a_request_goes_on_in_the_browser_that_brought_it(house: House) {
     attacker.opens(&attackers).await.is(400);
 }
 
+async fn every_page_fits_every_screen(house: House) {
+    let app = Callback::serves().await;
+    let browser = Browser::open().await;
+    // The longest name that there can be, without a place to break it, and a usual one.
+    for (page, username) in [("long", "m".repeat(64)), ("usual", "ada".to_owned())] {
+        house.registers(&username).await;
+        let options = ["--name", "Lighthouse", "--redirect-uri", &app.url, "--grant", "authorization_code"];
+        let scopes = ["--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "orders:read"];
+        let client = house.registers_client(&[&options[..], &scopes].concat()).await;
+        let party = RelyingParty::of(&house, client, &app.url);
+        let scope = ("scope", "openid profile email orders:read");
+        browser.forgets_cookies_of(&house.issuer).await;
+        browser.visits(&format!("{}{}", house.issuer, party.link(&[scope]))).await;
+        browser.is_looked_at(&format!("login-{page}")).await;
+        browser.types("Username or email address", &username).await;
+        browser.types("Password", "wrong").await;
+        browser.presses("Log in").await;
+        browser.sees("The name or the password is wrong.").await;
+        browser.is_looked_at(&format!("login-wrong-{page}")).await;
+        browser.follows("Create an account").await;
+        browser.is_looked_at(&format!("register-{page}")).await;
+        browser.types("Username", &username).await;
+        browser.types("Password", PASSWORD).await;
+        browser.presses("Create the account").await;
+        browser.sees("This name is taken").await;
+        browser.is_looked_at(&format!("register-taken-{page}")).await;
+        browser.follows("Log in").await;
+        browser.types("Username or email address", &username).await;
+        browser.types("Password", PASSWORD).await;
+        browser.presses("Log in").await;
+        browser.sees("asks to use your account").await;
+        browser.is_looked_at(&format!("consent-{page}")).await;
+        house.clock.advance(seconds(1));
+        browser.visits(&format!("{}{}", house.issuer, party.link(&[scope, ("prompt", "select_account")]))).await;
+        browser.sees("Continue as").await;
+        browser.is_looked_at(&format!("login-choose-{page}")).await;
+    }
+    browser.visits(&format!("{}/oauth/authorize?client_id=nobody", house.issuer)).await;
+    browser.is_looked_at("authorize-error").await;
+    browser.closes().await;
+}
+
 stories![
     a_log_in_is_as_fresh_as_the_client_wants_it,
     who_logs_in_anew_keeps_what_they_are_logged_in_to,
@@ -282,6 +327,7 @@ stories![
 ];
 
 stories_on![Sqlite:
+    every_page_fits_every_screen,
     whoever_is_logged_in_is_not_asked_again,
     a_person_chooses_the_account,
     a_log_in_form_is_taken_from_our_own_page_alone,

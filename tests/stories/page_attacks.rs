@@ -96,7 +96,7 @@ async fn no_other_site_frames_a_page(mut town: Town) {
 }
 
 /// What becomes a script, a tag or an attribute where a page forgets to write it as text.
-const HOSTILE: [&str; 10] = [
+pub(crate) const HOSTILE: [&str; 10] = [
     "<script>document.title='owned'</script>",
     "\"><script>document.title='owned'</script>",
     "'><img src=x onerror=document.title='owned'>",

@@ -228,9 +228,11 @@ async fn keys_without_effect_are_told_apart(mut place: Place) {
         place.set(row.key, example);
     }
     for (field, value) in [
-        ("kind", "oidc"),
+        ("kind", "apple"),
         ("client_id", "an-id"),
-        ("client_secret", "a-secret"),
+        ("client_secret", "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----"),
+        ("team_id", "a-team"),
+        ("key_id", "a-key"),
         ("issuer", "https://id.example.org"),
         ("authorize_url", "https://id.example.org/authorize"),
         ("token_url", "https://id.example.org/token"),

@@ -4,13 +4,7 @@ use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{
-    NEW_PASSWORD, PASSWORD,
-    browser::{Browser, Scheme},
-    driver::Scripts,
-    stories, stories_on,
-    town::Town,
-};
+use crate::harness::{NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, stories, stories_on, town::Town};
 
 const ADA: &str = "Ada@example.org";
 
@@ -179,21 +173,6 @@ async fn not_me_takes_the_address_away(mut town: Town) {
     browser.closes().await;
 }
 
-/// A page as it looks on a phone and on a desk, by day and by night; the pictures are kept.
-async fn is_looked_at(browser: &Browser, name: &str) {
-    for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
-        browser.resizes(width, height).await;
-        let mut papers = Vec::new();
-        for (scheme, time) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
-            browser.prefers(scheme).await;
-            assert!(browser.fits().await, "{name} is wider than a {device}");
-            papers.push(browser.runs("return getComputedStyle(document.body).backgroundColor", vec![]).await);
-            browser.screenshot(&format!("{name}-{device}-{time}")).await;
-        }
-        assert_ne!(papers[0], papers[1], "{name} has no night");
-    }
-}
-
 async fn every_page_fits_every_screen(mut town: Town) {
     // The longest name and address that there can be, without a place to break them.
     let (username, email) = ("m".repeat(64), format!("{}@{}.example.org", "w".repeat(64), "w".repeat(63)));
@@ -202,62 +181,62 @@ async fn every_page_fits_every_screen(mut town: Town) {
     let verify = town.link("/verify-email", &email).await;
     browser.visits(&verify).await;
     browser.sees(CONFIRM).await;
-    is_looked_at(&browser, "verify-email-longest").await;
+    browser.is_looked_at("verify-email-longest").await;
     browser.presses(CONFIRM).await;
     browser.sees("Your address is confirmed").await;
-    is_looked_at(&browser, "verify-email-done").await;
+    browser.is_looked_at("verify-email-done").await;
     browser.visits(&verify).await;
     browser.sees(OVER).await;
-    is_looked_at(&browser, "verify-email-over").await;
+    browser.is_looked_at("verify-email-over").await;
     browser.visits(&town.reset_link(&username, &email).await).await;
     browser.sees(CHANGE).await;
-    is_looked_at(&browser, "reset-password-longest").await;
+    browser.is_looked_at("reset-password-longest").await;
 
     let mallory = town.registers("mallory", "eve@example.org").await;
     browser.visits(&town.link("/verify-email", "eve@example.org").await).await;
     browser.sees(CONFIRM).await;
-    is_looked_at(&browser, "verify-email").await;
+    browser.is_looked_at("verify-email").await;
     browser.presses("Not me: remove the address").await;
     browser.sees("Your address is removed").await;
-    is_looked_at(&browser, "verify-email-removed").await;
+    browser.is_looked_at("verify-email-removed").await;
     mallory.logs_in().await;
 
     town.registers_verified("ada", ADA).await;
     browser.visits(&town.url("/forgot-password")).await;
     browser.sees("Forgot your password").await;
-    is_looked_at(&browser, "forgot-password").await;
+    browser.is_looked_at("forgot-password").await;
     browser.types(IDENTIFIER, "not a name").await;
     browser.presses(SEND).await;
     browser.sees("Type a username or an email address").await;
-    is_looked_at(&browser, "forgot-password-wrong").await;
+    browser.is_looked_at("forgot-password-wrong").await;
     browser.types(IDENTIFIER, "ada").await;
     browser.presses(SEND).await;
     browser.sees("Look into your mail").await;
-    is_looked_at(&browser, "forgot-password-sent").await;
+    browser.is_looked_at("forgot-password-sent").await;
 
     let reset = town.link("/reset-password", ADA).await;
     browser.visits(&reset).await;
     browser.sees(CHANGE).await;
-    is_looked_at(&browser, "reset-password").await;
+    browser.is_looked_at("reset-password").await;
     chooses(&browser, "short", "short").await;
     browser.sees("The password ").await;
-    is_looked_at(&browser, "reset-password-weak").await;
+    browser.is_looked_at("reset-password-weak").await;
     chooses(&browser, NEW_PASSWORD, "something else").await;
     browser.sees("This is not the same password").await;
-    is_looked_at(&browser, "reset-password-not-the-same").await;
+    browser.is_looked_at("reset-password-not-the-same").await;
     chooses(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
     browser.sees("Your password is changed").await;
-    is_looked_at(&browser, "reset-password-done").await;
+    browser.is_looked_at("reset-password-done").await;
     browser.visits(&reset).await;
     browser.sees(OVER).await;
-    is_looked_at(&browser, "reset-password-over").await;
+    browser.is_looked_at("reset-password-over").await;
 
     browser.visits(&town.url("/forgot-password")).await;
     browser.forgets_cookies().await;
     browser.types(IDENTIFIER, "ada").await;
     browser.presses(SEND).await;
     browser.sees("This form is too old").await;
-    is_looked_at(&browser, "form-too-old").await;
+    browser.is_looked_at("form-too-old").await;
     browser.closes().await;
 }
 

@@ -204,6 +204,28 @@ fn a_provider_needs_its_kind_its_client_and_for_oidc_its_issuer() {
     tells(&config.warnings.join("\n"), &["providers.idp.kind has no effect yet"]);
 }
 
+/// A private key as Apple gives it, but for the key.
+const P8: &str = "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----\n";
+
+#[test]
+fn apple_takes_a_private_key_with_its_names_and_nobody_else_does() {
+    let apple = |secret: &str, more: &str| {
+        let names = "[providers.apple]\nkind = 'apple'\nclient_id = 'org.example'\n";
+        Operator::with_file(&format!("{names}client_secret = \"\"\"{secret}\"\"\"\n{more}"))
+    };
+    let config = apple(P8, "team_id = 'TEAM'\nkey_id = 'KEY'").starts();
+    let key = config.providers["apple"].apple.clone().expect("it is there");
+    assert_eq!((key.team_id.as_str(), key.key_id.as_str()), ("TEAM", "KEY"));
+    assert!(!config.show().contains("PRIVATE"), "{}", config.show());
+
+    tells(&apple(P8, "").is_refused(), &["providers.apple.team_id must be set", "providers.apple.key_id must be set"]);
+    let refused = apple("hunter22", "team_id = 'TEAM'\nkey_id = 'KEY'").is_refused();
+    tells(&refused, &["providers.apple.client_secret must be the private key that Apple gave"]);
+    assert!(!refused.contains("hunter22"), "{refused}");
+    let google = "[providers.google]\nkind = 'google'\nclient_id = 'a'\nclient_secret = 'b'\nkey_id = 'c'";
+    tells(&Operator::with_file(google).is_refused(), &["providers.google.key_id is for kind apple alone"]);
+}
+
 #[test]
 fn a_provider_is_put_together_from_all_sources() {
     let operator =
@@ -211,11 +233,13 @@ fn a_provider_is_put_together_from_all_sources() {
             .exports("SIGNET_PROVIDERS__GITHUB__CLIENT_ID", "environment")
             .exports("SIGNET_PROVIDERS__GITHUB__CLIENT_SECRET_FILE", "secret")
             .exports("SIGNET_PROVIDERS__IDP__CLIENT_ID", "a")
-            .exports("SIGNET_PROVIDERS__IDP__CLIENT_SECRET", "b")
+            .exports("SIGNET_PROVIDERS__IDP__CLIENT_SECRET", P8)
+            .exports("SIGNET_PROVIDERS__IDP__TEAM_ID", "TEAM")
+            .exports("SIGNET_PROVIDERS__IDP__KEY_ID", "KEY")
             .exports("SIGNET_PROVIDERS__IDP__TOKEN_URL", "http://127.0.0.1:9000/token")
             .writes("secret", "pw");
     let config = operator.starts();
-    assert_eq!(config.providers.keys().collect::<Vec<_>>(), ["github", "idp"]);
+    assert_eq!(config.providers.keys().map(ProviderName::as_str).collect::<Vec<_>>(), ["github", "idp"]);
     assert_eq!(config.providers["github"].client_id, "environment");
     let refused = operator.exports("SIGNET_PROVIDERS__GITHUB__TOKEN_URL", "http://github.com/token").is_refused();
     tells(&refused, &["providers.github.token_url = \"http://github.com/token\" must be an https:// URL"]);

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     crypto::key_files,
     domain::{
-        claims::{Audience, UserClaims},
+        claims::{Audience, LogoutClaims, UserClaims},
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
         status_list::{StatusClaim, StatusPosition},
@@ -193,6 +193,37 @@ fn one_kind_is_never_another() {
     assert_eq!(jwt.verify(RefreshToken, &crossed, now()), Err(TokenError::UnknownKey));
     for typ in ["at+jwt", "AT+JWT", "application/at+jwt", "Application/at+JWT"] {
         assert!(jwt.verify(ANY, &signed(&jwt, &header(&jwt, typ), &payload), now()).is_ok(), "{typ}");
+    }
+}
+
+/// It says whose session ended, and nobody can log in with it (OIDC Back-Channel Logout 1.0 §2.4, §4).
+#[test]
+fn a_logout_token_passes_for_no_other() {
+    let ended = (SessionId(Uuid::from_u128(9)), UserId(Uuid::from_u128(7)));
+    let times = (now(), now() + TimeDelta::minutes(2));
+    let claims = LogoutClaims::of(ISSUER, ended, &ClientId::parse("shop").unwrap(), "jti".into(), times);
+    for algorithm in [None, Some(SigningAlgorithm::RS256)] {
+        let token = jwt().sign_logout(&claims, algorithm, now()).unwrap();
+        assert_eq!(refusal(&token), TokenError::WrongKind);
+        assert_eq!(jwt().verify(IdTokenOfAnyAge, &token, now()), Err(TokenError::WrongKind));
+        assert_eq!(jwt().verify(RefreshToken, &token, now()), Err(TokenError::WrongKind));
+        let part = |at| -> Value {
+            let part = token.split('.').nth(at).unwrap();
+            serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+        };
+        let algorithm = algorithm.unwrap_or(SigningAlgorithm::ES256).as_str();
+        assert_eq!((&part(0)["typ"], &part(0)["alg"]), (&json!("logout+jwt"), &json!(algorithm)));
+        let whole = json!({
+            "iss": ISSUER,
+            "sub": ended.1.to_string(),
+            "aud": "shop",
+            "iat": numeric_date(now()),
+            "exp": numeric_date(now()) + 120,
+            "jti": "jti",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+            "sid": ended.0.to_string(),
+        });
+        assert_eq!(part(1), whole, "and no nonce");
     }
 }
 

@@ -48,22 +48,29 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
 /// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
 const LONGEST_QUERY: usize = 7 * 1024;
 
-/// `POST` (OIDC Core §3.1.2.1): a client's own form. It comes from another site, so that the browser keeps its cookies
-/// back (`SameSite=Lax`); asked again with GET, it brings them.
+/// `POST` (OIDC Core §3.1.2.1): a client's own form.
 #[handler]
 pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
+    ask_again("/oauth/authorize", request, body).await
+}
+
+/// A client's form comes from another site, so that the browser keeps its cookies back (`SameSite=Lax`); asked again
+/// with GET at `path`, it brings them.
+pub(super) async fn ask_again(path: &str, request: &Request, body: Body) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
     let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     if query.len() > LONGEST_QUERY {
         return Err(PageError::Incomplete);
     }
-    Ok(see_other(&format!("/oauth/authorize?{query}")))
+    Ok(see_other(&format!("{path}?{query}")))
 }
 
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
     let session = pages.session(request).await?;
+    // Whoever was asked already is not sent away once more.
+    let given_resume = given.contains_key("resume");
     let outcome = match given.get("resume").and_then(Value::as_str) {
         Some(sealed) => pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await,
         None => {
@@ -72,7 +79,21 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
             pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await
         }
     };
-    send_on(pages, &visitor, outcome?)
+    let outcome = outcome?;
+    if let Outcome::LogIn(sealed) = &outcome
+        && !given_resume
+        && let Some(provider) = hinted(pages, &visitor, sealed).await?
+    {
+        let response = see_other(&format!("/federation/{provider}?request={sealed}"));
+        return Ok(form::introduce(pages, &visitor, response));
+    }
+    send_on(pages, &visitor, outcome)
+}
+
+/// The provider that a request names, if it can be logged in with here.
+async fn hinted(pages: &Pages, visitor: &Visitor, sealed: &str) -> Result<Option<String>, PageError> {
+    let hint = pages.authorize.asking(sealed, &visitor.browser).await?.idp_hint;
+    Ok(hint.filter(|hint| pages.providers.iter().any(|button| button.name == *hint)))
 }
 
 /// Sends the browser where a request leads it.

@@ -4,6 +4,7 @@ pub(super) mod authorize;
 pub(super) mod error;
 pub(super) mod introspect;
 pub(super) mod jwks;
+pub(super) mod logout;
 pub(super) mod metadata;
 pub(super) mod par;
 pub(super) mod register;

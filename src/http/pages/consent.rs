@@ -74,7 +74,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
 }
 
 /// What a scope means, for people.
-fn lines(scope: &Scope) -> Vec<String> {
+pub(super) fn lines(scope: &Scope) -> Vec<String> {
     scope
         .iter()
         .map(|value| match value {

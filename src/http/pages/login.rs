@@ -12,6 +12,7 @@ use poem::{
 use super::{
     Pages,
     error::PageError,
+    federation::Buttons,
     form::{self, Form, Visitor},
     layout,
     look::Look,
@@ -30,6 +31,7 @@ struct LogInPage<'a> {
     look: &'a Look,
     csrf: &'a str,
     onward: &'a Onward,
+    providers: Buttons<'a>,
     /// Who asks for the log-in; empty where nobody does.
     client: &'a str,
     /// Who is logged in and may go on as who they are; empty where nobody is.
@@ -94,7 +96,7 @@ pub(super) async fn send(
 }
 
 /// A wait as people say it.
-fn in_words(seconds: u64) -> String {
+pub(super) fn in_words(seconds: u64) -> String {
     match seconds {
         0..=1 => "a second".to_owned(),
         2..=99 => format!("{seconds} seconds"),
@@ -122,6 +124,7 @@ async fn ask(
         look: &pages.look,
         csrf: &pages.csrf.code(browser, FORM),
         onward,
+        providers: pages.buttons(browser),
         client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
         present,
         username: typed.or(guess).unwrap_or_default(),

@@ -4,8 +4,13 @@
 //! |---|---|
 //! | `GET\|POST /login` | `login` |
 //! | `GET\|POST /register` | `register` |
+//! | `GET\|POST /account` and below | `account` |
 //! | `GET\|POST /consent` | `consent` |
+//! | `GET\|POST /logout` | `logout` |
 //! | `GET\|POST /oauth/authorize`, which leads to them | `crate::http::oauth::authorize` |
+//! | `GET\|POST /oauth/logout`, which leads there | `crate::http::oauth::logout` |
+//! | `GET\|POST /federation/{name}`, `/federation/{name}/callback`, `POST /federation/{name}/username` | `federation` |
+//! | `GET\|POST /account/providers` | `providers` |
 //! | `GET\|POST /forgot-password` | `forgot_password` |
 //! | `GET\|POST /reset-password` | `reset_password` |
 //! | `GET\|POST /verify-email` | `verify_email` |
@@ -13,38 +18,63 @@
 //!
 //! A GET changes nothing: mail scanners and browsers that look ahead use up no link.
 
+mod account;
 mod consent;
 pub(super) mod error;
+mod federation;
 mod forgot_password;
 pub(super) mod form;
 pub(super) mod layout;
 mod login;
+pub(super) mod logout;
 pub(super) mod look;
-mod onward;
+pub(super) mod onward;
+mod providers;
 mod register;
 mod reset_password;
 mod verify_email;
 
 use std::sync::Arc;
 
-use poem::{EndpointExt, Request, Route, get, http::Method};
+use poem::{EndpointExt, Request, Route, get, http::Method, post};
 
+pub(super) use self::federation::Button;
 use self::look::Look;
 use super::{
     cookies::{Cookies, SESSION},
-    oauth::authorize,
+    oauth::{authorize, logout as end_session},
 };
 use crate::{
     domain::session::Session,
     flow::{
-        Trouble, authorize::Authorize, browser_session::BrowserSessions, csrf::Csrf, log_in::LogIn, register::Register,
-        request_reset::RequestReset, reset_password::ResetPassword, verify_email::VerifyEmail,
+        Trouble, account::Account, authorize::Authorize, browser_session::BrowserSessions,
+        change_password::ChangePassword, consents::Consents, csrf::Csrf, federate::Federate, identities::Identities,
+        log_in::LogIn, log_out::LogOut, register::Register, request_reset::RequestReset, reset_password::ResetPassword,
+        sessions::Sessions, verify_email::VerifyEmail,
     },
 };
 
 /// The pages, which are read with GET and sent with POST. What goes wrong there is told as a page.
-const PATHS: [&str; 7] =
-    ["/consent", "/forgot-password", "/login", "/oauth/authorize", "/register", "/reset-password", "/verify-email"];
+const PATHS: [&str; 18] = [
+    "/account",
+    "/account/apps",
+    "/account/delete",
+    "/account/email",
+    "/account/password",
+    "/account/providers",
+    "/account/sessions",
+    "/account/username",
+    "/consent",
+    "/federation/{name}/callback",
+    "/forgot-password",
+    "/login",
+    "/logout",
+    "/oauth/authorize",
+    "/oauth/logout",
+    "/register",
+    "/reset-password",
+    "/verify-email",
+];
 
 /// What the pages need.
 #[derive(Debug, Clone)]
@@ -63,8 +93,24 @@ pub(super) struct Pages {
     pub(super) browser_sessions: BrowserSessions,
     /// Logs people in.
     pub(super) log_in: LogIn,
+    /// Logs them out.
+    pub(super) log_out: LogOut,
+    /// People's own accounts.
+    pub(super) account: Account,
+    /// Changes passwords.
+    pub(super) change_password: ChangePassword,
+    /// Where people are logged in.
+    pub(super) sessions: Sessions,
+    /// What people have allowed.
+    pub(super) consents: Consents,
     /// Makes accounts.
     pub(super) register: Register,
+    /// Logs people in with other providers.
+    pub(super) federate: Federate,
+    /// Those, as buttons.
+    pub(super) providers: Arc<[Button]>,
+    /// Shows and takes away links to them.
+    pub(super) identities: Identities,
     /// Asks for a link to choose a new password.
     pub(super) request_reset: RequestReset,
     /// Chooses it.
@@ -85,14 +131,18 @@ impl Pages {
 
 /// Whether what is at `path` is a page.
 pub(super) fn is_page(path: &str) -> bool {
-    PATHS.contains(&path)
+    path.starts_with("/federation/") || PATHS.contains(&path)
 }
 
 /// The paths and methods of the pages and their files.
 pub(super) fn methods() -> impl Iterator<Item = (String, Vec<Method>)> {
     let pages = PATHS.map(|path| (path.to_owned(), vec![Method::GET, Method::POST]));
     let files = look::FILES.map(|path| (path.to_owned(), vec![Method::GET]));
-    pages.into_iter().chain(files)
+    let federation = [
+        ("/federation/{name}".to_owned(), vec![Method::GET, Method::POST]),
+        ("/federation/{name}/username".to_owned(), vec![Method::POST]),
+    ];
+    pages.into_iter().chain(federation).chain(files)
 }
 
 /// Adds every page, and the files that they need, to `routes`.
@@ -102,8 +152,21 @@ pub(super) fn add(routes: Route, pages: Pages) -> Route {
     pages
         .look
         .files(routes)
+        .at("/account", page(get(account::show).post(account::send)))
+        .at("/account/apps", page(get(account::apps::show).post(account::apps::send)))
+        .at("/account/delete", page(get(account::delete::show).post(account::delete::send)))
+        .at("/account/email", page(get(account::email::show).post(account::email::send)))
+        .at("/account/password", page(get(account::password::show).post(account::password::send)))
+        .at("/account/sessions", page(get(account::sessions::show).post(account::sessions::send)))
+        .at("/account/username", page(get(account::username::show).post(account::username::send)))
+        .at("/account/providers", page(get(providers::show).post(providers::change)))
+        .at("/federation/:name", page(get(federation::lead).post(federation::press)))
+        .at("/federation/:name/callback", page(get(federation::come_back).post(federation::come_back_by_form)))
+        .at("/federation/:name/username", page(post(federation::be_named)))
         .at("/consent", page(get(consent::show).post(consent::send)))
         .at("/login", page(get(login::show).post(login::send)))
+        .at("/logout", page(get(logout::show).post(logout::send)))
+        .at("/oauth/logout", page(get(end_session::ask).post(end_session::ask_by_form)))
         .at("/oauth/authorize", page(get(authorize::ask).post(authorize::ask_by_form)))
         .at("/register", page(get(register::show).post(register::send)))
         .at("/forgot-password", page(get(forgot_password::show).post(forgot_password::send)))

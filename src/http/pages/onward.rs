@@ -5,6 +5,8 @@ use poem::{
     http::{HeaderValue, header},
 };
 
+use serde_json::Value;
+
 use super::{
     Pages,
     error::PageError,
@@ -14,6 +16,7 @@ use crate::{
     domain::{return_to::ReturnTo, session::Session},
     flow::{authorize::Asking, csrf::BrowserId},
     http::{
+        body,
         cookies::SESSION,
         oauth::authorize::{see_other, send_on},
     },
@@ -24,16 +27,16 @@ const HOME: &str = "/account";
 
 /// What somebody goes on with.
 #[derive(Debug, Default)]
-pub(super) struct Onward {
+pub(in crate::http) struct Onward {
     /// A client's request, sealed; empty where there is none.
-    pub(super) request: String,
+    pub(in crate::http) request: String,
     /// A path of ours; empty where there is none.
-    pub(super) return_to: String,
+    pub(in crate::http) return_to: String,
 }
 
 impl Onward {
     /// What a link to the page says.
-    pub(super) fn of_query(request: &Request) -> Self {
+    pub(in crate::http) fn of_query(request: &Request) -> Self {
         Self::of(
             form::parameter(request, "request").unwrap_or_default(),
             &form::parameter(request, "return_to").unwrap_or_default(),
@@ -41,9 +44,21 @@ impl Onward {
     }
 
     /// What the page's form says.
-    pub(super) fn of_form(form: &mut Form) -> Self {
+    pub(in crate::http) fn of_form(form: &mut Form) -> Self {
         let request = form.text("request");
         Self::of(request, &form.text("return_to"))
+    }
+
+    /// This page of ours.
+    pub(in crate::http) fn back_to(path: &'static str) -> Self {
+        Self { request: String::new(), return_to: path.to_owned() }
+    }
+
+    /// What [`Self::query`] made.
+    pub(in crate::http) fn of_text(query: &str) -> Self {
+        let given = body::parameters(query.trim_start_matches('?').as_bytes()).unwrap_or_default();
+        let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default();
+        Self::of(text("request").to_owned(), text("return_to"))
     }
 
     fn of(request: String, return_to: &str) -> Self {
@@ -52,7 +67,7 @@ impl Onward {
     }
 
     /// The query that a link to another page of the same purpose has, `?` included.
-    pub(super) fn query(&self) -> String {
+    pub(in crate::http) fn query(&self) -> String {
         let given = [("request", &self.request), ("return_to", &self.return_to)];
         let given = given.into_iter().filter(|(_, value)| !value.is_empty());
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(given).finish();
@@ -63,7 +78,11 @@ impl Onward {
     ///
     /// # Errors
     /// [`PageError`] where it cannot be gone on with.
-    pub(super) async fn asking(&self, pages: &Pages, browser: &BrowserId) -> Result<Option<Asking>, PageError> {
+    pub(in crate::http) async fn asking(
+        &self,
+        pages: &Pages,
+        browser: &BrowserId,
+    ) -> Result<Option<Asking>, PageError> {
         if self.request.is_empty() {
             return Ok(None);
         }
@@ -74,7 +93,7 @@ impl Onward {
     ///
     /// # Errors
     /// [`PageError`] where the client's request cannot be gone on with.
-    pub(super) async fn go(
+    pub(in crate::http) async fn go(
         &self,
         pages: &Pages,
         browser: &BrowserId,
@@ -92,7 +111,7 @@ impl Onward {
     ///
     /// # Errors
     /// [`PageError`].
-    pub(super) async fn go_logged_in(
+    pub(in crate::http) async fn go_logged_in(
         &self,
         pages: &Pages,
         browser: &BrowserId,

@@ -8,6 +8,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use super::{
     Pages,
     error::PageError,
+    federation::Buttons,
     form::{self, Form},
     layout::{self, Notice},
     look::Look,
@@ -30,6 +31,7 @@ struct RegisterPage<'a> {
     look: &'a Look,
     csrf: &'a str,
     onward: &'a Onward,
+    providers: Buttons<'a>,
     /// Who asks for the log-in; empty where nobody does.
     client: &'a str,
     username: &'a str,
@@ -125,6 +127,7 @@ async fn ask(
         look: &pages.look,
         csrf: &pages.csrf.code(browser, FORM),
         onward,
+        providers: pages.buttons(browser),
         client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
         username: &typed.username,
         email: &typed.email,

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What somebody has set their screen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
+enum Scheme {
     Light,
     Dark,
 }
@@ -163,6 +163,12 @@ impl Browser {
         self.client.delete_all_cookies().await.expect("it forgets them");
     }
 
+    /// Goes there and forgets the cookies of it.
+    pub(crate) async fn forgets_cookies_of(&self, url: &str) {
+        self.visits(&format!("{url}/livez")).await;
+        self.forgets_cookies().await;
+    }
+
     /// Opens a second tab at this address and looks at it. Gives the tab that it came from.
     pub(crate) async fn opens_tab(&self, url: &str) -> WindowHandle {
         let first = self.client.window().await.expect("it has one");
@@ -198,8 +204,23 @@ impl Browser {
         self.tools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
+    /// Shows the page as it looks on a phone and on a desk, by day and by night; the pictures are kept.
+    pub(crate) async fn is_looked_at(&self, name: &str) {
+        for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
+            self.resizes(width, height).await;
+            let mut papers = Vec::new();
+            for (scheme, time) in [(Scheme::Light, "light"), (Scheme::Dark, "dark")] {
+                self.prefers(scheme).await;
+                assert!(self.fits().await, "{name} is wider than a {device}");
+                papers.push(self.runs("return getComputedStyle(document.body).backgroundColor", vec![]).await);
+                self.screenshot(&format!("{name}-{device}-{time}")).await;
+            }
+            assert_ne!(papers[0], papers[1], "{name} has no night");
+        }
+    }
+
     /// Has its screen set so.
-    pub(crate) async fn prefers(&self, scheme: Scheme) {
+    async fn prefers(&self, scheme: Scheme) {
         let value = match scheme {
             Scheme::Light => "light",
             Scheme::Dark => "dark",

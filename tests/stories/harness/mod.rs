@@ -1,6 +1,7 @@
 //! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
 
 pub(crate) mod browser;
+pub(crate) mod callback;
 pub(crate) mod client_key;
 pub(crate) mod clock;
 pub(crate) mod driver;
@@ -14,6 +15,7 @@ pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
+pub(crate) mod receiver;
 pub(crate) mod relying_party;
 pub(crate) mod run;
 pub(crate) mod site;

@@ -1,12 +1,14 @@
 //! Programs in other languages, which verify what we make. `tests/run` installs them.
 
 use std::{
-    io::Write,
+    io::{BufRead, BufReader, Lines, Write},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, ChildStdout, Command, Stdio},
 };
 
 use serde_json::Value;
+
+use super::{place::Client, run as machine};
 
 /// The folder that `tests/run` fills.
 fn tools() -> PathBuf {
@@ -69,6 +71,50 @@ impl Trust<'_> {
         assert!(jose.exists(), "{} is missing: run tests/run once, it installs it", jose.display());
         let mut command = Command::new("node");
         parse(run(command.arg(script("jose.mjs")).arg(tools).args(self.arguments()), token))
+    }
+}
+
+/// A Node service that logs people in with openid-client.
+#[derive(Debug)]
+pub(crate) struct NodeClient {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl NodeClient {
+    /// Starts it at this port of 127.0.0.1, and waits until it serves.
+    pub(crate) fn starts(issuer: &str, client: &Client, port: u16) -> Self {
+        let tools = tools();
+        let library = tools.join("node_modules/openid-client");
+        assert!(library.exists(), "{} is missing: run tests/run once, it installs it", library.display());
+        let mut child = Command::new("node")
+            .arg(script("openid_client.mjs"))
+            .arg(tools)
+            .args([issuer, &client.id, &client.secret, &port.to_string()])
+            .env("NO_PROXY", "127.0.0.1")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node starts");
+        machine::supervise(child.id());
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        let mut service = Self { child, lines };
+        assert_eq!(service.says()["listening"], true);
+        service
+    }
+
+    /// The next thing that it says.
+    pub(crate) fn says(&mut self) -> Value {
+        let line = self.lines.next().expect("it says something").expect("text");
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    }
+}
+
+impl Drop for NodeClient {
+    fn drop(&mut self) {
+        // It may have ended by itself, and then is ours to bury all the same.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

@@ -1,0 +1,314 @@
+//! ID tokens of other providers, verified in full (OIDC Core §3.1.3.7, RFC 8725).
+//!
+//! Everything in such a token is a stranger's until its signature is verified with a key of that provider, and its
+//! claims are for us, of this log-in and of this time. The keys come by value; a token never brings its own.
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{
+    Algorithm, DecodingKey, crypto,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
+use serde_json::{Number, Value};
+
+use crate::domain::{
+    claims::Audience,
+    identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+};
+
+/// The longest token in bytes. Providers put whole lists of groups in theirs.
+const MAX_LENGTH: usize = 16 * 1024;
+/// The most keys of a set that are looked at.
+const MOST_KEYS: usize = 64;
+/// How far clocks may differ, in seconds.
+const SKEW: i64 = 30;
+/// The fewest bits of an RSA modulus (RFC 7518 §3.3).
+const MIN_RSA_BITS: usize = 2048;
+
+/// A provider's published keys (RFC 7517 §5): those that can verify.
+#[derive(Debug, Clone, Default)]
+pub struct ProviderKeys(Vec<ProviderKey>);
+
+#[derive(Debug, Clone)]
+struct ProviderKey {
+    kid: Option<String>,
+    algorithms: Vec<Algorithm>,
+    key: DecodingKey,
+}
+
+/// Why a text is no key set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a JWK set")]
+pub struct NotAKeySet;
+
+/// What a token must say to be taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Whose it is, which says what else it may look like.
+    pub kind: ProviderKind,
+    /// `iss`, as the provider's metadata has it; of Microsoft with `{tenantid}` where the organization stands.
+    pub issuer: &'a str,
+    /// Us, in `aud`.
+    pub client_id: &'a str,
+    /// The `nonce` of this log-in.
+    pub nonce: &'a str,
+    /// When.
+    pub now: DateTime<Utc>,
+}
+
+/// What a good token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouched {
+    /// Who it is.
+    pub identity: Identity,
+    /// What else is said of them.
+    pub profile: Profile,
+}
+
+/// Why a token is refused. Whoever logs in is told the same for all; which it was is for the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProviderTokenError {
+    /// Not the compact form of a signed token, over-long, or without a claim that it must have.
+    #[error("malformed")]
+    Malformed,
+    /// `alg` is none that an ID token may have here: `none`, a symmetric one, or unknown.
+    #[error("algorithm")]
+    Algorithm,
+    /// `crit`, or another header that changes what the rest means.
+    #[error("header")]
+    Header,
+    /// No key of the provider fits. Its keys may be newer than those at hand.
+    #[error("unknown_key")]
+    UnknownKey,
+    /// The signature is not that key's.
+    #[error("signature")]
+    BadSignature,
+    /// `iss` is not the provider.
+    #[error("issuer")]
+    WrongIssuer,
+    /// `aud` does not name us, or `azp` names another.
+    #[error("audience")]
+    WrongAudience,
+    /// `exp` has come.
+    #[error("expired")]
+    Expired,
+    /// `iat` or `nbf` is still to come.
+    #[error("not_yet_valid")]
+    NotYetValid,
+    /// `nonce` is another log-in's, or missing.
+    #[error("nonce")]
+    WrongNonce,
+    /// `sub` is no subject.
+    #[error("subject")]
+    Subject,
+}
+
+/// The header members that are judged. Any other is without effect, `jwk`, `jku`, `x5u` and `x5c` among them: the keys
+/// are the provider's, wherever a token says that others are. A member given twice is refused.
+#[derive(Debug, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says that a member is there")]
+struct Header {
+    alg: String,
+    kid: Option<String>,
+    typ: Option<String>,
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    b64: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    zip: bool,
+    #[serde(default, deserialize_with = "is_there")]
+    enc: bool,
+}
+
+/// A member that must not be there, whatever its value.
+fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(value).map(|_| true)
+}
+
+/// Times are numbers (RFC 7519 §2), and nothing that only looks like one.
+#[derive(Debug, Deserialize)]
+struct Claims {
+    iss: String,
+    sub: String,
+    aud: Audience,
+    exp: Number,
+    iat: Number,
+    nbf: Option<Number>,
+    nonce: Option<String>,
+    azp: Option<String>,
+    tid: Option<String>,
+    #[serde(flatten)]
+    profile: ProfileClaims,
+}
+
+impl Vouched {
+    /// Who a provider that signs nothing says that somebody is, at its own user-info endpoint.
+    ///
+    /// # Errors
+    /// [`ProviderTokenError::Subject`] where it names nobody.
+    pub fn by_user_info(issuer: &str, subject: &str, profile: Profile) -> Result<Self, ProviderTokenError> {
+        let identity = Identity::new(issuer, subject).map_err(|_| ProviderTokenError::Subject)?;
+        Ok(Self { identity, profile })
+    }
+}
+
+impl ProviderKeys {
+    /// Reads a JWK set. A key of an unknown kind, for another use or too weak is passed over (RFC 7517 §5).
+    ///
+    /// # Errors
+    /// [`NotAKeySet`] where there is no list of keys.
+    pub fn parse(json: &[u8]) -> Result<Self, NotAKeySet> {
+        #[derive(Deserialize)]
+        struct Set {
+            keys: Vec<Value>,
+        }
+        let set: Set = serde_json::from_slice(json).map_err(|_| NotAKeySet)?;
+        let read = |key| serde_json::from_value::<Jwk>(key).ok().as_ref().and_then(ProviderKey::of);
+        Ok(Self(set.keys.into_iter().take(MOST_KEYS).filter_map(read).collect()))
+    }
+
+    /// The key that a token of this header is signed with. One without `kid` is taken where a single key fits.
+    fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&ProviderKey> {
+        let fitting = |key: &&ProviderKey| {
+            key.algorithms.contains(&algorithm) && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
+        };
+        let mut found = self.0.iter().filter(fitting);
+        match (found.next(), found.next()) {
+            (Some(key), None) => Some(key),
+            _ => None,
+        }
+    }
+}
+
+impl ProviderKey {
+    /// `None` unless the key can verify, is meant to, and is strong enough. What it may be used with follows from its
+    /// own type, and its `alg` where it has one (RFC 8725 §3.1).
+    fn of(jwk: &Jwk) -> Option<Self> {
+        use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
+        if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
+            return None;
+        }
+        let mut algorithms = match &jwk.algorithm {
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => vec![ES256],
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P384 => vec![ES384],
+            AlgorithmParameters::OctetKeyPair(key) if key.curve == EllipticCurve::Ed25519 => vec![EdDSA],
+            AlgorithmParameters::RSA(key) => {
+                let modulus = BASE64_URL_SAFE_NO_PAD.decode(&key.n).ok()?;
+                let bits = modulus.iter().skip_while(|byte| **byte == 0).count() * 8;
+                if bits < MIN_RSA_BITS {
+                    return None;
+                }
+                vec![RS256, RS384, RS512, PS256, PS384, PS512]
+            }
+            _ => return None,
+        };
+        if let Some(own) = jwk.common.key_algorithm {
+            algorithms.retain(|algorithm| KeyAlgorithm::from(*algorithm) == own);
+        }
+        Some(Self { kid: jwk.common.key_id.clone(), algorithms, key: DecodingKey::from_jwk(jwk).ok()? })
+    }
+}
+
+/// Who the provider says somebody is, by an ID token that came for this log-in.
+///
+/// # Errors
+/// [`ProviderTokenError`] for every other text.
+pub fn verify(token: &str, keys: &ProviderKeys, expected: &Expected<'_>) -> Result<Vouched, ProviderTokenError> {
+    use ProviderTokenError::{
+        BadSignature, Expired, Malformed, NotYetValid, Subject, UnknownKey, WrongAudience, WrongNonce,
+    };
+    if token.len() > MAX_LENGTH {
+        return Err(Malformed);
+    }
+    let (signed, signature) = token.rsplit_once('.').ok_or(Malformed)?;
+    let (header, payload) = signed.split_once('.').ok_or(Malformed)?;
+    if payload.contains('.') || signature.is_empty() {
+        return Err(Malformed);
+    }
+    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Malformed)?;
+    let payload = decode(payload)?;
+    let algorithm = algorithm(&header)?;
+    let key = keys.find(header.kid.as_deref(), algorithm).ok_or(UnknownKey)?;
+    if !crypto::verify(signature, signed.as_bytes(), &key.key, algorithm).unwrap_or(false) {
+        return Err(BadSignature);
+    }
+    // serde would read a struct from an array as well.
+    if payload.first() != Some(&b'{') {
+        return Err(Malformed);
+    }
+    let claims: Claims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
+    judge_issuer(&claims, expected)?;
+    let ours = claims.azp.as_deref().map(|azp| azp == expected.client_id);
+    let alone = matches!(&claims.aud, Audience::One(_)) || matches!(&claims.aud, Audience::Many(all) if all.len() == 1);
+    if !claims.aud.contains(expected.client_id) || ours == Some(false) || (!alone && ours != Some(true)) {
+        return Err(WrongAudience);
+    }
+    let now = expected.now.timestamp();
+    let (expires, issued) = (seconds(&claims.exp)?, seconds(&claims.iat)?);
+    let begins = claims.nbf.as_ref().map(seconds).transpose()?;
+    if expires.saturating_add(SKEW) <= now {
+        return Err(Expired);
+    }
+    if issued > now + SKEW || begins.is_some_and(|begins| begins > now + SKEW) {
+        return Err(NotYetValid);
+    }
+    if claims.nonce.as_deref() != Some(expected.nonce) || expected.nonce.is_empty() {
+        return Err(WrongNonce);
+    }
+    let identity = Identity::new(&claims.iss, &claims.sub).map_err(|_| Subject)?;
+    Ok(Vouched { identity, profile: claims.profile.read(expected.kind) })
+}
+
+/// The same, with keys as the provider publishes them.
+///
+/// # Errors
+/// [`ProviderTokenError`]; with keys that are no key set, no key fits.
+pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<Vouched, ProviderTokenError> {
+    verify(token, &ProviderKeys::parse(key_set).unwrap_or_default(), expected)
+}
+
+/// This engine refuses padding, white space and unused bits that are set.
+fn decode(part: &str) -> Result<Vec<u8>, ProviderTokenError> {
+    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| ProviderTokenError::Malformed)
+}
+
+/// The algorithm that a header names, if an ID token may have it: asymmetric ones alone (RFC 8725 §3.1, §3.2).
+fn algorithm(header: &Header) -> Result<Algorithm, ProviderTokenError> {
+    // A token of another kind under the same key is no ID token (RFC 8725 §3.11).
+    let typed = header.typ.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
+    if !typed || header.crit || header.b64 || header.zip || header.enc {
+        return Err(ProviderTokenError::Header);
+    }
+    match header.alg.parse() {
+        Ok(Algorithm::HS256 | Algorithm::HS384 | Algorithm::HS512) | Err(_) => Err(ProviderTokenError::Algorithm),
+        Ok(asymmetric) => Ok(asymmetric),
+    }
+}
+
+/// `iss` is the provider, byte for byte. Microsoft's metadata that serves all organizations names none: there `tid`
+/// says which it is, and must be the one in `iss`.
+fn judge_issuer(claims: &Claims, expected: &Expected<'_>) -> Result<(), ProviderTokenError> {
+    let templated = expected.issuer.contains(TENANT);
+    let tenant = claims.tid.as_deref().filter(|_| templated).unwrap_or_default();
+    let named = !templated || expected.issuer.replacen(TENANT, tenant, 1) == claims.iss;
+    let may_be_templated = !templated || expected.kind == ProviderKind::Microsoft;
+    if may_be_templated && named && is_issuer(expected.issuer, &claims.iss) {
+        Ok(())
+    } else {
+        Err(ProviderTokenError::WrongIssuer)
+    }
+}
+
+/// A time in whole seconds. Fractions are allowed (RFC 7519 §2), and cut off.
+fn seconds(number: &Number) -> Result<i64, ProviderTokenError> {
+    /// 2^53, below which every whole number is one of these floats.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let float = || number.as_f64().filter(|float| float.abs() < EXACT);
+    #[expect(clippy::cast_possible_truncation, reason = "the fraction is cut off, and the rest fits")]
+    number.as_i64().or_else(|| float().map(|float| float as i64)).ok_or(ProviderTokenError::Malformed)
+}
+
+#[cfg(test)]
+mod tests;

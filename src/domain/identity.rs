@@ -1,0 +1,361 @@
+//! Identities that other providers vouch for, and what a log-in with one means here (OIDC Core §5.7).
+//!
+//! Who somebody is at a provider is the pair of issuer and subject, never an address: addresses change hands, and any
+//! provider may claim any of them.
+
+use std::{borrow::Borrow, fmt};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{email::EmailAddress, ids::UserId, username::Username};
+
+/// The name of a provider, as the operator gave it: 1 to 64 of `a-z`, `0-9` and `-`, for it stands in paths.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ProviderName(String);
+
+/// Why a text names no provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the name of a provider is 1 to 64 of a-z, 0-9 and '-'")]
+pub struct NotAProviderName;
+
+/// Which preset a provider follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProviderKind {
+    /// Google.
+    Google,
+    /// Facebook.
+    Facebook,
+    /// GitHub.
+    Github,
+    /// Microsoft Entra ID.
+    Microsoft,
+    /// Sign in with Apple.
+    Apple,
+    /// Any other OpenID provider with discovery.
+    Oidc,
+}
+
+/// Who somebody is at a provider (OIDC Core §2: `iss` and `sub` together never mean anybody else).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Who vouches.
+    pub issuer: String,
+    /// For whom.
+    pub subject: String,
+}
+
+/// Why a subject is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a subject is 1 to 255 printable ASCII characters")]
+pub struct NotASubject;
+
+/// What a provider says of somebody, beside who they are. All of it may be wrong.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Their address.
+    pub email: Option<String>,
+    /// Whether the provider says that the address is theirs.
+    pub email_verified: bool,
+    /// What they are called there in public, such as `preferred_username`.
+    pub handle: Option<String>,
+    /// Their own name. It may be what they do not show to everybody.
+    pub name: Option<String>,
+}
+
+/// What ID tokens and user info say of somebody alike (OIDC Core §5.1). One of another type than it has there is as if
+/// it were missing: it names nobody.
+#[derive(Debug, Default, Deserialize)]
+pub struct ProfileClaims {
+    email: Option<Value>,
+    email_verified: Option<Value>,
+    preferred_username: Option<Value>,
+    nickname: Option<Value>,
+    name: Option<Value>,
+    given_name: Option<Value>,
+}
+
+/// The longest text of a profile, in bytes: it travels with the browser while a name is asked for.
+const MAX_TEXT: usize = 320;
+
+impl ProfileClaims {
+    /// The profile, as a provider of `kind` is to be understood.
+    #[must_use]
+    pub fn read(&self, kind: ProviderKind) -> Profile {
+        let text = |claim: &Option<Value>| {
+            let text = claim.as_ref().and_then(Value::as_str);
+            text.filter(|text| !text.is_empty() && text.len() <= MAX_TEXT).map(ToOwned::to_owned)
+        };
+        let verified = match &self.email_verified {
+            Some(Value::Bool(verified)) => *verified,
+            // Apple's documentation has it as either type.
+            Some(Value::String(text)) => kind == ProviderKind::Apple && text == "true",
+            _ => false,
+        };
+        Profile {
+            email: text(&self.email),
+            email_verified: verified && kind.proves_addresses(),
+            handle: text(&self.preferred_username).or_else(|| text(&self.nickname)),
+            name: text(&self.name).or_else(|| text(&self.given_name)),
+        }
+    }
+}
+
+/// A name for a new account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proposal {
+    /// It is public at the provider, and may be taken as it is.
+    Handle(Username),
+    /// Made of somebody's own name: they are asked first, since usernames are public here.
+    FromName(Username),
+    /// There is none.
+    Nothing,
+}
+
+/// What a log-in with a provider means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Meaning {
+    /// The account that this identity is linked to logs in.
+    LogIn(UserId),
+    /// The identity is linked to this account, whose owner proved the same address, and logs in.
+    Link(UserId),
+    /// A new account begins.
+    NewAccount(Option<Claim>),
+}
+
+/// The address of a new account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Claim {
+    /// A provider that the operator trusts for it says that it was proved.
+    Proved(EmailAddress),
+    /// It is yet to be proved, by a mail.
+    Unproved(EmailAddress),
+}
+
+impl ProviderName {
+    /// The longest name, in bytes.
+    pub const MAX_LENGTH: usize = 64;
+
+    /// Reads a name.
+    ///
+    /// # Errors
+    /// [`NotAProviderName`] for other characters and lengths.
+    pub fn parse(text: &str) -> Result<Self, NotAProviderName> {
+        let plain = text.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        if plain && (1..=Self::MAX_LENGTH).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAProviderName)
+        }
+    }
+
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for ProviderName {
+    type Error = NotAProviderName;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ProviderName> for String {
+    fn from(name: ProviderName) -> Self {
+        name.0
+    }
+}
+
+impl Borrow<str> for ProviderName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ProviderName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ProviderKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Google, Self::Facebook, Self::Github, Self::Microsoft, Self::Apple, Self::Oidc];
+
+    /// The kind as the configuration names it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Google => "google",
+            Self::Facebook => "facebook",
+            Self::Github => "github",
+            Self::Microsoft => "microsoft",
+            Self::Apple => "apple",
+            Self::Oidc => "oidc",
+        }
+    }
+
+    /// Whether its `email_verified` says that the address is that person's own mailbox. Facebook does not say so, and
+    /// at Microsoft the administrator of any organization may write any address into its accounts.
+    #[must_use]
+    pub fn proves_addresses(self) -> bool {
+        !matches!(self, Self::Facebook | Self::Microsoft)
+    }
+}
+
+impl Identity {
+    /// The longest subject, in bytes (OIDC Core §2).
+    pub const MAX_SUBJECT: usize = 255;
+
+    /// `subject` at `issuer`.
+    ///
+    /// # Errors
+    /// [`NotASubject`] for what no provider may give (OIDC Core §2).
+    pub fn new(issuer: &str, subject: &str) -> Result<Self, NotASubject> {
+        let printable = subject.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+        if !printable || subject.trim().is_empty() || subject.len() > Self::MAX_SUBJECT {
+            return Err(NotASubject);
+        }
+        Ok(Self { issuer: issuer.to_owned(), subject: subject.to_owned() })
+    }
+}
+
+impl Profile {
+    /// The address, where it is one.
+    #[must_use]
+    pub fn address(&self) -> Option<EmailAddress> {
+        self.email.as_deref().and_then(|text| EmailAddress::parse(text).ok())
+    }
+
+    /// The address, where the provider says that it was proved and the operator trusts it for that.
+    #[must_use]
+    pub fn trusted_address(&self, trust_email: bool) -> Option<EmailAddress> {
+        self.address().filter(|_| self.email_verified && trust_email)
+    }
+
+    /// A name for a new account. An address never becomes one, not in part: usernames are public, addresses are not.
+    #[must_use]
+    pub fn proposal(&self) -> Proposal {
+        let name = |text: &Option<String>| text.as_deref().filter(|text| !text.contains('@')).and_then(username_of);
+        let handle = name(&self.handle).map(Proposal::Handle);
+        handle.or_else(|| name(&self.name).map(Proposal::FromName)).unwrap_or(Proposal::Nothing)
+    }
+}
+
+/// The username that is closest to `text`, if any is.
+fn username_of(text: &str) -> Option<Username> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let joined: String = words.join(".").chars().take(Username::MAX_LENGTH).collect();
+    Username::parse(&joined).ok()
+}
+
+/// What stands for the organization in the issuer of Microsoft's metadata that serves all of them.
+pub const TENANT: &str = "{tenantid}";
+
+/// Whether `iss` is the issuer that metadata name as `issuer`, byte for byte; where [`TENANT`] stands in it, with the
+/// UUID of an organization in its place.
+#[must_use]
+pub fn is_issuer(issuer: &str, iss: &str) -> bool {
+    let Some((before, after)) = issuer.split_once(TENANT) else { return issuer == iss };
+    let tenant = iss.strip_prefix(before).and_then(|rest| rest.strip_suffix(after));
+    tenant.is_some_and(|tenant| tenant.len() == 36 && Uuid::parse_str(tenant).is_ok())
+}
+
+/// Says what a log-in with an identity means.
+///
+/// `linked` is the account that the identity is linked to; `owner` the one that has proved `profile`'s address here.
+/// What an account merely claims counts for nothing: whoever registered with somebody else's address gains nothing when
+/// the owner of that address comes by a provider, and neither does a provider that claims an address for somebody.
+#[must_use]
+pub fn judge(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> Meaning {
+    if let Some(user) = linked {
+        return Meaning::LogIn(user);
+    }
+    match (profile.trusted_address(trust_email), owner) {
+        (Some(_), Some(owner)) => Meaning::Link(owner),
+        (Some(address), None) => Meaning::NewAccount(Some(Claim::Proved(address))),
+        (None, _) => Meaning::NewAccount(profile.address().map(Claim::Unproved)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    const ADA: UserId = UserId(Uuid::from_u128(1));
+    const BOB: UserId = UserId(Uuid::from_u128(2));
+
+    fn says(email: Option<&str>, email_verified: bool) -> Profile {
+        Profile { email: email.map(str::to_owned), email_verified, ..Profile::default() }
+    }
+
+    #[test]
+    fn a_linked_identity_logs_in_whatever_its_address_has_become() {
+        for profile in [says(None, false), says(Some("bob@example.org"), true)] {
+            assert_eq!(judge(Some(ADA), Some(BOB), &profile, true), Meaning::LogIn(ADA));
+        }
+    }
+
+    #[test]
+    fn an_account_is_linked_only_when_both_sides_proved_the_address_and_the_provider_is_trusted() {
+        let ada = || EmailAddress::parse("ada@example.org").unwrap();
+        let claimed = Meaning::NewAccount(Some(Claim::Unproved(ada())));
+        let judge = |verified, trusted, owner| judge(None, owner, &says(Some("ada@example.org"), verified), trusted);
+        assert_eq!(judge(true, true, Some(ADA)), Meaning::Link(ADA));
+        for (verified, trusted) in [(true, false), (false, true), (false, false)] {
+            assert_eq!(judge(verified, trusted, Some(ADA)), claimed, "{verified} {trusted}");
+            assert_eq!(judge(verified, trusted, None), claimed, "{verified} {trusted}");
+        }
+        // Nobody has proved it here: whoever merely claims it is no owner.
+        assert_eq!(judge(true, true, None), Meaning::NewAccount(Some(Claim::Proved(ada()))));
+    }
+
+    #[test]
+    fn a_missing_or_malformed_address_is_fine() {
+        for email in [None, Some(""), Some("not an address"), Some("a@b"), Some("ada@example.org\r\nBcc: x@y.z")] {
+            assert_eq!(judge(None, None, &says(email, true), true), Meaning::NewAccount(None), "{email:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_is_public_at_the_provider_becomes_a_name_unasked() {
+        let proposal = |handle: Option<&str>, name: Option<&str>| {
+            let text = |text: Option<&str>| text.map(str::to_owned);
+            Profile { handle: text(handle), name: text(name), ..Profile::default() }.proposal()
+        };
+        let name = |text| Username::parse(text).unwrap();
+        assert_eq!(proposal(Some("ada"), Some("Ada Lovelace")), Proposal::Handle(name("ada")));
+        assert_eq!(proposal(None, Some("Ada Lovelace")), Proposal::FromName(name("Ada.Lovelace")));
+        assert_eq!(proposal(Some("ada@example.org"), Some("Ada")), Proposal::FromName(name("Ada")));
+        assert_eq!(proposal(Some("ada@example.org"), Some("ada@example.org")), Proposal::Nothing);
+        assert_eq!(proposal(Some("a/b"), Some("\u{202e}x")), Proposal::Nothing);
+        assert_eq!(proposal(Some(""), None), Proposal::Nothing);
+    }
+
+    #[test]
+    fn a_subject_is_short_and_printable() {
+        for good in ["1", "248289761001", "auth0|5f7c8ec7c33c6c004bbafe82", &"x".repeat(255)] {
+            assert!(Identity::new("https://id.example", good).is_ok(), "{good}");
+        }
+        for bad in ["", " ", "a\0", "a\nb", "ä", &"x".repeat(256)] {
+            assert_eq!(Identity::new("https://id.example", bad), Err(NotASubject), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_provider_is_named_for_a_path() {
+        assert!(ProviderName::parse("my-idp2").is_ok());
+        for bad in ["", "My", "a/b", "a.b", "a%2fb", "ä", &"x".repeat(65)] {
+            assert_eq!(ProviderName::parse(bad), Err(NotAProviderName), "{bad:?}");
+        }
+    }
+}

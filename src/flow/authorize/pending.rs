@@ -1,0 +1,79 @@
+//! Requests that wait for a person: they travel with the browser, sealed, so that nothing is kept and any replica goes on.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use super::{super::grant::narrow, Authorize, AuthorizeError};
+use crate::{
+    domain::{authorization_request::AuthorizationRequest, client::Client, redirect_uri, scope::Scope},
+    flow::csrf::BrowserId,
+};
+
+/// A request while somebody is asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Pending {
+    /// What is asked.
+    pub(super) request: AuthorizationRequest,
+    /// Who brought it.
+    pub(super) browser: String,
+    /// When.
+    pub(super) asked_at: DateTime<Utc>,
+    /// Whether they said that they are who is logged in.
+    pub(super) account_chosen: bool,
+}
+
+/// What a page shows of a request while it asks.
+#[derive(Debug)]
+pub struct Asking {
+    /// Who wants it.
+    pub client: Client,
+    /// What they want.
+    pub scope: Scope,
+    /// Who is probably logging in.
+    pub login_hint: Option<String>,
+    /// At which provider.
+    pub idp_hint: Option<String>,
+    /// Whether somebody who is logged in may go on as who they are.
+    pub may_continue: bool,
+    /// Where the answer will go, as a content security policy names it.
+    pub origin: Option<String>,
+}
+
+/// What requests are sealed for.
+const CONTEXT: &str = "authorization request";
+/// How long somebody may take to log in and to consent.
+const PATIENCE: TimeDelta = TimeDelta::hours(1);
+impl Authorize {
+    /// What a page shows of a sealed request.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
+        let Pending { request, .. } = self.open(sealed, browser)?;
+        let client = self.client(&request).await?;
+        Ok(Asking {
+            scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
+            may_continue: request.prompt.select_account && !request.prompt.login,
+            origin: redirect_uri::origin(&request.redirect_uri),
+            login_hint: request.login_hint,
+            idp_hint: request.idp_hint,
+            client,
+        })
+    }
+
+    /// Seals a request while its browser is asked.
+    pub(super) fn seal(&self, pending: &Pending) -> String {
+        self.sealer.seal(CONTEXT, pending)
+    }
+
+    /// The request that was sealed for `browser`, if it is not too old.
+    ///
+    /// # Errors
+    /// [`AuthorizeError::Expired`].
+    pub(super) fn open(&self, sealed: &str, browser: &BrowserId) -> Result<Pending, AuthorizeError> {
+        let pending: Option<Pending> = self.sealer.open(CONTEXT, sealed);
+        let now = self.clock.now();
+        let ours = |pending: &Pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE;
+        pending.filter(ours).ok_or(AuthorizeError::Expired)
+    }
+}

@@ -1,0 +1,45 @@
+//! The end session endpoint (OIDC RP-Initiated Logout 1.0 §2): a client has a browser logged out, and gets it back.
+
+use std::sync::Arc;
+
+use poem::{Body, Request, Response, handler, web::Data};
+
+use super::authorize::{ask_again, see_other};
+use crate::{
+    flow::log_out::Outcome,
+    http::{
+        body,
+        pages::{
+            Pages,
+            error::PageError,
+            form,
+            logout::{forgotten, logged_out},
+        },
+    },
+};
+
+/// `GET`
+#[handler]
+pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
+    // Every parameter is an optional string, so this fails for none of them.
+    let asked = serde_json::from_value(query.into()).map_err(|_| PageError::Incomplete)?;
+    let visitor = form::visitor(pages, request);
+    let session = pages.session(request).await?;
+    let response = match pages.log_out.run(&asked, &visitor.browser, session.as_ref()).await? {
+        Outcome::LoggedOut { then } => {
+            let response = then.map_or_else(|| logged_out(pages), |then| see_other(&then));
+            // Where there was no log-in to end, whoever sent the browser here may not have a cookie cleared either.
+            if session.is_some() { forgotten(pages, response) } else { response }
+        }
+        Outcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),
+        Outcome::Ask(sealed) => see_other(&format!("/logout?request={sealed}")),
+    };
+    Ok(form::introduce(pages, &visitor, response))
+}
+
+/// `POST`: a client's own form, which comes from another site, so that the browser keeps its cookies back.
+#[handler]
+pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
+    ask_again("/oauth/logout", request, body).await
+}

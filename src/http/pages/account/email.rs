@@ -1,0 +1,106 @@
+//! `/account/email`: another address, which counts once it is verified. It takes the current password.
+
+use std::{sync::Arc, time::Duration};
+
+use askama::Template;
+use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+
+use super::{Member, back, log_in, patience, with_patience};
+use crate::{
+    domain::user::AccountRecord,
+    flow::account::{AccountError, ProfileChange},
+    http::pages::{Pages, error::PageError, look::Look},
+};
+
+const PATH: &str = "/account/email";
+
+#[derive(Template)]
+#[template(path = "account_email.html")]
+struct EmailPage<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    username: &'a str,
+    /// The address that counts now; empty where there is none.
+    current: &'a str,
+    verified: bool,
+    has_password: bool,
+    email: &'a str,
+    errors: Errors,
+}
+
+/// What is wrong with the form, and with which field; empty where nothing is.
+#[derive(Debug, Default)]
+struct Errors {
+    alert: String,
+    email: String,
+    password: String,
+}
+
+/// The form.
+#[handler]
+pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    ask(pages, &member, StatusCode::OK, "", Errors::default()).await
+}
+
+/// The form was sent.
+#[handler]
+pub(in crate::http) async fn send(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let mut form = member.form(pages, PATH, request, body).await?;
+    let (email, password) = (form.text("email"), form.secret("current_password"));
+    let change = ProfileChange { email: Some(&email), current_password: Some(&password), username: None };
+    let errors = match pages.account.change(&member.caller, &change).await {
+        Ok(_) => return Ok(back("email")),
+        Err(AccountError::Invalid(errors)) => {
+            let mut tied = Errors::default();
+            for error in errors {
+                match error.field {
+                    "email" => tied.email = format!("The email address {}.", error.message),
+                    _ => tied.password = format!("The password {}.", error.message),
+                }
+            }
+            tied
+        }
+        Err(AccountError::WrongPassword) => {
+            Errors { password: "This is not your password.".to_owned(), ..Errors::default() }
+        }
+        Err(AccountError::TooMany { retry_after }) => {
+            return too_many(pages, &member, &email, retry_after).await;
+        }
+        Err(AccountError::Trouble(trouble)) => return Err(trouble.into()),
+        Err(AccountError::Gone | AccountError::UsernameTaken | AccountError::LogInTooOld) => return Ok(log_in(PATH)),
+    };
+    ask(pages, &member, StatusCode::UNPROCESSABLE_ENTITY, &email, errors).await
+}
+
+async fn too_many(pages: &Pages, member: &Member, email: &str, retry_after: Duration) -> Result<Response, PageError> {
+    let errors = Errors { alert: patience(retry_after), ..Errors::default() };
+    let response = ask(pages, member, StatusCode::TOO_MANY_REQUESTS, email, errors).await?;
+    Ok(with_patience(response, retry_after))
+}
+
+async fn ask(
+    pages: &Pages,
+    member: &Member,
+    status: StatusCode,
+    email: &str,
+    errors: Errors,
+) -> Result<Response, PageError> {
+    let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
+    let page = EmailPage {
+        look: &pages.look,
+        csrf: &member.code(pages, PATH),
+        username: user.username.as_written(),
+        current: user.email.as_ref().map(|email| email.as_str()).unwrap_or_default(),
+        verified: user.email_verified,
+        has_password,
+        email,
+        errors,
+    };
+    Ok(member.shown(pages, status, &page))
+}

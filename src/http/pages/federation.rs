@@ -1,0 +1,369 @@
+//! `/federation/{name}` and its callback: out to a provider and back, and a name for somebody new.
+//!
+//! What starts an attempt is a form of ours, or a request of a client that this browser brought (`idp_hint`): a link
+//! from elsewhere starts none (RFC 9700 §4.7, log-in CSRF).
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{
+    Body, Request, RequestBody, Response, handler,
+    http::{HeaderValue, StatusCode, header},
+    web::{Data, Path},
+};
+use serde_json::Value;
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form, Visitor},
+    layout,
+    look::Look,
+    onward::Onward,
+};
+use crate::{
+    domain::identity::{ProviderKind, ProviderName},
+    flow::{
+        csrf::BrowserId,
+        federate::{self, Arrived, Errand, FederateError, NameWanted, PATIENCE, Returned, Started},
+    },
+    http::{body, oauth::authorize::see_other, origin::RequestOrigin},
+};
+
+/// The form that starts a log-in.
+const FORM: &str = "federation";
+/// The form with a name.
+const NAME_FORM: &str = "federation name";
+/// The beginning of the names of cookies that hold attempts.
+const ATTEMPT: &str = "federation-";
+/// The same of what to go on with.
+const ONWARD: &str = "onward-";
+/// How many attempts a browser keeps at a time. More would fill its requests.
+const MOST_ATTEMPTS: usize = 5;
+/// When it is worth asking again a provider that does not answer, in seconds.
+const RETRY_AFTER: u16 = 30;
+
+/// A provider on a page.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Button {
+    /// Its name in our paths.
+    pub(in crate::http) name: String,
+    /// What it is called.
+    pub(in crate::http) title: String,
+    /// What is on the button, as the provider wants it.
+    pub(in crate::http) label: String,
+}
+
+/// The buttons of a page.
+#[derive(Debug)]
+pub(in crate::http) struct Buttons<'a> {
+    /// Proves that their forms are ours.
+    pub(in crate::http) csrf: String,
+    /// Them.
+    pub(in crate::http) all: &'a [Button],
+}
+
+impl Button {
+    /// The button of a provider.
+    pub(in crate::http) fn of(name: &ProviderName, kind: ProviderKind) -> Self {
+        let title = title(name, Some(kind));
+        // Google's, Apple's and Microsoft's branding guidelines say "Sign in with", the others' "Continue with".
+        let verb = match kind {
+            ProviderKind::Google | ProviderKind::Apple | ProviderKind::Microsoft => "Sign in with",
+            ProviderKind::Facebook | ProviderKind::Github | ProviderKind::Oidc => "Continue with",
+        };
+        Self { name: name.to_string(), label: format!("{verb} {title}"), title }
+    }
+}
+
+/// What a provider is called.
+pub(in crate::http) fn title(name: &ProviderName, kind: Option<ProviderKind>) -> String {
+    match kind {
+        Some(ProviderKind::Google) => "Google".to_owned(),
+        Some(ProviderKind::Facebook) => "Facebook".to_owned(),
+        Some(ProviderKind::Github) => "GitHub".to_owned(),
+        Some(ProviderKind::Microsoft) => "Microsoft".to_owned(),
+        Some(ProviderKind::Apple) => "Apple".to_owned(),
+        Some(ProviderKind::Oidc) | None => name.to_string(),
+    }
+}
+
+impl Pages {
+    /// The buttons of a page for this browser.
+    pub(in crate::http) fn buttons(&self, browser: &BrowserId) -> Buttons<'_> {
+        Buttons { csrf: self.csrf.code(browser, FORM), all: &self.providers }
+    }
+}
+
+/// A page that goes on to a provider by itself. Were the form's own answer a redirect, browsers would hold each address
+/// that the provider leads through to this page's `form-action` (CSP 3 §6.4.1), which nobody can list.
+#[derive(Template)]
+#[template(path = "leaving.html")]
+struct Leaving<'a> {
+    look: &'a Look,
+    title: &'a str,
+    address: &'a str,
+}
+
+/// How somebody new wants to be called.
+#[derive(Template)]
+#[template(path = "federation_name.html")]
+struct NamePage<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    onward: &'a Onward,
+    name: &'a str,
+    title: &'a str,
+    arrival: &'a str,
+    username: &'a str,
+    error: &'a str,
+}
+
+/// Why nothing came of it, and the way back.
+#[derive(Template)]
+#[template(path = "federation_failed.html")]
+struct Failed<'a> {
+    look: &'a Look,
+    title: &'a str,
+    text: &'a str,
+    back: &'a str,
+}
+
+/// A button was pressed.
+#[handler]
+pub(super) async fn press(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let onward = Onward::of_form(&mut form);
+    // Before anybody is sent away for a request that leads nowhere.
+    onward.asking(pages, &form.browser).await?;
+    match pages.federate.start(&name, &form.browser, Errand::LogIn).await {
+        Ok(started) => leave(pages, request, &name, &started, &onward),
+        Err(error) => failed(pages, &name, error, &onward),
+    }
+}
+
+/// A client's request names the provider. Without such a request of this browser, a link starts nothing.
+#[handler]
+pub(super) async fn lead(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let onward = Onward::of_query(request);
+    if onward.asking(pages, &visitor.browser).await?.is_none() {
+        return Ok(see_other(&format!("/login{}", onward.query())));
+    }
+    match pages.federate.start(&name, &visitor.browser, Errand::LogIn).await {
+        Ok(started) => {
+            let mut response = see_other(&started.address);
+            keep(pages, request, &started, &onward, &mut response);
+            Ok(form::introduce(pages, &visitor, response))
+        }
+        Err(error) => failed(pages, &name, error, &onward),
+    }
+}
+
+/// Sends the browser from a form to a provider.
+pub(super) fn leave(
+    pages: &Pages,
+    request: &Request,
+    name: &str,
+    started: &Started,
+    onward: &Onward,
+) -> Result<Response, PageError> {
+    let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
+    let page = Leaving { look: &pages.look, title: title.unwrap_or(name), address: &started.address };
+    let mut response = layout::page(StatusCode::OK, &page);
+    // A URL holds no character that could end the field, and no white space.
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={}", started.address)) {
+        response.headers_mut().insert(header::REFRESH, refresh);
+    }
+    keep(pages, request, started, onward, &mut response);
+    Ok(response)
+}
+
+/// Has the browser keep an attempt, and what to go on with after it. Where it keeps too many, the others go.
+fn keep(pages: &Pages, request: &Request, started: &Started, onward: &Onward, response: &mut Response) {
+    let kept = pages.cookies.names(request, ATTEMPT);
+    let crowded = kept.len() >= MOST_ATTEMPTS;
+    let gone = kept.iter().filter(|_| crowded).flat_map(|name| {
+        let key = name.strip_prefix(ATTEMPT).unwrap_or_default();
+        [pages.cookies.gone(name), pages.cookies.gone(&format!("{ONWARD}{key}"))]
+    });
+    let gone: Vec<String> = gone.collect();
+    let age = PATIENCE.to_std().ok();
+    let mut fields = gone;
+    fields.push(pages.cookies.field(&format!("{ATTEMPT}{}", started.key), &started.sealed, age));
+    let query = onward.query();
+    if !query.is_empty() {
+        fields.push(pages.cookies.field(&format!("{ONWARD}{}", started.key), &query, age));
+    }
+    set(response, fields);
+}
+
+fn set(response: &mut Response, fields: Vec<String>) {
+    for field in fields {
+        if let Ok(field) = HeaderValue::from_str(&field) {
+            response.headers_mut().append(header::SET_COOKIE, field);
+        }
+    }
+}
+
+/// Somebody comes back from a provider.
+#[handler]
+pub(super) async fn come_back(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    origin: RequestOrigin,
+    Path(name): Path<String>,
+) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
+    let parameter = |name: &str| query.get(name).and_then(Value::as_str);
+    let state = parameter("state").unwrap_or_default();
+    let key = federate::key(state).unwrap_or_default();
+    let (attempt, onward) = (format!("{ATTEMPT}{key}"), format!("{ONWARD}{key}"));
+    let sealed = pages.cookies.find(request, &attempt);
+    let goal = Onward::of_text(&pages.cookies.find(request, &onward).unwrap_or_default());
+    let returned = Returned { state, code: parameter("code"), error: parameter("error"), iss: parameter("iss") };
+    let session = pages.session(request).await?;
+    let finished = pages
+        .federate
+        .finish(&name, Some(&visitor.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
+        .await;
+    let mut response = match finished {
+        Ok(arrived) => arrive(pages, request, &name, &visitor, &goal, arrived).await,
+        Err(error) => failed(pages, &name, error, &goal),
+    }?;
+    if sealed.is_some() {
+        set(&mut response, vec![pages.cookies.gone(&attempt), pages.cookies.gone(&onward)]);
+    }
+    Ok(response)
+}
+
+/// Somebody comes back by a form that the provider had their browser post, from another site and so without our
+/// cookies. Nothing is looked at here; asked again with GET, the browser brings them.
+#[handler]
+pub(super) async fn come_back_by_form(
+    request: &Request,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, PageError> {
+    let form = body::form(request, &mut RequestBody::new(body)).await?;
+    // Of what Apple posts, its `user` is signed by nobody.
+    let names = ["state", "code", "error", "iss"];
+    let pairs = names.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
+    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    let name = ProviderName::parse(&name).map_err(|_| PageError::Incomplete)?;
+    if query.len() > LONGEST_QUERY {
+        return Err(PageError::Incomplete);
+    }
+    Ok(see_other(&format!("/federation/{name}/callback?{query}")))
+}
+
+/// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
+const LONGEST_QUERY: usize = 7 * 1024;
+
+/// Somebody new says how they want to be called.
+#[handler]
+pub(super) async fn be_named(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    origin: RequestOrigin,
+    Path(name): Path<String>,
+    body: Body,
+) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, NAME_FORM, request, body).await?;
+    let onward = Onward::of_form(&mut form);
+    let (arrival, username) = (form.text("arrival"), form.text("username"));
+    match pages.federate.name(&name, &form.browser, &arrival, &username, &origin.0).await {
+        Ok(arrived) => arrive(pages, request, &name, &Visitor::known(form.browser), &onward, arrived).await,
+        Err(error) => failed(pages, &name, error, &onward),
+    }
+}
+
+async fn arrive(
+    pages: &Pages,
+    request: &Request,
+    name: &str,
+    visitor: &Visitor,
+    onward: &Onward,
+    arrived: Arrived,
+) -> Result<Response, PageError> {
+    match arrived {
+        Arrived::LoggedIn(session) => onward.go_logged_in(pages, &visitor.browser, request, (*session, None)).await,
+        Arrived::Linked => Ok(see_other("/account/providers?done=linked")),
+        Arrived::Unnamed(NameWanted { sealed, suggestion, why }) => {
+            let button = pages.providers.iter().find(|button| button.name == name);
+            let asking = onward.asking(pages, &visitor.browser).await?;
+            let page = NamePage {
+                look: &pages.look,
+                csrf: &pages.csrf.code(&visitor.browser, NAME_FORM),
+                onward,
+                name,
+                title: button.map_or(name, |button| &button.title),
+                arrival: &sealed,
+                username: &suggestion,
+                error: &why,
+            };
+            let status = if why.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+            let leads_to = asking.as_ref().and_then(|asking| asking.origin.as_deref());
+            Ok(layout::page_leading_to(status, &page, leads_to))
+        }
+    }
+}
+
+/// The page about why nothing came of it.
+pub(super) fn failed(pages: &Pages, name: &str, error: FederateError, onward: &Onward) -> Result<Response, PageError> {
+    let button = pages.providers.iter().find(|button| button.name == name);
+    let provider = button.map_or("The provider", |button| button.title.as_str());
+    let untold = || (StatusCode::BAD_GATEWAY, format!("{provider} could not tell who you are"), UNTOLD);
+    let (status, title, text) = match error {
+        FederateError::Trouble(trouble) => return Err(trouble.into()),
+        FederateError::UnknownProvider => {
+            (StatusCode::NOT_FOUND, "There is no such provider".to_owned(), "You cannot log in with it here.")
+        }
+        FederateError::Stale => (StatusCode::BAD_REQUEST, "Please begin again".to_owned(), STALE),
+        FederateError::Denied => {
+            (StatusCode::FORBIDDEN, format!("{provider} did not let you in here"), "You, or they, said no.")
+        }
+        FederateError::Silent => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{provider} does not answer"), "Try again in a moment.")
+        }
+        FederateError::Untold(_) | FederateError::WrongIssuer | FederateError::Token(_) => untold(),
+        FederateError::Closed => (
+            StatusCode::FORBIDDEN,
+            "There is no account for you yet".to_owned(),
+            "New accounts are made by whoever runs this service. Ask them for one.",
+        ),
+        FederateError::Disabled => {
+            (StatusCode::FORBIDDEN, "This account cannot be used".to_owned(), "Ask whoever runs this service.")
+        }
+        FederateError::Taken => (
+            StatusCode::CONFLICT,
+            format!("{provider} opens another account"),
+            "Log in to that account, and unlink it there first.",
+        ),
+        FederateError::NotLoggedIn => {
+            (StatusCode::FORBIDDEN, "You are not logged in any more".to_owned(), "Log in, and link it again.")
+        }
+    };
+    // Whoever is logged in is led on from there.
+    let back = format!("/login{}", onward.query());
+    let page = Failed { look: &pages.look, title: &title, text, back: &back };
+    let mut response = layout::page(status, &page);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));
+    }
+    Ok(response)
+}
+
+const STALE: &str = "The way took too long, or it was begun in another browser. If that does not help, let your browser \
+                     keep cookies of this site.";
+const UNTOLD: &str = "Nothing was changed. Try again, or log in another way.";

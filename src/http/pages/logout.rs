@@ -1,0 +1,74 @@
+//! `/logout`: asks, and logs this browser out with all that it signed in to.
+
+use std::sync::Arc;
+
+use askama::Template;
+use poem::{
+    Body, Request, Response, handler,
+    http::{HeaderValue, StatusCode, header},
+    web::Data,
+};
+
+use super::{
+    Pages,
+    error::PageError,
+    form::{self, Form},
+    layout::{self, Notice},
+    look::Look,
+};
+use crate::http::{cookies::SESSION, oauth::authorize::see_other};
+
+const FORM: &str = "logout";
+
+#[derive(Template)]
+#[template(path = "logout.html")]
+struct LogOutPage<'a> {
+    look: &'a Look,
+    csrf: &'a str,
+    /// A client's request, sealed; empty where there is none.
+    request: &'a str,
+    username: &'a str,
+}
+
+/// The question; where nobody is logged in, that it is so.
+#[handler]
+pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
+    let visitor = form::visitor(pages, request);
+    let Some(session) = pages.session(request).await? else { return Ok(logged_out(pages)) };
+    let sealed = form::parameter(request, "request").unwrap_or_default();
+    let page = LogOutPage {
+        look: &pages.look,
+        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        request: &sealed,
+        username: &session.username,
+    };
+    let origin = pages.log_out.origin(&sealed, &visitor.browser);
+    let page = layout::page_leading_to(StatusCode::OK, &page, origin.as_deref());
+    Ok(form::introduce(pages, &visitor, page))
+}
+
+/// The answer.
+#[handler]
+pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
+    let mut form = Form::read(pages, FORM, request, body).await?;
+    let sealed = form.text("request");
+    let session = pages.session(request).await?;
+    let then = pages.log_out.confirm(&sealed, &form.browser, session.as_ref()).await?;
+    Ok(forgotten(pages, see_other(then.as_deref().unwrap_or("/logout"))))
+}
+
+/// What a browser sees that is logged out, and that no client may send anywhere.
+pub(in crate::http) fn logged_out(pages: &Pages) -> Response {
+    let text = "Nobody is logged in in this browser now.";
+    let notice = Notice::new(&pages.look, "You are logged out", text).with_link("/login", "Log in again");
+    layout::page(StatusCode::OK, &notice)
+}
+
+/// Has the browser forget its log-in, which is over.
+pub(in crate::http) fn forgotten(pages: &Pages, mut response: Response) -> Response {
+    let field = pages.cookies.field(SESSION, "", Some(std::time::Duration::ZERO));
+    if let Ok(field) = HeaderValue::from_str(&field) {
+        response.headers_mut().append(header::SET_COOKIE, field);
+    }
+    response
+}

@@ -1,0 +1,472 @@
+//! Identity providers: the client's side of the authorization code flow (RFC 6749 §4.1, OpenID Connect Core 1.0 §3.1).
+//!
+//! A provider is somebody else's computer: it may be slow, broken or hostile. What it says leads no request of ours
+//! anywhere but to the origins that the operator or the preset names.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use oauth2::{
+    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
+    EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
+    RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
+    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    provider_fetch::Fetcher,
+    provider_presets::{self, Endpoints, Preset},
+    user_info,
+};
+pub use super::{
+    provider_fetch::{NoClient, ProviderError},
+    user_info::UserInfo,
+};
+use crate::domain::{
+    clock::Clock,
+    identity::{ProviderKind, ProviderName, TENANT, is_issuer},
+};
+
+/// What the operator says of a provider.
+#[derive(Debug)]
+pub struct Settings {
+    /// Its name in our paths.
+    pub name: ProviderName,
+    /// What it is.
+    pub kind: ProviderKind,
+    /// Us, as it calls us.
+    pub client_id: String,
+    /// Its issuer, where it is not the kind's own.
+    pub issuer: Option<String>,
+    /// Its authorization endpoint, likewise.
+    pub authorize_url: Option<String>,
+    /// Its token endpoint, likewise.
+    pub token_url: Option<String>,
+    /// Its user-info endpoint, likewise.
+    pub userinfo_url: Option<String>,
+    /// What is asked for; empty stands for the kind's own.
+    pub scopes: Vec<String>,
+    /// Where it sends people back to.
+    pub redirect_uri: String,
+}
+
+/// Why a provider cannot be set up as the operator says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A URL is none.
+    #[error("{0} is not a URL")]
+    NotAUrl(&'static str),
+    /// See there.
+    #[error(transparent)]
+    Client(#[from] NoClient),
+}
+
+/// A provider.
+#[derive(Debug)]
+pub struct Provider {
+    settings: Settings,
+    preset: Preset,
+    issuer: String,
+    fetcher: Fetcher,
+    clock: Arc<dyn Clock>,
+    metadata: Mutex<Option<Arc<Metadata>>>,
+    keys: Mutex<Option<Arc<KeySet>>>,
+}
+
+/// What a provider says of itself (OpenID Connect Discovery 1.0 §3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Metadata {
+    /// `iss` of its ID tokens; of Microsoft with `{tenantid}` where the organization stands.
+    pub issuer: String,
+    /// Whether every answer of its authorization endpoint must say `iss` (RFC 9207 §3).
+    pub sends_issuer: bool,
+    authorize: Url,
+    token: Url,
+    userinfo: Option<Url>,
+    jwks: Option<Url>,
+    in_form: bool,
+    read_at: DateTime<Utc>,
+}
+
+/// The document, as far as it matters.
+#[derive(Debug, Deserialize)]
+struct Document {
+    issuer: String,
+    authorization_endpoint: String,
+    token_endpoint: String,
+    userinfo_endpoint: Option<String>,
+    jwks_uri: String,
+    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: bool,
+}
+
+/// A provider's published keys, not read yet.
+#[derive(Debug)]
+pub struct KeySet {
+    /// The JSON (RFC 7517 §5).
+    pub json: Vec<u8>,
+    read_at: DateTime<Utc>,
+}
+
+/// What a log-in asks a provider for.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    /// Comes back with the answer.
+    pub state: &'a str,
+    /// Comes back in the ID token.
+    pub nonce: &'a str,
+    /// What we show that we know when the code is exchanged (RFC 7636).
+    pub verifier: &'a SecretString,
+}
+
+/// What a code is exchanged for.
+#[derive(Debug)]
+pub struct Grant {
+    /// For the provider's user-info endpoint.
+    pub access_token: SecretString,
+    /// Who logged in, as the provider signed it; only of providers that are known by metadata.
+    pub id_token: Option<String>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct IdToken {
+    #[serde(default)]
+    id_token: Option<String>,
+}
+
+impl ExtraTokenFields for IdToken {}
+
+type Client<HasAuthUrl, HasTokenUrl> = oauth2::Client<
+    BasicErrorResponse,
+    StandardTokenResponse<IdToken, BasicTokenType>,
+    BasicTokenIntrospectionResponse,
+    StandardRevocableToken,
+    BasicRevocationErrorResponse,
+    HasAuthUrl,
+    EndpointNotSet,
+    EndpointNotSet,
+    EndpointNotSet,
+    HasTokenUrl,
+>;
+
+/// How long metadata and keys are good without being asked for again.
+const FRESH: TimeDelta = TimeDelta::hours(1);
+/// How long they are used where they cannot be read again.
+const STALE: TimeDelta = TimeDelta::days(1);
+/// How soon keys may be asked for again because a token names one that is not among them: whoever sends such tokens
+/// must not make us a flood.
+const COOL_DOWN: TimeDelta = TimeDelta::minutes(1);
+/// The issuer of Microsoft's personal accounts, which the metadata of `consumers` name.
+const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
+
+impl Provider {
+    /// Sets a provider up. Nothing is asked yet.
+    ///
+    /// # Errors
+    /// [`SettingsError`].
+    pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
+        let preset = provider_presets::of(settings.kind);
+        let overrides = [
+            ("authorize_url", &settings.authorize_url),
+            ("token_url", &settings.token_url),
+            ("userinfo_url", &settings.userinfo_url),
+            ("issuer", &settings.issuer),
+        ];
+        let mut origins = BTreeSet::new();
+        for (key, text) in overrides {
+            if let Some(text) = text {
+                origins.insert(url(text).ok_or(SettingsError::NotAUrl(key))?.origin().ascii_serialization());
+            }
+        }
+        let (issuer, own) = match (&settings.issuer, preset.endpoints) {
+            (Some(issuer), _) => (issuer.clone(), &[][..]),
+            // Whoever says who somebody is names the issuer: another GitHub is not GitHub.
+            (None, Endpoints::Known { userinfo, .. }) => match settings.userinfo_url.as_deref().and_then(url) {
+                Some(other) if other.as_str() != userinfo => (other.origin().ascii_serialization(), &[][..]),
+                _ => (preset.issuer.to_owned(), preset.origins),
+            },
+            (None, Endpoints::Discovered) => (preset.issuer.to_owned(), preset.origins),
+        };
+        origins.extend(own.iter().map(|origin| (*origin).to_owned()));
+        origins.extend(url(&issuer).map(|issuer| issuer.origin().ascii_serialization()));
+        if let Endpoints::Known { authorize, token, userinfo } = preset.endpoints {
+            let given = [&settings.authorize_url, &settings.token_url, &settings.userinfo_url];
+            let known = [authorize, token, userinfo].into_iter().zip(given).filter(|(_, given)| given.is_none());
+            origins.extend(known.filter_map(|(known, _)| Some(url(known)?.origin().ascii_serialization())));
+        }
+        let fetcher = Fetcher::new(origins)?;
+        Ok(Self { settings, preset, issuer, fetcher, clock, metadata: Mutex::default(), keys: Mutex::default() })
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &ProviderName {
+        &self.settings.name
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn kind(&self) -> ProviderKind {
+        self.settings.kind
+    }
+
+    /// Us, as it calls us.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.settings.client_id
+    }
+
+    /// Its issuer as it is configured, in whose name identities without an ID token are kept.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether who somebody is comes in an ID token.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        matches!(self.preset.endpoints, Endpoints::Discovered)
+    }
+
+    /// Where a person is sent to log in there.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where its metadata cannot be had.
+    pub async fn authorization_url(&self, asking: &Asking<'_>) -> Result<Url, ProviderError> {
+        let metadata = self.metadata().await?;
+        let verifier = PkceCodeVerifier::new(asking.verifier.expose_secret().to_owned());
+        let client = self.client(&metadata)?;
+        let mut request = client
+            .authorize_url(|| CsrfToken::new(asking.state.to_owned()))
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .add_scopes(self.scopes().into_iter().map(Scope::new));
+        if self.signs() {
+            request = request.add_extra_param("nonce", asking.nonce);
+        }
+        if self.preset.form_post {
+            request = request.add_extra_param("response_mode", "form_post");
+        }
+        Ok(request.url().0)
+    }
+
+    /// Exchanges a code, as the client that `secret` proves us to be.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn exchange(
+        &self,
+        code: &str,
+        verifier: &SecretString,
+        secret: &SecretString,
+    ) -> Result<Grant, ProviderError> {
+        let metadata = self.metadata().await?;
+        let client = self.client(&metadata)?.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
+        let answer = client
+            .exchange_code(AuthorizationCode::new(code.to_owned()))
+            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
+            .request_async(&Transport(&self.fetcher))
+            .await
+            .map_err(|error| match error {
+                RequestTokenError::ServerResponse(_) => ProviderError::Refused,
+                RequestTokenError::Request(error) => error,
+                // Both may quote what it said.
+                RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ProviderError::Garbage("a token answer"),
+            })?;
+        Ok(Grant {
+            access_token: answer.access_token().secret().clone().into(),
+            id_token: answer.extra_fields().id_token.clone(),
+        })
+    }
+
+    /// Who the user-info endpoint says that somebody is; `None` where there is no such endpoint.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn user_info(&self, access_token: &SecretString) -> Result<Option<UserInfo>, ProviderError> {
+        let metadata = self.metadata().await?;
+        let Some(url) = &metadata.userinfo else { return Ok(None) };
+        let token = Some(access_token.expose_secret());
+        let mut info = user_info::read(self.kind(), &self.fetcher.get(url, token).await?)?;
+        if self.kind() == ProviderKind::Github {
+            let mut emails = url.clone();
+            emails.path_segments_mut().map_err(|()| ProviderError::Garbage("an address"))?.push("emails");
+            // Whoever did not give us leave to read their addresses logs in without one.
+            match self.fetcher.get(&emails, token).await {
+                Ok(json) => {
+                    if let Some((email, verified)) = user_info::primary_email(&json)? {
+                        info.profile.email = Some(email);
+                        info.profile.email_verified = verified;
+                    }
+                }
+                Err(ProviderError::Refused) => {}
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(Some(info))
+    }
+
+    /// Its published keys: those at hand, unless they are old.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where there are none and none can be had.
+    pub async fn keys(&self) -> Result<Arc<KeySet>, ProviderError> {
+        let known = held(&self.keys).clone();
+        match known {
+            Some(keys) if self.is_younger(keys.read_at, FRESH) => Ok(keys),
+            Some(keys) if self.is_younger(keys.read_at, STALE) => Ok(self.read_keys().await.unwrap_or(keys)),
+            _ => self.read_keys().await,
+        }
+    }
+
+    /// Its keys read anew, because a token names one that is not among `keys`; `None` where that was done just now.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    pub async fn newer_keys(&self, keys: &KeySet) -> Result<Option<Arc<KeySet>>, ProviderError> {
+        if self.is_younger(keys.read_at, COOL_DOWN) {
+            return Ok(None);
+        }
+        self.read_keys().await.map(Some)
+    }
+
+    async fn read_keys(&self) -> Result<Arc<KeySet>, ProviderError> {
+        let metadata = self.metadata().await?;
+        let url = metadata.jwks.as_ref().ok_or(ProviderError::Garbage("no keys"))?;
+        let keys = Arc::new(KeySet { json: self.fetcher.get(url, None).await?, read_at: self.clock.now() });
+        *held(&self.keys) = Some(Arc::clone(&keys));
+        Ok(keys)
+    }
+
+    /// What it says of itself.
+    ///
+    /// # Errors
+    /// [`ProviderError`] where that cannot be had, or cannot be.
+    pub async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
+        let known = held(&self.metadata).clone();
+        let read = match known {
+            Some(metadata) if !self.signs() || self.is_younger(metadata.read_at, FRESH) => return Ok(metadata),
+            Some(metadata) if self.is_younger(metadata.read_at, STALE) => {
+                self.read_metadata().await.map_or(metadata, Arc::new)
+            }
+            _ => Arc::new(self.read_metadata().await?),
+        };
+        *held(&self.metadata) = Some(Arc::clone(&read));
+        Ok(read)
+    }
+
+    async fn read_metadata(&self) -> Result<Metadata, ProviderError> {
+        const GARBAGE: ProviderError = ProviderError::Garbage("its metadata");
+        let Settings { authorize_url, token_url, userinfo_url, .. } = &self.settings;
+        let endpoint = |given: &Option<String>, said: &str| {
+            url(given.as_deref().unwrap_or(said)).filter(|url| self.fetcher.allows(url)).ok_or(GARBAGE)
+        };
+        let read_at = self.clock.now();
+        if let Endpoints::Known { authorize, token, userinfo } = self.preset.endpoints {
+            return Ok(Metadata {
+                issuer: self.issuer.clone(),
+                sends_issuer: false,
+                authorize: endpoint(authorize_url, authorize)?,
+                token: endpoint(token_url, token)?,
+                userinfo: Some(endpoint(userinfo_url, userinfo)?),
+                jwks: None,
+                in_form: true,
+                read_at,
+            });
+        }
+        let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
+        let document = self.fetcher.get(&url(&place).ok_or(GARBAGE)?, None).await?;
+        let document: Document = serde_json::from_slice(&document).map_err(|_| GARBAGE)?;
+        if !self.is_own_issuer(&document.issuer) {
+            return Err(ProviderError::Garbage("another's metadata"));
+        }
+        let userinfo = document.userinfo_endpoint.as_deref().or(userinfo_url.as_deref());
+        let methods = document.token_endpoint_auth_methods_supported.unwrap_or_default();
+        let speaks = |method: &str| methods.iter().any(|one| one == method);
+        Ok(Metadata {
+            sends_issuer: document.authorization_response_iss_parameter_supported,
+            authorize: endpoint(authorize_url, &document.authorization_endpoint)?,
+            token: endpoint(token_url, &document.token_endpoint)?,
+            userinfo: userinfo.map(|said| endpoint(userinfo_url, said)).transpose()?,
+            jwks: Some(endpoint(&None, &document.jwks_uri)?),
+            // Without a word on it, the other way (OpenID Connect Discovery 1.0 §3).
+            in_form: speaks("client_secret_post") && !speaks("client_secret_basic"),
+            issuer: document.issuer,
+            read_at,
+        })
+    }
+
+    /// Whether metadata that say they are of `issuer` are what was asked for (OpenID Connect Discovery 1.0 §4.3). Those
+    /// of Microsoft that serve many organizations name a template, or that of its personal accounts.
+    fn is_own_issuer(&self, issuer: &str) -> bool {
+        let serves = |whom: &str, named: &str| {
+            let template = self.issuer.replacen(&format!("/{whom}/"), &format!("/{named}/"), 1);
+            template != self.issuer && template == issuer
+        };
+        let many = || serves("common", TENANT) || serves("organizations", TENANT) || serves("consumers", CONSUMERS);
+        issuer == self.issuer || (self.kind() == ProviderKind::Microsoft && many())
+    }
+
+    /// Whether an answer that says it is from `iss`, or does not say, is from this provider (RFC 9207 §2.4).
+    #[must_use]
+    pub fn answers_as(&self, metadata: &Metadata, iss: Option<&str>) -> bool {
+        match iss {
+            // Those without metadata have not said what they would write there; each has its own redirect URI.
+            _ if !self.signs() => true,
+            Some(iss) => is_issuer(&metadata.issuer, iss),
+            None => !metadata.sends_issuer,
+        }
+    }
+
+    fn scopes(&self) -> Vec<String> {
+        let given = &self.settings.scopes;
+        let own = || self.preset.scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        let mut scopes: Vec<String> = if given.is_empty() { own() } else { given.clone() };
+        if self.signs() && !scopes.iter().any(|scope| scope == "openid") {
+            scopes.insert(0, "openid".to_owned());
+        }
+        scopes
+    }
+
+    fn client(&self, metadata: &Metadata) -> Result<Client<EndpointSet, EndpointSet>, ProviderError> {
+        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone());
+        let redirect = redirect.map_err(|_| ProviderError::Garbage("our redirect URI"))?;
+        let way = if metadata.in_form { AuthType::RequestBody } else { AuthType::BasicAuth };
+        Ok(oauth2::Client::new(ClientId::new(self.settings.client_id.clone()))
+            .set_auth_type(way)
+            .set_auth_uri(AuthUrl::from_url(metadata.authorize.clone()))
+            .set_token_uri(TokenUrl::from_url(metadata.token.clone()))
+            .set_redirect_uri(redirect))
+    }
+
+    fn is_younger(&self, read_at: DateTime<Utc>, age: TimeDelta) -> bool {
+        self.clock.now() < read_at + age
+    }
+}
+
+/// What carries the requests that the library makes.
+struct Transport<'f>(&'f Fetcher);
+
+impl<'c> AsyncHttpClient<'c> for Transport<'_> {
+    type Error = ProviderError;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        Box::pin(self.0.fetch(request))
+    }
+}
+
+fn url(text: &str) -> Option<Url> {
+    Url::parse(text).ok()
+}
+
+/// Nobody panics while holding these.
+fn held<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}

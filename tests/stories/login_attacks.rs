@@ -1,0 +1,195 @@
+//! What other sites and hostile texts try with log-in, registration and consent, in a real browser.
+
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::{
+    harness::{
+        House, PASSWORD,
+        browser::Browser,
+        callback::{BACK, Callback},
+        driver::FOREIGN_HOST,
+        elsewhere::Elsewhere,
+        place::Client,
+        relying_party::{CHALLENGE, RelyingParty},
+        stories_on,
+        surfer::{Surfer, hidden},
+    },
+    page_attacks::HOSTILE,
+};
+
+const NAME: &str = "Username or email address";
+
+/// A client with this name that gets its codes at a site of its own.
+async fn client(house: &House, name: &str, app: &Callback, more: &[&str]) -> Client {
+    let options = ["--name", name, "--redirect-uri", &app.url, "--grant", "authorization_code", "--scope", "openid"];
+    house.registers_client(&[&options[..], more].concat()).await
+}
+
+/// The address of a request, with these parameters besides.
+fn link(house: &House, client: &Client, app: &Callback, more: &[(&str, &str)]) -> String {
+    let usual = [
+        ("response_type", "code"),
+        ("client_id", client.id.as_str()),
+        ("redirect_uri", &app.url),
+        ("code_challenge", CHALLENGE),
+        ("code_challenge_method", "S256"),
+    ];
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(usual).extend_pairs(more).finish();
+    format!("{}/oauth/authorize?{query}", house.issuer)
+}
+
+async fn logs_in(browser: &Browser, username: &str, password: &str) {
+    browser.types(NAME, username).await;
+    browser.types("Password", password).await;
+    browser.presses("Log in").await;
+}
+
+/// Nothing that was typed, linked or registered has become a part of the page.
+async fn is_harmless(browser: &Browser, what: &str) {
+    let title = browser.title().await;
+    assert!(title.ends_with(" · Signet"), "{what}: {title}");
+    assert!(!browser.has("script, svg, iframe, img[src=x], b, [onfocus], [onerror]").await, "{what}");
+    let complaints = browser.complaints().await;
+    assert!(complaints.is_empty(), "only the policy stopped {what}: {complaints:?}");
+}
+
+async fn whatever_a_request_says_is_text(house: House) {
+    let app = Callback::serves().await;
+    let plain = client(&house, "Lighthouse", &app, &["--first-party"]).await;
+    house.registers("ada").await;
+    let browser = Browser::open().await;
+    // Every parameter, known or not, in the address of each page; those that hide the others apart from them.
+    let names = [
+        "client_id redirect_uri response_type response_mode state scope resource nonce code_challenge prompt max_age \
+         code_challenge_method login_hint id_token_hint idp_hint return_to username email error alert present",
+        "request resume request_uri",
+    ];
+    for text in HOSTILE {
+        for names in names {
+            let pairs = names.split_whitespace().map(|name| (name, text));
+            let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+            for path in ["/oauth/authorize", "/login", "/register", "/consent"] {
+                browser.visits(&format!("{}{path}?{query}", house.issuer)).await;
+                is_harmless(&browser, &format!("{path}: {text}")).await;
+            }
+        }
+        let hint: String = text.chars().filter(|c| !c.is_control()).collect();
+        browser.visits(&link(&house, &plain, &app, &[("login_hint", &hint)])).await;
+        browser.sees("to go on to Lighthouse").await;
+        assert_eq!(browser.value(NAME).await, hint);
+        is_harmless(&browser, text).await;
+    }
+    browser.closes().await;
+}
+
+async fn whatever_is_typed_or_registered_is_text(house: House) {
+    let app = Callback::serves().await;
+    let browser = Browser::open().await;
+    for (n, text) in HOSTILE.into_iter().enumerate() {
+        browser.forgets_cookies_of(&house.issuer).await;
+        browser.visits(&format!("{}/login", house.issuer)).await;
+        logs_in(&browser, text, text).await;
+        browser.sees("The name or the password is wrong.").await;
+        assert_eq!(browser.value(NAME).await, text);
+        assert_eq!(browser.value("Password").await, "", "a password is never sent back");
+        is_harmless(&browser, text).await;
+
+        browser.visits(&format!("{}/register", house.issuer)).await;
+        browser.types("Username", text).await;
+        browser.types("Password", PASSWORD).await;
+        browser.presses("Create the account").await;
+        browser.hears_at("Username", "The username").await;
+        is_harmless(&browser, text).await;
+
+        // The name of a client stands on three pages; its answer brings back what it said, as it said it.
+        if text.chars().any(char::is_control) {
+            continue;
+        }
+        let hostile = client(&house, text, &app, &[]).await;
+        let username = format!("ada{n}");
+        house.registers(&username).await;
+        browser.forgets_cookies().await;
+        browser.visits(&link(&house, &hostile, &app, &[("state", text), ("response_mode", "form_post")])).await;
+        browser.sees("to go on to").await;
+        is_harmless(&browser, text).await;
+        logs_in(&browser, &username, PASSWORD).await;
+        browser.sees("asks to use your account").await;
+        is_harmless(&browser, text).await;
+        browser.presses("Allow").await;
+        browser.sees(BACK).await;
+        assert_eq!(app.brought("state"), text);
+        assert_eq!(app.brought("iss"), house.issuer);
+    }
+    browser.closes().await;
+}
+
+/// An attacker has a form of the log-in page, for the victim's browser to send as the attacker.
+async fn another_site_logs_nobody_in(house: House) {
+    house.registers("eve").await;
+    let attacker = Surfer::at(&house);
+    let page = attacker.opens("/login").await.is(200);
+    let inputs = hidden(&page.text(), "/login");
+    let inputs = inputs.iter().map(|(name, value)| format!("<input name={name} value=\"{value}\">"));
+    let form = format!(
+        "<!doctype html><title>Win</title><form method=post action=\"{}/login\">{}<input name=username value=eve>\
+         <input name=password value=\"{PASSWORD}\"><button>You win</button></form>",
+        house.issuer,
+        inputs.collect::<String>()
+    );
+    let elsewhere = Elsewhere::serves(form).await;
+    let browser = Browser::open().await;
+    browser.visits(&format!("{}/login", house.issuer)).await;
+    for host in [FOREIGN_HOST, "localhost", "127.0.0.1"] {
+        browser.visits(&elsewhere.at(host)).await;
+        browser.presses("You win").await;
+        browser.sees("This form came from elsewhere").await;
+        assert!(browser.cookies().await.iter().all(|cookie| !cookie.name().ends_with("session")), "{host}");
+    }
+    browser.closes().await;
+}
+
+async fn no_other_site_frames_a_log_in(house: House) {
+    let app = Callback::serves().await;
+    let third = client(&house, "Lighthouse", &app, &[]).await;
+    let ada = house.registers("ada").await;
+    let browser = Browser::open().await;
+    browser.visits(&link(&house, &third, &app, &[])).await;
+    logs_in(&browser, "ada", &ada.password).await;
+    browser.sees("Allow Lighthouse?").await;
+    let consent = browser.url().await.to_string();
+    for page in [format!("{}/login?return_to=/x", house.issuer), format!("{}/register", house.issuer), consent] {
+        let frame = format!("<!doctype html><title>Frame</title><iframe src=\"{page}\" width=800 height=600></iframe>");
+        let elsewhere = Elsewhere::serves(frame).await;
+        for host in [FOREIGN_HOST, "127.0.0.1"] {
+            browser.visits(&elsewhere.at(host)).await;
+            let shown = browser.text_in_frame().await;
+            assert!(!shown.contains("Signet") && !shown.contains("Lighthouse"), "{page} is shown: {shown}");
+            browser.complaints().await;
+        }
+    }
+    browser.closes().await;
+}
+
+/// The policy of the pages lets a form lead to the client that asked, and nowhere else.
+async fn a_form_leads_to_its_client_and_nowhere_else(house: House) {
+    let app = RelyingParty::registers_first_party(&house).await;
+    house.registers("ada").await;
+    let browser = Browser::open().await;
+    browser.visits(&format!("{}{}", house.issuer, app.link(&[]))).await;
+    browser.sees("to go on to Lighthouse").await;
+    let script = "document.forms[0].action = arguments[0]; document.forms[0].submit()";
+    browser.runs(script, vec![json!("https://evil.example/")]).await;
+    let complaints = browser.complaints().await;
+    assert!(complaints.iter().any(|line| line.contains("form-action")), "{complaints:?}");
+    browser.is_at("/login").await;
+    browser.closes().await;
+}
+
+stories_on![Sqlite:
+    whatever_a_request_says_is_text,
+    whatever_is_typed_or_registered_is_text,
+    another_site_logs_nobody_in,
+    no_other_site_frames_a_log_in,
+    a_form_leads_to_its_client_and_nowhere_else,
+];
