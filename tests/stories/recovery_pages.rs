@@ -180,7 +180,7 @@ async fn not_me_takes_the_address_away(mut town: Town) {
 }
 
 /// A page as it looks on a phone and on a desk, by day and by night; the pictures are kept.
-async fn is_looked_at(browser: &Browser, name: &str) {
+pub(crate) async fn is_looked_at(browser: &Browser, name: &str) {
     for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
         browser.resizes(width, height).await;
         let mut papers = Vec::new();
