@@ -1,7 +1,9 @@
 //! Client assertions (RFC 7523 §3): read, and verified under the client's own keys.
 
+use std::collections::BTreeMap;
+
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, Deserializer, de::IgnoredAny};
+use serde::{Deserialize, de::IgnoredAny};
 
 use super::{client_keys::ClientKeys, jws::Jws};
 use crate::domain::{client_assertion::AssertionClaims, ids::ClientId};
@@ -16,35 +18,14 @@ struct Header {
     kid: Option<String>,
     #[serde(default)]
     typ: Option<String>,
-    /// Keys that the assertion brings itself (RFC 8725 §3.10), and what changes how it is read.
+    /// What else it has, by name.
     #[serde(flatten)]
-    refused: Refused,
+    others: BTreeMap<String, IgnoredAny>,
 }
 
-/// None of these may be there, whatever its value.
-#[derive(Default, Deserialize)]
-struct Refused {
-    #[serde(default, deserialize_with = "present")]
-    jwk: bool,
-    #[serde(default, deserialize_with = "present")]
-    jku: bool,
-    #[serde(default, deserialize_with = "present")]
-    x5u: bool,
-    #[serde(default, deserialize_with = "present")]
-    x5c: bool,
-    #[serde(default, deserialize_with = "present")]
-    crit: bool,
-    #[serde(default, deserialize_with = "present")]
-    b64: bool,
-    #[serde(default, deserialize_with = "present")]
-    zip: bool,
-    #[serde(default, deserialize_with = "present")]
-    enc: bool,
-}
-
-fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
-    IgnoredAny::deserialize(value).map(|_| true)
-}
+/// What may not be there, whatever its value: keys that the assertion brings itself (RFC 8725 §3.10), and what changes how
+/// it is read.
+const REFUSED: [&str; 8] = ["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"];
 
 /// The types that an assertion may call itself: none, `JWT`, or its own (draft-ietf-oauth-rfc7523bis §4). Never that of
 /// any other JWT which the same key might sign (RFC 8725 §3.11).
@@ -61,8 +42,7 @@ impl<'a> Unverified<'a> {
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let jws: Jws<'a, Header> = Jws::parse(text)?;
-        let Refused { jwk, jku, x5u, x5c, crit, b64, zip, enc } = jws.header.refused;
-        let plain = ![jwk, jku, x5u, x5c, crit, b64, zip, enc].contains(&true);
+        let plain = !REFUSED.iter().any(|name| jws.header.others.contains_key(*name));
         let typed = jws.header.typ.as_deref().is_none_or(|typ| TYPES.iter().any(|own| own.eq_ignore_ascii_case(typ)));
         let claims = serde_json::from_slice(&jws.payload).ok()?;
         (plain && typed).then_some(Self { jws, claims })

@@ -164,12 +164,12 @@ mod tests {
         check(&client).map(|()| client)
     }
 
-    fn words(words: &[&str]) -> Option<Vec<String>> {
-        Some(words.iter().map(|word| (*word).to_owned()).collect())
+    fn words(words: &[&str]) -> Vec<String> {
+        words.iter().map(|word| (*word).to_owned()).collect()
     }
 
     fn app() -> ClientMetadata {
-        ClientMetadata { redirect_uris: words(&["https://app.example/cb"]), ..ClientMetadata::default() }
+        ClientMetadata { redirect_uris: Some(words(&["https://app.example/cb"])), ..ClientMetadata::default() }
     }
 
     #[test]
@@ -197,12 +197,12 @@ mod tests {
                 ClientMetadata { token_endpoint_auth_signing_alg: Some("HS256".into()), ..app() },
                 "token_endpoint_auth_signing_alg",
             ),
-            (ClientMetadata { grant_types: words(&["authorization_code", "implicit"]), ..app() }, "grant_types"),
-            (ClientMetadata { grant_types: words(&["refresh_token"]), ..app() }, "grant_types"),
-            (ClientMetadata { grant_types: words(&[]), ..app() }, "grant_types"),
-            (ClientMetadata { response_types: words(&["token"]), ..app() }, "response_types"),
-            (ClientMetadata { response_types: words(&["code", "code id_token"]), ..app() }, "response_types"),
-            (ClientMetadata { response_types: words(&[]), ..app() }, "response_types"),
+            (ClientMetadata { grant_types: Some(words(&["authorization_code", "implicit"])), ..app() }, "grant_types"),
+            (ClientMetadata { grant_types: Some(words(&["refresh_token"])), ..app() }, "grant_types"),
+            (ClientMetadata { grant_types: Some(words(&[])), ..app() }, "grant_types"),
+            (ClientMetadata { response_types: Some(words(&["token"])), ..app() }, "response_types"),
+            (ClientMetadata { response_types: Some(words(&["code", "code id_token"])), ..app() }, "response_types"),
+            (ClientMetadata { response_types: Some(words(&[])), ..app() }, "response_types"),
             (ClientMetadata { subject_type: Some("pairwise".into()), ..app() }, "subject_type"),
             (
                 ClientMetadata { id_token_signed_response_alg: Some("none".into()), ..app() },
@@ -226,7 +226,8 @@ mod tests {
     fn the_operators_grants_and_scopes_are_not_to_be_had() {
         for grant in ["password", "client_credentials"] {
             assert!(
-                registered(ClientMetadata { grant_types: words(&["authorization_code", grant]), ..app() }).is_err()
+                registered(ClientMetadata { grant_types: Some(words(&["authorization_code", grant])), ..app() })
+                    .is_err()
             );
         }
         let wide = ClientMetadata { scope: Some("openid admin email".into()), ..app() };
@@ -237,7 +238,7 @@ mod tests {
     fn a_native_client_need_not_say_that_it_is_one() {
         let native = |uri: &str, kind: Option<&str>| {
             registered(ClientMetadata {
-                redirect_uris: words(&[uri]),
+                redirect_uris: Some(words(&[uri])),
                 token_endpoint_auth_method: Some("none".into()),
                 application_type: kind.map(str::to_owned),
                 ..ClientMetadata::default()

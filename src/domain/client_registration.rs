@@ -194,7 +194,6 @@ fn is_audience(name: &str) -> bool {
 
 /// What changes of a client; what is `None` stays as it is. A list takes the place of the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[expect(clippy::option_option, reason = "to take a value away is another change than to leave it")]
 pub struct Revision {
     /// What people call it.
     pub name: Option<String>,

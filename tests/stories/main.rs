@@ -2,9 +2,12 @@
 
 mod harness;
 
+mod account_in_a_browser;
+mod account_pages;
 mod addresses;
 mod authorization;
 mod authorization_codes;
+mod backchannel_logout;
 mod browser;
 mod client_assertions;
 mod client_registration;

@@ -36,7 +36,7 @@ pub(super) fn describe(user_agent: Option<&str>) -> String {
         (None, _) => {
             // A program names itself first, and its version after a slash.
             let name = text.split(['/', ' ']).next().unwrap_or_default();
-            if name.is_empty() { "an unknown device".to_owned() } else { name.chars().take(LONGEST).collect() }
+            if name.is_empty() { "Unknown device".to_owned() } else { name.chars().take(LONGEST).collect() }
         }
     }
 }
@@ -74,8 +74,8 @@ mod tests {
 
     #[test]
     fn what_says_nothing_is_unknown_and_what_says_much_is_cut() {
-        assert_eq!(describe(None), "an unknown device");
-        assert_eq!(describe(Some(" /")), "an unknown device");
+        assert_eq!(describe(None), "Unknown device");
+        assert_eq!(describe(Some(" /")), "Unknown device");
         assert_eq!(describe(Some(&"ö".repeat(200))).chars().count(), LONGEST);
     }
 }

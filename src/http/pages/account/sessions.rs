@@ -8,10 +8,7 @@ use uuid::Uuid;
 
 use super::{Member, device, done, log_in, moment};
 use crate::{
-    domain::{
-        ids::{ClientId, SessionId},
-        session::Session,
-    },
+    domain::{ids::SessionId, session::Session},
     http::{
         oauth::authorize::see_other,
         pages::{Pages, error::PageError, look::Look},
@@ -83,13 +80,13 @@ pub(in crate::http) async fn send(
 
 fn row(session: &Session, client: &str, own: &Session) -> Row {
     let device = device::describe(session.user_agent.as_deref());
-    let (what, place) = if session.client == ClientId::pages() {
+    let (what, place) = if session.client.is_built_in() {
         (device, session.ip.clone())
     } else if session.parent.is_some() {
         // The app's own servers fetched its tokens: their address says nothing.
         (client.to_owned(), (session.parent == Some(own.id)).then(|| "through this browser".to_owned()))
     } else {
-        (format!("{client}, {device}"), session.ip.clone())
+        (format!("{client} ({device})"), session.ip.clone())
     };
     Row {
         id: session.id.to_string(),
