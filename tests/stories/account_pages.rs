@@ -356,10 +356,16 @@ async fn an_account_without_a_password_shows_a_fresh_log_in(house: House) {
     no_password.exec(&house.store().await).await.expect("it is a column");
     let page = surfer.opens("/account/password").await.is(200).text();
     assert!(page.contains("Set a password") && !page.contains("<input"), "{page}");
-    assert!(surfer.opens("/account/email").await.is(200).text().contains("That takes a password"));
+    let page = surfer.opens("/account/email").await.is(200);
+    assert!(!page.text().contains("Your password"), "{page:?}");
+    let answer = surfer.sends(&page, "/account/email", &[("email", "ada@example.org")]).await;
+    assert_eq!(location(&answer), "/account?done=email");
     let page = surfer.opens("/account/delete").await.is(200);
     assert!(!page.text().contains("Your password"), "{page:?}");
     house.clock.advance(seconds(301));
+    let email = surfer.opens("/account/email").await.is(200);
+    let again = surfer.sends(&email, "/account/email", &[("email", "eve@example.org")]).await.is(422).text();
+    assert!(again.contains("You logged in some time ago"), "{again}");
     let again = surfer.sends(&page, "/account/delete", &[]).await.is(422).text();
     assert!(again.contains("Your log-in is too old for this."), "{again}");
     house.clock.is_set_back(seconds(10));
