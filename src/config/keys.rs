@@ -158,14 +158,6 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
         "Whether an address that the provider verified may link to a local account that verified it too"),
 ];
 
-/// Keys whose feature is not there yet; an entry that ends in a dot stands for every key under it.
-const WITHOUT_EFFECT: &[&str] = &["providers."];
-
-/// Whether setting `key` changes nothing yet.
-pub(super) fn has_no_effect(key: &str) -> bool {
-    WITHOUT_EFFECT.iter().any(|&entry| key == entry || (entry.ends_with('.') && key.starts_with(entry)))
-}
-
 /// The description of `key`; of `providers.NAME.…` the row with `NAME`. `None` where the key is unknown.
 pub(super) fn find(key: &str) -> Option<&'static KeyDescription> {
     let Some((name, field)) = key.strip_prefix("providers.").and_then(|rest| rest.split_once('.')) else {

@@ -1,4 +1,4 @@
-//! What works but should be looked at: looser than advised, readable by others, or without effect yet.
+//! What works but should be looked at: looser than advised, or readable by others.
 
 use super::{
     ClientRegistration, Config, keys,
@@ -52,9 +52,6 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
                 "{key} holds a secret on the command line, where other users of this machine can read it: use \
                  {variable}_FILE"
             ));
-        }
-        if keys::has_no_effect(key) {
-            warnings.push(format!("{key} has no effect yet"));
         }
     }
     warnings

@@ -32,7 +32,7 @@ use crate::{
         sessions,
         sessions::Which,
         users,
-        users::{Identifier, ProfileUpdate},
+        users::{Identifier, PasswordStill, ProfileUpdate},
     },
 };
 
@@ -129,7 +129,8 @@ impl Account {
         Ok(AccountRecord { user, has_password: password_hash.is_some() })
     }
 
-    /// Changes the caller's name or address; what is not named stays. Live sessions' next tokens carry the new name. A
+    /// Changes the caller's name or address; what is not named stays. An account that has no password shows a log-in of
+    /// at most five minutes ago instead, where the address changes. Live sessions' next tokens carry the new name. A
     /// verified address stays in force until the new one is proved.
     ///
     /// # Errors
@@ -140,24 +141,31 @@ impl Account {
         let username =
             wanted.username.and_then(|text| Username::parse(text).map_err(|why| wrong("username", &why)).ok());
         let email = wanted.email.and_then(|text| EmailAddress::parse(text).map_err(|why| wrong("email", &why)).ok());
-        if wanted.email.is_some() && wanted.current_password.is_none() {
+        let unproved = wanted.email.is_some() && wanted.current_password.is_none();
+        if unproved && self.has_password(caller).await? {
             wrong("current_password", &"is required to change the email address");
         }
         if !errors.is_empty() {
             return Err(AccountError::Invalid(errors));
         }
-        let proof = match (&email, wanted.current_password) {
+        let hash = match (&email, wanted.current_password) {
             (Some(_), Some(password)) => Some(self.prove(caller, password, "current_password").await?.proof),
+            (Some(_), None) if !self.is_recent(caller) => return Err(AccountError::LogInTooOld),
             _ => None,
+        };
+        let proof = match &hash {
+            Some(hash) => PasswordStill::Is(hash),
+            None if email.is_some() => PasswordStill::Missing,
+            None => PasswordStill::Any,
         };
         if username.is_none() && email.is_none() {
             return self.show(caller).await;
         }
         let transaction = store::begin(&self.db).await?;
-        let change = ProfileUpdate { proof: proof.as_ref(), username: username.as_ref(), email: email.as_ref() };
+        let change = ProfileUpdate { proof, username: username.as_ref(), email: email.as_ref() };
         let user = match users::change(&transaction, caller.user, &change).await {
             Ok(Some(user)) => user,
-            Ok(None) if proof.is_some() => return Err(AccountError::WrongPassword),
+            Ok(None) if proof != PasswordStill::Any => return Err(AccountError::WrongPassword),
             Ok(None) => return Err(AccountError::Gone),
             Err(StoreError::Duplicate(_)) => return Err(AccountError::UsernameTaken),
             Err(other) => return Err(other.into()),
@@ -220,13 +228,21 @@ impl Account {
 
     /// Lets a fresh log-in stand in for a password, where there is none to ask for.
     async fn recent_log_in(&self, caller: &Caller) -> Result<Option<PasswordHash>, AccountError> {
-        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
-        let (_, password_hash) = found.ok_or(AccountError::Gone)?;
-        if password_hash.is_some() {
+        if self.has_password(caller).await? {
             let message = "is required".to_owned();
             return Err(AccountError::Invalid(vec![FieldError { field: "password", message }]));
         }
-        if caller.authenticated_at + RECENT < self.clock.now() { Err(AccountError::LogInTooOld) } else { Ok(None) }
+        if self.is_recent(caller) { Ok(None) } else { Err(AccountError::LogInTooOld) }
+    }
+
+    async fn has_password(&self, caller: &Caller) -> Result<bool, AccountError> {
+        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
+        let (_, password_hash) = found.ok_or(AccountError::Gone)?;
+        Ok(password_hash.is_some())
+    }
+
+    fn is_recent(&self, caller: &Caller) -> bool {
+        self.clock.now() <= caller.authenticated_at + RECENT
     }
 
     async fn delete_proved(&self, user: UserId, proof: Option<&PasswordHash>) -> Result<(), AccountError> {

@@ -98,7 +98,7 @@ pub struct Metadata {
 #[derive(Debug, Deserialize)]
 struct Document {
     issuer: String,
-    authorization_endpoint: String,
+    authorization_endpoint: Option<String>,
     token_endpoint: String,
     userinfo_endpoint: Option<String>,
     jwks_uri: String,
@@ -391,7 +391,8 @@ impl Provider {
         let speaks = |method: &str| methods.iter().any(|one| one == method);
         Ok(Metadata {
             sends_issuer: document.authorization_response_iss_parameter_supported,
-            authorize: endpoint(authorize_url, &document.authorization_endpoint)?,
+            // Whose it is not to say may leave it out; then the operator says it.
+            authorize: endpoint(authorize_url, document.authorization_endpoint.as_deref().unwrap_or_default())?,
             token: endpoint(token_url, &document.token_endpoint)?,
             userinfo: userinfo.map(|said| endpoint(userinfo_url, said)).transpose()?,
             jwks: Some(endpoint(&None, &document.jwks_uri)?),

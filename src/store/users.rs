@@ -153,11 +153,23 @@ pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<
     Ok(found.is_some())
 }
 
+/// What an account's password must still be when a change is made that wanted to see it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum PasswordStill<'a> {
+    /// Whatever it is: the change did not ask.
+    #[default]
+    Any,
+    /// This.
+    Is(&'a PasswordHash),
+    /// None: the account has no password.
+    Missing,
+}
+
 /// What of an account's profile changes; `None` leaves it as it is.
 #[derive(Debug, Default)]
 pub struct ProfileUpdate<'a> {
     /// What the account's password must still be, where the change wanted it.
-    pub proof: Option<&'a PasswordHash>,
+    pub proof: PasswordStill<'a>,
     /// The new name.
     pub username: Option<&'a Username>,
     /// The new address. It takes an unverified one's place at once, and is unverified; a verified one stays until the
@@ -175,8 +187,10 @@ pub async fn change(
     change: &ProfileUpdate<'_>,
 ) -> Result<Option<User>, StoreError> {
     let mut update = Entity::update_many().filter(Column::Id.eq(id.0));
-    if let Some(proof) = change.proof {
-        update = update.filter(Column::PasswordHash.eq(proof.as_str()));
+    match change.proof {
+        PasswordStill::Any => {}
+        PasswordStill::Is(hash) => update = update.filter(Column::PasswordHash.eq(hash.as_str())),
+        PasswordStill::Missing => update = update.filter(Column::PasswordHash.is_null()),
     }
     if let Some(username) = change.username {
         update = update

@@ -1,7 +1,7 @@
 //! The README keeps its word: what it tells to paste runs, and prints what it says.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -210,49 +210,7 @@ fn the_configuration_table_is_true() {
     assert!(rows.iter().all(|row| row.len() == 4 && !row[3].is_empty()), "a key without a meaning");
 }
 
-async fn keys_without_effect_are_told_apart(mut place: Place) {
-    let text = section("Configuration");
-    let (_, second) = text.split_once("no effect yet").expect("it says which keys have no effect yet");
-    let without: BTreeSet<String> = rows(second).into_iter().map(|row| row[0].replace("NAME", "name")).collect();
-    for row in KEYS {
-        // What has no default here follows from other keys, or is none.
-        let example = match row.key {
-            "smtp_url" => "smtps://mail.example.org",
-            "password.workers" => "2",
-            "log_format" => "json",
-            "issuer" | "audience" => ADDRESS,
-            "client_registration_token" => "a-token-of-thirty-two-characters",
-            "database_listen_url" | "tls_cert" | "tls_key" | "trusted_proxies" | "cors_origins" => continue,
-            _ => row.default,
-        };
-        place.set(row.key, example);
-    }
-    for (field, value) in [
-        ("kind", "apple"),
-        ("client_id", "an-id"),
-        ("client_secret", "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----"),
-        ("team_id", "a-team"),
-        ("key_id", "a-key"),
-        ("issuer", "https://id.example.org"),
-        ("authorize_url", "https://id.example.org/authorize"),
-        ("token_url", "https://id.example.org/token"),
-        ("userinfo_url", "https://id.example.org/userinfo"),
-        ("scopes", "openid"),
-        ("trust_email", "false"),
-    ] {
-        place.set(&format!("providers.name.{field}"), value);
-    }
-    let ended = place.runs(&["config"]).await.well();
-    let warned: BTreeSet<String> = ended
-        .err
-        .lines()
-        .filter_map(|line| line.strip_prefix("signet: ")?.strip_suffix(" has no effect yet").map(str::to_owned))
-        .collect();
-    assert_eq!(without, warned, "the README and the service disagree");
-}
-
 stories_on![Sqlite:
     the_tour_works_when_it_is_pasted,
     the_verifying_programs_verify,
-    keys_without_effect_are_told_apart,
 ];

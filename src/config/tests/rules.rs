@@ -168,15 +168,14 @@ fn values_out_of_bounds_are_refused_by_name() {
 }
 
 #[test]
-fn what_has_no_effect_yet_says_so_only_where_it_is_set() {
+fn what_is_as_it_should_be_is_not_warned_of() {
     let config = Operator::with_file(
         "smtp_url = 'smtps://mail.example.org'\nmail_from = 'a@b'\nmetrics_listen = 'off'\nrate_limits.mail = '1/1h'\n\
          database_listen_url = 'sqlite://other.db'\ntrusted_proxies = '10.0.0.0/8'\n\
          [providers.google]\nkind = 'google'\nclient_id = 'id'\nclient_secret = 'secret'",
     )
     .starts();
-    let keys = ["providers.google.client_id", "providers.google.client_secret", "providers.google.kind"];
-    assert_eq!(config.warnings, keys.map(|key| format!("{key} has no effect yet")));
+    assert_eq!(config.warnings, Vec::<String>::new());
     assert_eq!(config.metrics_listen, None);
     assert_eq!(config.rate_limits.mail, RateLimit { count: 1, per: Duration::from_hours(1) });
 }
@@ -201,7 +200,6 @@ fn a_provider_needs_its_kind_its_client_and_for_oidc_its_issuer() {
     assert_eq!(provider.kind, ProviderKind::Oidc);
     assert_eq!(provider.scopes, ["openid", "email"]);
     assert!(!provider.trust_email);
-    tells(&config.warnings.join("\n"), &["providers.idp.kind has no effect yet"]);
 }
 
 /// A private key as Apple gives it, but for the key.

@@ -237,11 +237,13 @@ pub(super) async fn come_back(
         .federate
         .finish(&name, Some(&visitor.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
         .await;
+    // One that is not this may still come back.
+    let over = sealed.is_some() && !matches!(finished, Err(FederateError::Stale));
     let mut response = match finished {
         Ok(arrived) => arrive(pages, request, &name, &visitor, &goal, arrived).await,
         Err(error) => failed(pages, &name, error, &goal),
     }?;
-    if sealed.is_some() {
+    if over {
         set(&mut response, vec![pages.cookies.gone(&attempt), pages.cookies.gone(&onward)]);
     }
     Ok(response)

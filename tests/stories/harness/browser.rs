@@ -69,6 +69,12 @@ impl Browser {
         field.send_keys(text).await.expect("it can be typed into");
     }
 
+    /// Types into what this selector finds: on a page of somebody else's, which may have no labels.
+    pub(crate) async fn fills(&self, selector: &str, text: &str) {
+        let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
+        field.expect("it comes").send_keys(text).await.expect("it can be typed into");
+    }
+
     /// Types at the keyboard, wherever that goes: [`Key`](fantoccini::key::Key) has the keys that are no text.
     pub(crate) async fn strikes(&self, keys: &str) {
         let focused = self.client.active_element().await.expect("something has the focus");

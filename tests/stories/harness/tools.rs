@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{place::Client, run as machine};
 
 /// The folder that `tests/run` fills.
-fn tools() -> PathBuf {
+pub(super) fn tools() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools");
     std::env::var_os("SIGNET_TEST_TOOLS").map_or_else(default, PathBuf::from)
 }

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use secrecy::ExposeSecret;
 
 use super::{Member, back, log_in, patience, with_patience};
 use crate::{
@@ -27,6 +28,9 @@ struct EmailPage<'a> {
     email: &'a str,
     errors: Errors,
 }
+
+const TOO_OLD: &str =
+    "You logged in some time ago, and have no password to show instead. Log out, log in again, and then come back.";
 
 /// What is wrong with the form, and with which field; empty where nothing is.
 #[derive(Debug, Default)]
@@ -53,7 +57,9 @@ pub(in crate::http) async fn send(
     let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let (email, password) = (form.text("email"), form.secret("current_password"));
-    let change = ProfileChange { email: Some(&email), current_password: Some(&password), username: None };
+    // An account without one has nothing to type.
+    let current_password = Some(&password).filter(|password| !password.expose_secret().is_empty());
+    let change = ProfileChange { email: Some(&email), current_password, username: None };
     let errors = match pages.account.change(&member.caller, &change).await {
         Ok(_) => return Ok(back("email")),
         Err(AccountError::Invalid(errors)) => {
@@ -73,7 +79,8 @@ pub(in crate::http) async fn send(
             return too_many(pages, &member, &email, retry_after).await;
         }
         Err(AccountError::Trouble(trouble)) => return Err(trouble.into()),
-        Err(AccountError::Gone | AccountError::UsernameTaken | AccountError::LogInTooOld) => return Ok(log_in(PATH)),
+        Err(AccountError::LogInTooOld) => Errors { alert: TOO_OLD.to_owned(), ..Errors::default() },
+        Err(AccountError::Gone | AccountError::UsernameTaken) => return Ok(log_in(PATH)),
     };
     ask(pages, &member, StatusCode::UNPROCESSABLE_ENTITY, &email, errors).await
 }

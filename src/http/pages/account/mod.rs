@@ -59,6 +59,8 @@ struct AccountPage<'a> {
     verified: bool,
     has_password: bool,
     sessions: usize,
+    /// How many providers open it; `None` where there is none to link.
+    linked: Option<usize>,
     apps: usize,
 }
 
@@ -68,6 +70,8 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let sessions = pages.sessions.list(&member.caller).await?.len();
+    let providers = pages.identities.of(&member.session).await?;
+    let any = !providers.linked.is_empty() || !providers.others.is_empty();
     let page = AccountPage {
         look: &pages.look,
         csrf: &member.code(pages, PATH),
@@ -77,6 +81,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
         verified: user.email_verified,
         has_password,
         sessions,
+        linked: any.then_some(providers.linked.len()),
         apps: pages.consents.list(&member.caller).await?.len(),
     };
     Ok(member.shown(pages, StatusCode::OK, &page))

@@ -1,0 +1,366 @@
+//! An identity provider on this machine, which is honest until a story tells it not to be.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use aws_lc_rs::{
+    hmac,
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use futures_util::stream;
+use poem::{
+    Body, Endpoint, Request, Response, Server,
+    http::StatusCode,
+    listener::{Acceptor, Listener, TcpListener},
+};
+use serde_json::{Value, json};
+use signet::{crypto::digest, domain::clock::Clock};
+use tokio::task::JoinHandle;
+use url::form_urlencoded;
+
+use super::{
+    House,
+    clock::StoryClock,
+    place::Plan,
+    site::Answer,
+    surfer::{Surfer, location, parameter},
+};
+
+/// What the provider calls us, and what proves it.
+const CLIENT: &str = "our-client";
+const SECRET: &str = "a secret+with/odd:signs";
+/// The one code that it gives.
+const CODE: &str = "SplxlOBeZQQYbYS6WxSbIA";
+
+/// Who signs an ID token, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signer {
+    /// The key that it publishes.
+    Own,
+    /// Another key, under the name of the one that it publishes.
+    Forger,
+    /// Nobody.
+    Nobody,
+    /// HS256 with the text of the published key.
+    PublicKey,
+}
+
+/// What the token endpoint, or the user-info endpoint, does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    /// What it should.
+    Good,
+    /// Answers with this status and body.
+    Says(u16, &'static str),
+    /// Sends the request elsewhere.
+    Leads(String),
+    /// Never answers.
+    Hangs,
+    /// Answers without end.
+    Floods,
+}
+
+/// What it is told to do.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// Claims of the ID token that are other than they should be; `null` takes one away.
+    pub(crate) claims: Value,
+    /// The same of its header.
+    pub(crate) header: Value,
+    /// The same of the metadata.
+    pub(crate) metadata: Value,
+    /// What the user-info endpoint says, beside the subject or in its place.
+    pub(crate) userinfo: Value,
+    /// What the list of addresses says, as GitHub has it.
+    pub(crate) emails: Value,
+    /// Who signs.
+    pub(crate) signer: Signer,
+    /// What the token endpoint does.
+    pub(crate) token: Conduct,
+    /// The path of each request, in order.
+    pub(crate) asked: Vec<String>,
+    keys: Vec<(String, Arc<EcdsaKeyPair>)>,
+    nonce: String,
+    challenge: String,
+    clock: Option<StoryClock>,
+}
+
+/// The provider.
+#[derive(Debug)]
+pub(crate) struct Idp {
+    script: Arc<Mutex<Script>>,
+    port: u16,
+    server: JoinHandle<()>,
+}
+
+fn key() -> Arc<EcdsaKeyPair> {
+    Arc::new(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"))
+}
+
+impl Idp {
+    /// Opens one, at which Ada logs in.
+    pub(crate) async fn opens() -> Self {
+        let script = Script {
+            claims: json!({}),
+            header: json!({}),
+            metadata: json!({}),
+            userinfo: json!({}),
+            emails: json!([]),
+            signer: Signer::Own,
+            token: Conduct::Good,
+            asked: Vec::new(),
+            keys: vec![("first".to_owned(), key())],
+            nonce: String::new(),
+            challenge: String::new(),
+            clock: None,
+        };
+        let script = Arc::new(Mutex::new(script));
+        let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
+        let port = acceptor.local_addr()[0].as_socket_addr().expect("a TCP address").port();
+        let desk = Desk { script: Arc::clone(&script), issuer: format!("http://127.0.0.1:{port}") };
+        let server = tokio::spawn(async move {
+            Server::new_with_acceptor(acceptor).run(desk).await.expect("it serves as long as the story lasts");
+        });
+        Self { script, port, server }
+    }
+
+    /// Its issuer.
+    pub(crate) fn issuer(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// Has a plan know it as the provider `name` of this kind.
+    pub(crate) fn in_plan(&self, plan: Plan, name: &str, kind: &str) -> Plan {
+        let at = |path: &str| format!("{}{path}", self.issuer());
+        let set = |plan: Plan, key: &str, value: &str| plan.set(&format!("providers.{name}.{key}"), value);
+        let plan = [("kind", kind), ("client_id", CLIENT), ("client_secret", SECRET)]
+            .into_iter()
+            .fold(plan, |plan, (key, value)| set(plan, key, value));
+        match kind {
+            "github" | "facebook" => {
+                let plan = set(plan, "authorize_url", &at("/authorize"));
+                set(set(plan, "token_url", &at("/token")), "userinfo_url", &at("/userinfo"))
+            }
+            _ => set(plan, "issuer", &self.issuer()),
+        }
+    }
+
+    /// Opens a house that knows it as `idp`.
+    pub(crate) async fn in_house(&self, plan: Plan) -> House {
+        let house = self.in_plan(plan, "idp", "oidc").open().await;
+        self.keeps_time_with(&house);
+        house
+    }
+
+    /// Goes by the clock of this house.
+    pub(crate) fn keeps_time_with(&self, house: &House) {
+        self.script().clock = Some(house.clock.clone());
+    }
+
+    /// What it is told to do.
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().expect("nobody fails while writing it")
+    }
+
+    /// How often a path was asked for.
+    pub(crate) fn asked_for(&self, path: &str) -> usize {
+        self.script().asked.iter().filter(|asked| *asked == path).count()
+    }
+
+    /// Signs with a new key from now on, and publishes that one alone.
+    pub(crate) fn changes_keys(&self) {
+        self.script().keys = vec![("second".to_owned(), key())];
+    }
+
+    /// Somebody logs in whom the house sent there: where their browser is sent back to.
+    #[track_caller]
+    pub(crate) fn logs_in(&self, address: &str) -> String {
+        let (endpoint, _) = address.split_once('?').expect("a request");
+        assert_eq!(endpoint, format!("{}/authorize", self.issuer()));
+        assert_eq!(parameter(address, "response_type"), "code");
+        assert_eq!(parameter(address, "client_id"), CLIENT);
+        assert_eq!(parameter(address, "code_challenge_method"), "S256");
+        assert_eq!(parameter(address, "state").len(), 43);
+        let mut script = self.script();
+        script.nonce = parameter(address, "nonce");
+        script.challenge = parameter(address, "code_challenge");
+        let issuer = self.issuer();
+        let answer = [("code", CODE), ("state", &parameter(address, "state")), ("iss", &issuer)];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
+        format!("{}?{query}", parameter(address, "redirect_uri"))
+    }
+
+    /// Somebody presses the provider's button on this page, logs in there and comes back.
+    pub(crate) async fn brings_back(&self, surfer: &Surfer, page: &Answer, name: &str) -> Answer {
+        let back = self.logs_in(&presses(surfer, page, name).await);
+        surfer.opens(&back).await
+    }
+
+    /// Somebody opens the log-in page, and logs in with it.
+    pub(crate) async fn lets_in(&self, surfer: &Surfer) -> Answer {
+        let page = surfer.opens("/login").await.is(200);
+        self.brings_back(surfer, &page, "idp").await
+    }
+}
+
+impl Drop for Idp {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+/// Presses a provider's button. Gives where the browser is sent.
+pub(crate) async fn presses(surfer: &Surfer, page: &Answer, name: &str) -> String {
+    leaves(&surfer.sends(page, &format!("/federation/{name}"), &[]).await)
+}
+
+/// Where a page leads that goes on by itself.
+#[track_caller]
+pub(crate) fn leaves(answer: &Answer) -> String {
+    if answer.status == 303 {
+        return location(answer);
+    }
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let refresh = answer.header("refresh");
+    refresh.strip_prefix("0;url=").unwrap_or_else(|| panic!("it leads nowhere: {answer:?}")).to_owned()
+}
+
+/// What answers.
+struct Desk {
+    script: Arc<Mutex<Script>>,
+    issuer: String,
+}
+
+impl Endpoint for Desk {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        let path = request.uri().path().to_owned();
+        let body = request.take_body().into_string().await.unwrap_or_default();
+        let conduct = {
+            let mut script = self.script.lock().expect("nobody fails while writing it");
+            script.asked.push(path.clone());
+            script.token.clone()
+        };
+        let json = match path.as_str() {
+            "/.well-known/openid-configuration" => self.metadata(),
+            "/jwks" => json!({"keys": self.with(|script| script.keys.iter().map(public).collect::<Vec<_>>())}),
+            "/token" => match conduct {
+                Conduct::Good => self.token(&request, &body),
+                Conduct::Says(status, body) => return Ok(says(status, body)),
+                Conduct::Leads(to) => {
+                    return Ok(Response::builder()
+                        .status(StatusCode::TEMPORARY_REDIRECT)
+                        .header("location", to)
+                        .finish());
+                }
+                Conduct::Hangs => std::future::pending().await,
+                Conduct::Floods => {
+                    let chunk = || Ok::<_, std::io::Error>(vec![b' '; 65536]);
+                    // A gibibyte, and nothing that says so.
+                    let flood = stream::iter((0..16384).map(move |_| chunk()));
+                    return Ok(Response::builder()
+                        .content_type("application/json")
+                        .body(Body::from_bytes_stream(flood)));
+                }
+            },
+            "/userinfo" => self.with(|script| {
+                let sub = script.claims.get("sub").cloned().unwrap_or_else(|| json!("ada-at-idp"));
+                edited(json!({ "sub": sub }), &script.userinfo)
+            }),
+            "/userinfo/emails" => self.with(|script| script.emails.clone()),
+            _ => return Ok(says(404, "{}")),
+        };
+        Ok(Response::builder().content_type("application/json").body(json.to_string()))
+    }
+}
+
+fn says(status: u16, body: &'static str) -> Response {
+    let status = StatusCode::from_u16(status).expect("a status");
+    Response::builder().status(status).content_type("application/json").body(body)
+}
+
+fn public((kid, key): &(String, Arc<EcdsaKeyPair>)) -> Value {
+    let point = key.public_key().as_ref();
+    let [x, y] = [&point[1..33], &point[33..]].map(|half| BASE64_URL_SAFE_NO_PAD.encode(half));
+    json!({"kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": kid, "x": x, "y": y})
+}
+
+fn edited(mut whole: Value, edit: &Value) -> Value {
+    let members = whole.as_object_mut().expect("an object");
+    for (name, value) in edit.as_object().expect("an object") {
+        if value.is_null() {
+            members.remove(name);
+        } else {
+            members.insert(name.clone(), value.clone());
+        }
+    }
+    whole
+}
+
+impl Desk {
+    fn with<T>(&self, look: impl FnOnce(&Script) -> T) -> T {
+        look(&self.script.lock().expect("nobody fails while writing it"))
+    }
+
+    fn metadata(&self) -> Value {
+        let at = |path: &str| format!("{}{path}", self.issuer);
+        let honest = json!({
+            "issuer": self.issuer, "authorization_endpoint": at("/authorize"), "token_endpoint": at("/token"),
+            "userinfo_endpoint": at("/userinfo"), "jwks_uri": at("/jwks"),
+            "authorization_response_iss_parameter_supported": true,
+        });
+        self.with(|script| edited(honest, &script.metadata))
+    }
+
+    /// The token endpoint: it sees that the client is who it should be, and knows what it should.
+    fn token(&self, request: &Request, body: &str) -> Value {
+        let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+        let field = |name: &str| form.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str());
+        let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+        let basic = format!("{}:{}", encoded(CLIENT), encoded(SECRET));
+        let basic = format!("Basic {}", base64::prelude::BASE64_STANDARD.encode(basic));
+        let proved = request.headers().get("authorization").is_some_and(|given| given == basic.as_str())
+            || (field("client_id") == CLIENT && field("client_secret") == SECRET);
+        let verifier = BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(field("code_verifier").as_bytes()));
+        if !proved || field("code") != CODE || verifier != self.with(|script| script.challenge.clone()) {
+            return json!({"error": "invalid_grant"});
+        }
+        json!({"access_token": "at", "token_type": "Bearer", "id_token": self.id_token()})
+    }
+
+    fn id_token(&self) -> String {
+        self.with(|script| {
+            let now = script.clock.as_ref().expect("it goes by a clock").now().timestamp();
+            let claims = json!({
+                "iss": self.issuer, "sub": "ada-at-idp", "aud": CLIENT, "nonce": script.nonce, "iat": now, "exp": now + 300,
+                "preferred_username": "ada",
+            });
+            let (kid, key) = &script.keys[0];
+            let alg = match script.signer {
+                Signer::Own | Signer::Forger => "ES256",
+                Signer::Nobody => "none",
+                Signer::PublicKey => "HS256",
+            };
+            let header = edited(json!({"alg": alg, "kid": kid, "typ": "JWT"}), &script.header);
+            let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+            let input = format!("{}.{}", part(&header), part(&edited(claims, &script.claims)));
+            let by = |key: &EcdsaKeyPair| {
+                let signature = key.sign(&SystemRandom::new(), input.as_bytes()).expect("it signs");
+                BASE64_URL_SAFE_NO_PAD.encode(signature)
+            };
+            let signature = match script.signer {
+                Signer::Own => by(key),
+                Signer::Forger => by(&self::key()),
+                Signer::Nobody => String::new(),
+                Signer::PublicKey => {
+                    let secret = public(&script.keys[0]).to_string();
+                    let secret = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+                    BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&secret, input.as_bytes()))
+                }
+            };
+            format!("{input}.{signature}")
+        })
+    }
+}
