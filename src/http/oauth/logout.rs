@@ -74,9 +74,9 @@ pub(in crate::http) fn describe(document: &mut Value) {
     let summary = "End session endpoint (OIDC RP-Initiated Logout 1.0)";
     let description = "Logs the browser out where the hint is of its own log-in; asks the person otherwise.";
     let described = |id: &str| json!({"tags": ["OAuth"], "operationId": id, "summary": summary, "description": description, "responses": responses});
-    let mut get = described("end_session");
+    let mut get = described("rp_initiated_logout");
     get["parameters"] = query.to_vec().into();
-    let mut post = described("end_session_by_form");
+    let mut post = described("rp_initiated_logout_by_form");
     post["requestBody"] = json!({"required": true, "content": {"application/x-www-form-urlencoded": {
         "schema": {"type": "object", "properties": properties}}}});
     document["paths"]["/oauth/logout"] = json!({"get": get, "post": post});

@@ -48,6 +48,12 @@ struct Metadata {
     introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where a token's user is described (OIDC Discovery §3).
     userinfo_endpoint: String,
+    /// Where people are sent to log out (OIDC RP-Initiated Logout 1.0).
+    end_session_endpoint: String,
+    /// Whether clients are told of log-outs (OIDC Back-Channel Logout 1.0).
+    backchannel_logout_supported: bool,
+    /// Whether they are told of which session.
+    backchannel_logout_session_supported: bool,
     /// The values of `scope` that say who somebody is; operators register others.
     scopes_supported: Vec<String>,
     /// The values of `response_type`.
@@ -127,6 +133,9 @@ impl Metadata {
             introspection_endpoint_auth_methods_supported: words(&methods[1..]),
             introspection_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
             userinfo_endpoint: at("/oauth/userinfo"),
+            end_session_endpoint: at("/oauth/logout"),
+            backchannel_logout_supported: true,
+            backchannel_logout_session_supported: true,
             scopes_supported: words(&OPEN_SCOPES),
             response_types_supported: words(&["code"]),
             response_modes_supported: words(&["query", "form_post"]),
