@@ -2,7 +2,7 @@
 
 use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{
     oauth::{authorize, logout},
@@ -64,6 +64,16 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
         }
     }
     document.to_string()
+}
+
+/// The answer of a page while there is trouble on our side.
+pub(super) fn trouble_page() -> Value {
+    let retry_after = json!({"description": "Seconds.", "schema": {"type": "integer"}, "example": 2});
+    json!({
+        "description": "Trouble on our side: a page.",
+        "headers": {"Retry-After": retry_after},
+        "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
+    })
 }
 
 /// A name for an operation that shares its handler with another method, which the library cannot name twice.

@@ -229,7 +229,7 @@ fn an_address_is_verified_by_the_truth_alone() {
     // Any administrator of any organization may write what they like there.
     assert_eq!(with(ProviderKind::Microsoft, json!({})), (true, false));
     for odd in [json!(null), json!(["ada@example.org"]), json!({}), json!("x".repeat(500))] {
-        assert_eq!(with(ProviderKind::Oidc, json!({"email": odd})).0, false, "{odd}");
+        assert!(!with(ProviderKind::Oidc, json!({"email": odd})).0, "{odd}");
     }
 }
 

@@ -9,7 +9,7 @@ use super::authorize::{ask_again, see_other};
 use crate::{
     flow::log_out::Outcome,
     http::{
-        body,
+        body, docs,
         pages::{
             Pages,
             error::PageError,
@@ -69,7 +69,7 @@ pub(in crate::http) fn describe(document: &mut Value) {
     let responses = json!({
         "200": {"description": "Nobody is logged in any more: a page.", "content": html},
         "303": {"description": "On to the page that asks, or back to the client."},
-        "503": {"description": "Trouble on our side: a page.", "content": html},
+        "503": docs::trouble_page(),
     });
     let summary = "End session endpoint (OIDC RP-Initiated Logout 1.0)";
     let description = "Logs the browser out where the hint is of its own log-in; asks the person otherwise.";

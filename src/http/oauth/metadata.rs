@@ -54,12 +54,6 @@ struct Metadata {
     introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where a token's user is described (OIDC Discovery §3).
     userinfo_endpoint: String,
-    /// Where people are sent to log out (OIDC RP-Initiated Logout 1.0).
-    end_session_endpoint: String,
-    /// Whether clients are told of log-outs (OIDC Back-Channel Logout 1.0).
-    backchannel_logout_supported: bool,
-    /// Whether they are told of which session.
-    backchannel_logout_session_supported: bool,
     /// The values of `scope` that say who somebody is; operators register others.
     scopes_supported: Vec<String>,
     /// The values of `response_type`.
@@ -130,9 +124,6 @@ impl Metadata {
             pushed_authorization_request_endpoint: at("/oauth/par"),
             token_endpoint: at("/oauth/token"),
             jwks_uri: at("/.well-known/jwks.json"),
-            end_session_endpoint: at("/oauth/logout"),
-            backchannel_logout_supported: true,
-            backchannel_logout_session_supported: true,
             registration_endpoint: registration.map(at),
             revocation_endpoint: at("/oauth/revoke"),
             revocation_endpoint_auth_methods_supported: words(&methods),

@@ -142,7 +142,7 @@ pub(super) async fn press(
     // Before anybody is sent away for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;
     match pages.federate.start(&name, &form.browser, Errand::LogIn).await {
-        Ok(started) => leave(pages, request, &name, &started, &onward),
+        Ok(started) => Ok(leave(pages, request, &name, &started, &onward)),
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
@@ -170,13 +170,7 @@ pub(super) async fn lead(
 }
 
 /// Sends the browser from a form to a provider.
-pub(super) fn leave(
-    pages: &Pages,
-    request: &Request,
-    name: &str,
-    started: &Started,
-    onward: &Onward,
-) -> Result<Response, PageError> {
+pub(super) fn leave(pages: &Pages, request: &Request, name: &str, started: &Started, onward: &Onward) -> Response {
     let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
     let page = Leaving { look: &pages.look, title: title.unwrap_or(name), address: &started.address };
     let mut response = layout::page(StatusCode::OK, &page);
@@ -185,7 +179,7 @@ pub(super) fn leave(
         response.headers_mut().insert(header::REFRESH, refresh);
     }
     keep(pages, request, started, onward, &mut response);
-    Ok(response)
+    response
 }
 
 /// Has the browser keep an attempt, and what to go on with after it. Where it keeps too many, the others go.

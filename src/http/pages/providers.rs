@@ -84,7 +84,7 @@ pub(super) async fn change(
     if !link.is_empty() {
         let errand = Errand::Link(session.user, session.id);
         return match pages.federate.start(&link, &form.browser, errand).await {
-            Ok(started) => leave(pages, request, &link, &started, &Onward::back_to(PATH)),
+            Ok(started) => Ok(leave(pages, request, &link, &started, &Onward::back_to(PATH))),
             Err(error) => failed(pages, &link, error, &Onward::back_to(PATH)),
         };
     }
