@@ -1,16 +1,18 @@
 //! The rooms, introduced to one another.
 
+mod browser;
+
 use std::{net::SocketAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 
 use secrecy::ExposeSecret as _;
 
+use self::browser::Browser;
 use super::StartError;
 use crate::{
-    config::{self, AppleKey, ClientRegistration, Config, RateLimit, Registration},
+    config::{ClientRegistration, Config, RateLimit, Registration},
     crypto::{
-        apple_secret::AppleSecret,
         jwt::Jwt,
         keyring::Keyring,
         password_hash::{self, HashParameters, PasswordHasher},
@@ -18,7 +20,6 @@ use crate::{
     },
     domain::{
         clock::Clock,
-        identity::ProviderName,
         logout_notice::DEADLINE,
         mail_server::MailServer,
         password_policy::PasswordPolicy,
@@ -31,32 +32,25 @@ use crate::{
         administer::Administer,
         audit::RequestIds,
         authenticate::Authenticate,
-        authorize::Authorize,
         bearer::Bearer,
         begin_session::BeginSession,
-        browser_session::BrowserSessions,
         change_password::ChangePassword,
         changes::Changes,
         choose_password::ChoosePassword,
         client_credentials::ClientCredentials,
         clients::Clients,
-        consents::Consents,
         csrf::Csrf,
         deliver_mail::DeliverMail,
         end_session::EndSession,
-        federate::{ConfiguredProvider, Credential, Federate, Providers},
-        identities::Identities,
         introspect::Introspect,
         issue::Issue,
         limit::Limit,
         log_in::LogIn,
-        log_out::LogOut,
         metrics::{Metrics, Watch},
         outbox::Outbox,
         prune::Prune,
         published_keys::PublishedKeys,
         readiness::Readiness,
-        redeem_code::RedeemCode,
         refresh::Refresh,
         register::Register,
         register_client::{Admission, RegisterClient},
@@ -77,7 +71,6 @@ use crate::{
     outbound::{
         backchannel::Backchannel,
         mailer::{self, Mailer, MailerError},
-        provider::{self, Provider},
     },
     store::{Database, remembered::Remembered, revocations::Revocations, throttles::RefusedNames},
 };
@@ -128,43 +121,27 @@ pub(super) fn wire(
     let outbox = deliver_mail.outbox.clone();
     let begin_session =
         BeginSession { db: db.clone(), random: random.clone(), places: places.clone(), clock: clock.clone() };
-    let sealer = Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() };
-    let providers = Arc::new(providers(config, &issuer, clock)?);
-    let federate = Federate {
-        providers: Arc::clone(&providers),
-        sealer: sealer.clone(),
-        begin_session: begin_session.clone(),
-        changes: changes.clone(),
-        outbox: outbox.clone(),
-        random: random.clone(),
-        db: db.clone(),
-        clock: clock.clone(),
-        lifetimes: lifetimes(config),
-        open: config.registration == Registration::Open,
+    let browser = Browser {
+        config,
+        issuer: &issuer,
+        jwt: &jwt,
+        issue: &issue,
+        authenticate: &authenticate,
+        begin_session: &begin_session,
+        end_session: &end_session,
+        changes: &changes,
+        outbox: &outbox,
+        sealer: Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() },
     };
-    let identities = Identities {
-        providers,
-        db: db.clone(),
-        authenticate: authenticate.clone(),
-        end_session: end_session.clone(),
-        clock: clock.clone(),
-    };
+    let providers = Arc::new(browser.providers()?);
     let flows = Flows {
-        authorize: Authorize {
-            issue: issue.clone(),
-            jwt: Arc::clone(&jwt),
-            sealer: sealer.clone(),
-            random: random.clone(),
-            db: db.clone(),
-            clock: clock.clone(),
-        },
-        browser_sessions: BrowserSessions {
-            sealer: sealer.clone(),
-            end_session: end_session.clone(),
-            db: db.clone(),
-            clock: clock.clone(),
-            lifetimes: lifetimes(config),
-        },
+        authorize: browser.authorize(),
+        browser_sessions: browser.browser_sessions(),
+        consents: browser.consents(),
+        federate: browser.federate(&providers),
+        identities: browser.identities(providers),
+        log_out: browser.log_out(),
+        redeem_code: browser.redeem_code(),
         account: Account {
             db: db.clone(),
             authenticate: authenticate.clone(),
@@ -181,27 +158,11 @@ pub(super) fn wire(
         },
         client_credentials: ClientCredentials { issue: issue.clone(), clock: clock.clone() },
         clients: clients.clone(),
-        consents: Consents { db: db.clone(), remembered: remembered.clone(), end_session: end_session.clone() },
         introspect: Introspect { bearer: bearer.clone(), jwt: Arc::clone(&jwt), db: db.clone(), clock: clock.clone() },
         log_in: LogIn {
             authenticate,
             issue: issue.clone(),
             begin_session: begin_session.clone(),
-            clock: clock.clone(),
-        },
-        log_out: LogOut {
-            jwt: Arc::clone(&jwt),
-            sealer,
-            end_session: end_session.clone(),
-            db: db.clone(),
-            clock: clock.clone(),
-        },
-        redeem_code: RedeemCode {
-            issue: issue.clone(),
-            begin_session,
-            end_session: end_session.clone(),
-            remembered: remembered.clone(),
-            db: db.clone(),
             clock: clock.clone(),
         },
         refresh: Refresh {
@@ -249,8 +210,6 @@ pub(super) fn wire(
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
         verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
-        federate,
-        identities,
         bearer,
     };
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
@@ -284,35 +243,6 @@ fn setting(
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),
     }
-}
-
-/// The providers that people may log in with.
-fn providers(config: &Config, issuer: &str, clock: &Arc<dyn Clock>) -> Result<Providers, StartError> {
-    let provider = |(name, configured): (&ProviderName, &config::Provider)| {
-        let refused = |why: &dyn ToString| StartError::Provider(name.clone(), why.to_string());
-        let secret = &configured.client_secret;
-        let credential = match &configured.apple {
-            Some(AppleKey { team_id, key_id }) => AppleSecret::new(secret, key_id.clone(), team_id.clone())
-                .map(Credential::Apple)
-                .map_err(|why| refused(&format!("client_secret {why}")))?,
-            None => Credential::Secret(secret.clone()),
-        };
-        let settings = provider::Settings {
-            name: name.clone(),
-            kind: configured.kind,
-            client_id: configured.client_id.clone(),
-            issuer: configured.issuer.clone(),
-            authorize_url: configured.authorize_url.clone(),
-            token_url: configured.token_url.clone(),
-            userinfo_url: configured.userinfo_url.clone(),
-            scopes: configured.scopes.clone(),
-            redirect_uri: format!("{issuer}/federation/{name}/callback"),
-        };
-        let provider = Provider::new(settings, Arc::clone(clock)).map_err(|why| refused(&why))?;
-        Ok(ConfiguredProvider { provider, credential, trust_email: configured.trust_email })
-    };
-    let all: Result<Vec<_>, StartError> = config.providers.iter().map(provider).collect();
-    all.map(Providers::new)
 }
 
 /// What issues tokens.

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jsonwebtoken::Algorithm;
-use serde::{Deserialize, de::IgnoredAny};
+use serde::Deserialize;
+use serde_json::Value;
 
 use super::{client_keys::ClientKeys, jws::Jws};
 use crate::domain::{client_assertion::AssertionClaims, ids::ClientId};
@@ -20,7 +21,7 @@ struct Header {
     typ: Option<String>,
     /// What else it has, by name.
     #[serde(flatten)]
-    others: BTreeMap<String, IgnoredAny>,
+    others: BTreeMap<String, Value>,
 }
 
 /// What may not be there, whatever its value: keys that the assertion brings itself (RFC 8725 §3.10), and what changes how
@@ -70,7 +71,7 @@ mod tests {
     use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
     use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
     use proptest::prelude::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 

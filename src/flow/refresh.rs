@@ -68,10 +68,7 @@ impl Refresh {
         }
         // So is whatever else may fail, lest the token be worn out with nothing given for it.
         self.issue.prepare_id_token(client, now).await?;
-        let user = match client.is_relying_party() {
-            true => self.remembered.user(&self.db, claims.sub).await?,
-            false => None,
-        };
+        let user = if client.is_relying_party() { self.remembered.user(&self.db, claims.sub).await? } else { None };
         let generation = Generation(claims.generation);
         let lifetimes = &self.issue.lifetimes;
         let rotated = sessions::rotate(&self.db, claims.sid, generation, &client.id, lifetimes, now).await?;

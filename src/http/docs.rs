@@ -2,9 +2,12 @@
 
 use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
 use poem_openapi::{OpenApi, OpenApiService, Tags};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{oauth::authorize, rate_limit};
+use super::{
+    oauth::{authorize, logout},
+    rate_limit,
+};
 use crate::domain::client_assertion::JWT_BEARER;
 
 /// An account's id, for examples.
@@ -38,10 +41,14 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
         }
     }
     authorize::describe(&mut document);
+    logout::describe(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             rate_limit::describe(method, path, operation);
             for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
+                if !parameter["example"].is_null() {
+                    continue;
+                }
                 let example = match parameter["name"].as_str() {
                     Some("username") => "ada",
                     Some("list") => "0",
@@ -57,6 +64,16 @@ pub(super) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> String {
         }
     }
     document.to_string()
+}
+
+/// The answer of a page while there is trouble on our side.
+pub(super) fn trouble_page() -> Value {
+    let retry_after = json!({"description": "Seconds.", "schema": {"type": "integer"}, "example": 2});
+    json!({
+        "description": "Trouble on our side: a page.",
+        "headers": {"Retry-After": retry_after},
+        "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
+    })
 }
 
 /// A name for an operation that shares its handler with another method, which the library cannot name twice.

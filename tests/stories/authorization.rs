@@ -281,6 +281,7 @@ async fn discovery_leads_the_way(house: House) {
         ("pushed_authorization_request_endpoint", "/oauth/par"),
         ("token_endpoint", "/oauth/token"),
         ("userinfo_endpoint", "/oauth/userinfo"),
+        ("end_session_endpoint", "/oauth/logout"),
     ] {
         assert_eq!(found[member], format!("{}{path}", house.issuer), "{member}");
     }

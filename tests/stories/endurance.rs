@@ -265,7 +265,7 @@ async fn a_clients_private_key_is_not_taken(place: Place) {
         let mut key = public.clone();
         key[name] = if name == "oth" { json!([{"d": "c2VjcmV0"}]) } else { json!("c2VjcmV0") };
         fs::write(&file, json!({"keys": [public, key]}).to_string()).expect("the folder is ours");
-        let ended = place.runs(&arguments).await.with(2, &["jwks.json", "private"]);
+        let ended = place.runs(&arguments).await.with(2, &["--jwks", "private"]);
         assert!(!ended.err.contains("c2VjcmV0"), "{ended:?}");
     }
     assert_eq!(place.runs(&["client", "list"]).await.well().json(), json!([]));

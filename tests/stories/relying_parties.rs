@@ -1,6 +1,8 @@
 //! Clients that others wrote, and that know nothing of us but the issuer: they log people in, in a real browser, with
 //! nothing patched.
 
+use std::time::Duration;
+
 use openidconnect::{
     AccessTokenHash, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl, Nonce,
     OAuth2TokenResponse, PkceCodeChallenge, RedirectUrl, Scope, TokenResponse,
@@ -9,11 +11,11 @@ use openidconnect::{
 use serde_json::Value;
 
 use crate::harness::{
-    House, PASSWORD,
+    Ask, House, PASSWORD,
     browser::Browser,
     callback::{BACK, Callback},
     driver::Scripts,
-    run,
+    eventually, run,
     site::http,
     stories_on,
     tools::NodeClient,
@@ -53,6 +55,14 @@ async fn consents(browser: &Browser, username: &str) {
     browser.presses("Allow").await;
 }
 
+/// The service publishes the key that the command made for its first relying party: within two seconds, it is said.
+async fn has_seen_its_key(house: &House) {
+    eventually(Duration::from_secs(10), "the RSA key is published", async || {
+        house.site.get("/.well-known/jwks.json").answer().await.text().contains("RS256")
+    })
+    .await;
+}
+
 const SCOPES: [&str; 8] = ["--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access"];
 const GRANTS: [&str; 6] = ["--name", "Lighthouse", "--grant", "authorization_code", "--grant", "refresh_token"];
 
@@ -60,6 +70,7 @@ async fn openidconnect_logs_people_in(house: House) {
     let app = Callback::serves().await;
     let options = [&GRANTS[..], &SCOPES, &["--redirect-uri", &app.url]].concat();
     let registered = house.registers_client(&options).await;
+    has_seen_its_key(&house).await;
     let issuer = IssuerUrl::new(house.issuer.clone()).expect("a URL");
     let metadata = CoreProviderMetadata::discover_async(issuer, &sends).await.expect("it is discovered");
     let secret = Some(ClientSecret::new(registered.secret.clone()));
@@ -113,6 +124,7 @@ async fn openid_client_logs_people_in(house: House) {
     let (callback, goodbye) = (format!("http://127.0.0.1:{port}/callback"), format!("http://127.0.0.1:{port}/goodbye"));
     let uris = ["--redirect-uri", &callback, "--post-logout-redirect-uri", &goodbye];
     let registered = house.registers_client(&[&GRANTS[..], &SCOPES, &uris].concat()).await;
+    has_seen_its_key(&house).await;
     let ada = house.registers("ada").await;
     let mut app = NodeClient::starts(&house.issuer, &registered, port);
     for scripts in [Scripts::Run, Scripts::Blocked] {
@@ -122,8 +134,9 @@ async fn openid_client_logs_people_in(house: House) {
         if scripts == Scripts::Run {
             consents(&browser, "ada").await;
         }
-        browser.sees("Hello from the app.").await;
         let learned: Value = app.says();
+        assert!(learned["error"].is_null(), "{learned}");
+        browser.sees("Hello from the app.").await;
         assert_eq!(learned["claims"]["sub"], ada.id, "{learned}");
         assert_eq!(learned["claims"]["preferred_username"], "ada", "{learned}");
         assert_eq!(learned["user"]["sub"], ada.id, "{learned}");

@@ -239,6 +239,8 @@ async fn metadata_announces_only_what_works(house: House) {
         }
         for (name, flag) in [
             ("authorization_response_iss_parameter_supported", true),
+            ("backchannel_logout_supported", true),
+            ("backchannel_logout_session_supported", true),
             ("claims_parameter_supported", false),
             ("request_parameter_supported", false),
             ("request_uri_parameter_supported", false),

@@ -17,7 +17,7 @@ use crate::{
     },
     flow::authorize::{Answer, AuthorizeError, Outcome},
     http::{
-        body,
+        body, docs,
         pages::{
             Pages,
             error::PageError,
@@ -71,15 +71,13 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
     let session = pages.session(request).await?;
     // Whoever was asked already is not sent away once more.
     let given_resume = given.contains_key("resume");
-    let outcome = match given.get("resume").and_then(Value::as_str) {
-        Some(sealed) => pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await,
-        None => {
-            // Every parameter is an optional string, so this fails for none of them.
-            let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
-            pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await
-        }
+    let outcome = if let Some(sealed) = given.get("resume").and_then(Value::as_str) {
+        pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await?
+    } else {
+        // Every parameter is an optional string, so this fails for none of them.
+        let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
+        pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await?
     };
-    let outcome = outcome?;
     if let Outcome::LogIn(sealed) = &outcome
         && !given_resume
         && let Some(provider) = hinted(pages, &visitor, sealed).await?
@@ -87,7 +85,7 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
         let response = see_other(&format!("/federation/{provider}?request={sealed}"));
         return Ok(form::introduce(pages, &visitor, response));
     }
-    send_on(pages, &visitor, outcome)
+    Ok(send_on(pages, &visitor, outcome))
 }
 
 /// The provider that a request names, if it can be logged in with here.
@@ -97,7 +95,7 @@ async fn hinted(pages: &Pages, visitor: &Visitor, sealed: &str) -> Result<Option
 }
 
 /// Sends the browser where a request leads it.
-pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcome) -> Result<Response, PageError> {
+pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcome) -> Response {
     let response = match outcome {
         Outcome::LogIn(sealed) => see_other(&format!("/login?request={sealed}")),
         Outcome::Consent(sealed) => see_other(&format!("/consent?request={sealed}")),
@@ -110,7 +108,7 @@ pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcom
             }
         },
     };
-    Ok(form::introduce(pages, visitor, response))
+    form::introduce(pages, visitor, response)
 }
 
 /// 303, so that a form with a password is never posted on (RFC 9700 §4.12).
@@ -145,7 +143,7 @@ pub(in crate::http) fn describe(document: &mut Value) {
         "303": {"description": "On to the log-in page, to the consent page, or to the client with a code or an error."},
         "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html},
         "400": {"description": "The client or its redirect URI is not known: a page.", "content": html},
-        "503": {"description": "Trouble on our side: a page.", "content": html},
+        "503": docs::trouble_page(),
     });
     let form = json!({"content": {"application/x-www-form-urlencoded": {
         "schema": {"$ref": format!("#/components/schemas/{SCHEMA}")}}}, "required": true});

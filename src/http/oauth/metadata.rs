@@ -31,6 +31,12 @@ struct Metadata {
     token_endpoint: String,
     /// Where the public keys are.
     jwks_uri: String,
+    /// Where a client sends people to log out (OIDC RP-Initiated Logout 1.0).
+    end_session_endpoint: String,
+    /// Whether clients are told of log-outs (OIDC Back-Channel Logout 1.0).
+    backchannel_logout_supported: bool,
+    /// Whether they are told which session has ended.
+    backchannel_logout_session_supported: bool,
     /// Where clients register themselves (RFC 7591), if they may.
     #[oai(skip_serializing_if_is_none)]
     registration_endpoint: Option<String>,
@@ -127,6 +133,9 @@ impl Metadata {
             introspection_endpoint_auth_methods_supported: words(&methods[1..]),
             introspection_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
             userinfo_endpoint: at("/oauth/userinfo"),
+            end_session_endpoint: at("/oauth/logout"),
+            backchannel_logout_supported: true,
+            backchannel_logout_session_supported: true,
             scopes_supported: words(&OPEN_SCOPES),
             response_types_supported: words(&["code"]),
             response_modes_supported: words(&["query", "form_post"]),

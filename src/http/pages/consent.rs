@@ -70,7 +70,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         "deny" => pages.authorize.deny(&sealed, &form.browser).await?,
         _ => return Err(PageError::Incomplete),
     };
-    send_on(pages, &Visitor::known(form.browser), outcome)
+    Ok(send_on(pages, &Visitor::known(form.browser), outcome))
 }
 
 /// What a scope means, for people.

@@ -71,7 +71,7 @@ pub(super) async fn send(
             return ask(pages, &form.browser, request, StatusCode::OK, &onward, None, "").await;
         };
         let outcome = pages.authorize.continue_as(&onward.request, &form.browser, &session).await?;
-        return send_on(pages, &Visitor::known(form.browser), outcome);
+        return Ok(send_on(pages, &Visitor::known(form.browser), outcome));
     }
     // Before a password is tried for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;

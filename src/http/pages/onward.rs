@@ -101,7 +101,7 @@ impl Onward {
     ) -> Result<Response, PageError> {
         if !self.request.is_empty() {
             let outcome = pages.authorize.resume(&self.request, browser, Some(session)).await?;
-            return send_on(pages, &Visitor::known(browser.clone()), outcome);
+            return Ok(send_on(pages, &Visitor::known(browser.clone()), outcome));
         }
         Ok(see_other(if self.return_to.is_empty() { HOME } else { &self.return_to }))
     }

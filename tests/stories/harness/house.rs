@@ -109,7 +109,8 @@ async fn serve(place: &Place, clock: &StoryClock, more: &[(&str, &str)]) -> Resu
         terminal: false,
     };
     let config = Config::load(&sources).map_err(|error| error.to_string())?;
-    Signet::start(config, Arc::new(clock.clone())).await.map_err(|error| error.to_string())
+    // In a box: every story would carry the whole start in its own future.
+    Box::pin(Signet::start(config, Arc::new(clock.clone()))).await.map_err(|error| error.to_string())
 }
 
 /// A site over TLS on `localhost`, for a client that trusts this authority alone.
