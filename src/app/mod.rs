@@ -144,7 +144,8 @@ impl Signet {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        let wired = wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?;
+        // On the heap: it is held while the rest is awaited.
+        let wired = Box::new(wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 

@@ -165,23 +165,8 @@ pub(super) fn wire(
             begin_session: begin_session.clone(),
             clock: clock.clone(),
         },
-        refresh: Refresh {
-            jwt: Arc::clone(&jwt),
-            issue,
-            end_session: end_session.clone(),
-            remembered: remembered.clone(),
-            db: db.clone(),
-            clock: clock.clone(),
-        },
-        register: Register {
-            db: db.clone(),
-            choose_password: choose_password.clone(),
-            changes: changes.clone(),
-            outbox: outbox.clone(),
-            random: random.clone(),
-            clock: clock.clone(),
-            open: config.registration == Registration::Open,
-        },
+        refresh: refresh(&changes, &end_session, &jwt, issue),
+        register: register(config, &changes, &choose_password, &outbox),
         register_client: register_client(config, &clients),
         request_reset: RequestReset { outbox: outbox.clone() },
         reset_password: ResetPassword {
@@ -253,6 +238,25 @@ fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> Issue {
         audience: config.audience.clone().unwrap_or_else(|| issuer.to_owned()),
         issuer: issuer.to_owned(),
         lifetimes: lifetimes(config),
+    }
+}
+
+/// What refreshes sessions.
+fn refresh(changes: &Changes, end_session: &EndSession, jwt: &Arc<Jwt>, issue: Issue) -> Refresh {
+    let Changes { db, remembered, clock, .. } = changes.clone();
+    Refresh { jwt: Arc::clone(jwt), issue, end_session: end_session.clone(), remembered, db, clock }
+}
+
+/// What registers people.
+fn register(config: &Config, changes: &Changes, choose_password: &ChoosePassword, outbox: &Outbox) -> Register {
+    Register {
+        db: changes.db.clone(),
+        choose_password: choose_password.clone(),
+        changes: changes.clone(),
+        outbox: outbox.clone(),
+        random: Random,
+        clock: changes.clock.clone(),
+        open: config.registration == Registration::Open,
     }
 }
 

@@ -185,21 +185,21 @@ pub struct LogoutEvents {
 pub struct NoMembers {}
 
 impl LogoutClaims {
-    /// What `client` learns of the end of `session`, from `issued` on until `expires`.
+    /// What `client` learns of the end of `session`; it may take that in `from` a time on, `until` another.
     #[must_use]
     pub fn of(
         issuer: &str,
         (session, user): (SessionId, UserId),
         client: &ClientId,
         jti: String,
-        (issued, expires): (DateTime<Utc>, DateTime<Utc>),
+        (from, until): (DateTime<Utc>, DateTime<Utc>),
     ) -> Self {
         Self {
             iss: issuer.to_owned(),
             sub: user,
             aud: Audience::One(client.as_str().to_owned()),
-            iat: numeric_date(issued),
-            exp: numeric_date(expires),
+            iat: numeric_date(from),
+            exp: numeric_date(until),
             jti,
             events: LogoutEvents { backchannel_logout: NoMembers {} },
             sid: session,

@@ -28,13 +28,11 @@ async fn updates(place: &Place, client: &Client, options: &[&str]) -> Value {
 async fn is_believed(site: &Site, client: &Client, secret: &str) -> bool {
     let form = [("grant_type", "client_credentials")];
     let answer = site.token(&form).basic_auth(&client.id, Some(secret)).answer().await;
-    match answer.status {
-        200 => true,
-        _ => {
-            answer.refused("invalid_client");
-            false
-        }
+    let believed = answer.status == 200;
+    if !believed {
+        answer.refused("invalid_client");
     }
+    believed
 }
 
 async fn a_rotated_secret_kills_the_old_one(house: House) {

@@ -69,9 +69,10 @@ async fn a_forged_or_foreign_token_lets_nobody_in(plan: Plan) {
         nothing_came_of_it(&house, &surfer).await;
     }
     assert_eq!(evil.script().asked, Vec::<String>::new(), "nobody else is ever asked");
-    let mut script = idp.script();
-    (script.signer, script.header, script.claims) = (Signer::Own, json!({}), json!({}));
-    drop(script);
+    {
+        let mut script = idp.script();
+        (script.signer, script.header, script.claims) = (Signer::Own, json!({}), json!({}));
+    }
     assert_eq!(location(&idp.lets_in(&Surfer::at(&house)).await), "/account", "the honest one is believed");
 }
 

@@ -63,13 +63,13 @@ fn keep(seen: &Seen, parameters: Parameters) -> Html<String> {
 }
 
 #[handler]
-fn by_query(seen: Data<&Seen>, query: Query<Parameters>) -> Html<String> {
-    keep(seen.0, query.0)
+fn by_query(Data(seen): Data<&Seen>, query: Query<Parameters>) -> Html<String> {
+    keep(seen, query.0)
 }
 
 #[handler]
-fn by_form(seen: Data<&Seen>, form: Form<Parameters>) -> Html<String> {
-    keep(seen.0, form.0)
+fn by_form(Data(seen): Data<&Seen>, form: Form<Parameters>) -> Html<String> {
+    keep(seen, form.0)
 }
 
 #[handler]

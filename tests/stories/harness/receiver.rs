@@ -55,10 +55,10 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let (heard, manner) = (Arc::default(), Arc::new(Mutex::new(Manner::Good)));
-        let (hears, behaves) = (Arc::clone(&heard), Arc::clone(&manner));
+        let (memory, mood) = (Arc::clone(&heard), Arc::clone(&manner));
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&hears), Arc::clone(&behaves)));
+                tokio::spawn(serve(stream, Arc::clone(&memory), Arc::clone(&mood)));
             }
         });
         Self { port, heard, manner, server }
@@ -142,9 +142,9 @@ async fn serve(stream: TcpStream, heard: Arc<Mutex<Heard>>, manner: Arc<Mutex<Ma
             Manner::Drops => return,
             Manner::Stalls => return std::future::pending().await,
             Manner::Floods => {
-                let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+                let begin = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
                 let chunk = [&b"4000\r\n"[..], &[b'x'; 0x4000], b"\r\n"].concat();
-                let mut written = stream.write_all(head).await;
+                let mut written = stream.write_all(begin).await;
                 while written.is_ok() {
                     written = stream.write_all(&chunk).await;
                 }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{Member, back, log_in, patience, with_patience};
 use crate::{
-    domain::user::AccountRecord,
+    domain::{email::EmailAddress, user::AccountRecord},
     flow::account::{AccountError, ProfileChange},
     http::pages::{Pages, error::PageError, look::Look},
 };
@@ -103,7 +103,7 @@ async fn ask(
         look: &pages.look,
         csrf: &member.code(pages, PATH),
         username: user.username.as_written(),
-        current: user.email.as_ref().map(|email| email.as_str()).unwrap_or_default(),
+        current: user.email.as_ref().map(EmailAddress::as_str).unwrap_or_default(),
         verified: user.email_verified,
         has_password,
         email,

@@ -40,7 +40,7 @@ use super::{
     look::Look,
 };
 use crate::{
-    domain::{session::Session, user::AccountRecord},
+    domain::{email::EmailAddress, session::Session, user::AccountRecord},
     flow::{account::AccountError, bearer::Caller},
     http::{error::TooManyRequests, oauth::authorize::see_other},
 };
@@ -77,7 +77,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
         csrf: &member.code(pages, PATH),
         done: done(request),
         username: user.username.as_written(),
-        email: user.email.as_ref().map(|email| email.as_str()).unwrap_or_default(),
+        email: user.email.as_ref().map(EmailAddress::as_str).unwrap_or_default(),
         verified: user.email_verified,
         has_password,
         sessions,
