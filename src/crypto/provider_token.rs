@@ -22,7 +22,7 @@ const MAX_LENGTH: usize = 16 * 1024;
 /// The most keys of a set that are looked at.
 const MOST_KEYS: usize = 64;
 /// How far clocks may differ, in seconds.
-const SKEW: i64 = 30;
+pub const SKEW: i64 = 30;
 /// The fewest bits of an RSA modulus (RFC 7518 §3.3).
 const MIN_RSA_BITS: usize = 2048;
 
@@ -64,6 +64,8 @@ pub struct Vouched {
     pub identity: Identity,
     /// What else is said of them.
     pub profile: Profile,
+    /// When they proved it to the provider, as far as it says so (`auth_time`); never later than the token was judged.
+    pub authenticated_at: Option<DateTime<Utc>>,
 }
 
 /// Why a token is refused. Whoever logs in is told the same for all; which it was is for the log.
@@ -139,6 +141,7 @@ struct Claims {
     nonce: Option<String>,
     azp: Option<String>,
     tid: Option<String>,
+    auth_time: Option<Value>,
     #[serde(flatten)]
     profile: ProfileClaims,
 }
@@ -150,7 +153,7 @@ impl Vouched {
     /// [`ProviderTokenError::Subject`] where it names nobody.
     pub fn by_user_info(issuer: &str, subject: &str, profile: Profile) -> Result<Self, ProviderTokenError> {
         let identity = Identity::new(issuer, subject).map_err(|_| ProviderTokenError::Subject)?;
-        Ok(Self { identity, profile })
+        Ok(Self { identity, profile, authenticated_at: None })
     }
 }
 
@@ -258,7 +261,8 @@ pub fn verify(token: &str, keys: &ProviderKeys, expected: &Expected<'_>) -> Resu
         return Err(WrongNonce);
     }
     let identity = Identity::new(&claims.iss, &claims.sub).map_err(|_| Subject)?;
-    Ok(Vouched { identity, profile: claims.profile.read(expected.kind) })
+    let authenticated_at = claims.auth_time.as_ref().and_then(|time| authenticated_at(time, expected.now));
+    Ok(Vouched { identity, profile: claims.profile.read(expected.kind), authenticated_at })
 }
 
 /// The same, with keys as the provider publishes them.
@@ -299,6 +303,13 @@ fn judge_issuer(claims: &Claims, expected: &Expected<'_>) -> Result<(), Provider
     } else {
         Err(ProviderTokenError::WrongIssuer)
     }
+}
+
+/// `auth_time`, which many leave out. One that is no number, or still to come, is as if it were left out.
+fn authenticated_at(time: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+    let Value::Number(number) = time else { return None };
+    let time = seconds(number).ok().filter(|time| (0..=now.timestamp() + SKEW).contains(time))?;
+    Some(Ord::min(DateTime::from_timestamp(time, 0)?, now))
 }
 
 /// A time in whole seconds. Fractions are allowed (RFC 7519 §2), and cut off.

@@ -158,6 +158,12 @@ pub struct Refusal {
 
 /// The longest `state`, `nonce` or hint, in bytes: what fits an address line with all the others.
 const MAX_LENGTH: usize = 2048;
+/// The longest `scope`, in bytes.
+const MAX_SCOPE: usize = 1024;
+/// The longest `resource`, in bytes.
+const MAX_RESOURCE: usize = 512;
+/// The longest `id_token_hint`, in bytes: no token of ours is longer.
+const MAX_TOKEN: usize = 4096;
 
 impl AuthorizationErrorCode {
     /// The code as it is written on the wire.
@@ -248,6 +254,13 @@ impl AuthorizationRequest {
         let texts = [&parameters.state, &parameters.nonce, &parameters.login_hint, &parameters.idp_hint];
         if texts.into_iter().flatten().any(|text| text.len() > MAX_LENGTH || text.chars().any(char::is_control)) {
             return Err(invalid("state, nonce and hints are at most 2048 bytes without control characters"));
+        }
+        let is_longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
+        if is_longer(&parameters.scope, MAX_SCOPE)
+            || is_longer(&parameters.resource, MAX_RESOURCE)
+            || is_longer(&parameters.id_token_hint, MAX_TOKEN)
+        {
+            return Err(invalid("scope has at most 1024 bytes, resource 512 and id_token_hint 4096"));
         }
         let code_challenge = parameters.code_challenge.ok_or(invalid("code_challenge is required (RFC 7636)"))?;
         // RFC 7636 §4.3 takes a request without the method for `plain`, which shows the verifier to whoever sees it.
@@ -352,5 +365,19 @@ mod tests {
     fn what_comes_back_is_bounded() {
         assert_eq!(read(Parameters { state: Some("x".repeat(2049)), ..good() }), Err("invalid_request"));
         assert_eq!(read(Parameters { nonce: Some("a\nb".into()), ..good() }), Err("invalid_request"));
+    }
+
+    #[test]
+    fn what_travels_with_the_browser_is_bounded() {
+        let of = |length: usize| Some("x".repeat(length));
+        for (fits, most) in [(true, 0), (false, 1)] {
+            let scope = Parameters { scope: of(1024 + most), ..good() };
+            let resource = Parameters { resource: of(512 + most), ..good() };
+            let hint = Parameters { id_token_hint: of(4096 + most), ..good() };
+            for parameters in [scope, resource, hint] {
+                let read = read(parameters).map(|_| ());
+                assert_eq!(read, if fits { Ok(()) } else { Err("invalid_request") });
+            }
+        }
     }
 }

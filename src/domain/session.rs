@@ -52,6 +52,10 @@ pub struct Session {
     pub ip: Option<String>,
 }
 
+/// What [`Session::amr`] says of a log-in with a provider. RFC 8176 has no word for it, since it asks what the provider
+/// did; this is the one that is common.
+pub const FEDERATED: &str = "fed";
+
 /// How often the refresh token of a session has been rotated, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(pub i64);
@@ -140,6 +144,12 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.ended_at.is_none() && now < self.ends_at && now < self.idle_ends_at
+    }
+
+    /// Whether it began by a provider's word.
+    #[must_use]
+    pub fn is_federated(&self) -> bool {
+        self.amr.iter().any(|method| method == FEDERATED)
     }
 
     /// Judges a refresh token of `generation`, presented at `now` by the session's own client, that the rotation did

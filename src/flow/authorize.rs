@@ -140,6 +140,11 @@ impl Authorize {
         };
         let asked_at = self.clock.now();
         let pending = Pending { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
+        // Where nobody may be asked it need not travel.
+        if !pending.request.prompt.none && !self.can_travel(&pending) {
+            let refusal = Refusal::new(Code::InvalidRequest, "the parameters are too long together");
+            return Ok(self.refuse(pending.request, refusal, &client));
+        }
         self.decide(&client, pending, session).await
     }
 

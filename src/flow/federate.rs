@@ -21,7 +21,7 @@ use super::{
 use crate::{
     crypto::{
         digest,
-        provider_token::{self, ProviderTokenError, Vouched},
+        provider_token::{self, ProviderTokenError, SKEW, Vouched},
         random::Random,
     },
     domain::{
@@ -66,9 +66,20 @@ pub struct Federate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Errand {
     /// To log in.
-    LogIn,
+    LogIn {
+        /// Whether the provider is asked to have the person prove anew who they are, though it may know them still.
+        fresh: bool,
+    },
     /// To link the identity to the account that is logged in with this session.
     Link(UserId, SessionId),
+}
+
+impl Errand {
+    /// Whether the provider is to ask for a proof. For a link it is always: the browser may be another's, whom the
+    /// provider knows still.
+    fn wants_fresh(self) -> bool {
+        matches!(self, Self::LogIn { fresh: true } | Self::Link(..))
+    }
 }
 
 /// What travels with the browser until it comes back.
@@ -83,6 +94,21 @@ struct Attempt {
     errand: Errand,
 }
 
+impl Attempt {
+    /// When the person proved who they are, where the provider has `said` so; else `now`. Whether that is lately enough
+    /// is judged by whoever asked.
+    fn authenticated_at(&self, said: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
+        match said {
+            // It was asked for anew and done anew, by whatever clock. Such times are whole seconds.
+            Some(said) if self.errand.wants_fresh() && said.timestamp() + SKEW >= self.begun_at.timestamp() => {
+                Ord::max(said, self.begun_at)
+            }
+            Some(said) => said,
+            None => now,
+        }
+    }
+}
+
 /// What travels with the browser while somebody new is asked for a name.
 #[derive(Debug, Serialize, Deserialize)]
 struct Unnamed {
@@ -91,6 +117,8 @@ struct Unnamed {
     provider: ProviderName,
     browser: String,
     vouched: Vouched,
+    /// When they proved who they are.
+    authenticated_at: DateTime<Utc>,
     begun_at: DateTime<Utc>,
 }
 
@@ -237,7 +265,12 @@ impl Federate {
     pub async fn start(&self, provider: &str, browser: &BrowserId, errand: Errand) -> Result<Started, FederateError> {
         let configured = self.providers.find(provider).ok_or(FederateError::UnknownProvider)?;
         let [state, nonce, verifier] = [(); 3].map(|()| self.random.secret());
-        let asking = Asking { state: state.expose_secret(), nonce: nonce.expose_secret(), verifier: &verifier };
+        let asking = Asking {
+            state: state.expose_secret(),
+            nonce: nonce.expose_secret(),
+            verifier: &verifier,
+            fresh: errand.wants_fresh(),
+        };
         let asked = within(configured.provider.authorization_url(&asking)).await;
         let address = asked.map_err(|error| refused(error.into(), configured))?;
         let text = |secret: &SecretString| secret.expose_secret().to_owned();
@@ -296,9 +329,11 @@ impl Federate {
         self.use_up(attempt.state.as_bytes(), attempt.begun_at).await?;
         let vouched = within(self.vouched(configured, &attempt, returned)).await?;
         match attempt.errand {
-            Errand::LogIn => {
+            Errand::LogIn { .. } => {
+                let now = self.clock.now();
                 let unnamed = Unnamed {
-                    id: self.random.uuid_v7(self.clock.now()),
+                    id: self.random.uuid_v7(now),
+                    authenticated_at: attempt.authenticated_at(vouched.authenticated_at, now),
                     provider: attempt.provider,
                     browser: attempt.browser,
                     vouched,
@@ -311,7 +346,7 @@ impl Federate {
                 if !still {
                     return Err(FederateError::NotLoggedIn);
                 }
-                self.link(configured, user, &vouched.identity).await
+                self.link(configured, (user, began), &vouched.identity).await
             }
         }
     }

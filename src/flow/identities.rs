@@ -51,7 +51,7 @@ pub struct Overview {
     pub linked: Vec<Linked>,
     /// What could.
     pub others: Vec<(ProviderName, ProviderKind)>,
-    /// Whether a change needs the password, since the log-in is too old to stand in for it.
+    /// Whether a change needs the password, since the log-in does not stand in for it.
     pub password_wanted: bool,
 }
 
@@ -79,7 +79,7 @@ pub enum IdentitiesError {
     /// There is no other way in.
     #[error("it is the last way in")]
     LastWayIn,
-    /// The log-in is too old, and the password was not given, or wrong.
+    /// The log-in does not stand in for the password, which was not given, or wrong.
     #[error("the password is wrong")]
     WrongPassword,
     /// The log-in is too old, and there is no password.
@@ -119,7 +119,7 @@ impl Identities {
         let others = self.providers.iter().filter(|(name, _)| !linked.iter().any(|link| link.provider == **name));
         Ok(Overview {
             others: others.map(|(name, kind)| (name.clone(), kind)).collect(),
-            password_wanted: !self.is_recent(session),
+            password_wanted: !self.stands_in(session, has_password),
             linked: linked
                 .into_iter()
                 .map(|link| {
@@ -133,16 +133,18 @@ impl Identities {
     }
 
     /// Sees that it is the owner who wants a change: by a log-in of at most five minutes ago, or by the password. A
-    /// browser that was left open must not open the account for ever.
+    /// browser that was left open must not open the account for ever. Where there is a password, a provider's word does
+    /// not stand in for it: a provider may let in whoever has the browser, unasked.
     ///
     /// # Errors
     /// [`IdentitiesError`].
     pub async fn prove(&self, session: &Session, password: &SecretString) -> Result<(), IdentitiesError> {
-        if self.is_recent(session) {
+        let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
+        let has_password = found.is_some_and(|(_, password)| password.is_some());
+        if self.stands_in(session, has_password) {
             return Ok(());
         }
-        let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
-        if found.is_none_or(|(_, password)| password.is_none()) {
+        if !has_password {
             return Err(IdentitiesError::LogInTooOld);
         }
         let caller = Caller {
@@ -189,8 +191,10 @@ impl Identities {
         Ok(())
     }
 
-    fn is_recent(&self, session: &Session) -> bool {
-        self.clock.now() <= session.authenticated_at + RECENT
+    /// Whether a log-in stands in for the password of its account.
+    fn stands_in(&self, session: &Session, has_password: bool) -> bool {
+        let recent = self.clock.now() <= session.authenticated_at + RECENT;
+        recent && !(has_password && session.is_federated())
     }
 }
 

@@ -124,6 +124,8 @@ pub struct Asking<'a> {
     pub nonce: &'a str,
     /// What we show that we know when the code is exchanged (RFC 7636).
     pub verifier: &'a SecretString,
+    /// Whether the person shall prove anew who they are, though the provider may know them still.
+    pub fresh: bool,
 }
 
 /// What a code is exchanged for.
@@ -172,7 +174,12 @@ impl Provider {
     /// # Errors
     /// [`SettingsError`].
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
-        let preset = provider_presets::of(settings.kind);
+        let mut preset = provider_presets::of(settings.kind);
+        // Whoever names another issuer has its metadata say the rest.
+        let named = settings.issuer.as_deref().is_some_and(|issuer| issuer != preset.issuer);
+        if named && matches!(preset.endpoints, Endpoints::Signing { .. }) {
+            preset.endpoints = Endpoints::Discovered;
+        }
         let overrides = [
             ("authorize_url", &settings.authorize_url),
             ("token_url", &settings.token_url),
@@ -192,7 +199,7 @@ impl Provider {
                 Some(other) if other.as_str() != userinfo => (other.origin().ascii_serialization(), &[][..]),
                 _ => (preset.issuer.to_owned(), preset.origins),
             },
-            (None, Endpoints::Discovered) => (preset.issuer.to_owned(), preset.origins),
+            (None, Endpoints::Discovered | Endpoints::Signing { .. }) => (preset.issuer.to_owned(), preset.origins),
         };
         origins.extend(own.iter().map(|origin| (*origin).to_owned()));
         origins.extend(url(&issuer).map(|issuer| issuer.origin().ascii_serialization()));
@@ -232,7 +239,7 @@ impl Provider {
     /// Whether who somebody is comes in an ID token.
     #[must_use]
     pub fn signs(&self) -> bool {
-        matches!(self.preset.endpoints, Endpoints::Discovered)
+        matches!(self.preset.endpoints, Endpoints::Discovered | Endpoints::Signing { .. })
     }
 
     /// Where a person is sent to log in there.
@@ -249,6 +256,9 @@ impl Provider {
             .add_scopes(self.scopes().into_iter().map(Scope::new));
         if self.signs() {
             request = request.add_extra_param("nonce", asking.nonce);
+            if asking.fresh {
+                request = request.add_extra_param("prompt", self.preset.fresh_prompt);
+            }
         }
         if self.preset.form_post {
             request = request.add_extra_param("response_mode", "form_post");
@@ -380,6 +390,18 @@ impl Provider {
                 read_at,
             });
         }
+        if let Endpoints::Signing { authorize, token, jwks } = self.preset.endpoints {
+            return Ok(Metadata {
+                issuer: self.issuer.clone(),
+                sends_issuer: false,
+                authorize: endpoint(authorize_url, authorize)?,
+                token: endpoint(token_url, token)?,
+                userinfo: None,
+                jwks: Some(endpoint(&None, jwks)?),
+                in_form: true,
+                read_at,
+            });
+        }
         let place = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let document = self.fetcher.get(&url(&place).ok_or(GARBAGE)?, None).await?;
         let document: Document = serde_json::from_slice(&document).map_err(|_| GARBAGE)?;
@@ -471,3 +493,6 @@ fn url(text: &str) -> Option<Url> {
 fn held<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ pub(super) struct Preset {
     pub(super) scopes: &'static [&'static str],
     /// Whether it answers by a form that the browser posts, as Apple does whenever a scope is asked for.
     pub(super) form_post: bool,
+    /// What has it ask whoever is logged in there again (OIDC Core §3.1.2.1), where it signs ID tokens.
+    pub(super) fresh_prompt: &'static str,
 }
 
 /// How endpoints are known.
@@ -22,6 +24,15 @@ pub(super) struct Preset {
 pub(super) enum Endpoints {
     /// By metadata (OpenID Connect Discovery 1.0); who somebody is comes in an ID token.
     Discovered,
+    /// By heart; who somebody is comes in an ID token.
+    Signing {
+        /// Authorization endpoint.
+        authorize: &'static str,
+        /// Token endpoint.
+        token: &'static str,
+        /// Where its keys are.
+        jwks: &'static str,
+    },
     /// By heart; who somebody is comes from the provider's own user-info endpoint.
     Known {
         /// Authorization endpoint.
@@ -35,8 +46,14 @@ pub(super) enum Endpoints {
 
 /// The preset of a kind.
 pub(super) fn of(kind: ProviderKind) -> Preset {
-    let openid =
-        Preset { issuer: "", endpoints: Endpoints::Discovered, origins: &[], scopes: OPENID, form_post: false };
+    let openid = Preset {
+        issuer: "",
+        endpoints: Endpoints::Discovered,
+        origins: &[],
+        scopes: OPENID,
+        form_post: false,
+        fresh_prompt: "login",
+    };
     match kind {
         ProviderKind::Google => Preset {
             issuer: "https://accounts.google.com",
@@ -45,6 +62,8 @@ pub(super) fn of(kind: ProviderKind) -> Preset {
                 "https://openidconnect.googleapis.com",
                 "https://www.googleapis.com",
             ],
+            // It refuses words that it does not know, and `login` is none of its own.
+            fresh_prompt: "select_account",
             ..openid
         },
         ProviderKind::Microsoft => Preset {
@@ -52,10 +71,19 @@ pub(super) fn of(kind: ProviderKind) -> Preset {
             origins: &["https://graph.microsoft.com"],
             ..openid
         },
-        // Their name comes once, unsigned, in the form; we do without.
-        ProviderKind::Apple => {
-            Preset { issuer: "https://appleid.apple.com", scopes: &["openid", "email"], form_post: true, ..openid }
-        }
+        // Their name comes once, unsigned, in the form; we do without. Their metadata have named another issuer than
+        // their tokens, so that nothing is taken from there.
+        ProviderKind::Apple => Preset {
+            issuer: "https://appleid.apple.com",
+            endpoints: Endpoints::Signing {
+                authorize: "https://appleid.apple.com/auth/authorize",
+                token: "https://appleid.apple.com/auth/token",
+                jwks: "https://appleid.apple.com/auth/keys",
+            },
+            scopes: &["openid", "email"],
+            form_post: true,
+            ..openid
+        },
         ProviderKind::Facebook => Preset {
             issuer: "https://www.facebook.com",
             endpoints: Endpoints::Known {

@@ -14,7 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    StoreError,
+    StoreError, Transaction,
     rows::{self, from_json, status_position, to_json, unreadable},
 };
 use crate::domain::{
@@ -22,7 +22,7 @@ use crate::domain::{
     password_hash::PasswordHash,
     role::Role,
     scope::Scope,
-    session::{EndReason, Generation, Lifetimes, Session},
+    session::{EndReason, FEDERATED, Generation, Lifetimes, Session},
     status_list::StatusPosition,
 };
 
@@ -59,8 +59,13 @@ pub struct NewSession<'a> {
 pub enum Proof<'a> {
     /// The account's password, by this hash.
     Password(&'a PasswordHash),
-    /// This link to an identity, for which its provider vouched just now.
-    Identity(Uuid),
+    /// An identity, for which its provider vouched just now.
+    Identity {
+        /// The link to it.
+        link: Uuid,
+        /// When the person proved to the provider who they are. What is still to come counts as now.
+        authenticated_at: DateTime<Utc>,
+    },
     /// A log-in at our pages, which is live. The new session is its child, and says of the user's authentication what it
     /// says.
     Parent(SessionId),
@@ -77,7 +82,7 @@ struct Ends {
 impl Proof<'_> {
     fn parent(self) -> Option<SessionId> {
         match self {
-            Self::Password(_) | Self::Identity(_) => None,
+            Self::Password(_) | Self::Identity { .. } => None,
             Self::Parent(parent) => Some(parent),
         }
     }
@@ -121,12 +126,14 @@ pub async fn insert(
             // RFC 8176 §2
             Column::Amr => match new.proof {
                 Proof::Password(_) => Expr::value(to_json(&["pwd"])),
-                // RFC 8176 has no word for it, since it asks what the provider did. This is the one that is common.
-                Proof::Identity(_) => Expr::value(to_json(&["fed"])),
+                Proof::Identity { .. } => Expr::value(to_json(&[FEDERATED])),
                 Proof::Parent(_) => Expr::col((PARENT, column)),
             },
-            Column::AuthenticatedAt if new.proof.parent().is_none() => Expr::value(now),
-            Column::AuthenticatedAt => Expr::col((PARENT, column)),
+            Column::AuthenticatedAt => match new.proof {
+                Proof::Password(_) => Expr::value(now),
+                Proof::Identity { authenticated_at, .. } => Expr::value(Ord::min(authenticated_at, now)),
+                Proof::Parent(_) => Expr::col((PARENT, column)),
+            },
             Column::Generation => Expr::value(Generation::FIRST.0),
             Column::CreatedAt | Column::RotatedAt => Expr::value(now),
             Column::IdleEndsAt => Expr::value(ends.idle),
@@ -153,7 +160,7 @@ pub async fn insert(
         Proof::Password(hash) => {
             account.and_where(Expr::col((user::Entity, user::Column::PasswordHash)).eq(hash.as_str()));
         }
-        Proof::Identity(link) => {
+        Proof::Identity { link, .. } => {
             let of_link = |column: identity::Column| Expr::col((identity::Entity, column));
             account
                 .from(identity::Entity)
@@ -263,6 +270,14 @@ pub async fn touch(
 /// [`StoreError`] where the database cannot tell.
 pub async fn find(db: &impl ConnectionTrait, id: SessionId) -> Result<Option<Session>, StoreError> {
     Entity::find_by_id(id.0).one(db).await?.map(session).transpose()
+}
+
+/// The same, held until the transaction ends: whoever ends it meanwhile waits.
+///
+/// # Errors
+/// [`StoreError`] where the database cannot tell.
+pub async fn hold(transaction: &Transaction, id: SessionId) -> Result<Option<Session>, StoreError> {
+    Entity::find_by_id(id.0).lock_exclusive().one(transaction).await?.map(session).transpose()
 }
 
 /// The account's live sessions, newest first; at most [`MOST_LISTED`].

@@ -1,15 +1,18 @@
 //! Providers that open an account: linked by who is logged in, unlinked, and never the last way in.
 
+use std::sync::Arc;
+
 use entity::{identity, user};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
+use tokio::sync::Barrier;
 
 use crate::harness::{
     House, PASSWORD, Person,
     idp::{Idp, leaves},
     place::Plan,
     seconds, stories, stories_on,
-    surfer::{Surfer, hidden, location},
+    surfer::{Surfer, hidden, location, parameter},
 };
 
 const PAGE: &str = "/account/providers";
@@ -133,9 +136,57 @@ async fn only_the_owner_links_and_unlinks(plan: Plan) {
     assert_eq!(links(&house, &grace).await, 0);
 }
 
-stories![the_last_way_in_stays, who_is_logged_in_links_a_provider_and_unlinks_it,];
+/// The provider takes its time, and whoever began is thrown out meanwhile.
+async fn a_session_that_ends_on_the_way_links_nothing(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let mut ada = house.registers("ada").await;
+    let tokens = ada.logs_in().await;
+    let thief = Surfer::at(&house);
+    thief.logs_in_at("/login", "ada", PASSWORD).await;
+    let page = thief.opens(PAGE).await.is(200);
+    let address = leaves(&thief.sends(&page, PAGE, &[("link", "idp"), ("unlink", "")]).await);
+    assert_eq!(parameter(&address, "prompt"), "login", "it may be somebody else whom the provider knows");
+    let back = idp.logs_in(&address);
+    let gate = Arc::new(Barrier::new(2));
+    idp.script().gate = Some(Arc::clone(&gate));
+    let meanwhile = async {
+        gate.wait().await;
+        ada.changes_password(&tokens, "another correct horse").await;
+        gate.wait().await;
+    };
+    let (answer, ()) = tokio::join!(thief.opens(&back), meanwhile);
+    assert!(answer.is(403).text().contains("not logged in any more"));
+    assert_eq!(links(&house, &ada).await, 0);
+}
+
+/// It may let in whoever has the browser, unasked.
+async fn a_providers_word_does_not_stand_in_for_a_password(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let ada = house.registers("ada").await;
+    let surfer = Surfer::at(&house);
+    surfer.logs_in_at("/login", "ada", PASSWORD).await;
+    link(&idp, &surfer, &[]).await;
+    let other = Surfer::at(&house);
+    assert_eq!(location(&idp.lets_in(&other).await), "/account");
+    let page = other.opens(PAGE).await.is(200);
+    assert!(page.text().contains("Your current password"), "{page:?}");
+    other.sends(&page, PAGE, &[]).await.is(422);
+    assert_eq!(links(&house, &ada).await, 1);
+    let answer = other.sends(&page, PAGE, &[("current_password", PASSWORD)]).await;
+    assert_eq!(location(&answer), "/account/providers?done=unlinked");
+    assert_eq!(links(&house, &ada).await, 0);
+}
+
+stories![
+    a_session_that_ends_on_the_way_links_nothing,
+    the_last_way_in_stays,
+    who_is_logged_in_links_a_provider_and_unlinks_it,
+];
 
 stories_on![Sqlite:
+    a_providers_word_does_not_stand_in_for_a_password,
     an_identity_opens_one_account,
     only_the_owner_links_and_unlinks,
 ];

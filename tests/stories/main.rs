@@ -21,6 +21,7 @@ mod errors;
 mod federation;
 mod federation_attacks;
 mod federation_browser;
+mod federation_fresh;
 mod federation_links;
 mod flood;
 mod forwarding;

@@ -35,6 +35,8 @@ pub struct Asking {
     pub idp_hint: Option<String>,
     /// Whether somebody who is logged in may go on as who they are.
     pub may_continue: bool,
+    /// Whether it wants a log-in that is not older than some time.
+    pub fresh: bool,
     /// Where the answer will go, as a content security policy names it.
     pub origin: Option<String>,
 }
@@ -43,6 +45,10 @@ pub struct Asking {
 const CONTEXT: &str = "authorization request";
 /// How long somebody may take to log in and to consent.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
+/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, and browsers drop
+/// cookies of more than 4096 bytes without a word (RFC 6265 §6.1).
+const MAX_LENGTH: usize = 3500;
+
 impl Authorize {
     /// What a page shows of a sealed request.
     ///
@@ -54,6 +60,7 @@ impl Authorize {
         Ok(Asking {
             scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
             may_continue: request.prompt.select_account && !request.prompt.login,
+            fresh: request.prompt.login || request.max_age.is_some(),
             origin: redirect_uri::origin(&request.redirect_uri),
             login_hint: request.login_hint,
             idp_hint: request.idp_hint,
@@ -64,6 +71,11 @@ impl Authorize {
     /// Seals a request while its browser is asked.
     pub(super) fn seal(&self, pending: &Pending) -> String {
         self.sealer.seal(CONTEXT, pending)
+    }
+
+    /// Whether a request can travel with a browser. It grows no longer while somebody is asked.
+    pub(super) fn can_travel(&self, pending: &Pending) -> bool {
+        self.seal(pending).len() <= MAX_LENGTH
     }
 
     /// The request that was sealed for `browser`, if it is not too old.

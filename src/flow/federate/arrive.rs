@@ -4,7 +4,7 @@ use super::{Arrived, ConfiguredProvider, Federate, FederateError, NameWanted, UN
 use crate::{
     domain::{
         identity::{Claim, Identity, Meaning, Proposal, judge},
-        ids::{ClientId, UserId},
+        ids::{ClientId, SessionId, UserId},
         scope::Scope,
         session::Session,
         username::Username,
@@ -13,7 +13,7 @@ use crate::{
     store::{
         self, StoreError, Transaction, identities, one_use_secrets,
         outbox::Cause,
-        sessions::Proof,
+        sessions::{self, Proof},
         users::{self, Claimant, Identifier, NewUser},
     },
 };
@@ -44,7 +44,7 @@ impl Federate {
         for _ in 0..ATTEMPTS {
             match self.meaning(configured, &unnamed).await? {
                 Meaning::LogIn(user) => {
-                    if let Some(session) = self.log_in(user, &identity, origin).await? {
+                    if let Some(session) = self.log_in(user, &unnamed, origin).await? {
                         return Ok(Arrived::LoggedIn(Box::new(session)));
                     }
                 }
@@ -87,17 +87,13 @@ impl Federate {
     }
 
     /// Begins a session of an account by its identity; `None` where that does not open it any more.
-    async fn log_in(
-        &self,
-        user: UserId,
-        identity: &Identity,
-        origin: &Origin,
-    ) -> Result<Option<Session>, FederateError> {
-        let Some(linked) = identities::find(&self.db, identity).await? else { return Ok(None) };
+    async fn log_in(&self, user: UserId, unnamed: &Unnamed, origin: &Origin) -> Result<Option<Session>, FederateError> {
+        let found = identities::find(&self.db, &unnamed.vouched.identity).await?;
+        let Some(linked) = found else { return Ok(None) };
         let beginning = Beginning {
             user,
             client: &ClientId::pages(),
-            proof: Proof::Identity(linked.id),
+            proof: Proof::Identity { link: linked.id, authenticated_at: unnamed.authenticated_at },
             scope: &Scope::default(),
             resource: None,
             lifetimes: &self.lifetimes,
@@ -131,14 +127,21 @@ impl Federate {
         }
     }
 
-    /// Links an identity to who is logged in.
+    /// Links an identity to who is logged in with this session, if they still are.
     pub(super) async fn link(
         &self,
         configured: &ConfiguredProvider,
-        user: UserId,
+        (user, session): (UserId, SessionId),
         identity: &Identity,
     ) -> Result<Arrived, FederateError> {
         let transaction = store::begin(&self.db).await?;
+        // The provider took its time, in which the session may have been ended as a thief's. Held, so that whoever ends it
+        // now waits; the account first, as others hold the two.
+        users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
+        let found = sessions::hold(&transaction, session).await?;
+        if !found.is_some_and(|found| found.user == user && found.is_live(self.clock.now())) {
+            return Err(FederateError::NotLoggedIn);
+        }
         match self.insert(&transaction, configured, user, identity).await {
             Ok(true) => {
                 self.commit_link(transaction, user).await?;

@@ -140,8 +140,8 @@ pub(super) async fn press(
     let mut form = Form::read(pages, FORM, request, body).await?;
     let onward = Onward::of_form(&mut form);
     // Before anybody is sent away for a request that leads nowhere.
-    onward.asking(pages, &form.browser).await?;
-    match pages.federate.start(&name, &form.browser, Errand::LogIn).await {
+    let fresh = onward.wants_fresh(pages, &form.browser).await?;
+    match pages.federate.start(&name, &form.browser, Errand::LogIn { fresh }).await {
         Ok(started) => Ok(leave(pages, request, &name, &started, &onward)),
         Err(error) => failed(pages, &name, error, &onward),
     }
@@ -156,10 +156,10 @@ pub(super) async fn lead(
 ) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
     let onward = Onward::of_query(request);
-    if onward.asking(pages, &visitor.browser).await?.is_none() {
+    let Some(asking) = onward.asking(pages, &visitor.browser).await? else {
         return Ok(see_other(&format!("/login{}", onward.query())));
-    }
-    match pages.federate.start(&name, &visitor.browser, Errand::LogIn).await {
+    };
+    match pages.federate.start(&name, &visitor.browser, Errand::LogIn { fresh: asking.fresh }).await {
         Ok(started) => {
             let mut response = see_other(&started.address);
             keep(pages, request, &started, &onward, &mut response);
@@ -293,7 +293,10 @@ async fn arrive(
     arrived: Arrived,
 ) -> Result<Response, PageError> {
     match arrived {
-        Arrived::LoggedIn(session) => onward.go_logged_in(pages, &visitor.browser, request, (*session, None)).await,
+        Arrived::LoggedIn(session) => {
+            let too_old = |onward: &Onward| too_old(pages, name, onward);
+            onward.go_let_in(pages, &visitor.browser, request, *session, too_old).await
+        }
         Arrived::Linked => Ok(see_other("/account/providers?done=linked")),
         Arrived::Unnamed(NameWanted { sealed, suggestion, why }) => {
             let button = pages.providers.iter().find(|button| button.name == name);
@@ -313,6 +316,15 @@ async fn arrive(
             Ok(layout::page_leading_to(status, &page, leads_to))
         }
     }
+}
+
+/// The page for whom a provider let in by a log-in that is too old for what they are about.
+fn too_old(pages: &Pages, name: &str, onward: &Onward) -> Response {
+    let button = pages.providers.iter().find(|button| button.name == name);
+    let title = format!("{} did not ask you to log in again", button.map_or(name, |button| &button.title));
+    let back = format!("/login{}", onward.query());
+    let page = Failed { look: &pages.look, title: &title, text: TOO_OLD, back: &back };
+    layout::page(StatusCode::FORBIDDEN, &page)
 }
 
 /// The page about why nothing came of it.
@@ -362,4 +374,5 @@ pub(super) fn failed(pages: &Pages, name: &str, error: FederateError, onward: &O
 
 const STALE: &str = "The way took too long, or it was begun in another browser. If that does not help, let your browser \
                      keep cookies of this site.";
+const TOO_OLD: &str = "What you opened wants a newer log-in. Log out there first, or log in another way.";
 const UNTOLD: &str = "Nothing was changed. Try again, or log in another way.";

@@ -4,7 +4,7 @@ use poem::{
     Request, Response,
     http::{HeaderValue, header},
 };
-
+use secrecy::SecretString;
 use serde_json::Value;
 
 use super::{
@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     domain::{return_to::ReturnTo, session::Session},
-    flow::{authorize::Asking, csrf::BrowserId},
+    flow::{
+        authorize::{Asking, Outcome},
+        csrf::BrowserId,
+    },
     http::{
         body,
         cookies::SESSION,
@@ -89,6 +92,15 @@ impl Onward {
         Ok(Some(pages.authorize.asking(&self.request, browser).await?))
     }
 
+    /// Whether whoever goes on must prove anew who they are: where the client wants it, and at our own pages, on which
+    /// accounts are changed by who has logged in lately.
+    ///
+    /// # Errors
+    /// [`PageError`] where the client's request cannot be gone on with.
+    pub(in crate::http) async fn wants_fresh(&self, pages: &Pages, browser: &BrowserId) -> Result<bool, PageError> {
+        Ok(self.asking(pages, browser).await?.is_none_or(|asking| asking.fresh))
+    }
+
     /// Sends who is logged in there.
     ///
     /// # Errors
@@ -116,18 +128,50 @@ impl Onward {
         pages: &Pages,
         browser: &BrowserId,
         request: &Request,
-        (session, device): (Session, Option<secrecy::SecretString>),
+        (session, device): (Session, Option<SecretString>),
     ) -> Result<Response, PageError> {
         let before = pages.cookies.find(request, SESSION);
         pages.browser_sessions.replace(before.as_deref(), &session).await?;
-        let mut response = self.go(pages, browser, &session).await?;
+        let response = self.go(pages, browser, &session).await?;
+        Ok(Self::remember(pages, &session, device.as_ref(), response))
+    }
+
+    /// The same for whom a provider let in. It may know them from long ago, and not have asked: where the client's
+    /// request wants a newer log-in, `too_old` answers, and goes on with the request that it gets. To send them straight
+    /// back to the log-in page would lead them in a circle.
+    ///
+    /// # Errors
+    /// [`PageError`].
+    pub(in crate::http) async fn go_let_in(
+        &self,
+        pages: &Pages,
+        browser: &BrowserId,
+        request: &Request,
+        session: Session,
+        too_old: impl FnOnce(&Self) -> Response,
+    ) -> Result<Response, PageError> {
+        if self.request.is_empty() {
+            return self.go_logged_in(pages, browser, request, (session, None)).await;
+        }
+        let before = pages.cookies.find(request, SESSION);
+        pages.browser_sessions.replace(before.as_deref(), &session).await?;
+        // Whoever has come by a provider has chosen the account.
+        let response = match pages.authorize.continue_as(&self.request, browser, &session).await? {
+            Outcome::LogIn(request) => too_old(&Self { request, return_to: String::new() }),
+            outcome => send_on(pages, &Visitor::known(browser.clone()), outcome),
+        };
+        Ok(Self::remember(pages, &session, None, response))
+    }
+
+    /// Has the browser keep the log-in, and what makes the device known.
+    fn remember(pages: &Pages, session: &Session, device: Option<&SecretString>, mut response: Response) -> Response {
         let lifetime = pages.browser_sessions.lifetimes.session.to_std().ok();
-        let cookie = pages.cookies.field(SESSION, &pages.browser_sessions.cookie(&session), lifetime);
-        for field in [Some(cookie), pages.cookies.device(device.as_ref())].into_iter().flatten() {
+        let cookie = pages.cookies.field(SESSION, &pages.browser_sessions.cookie(session), lifetime);
+        for field in [Some(cookie), pages.cookies.device(device)].into_iter().flatten() {
             if let Ok(field) = HeaderValue::from_str(&field) {
                 response.headers_mut().append(header::SET_COOKIE, field);
             }
         }
-        Ok(response)
+        response
     }
 }

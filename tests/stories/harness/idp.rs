@@ -16,7 +16,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 use signet::{crypto::digest, domain::clock::Clock};
-use tokio::task::JoinHandle;
+use tokio::{sync::Barrier, task::JoinHandle};
 use url::form_urlencoded;
 
 use super::{
@@ -78,6 +78,8 @@ pub(crate) struct Script {
     pub(crate) signer: Signer,
     /// What the token endpoint does.
     pub(crate) token: Conduct,
+    /// What the token endpoint waits for twice, before it answers.
+    pub(crate) gate: Option<Arc<Barrier>>,
     /// The path of each request, in order.
     pub(crate) asked: Vec<String>,
     keys: Vec<(String, Arc<EcdsaKeyPair>)>,
@@ -109,6 +111,7 @@ impl Idp {
             emails: json!([]),
             signer: Signer::Own,
             token: Conduct::Good,
+            gate: None,
             asked: Vec::new(),
             keys: vec![("first".to_owned(), key())],
             nonce: String::new(),
@@ -238,11 +241,15 @@ impl Endpoint for Desk {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         let path = request.uri().path().to_owned();
         let body = request.take_body().into_string().await.unwrap_or_default();
-        let conduct = {
+        let (conduct, gate) = {
             let mut script = self.script.lock().expect("nobody fails while writing it");
             script.asked.push(path.clone());
-            script.token.clone()
+            (script.token.clone(), script.gate.clone())
         };
+        if let Some(gate) = gate.filter(|_| path == "/token") {
+            gate.wait().await;
+            gate.wait().await;
+        }
         let json = match path.as_str() {
             "/.well-known/openid-configuration" => self.metadata(),
             "/jwks" => json!({"keys": self.with(|script| script.keys.iter().map(public).collect::<Vec<_>>())}),

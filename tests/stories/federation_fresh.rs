@@ -1,0 +1,123 @@
+//! Log-in with other providers that know somebody still: what a silent log-in there is worth here.
+
+use serde_json::json;
+use signet::domain::clock::Clock;
+
+use crate::harness::{
+    Ask, House,
+    idp::{Idp, presses},
+    jwt,
+    place::Plan,
+    relying_party::RelyingParty,
+    stories, stories_on,
+    surfer::{Surfer, location, parameter},
+};
+
+/// The provider says from now on that people proved who they are so long ago.
+fn proved(idp: &Idp, house: &House, seconds_ago: i64) {
+    idp.script().claims = json!({"auth_time": house.clock.now().timestamp() - seconds_ago});
+}
+
+/// Opens the log-in page for a request, and says where the provider's button leads.
+async fn leaves_for(idp: &str, surfer: &Surfer, app: &RelyingParty, other: &[(&str, &str)]) -> String {
+    let login = surfer.follows(&surfer.opens(&app.link(other)).await).await.is(200);
+    presses(surfer, &login, idp).await
+}
+
+async fn who_wants_a_fresh_log_in_has_the_provider_ask(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let app = RelyingParty::registers_first_party(&house).await;
+    for (other, word) in [(&[][..], ""), (&[("prompt", "login")], "login"), (&[("max_age", "60")], "login")] {
+        let surfer = Surfer::at(&house);
+        let address = leaves_for("idp", &surfer, &app, other).await;
+        assert_eq!(parameter(&address, "prompt"), word, "{other:?}");
+        let hinted = surfer.opens(&app.link(&[other, &[("idp_hint", "idp")]].concat())).await;
+        assert_eq!(parameter(&location(&surfer.follows(&hinted).await), "prompt"), word, "{other:?}");
+    }
+    // Accounts are changed at our own pages, by who has logged in lately.
+    let surfer = Surfer::at(&house);
+    let login = surfer.opens("/login").await.is(200);
+    assert_eq!(parameter(&presses(&surfer, &login, "idp").await, "prompt"), "login");
+}
+
+async fn a_silent_log_in_is_no_fresh_one(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let app = RelyingParty::registers_first_party(&house).await;
+    for other in [("prompt", "login"), ("max_age", "1800")] {
+        let surfer = Surfer::at(&house);
+        proved(&idp, &house, 3600);
+        let address = leaves_for("idp", &surfer, &app, &[other]).await;
+        let page = surfer.opens(&idp.logs_in(&address)).await.is(403);
+        assert!(page.text().contains("did not ask you to log in again"), "{page:?}");
+        // They may try again from there, and are let on once the provider has asked; its clock may be a little slow.
+        let text = page.text();
+        let (_, rest) = text.split_once("href=\"/login?request=").expect("a way back");
+        let back = format!("/login?request={}", rest.split('"').next().expect("it ends"));
+        let login = surfer.opens(&back).await.is(200);
+        proved(&idp, &house, 30);
+        let answer = idp.brings_back(&surfer, &login, "idp").await;
+        app.redeems(&app.is_given_a_code(&answer)).await.granted();
+    }
+}
+
+async fn a_log_in_is_as_old_as_the_provider_says(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let app = RelyingParty::registers_first_party(&house).await;
+    let now = house.clock.now().timestamp();
+    for (said, other, told) in [
+        (json!(now - 3600), &[][..], now - 3600),
+        (json!(now - 3600), &[("max_age", "7200")], now - 3600),
+        // A choice of an account is made there.
+        (json!(now - 3600), &[("prompt", "select_account")], now - 3600),
+        // What cannot be is not said.
+        (json!(now + 3600), &[], now),
+        (json!(now + 20), &[], now),
+        (json!((now - 3600).to_string()), &[], now),
+        (json!(-1), &[], now),
+        (json!(null), &[], now),
+    ] {
+        idp.script().claims = json!({"auth_time": said});
+        let surfer = Surfer::at(&house);
+        let address = leaves_for("idp", &surfer, &app, other).await;
+        let answer = surfer.opens(&idp.logs_in(&address)).await;
+        let tokens = app.redeems(&app.is_given_a_code(&answer)).await.granted();
+        assert_eq!(jwt::claims(&tokens.access)["auth_time"], json!(told), "{said} {other:?}");
+        let none = surfer.opens(&app.link(&[("prompt", "none"), ("max_age", "1800")])).await;
+        if told == now {
+            app.is_given_a_code(&none);
+        } else {
+            app.is_refused(&none, "login_required");
+            // Nor does it stand in for a password that the account does not have.
+            let patch = house.site.request(reqwest::Method::PATCH, "/v1/users/me").bearer_auth(&tokens.access);
+            patch.json(&json!({"email": "ada@example.org"})).answer().await.blames_the_sender();
+        }
+    }
+}
+
+/// Browsers drop cookies of more than 4096 bytes without a word.
+async fn what_no_cookie_holds_is_refused_at_once(plan: Plan) {
+    let idp = Idp::opens().await;
+    let house = idp.in_house(plan).await;
+    let app = RelyingParty::registers_first_party(&house).await;
+    let (long, longest) = ("n".repeat(1800), "n".repeat(2048));
+    let surfer = Surfer::at(&house);
+    let other = [("nonce", longest.as_str()), ("login_hint", longest.as_str())];
+    app.is_refused(&surfer.opens(&app.link(&other)).await, "invalid_request");
+    // Where nobody is asked it goes nowhere.
+    let none = [&other[..], &[("prompt", "none")]].concat();
+    app.is_refused(&surfer.opens(&app.link(&none)).await, "login_required");
+    let address = leaves_for("idp", &surfer, &app, &[("nonce", &long)]).await;
+    assert!(surfer.cookies().iter().all(|cookie| cookie.len() <= 4096), "{:?}", surfer.cookies());
+    app.is_given_a_code(&surfer.opens(&idp.logs_in(&address)).await);
+}
+
+stories![a_log_in_is_as_old_as_the_provider_says,];
+
+stories_on![Sqlite:
+    who_wants_a_fresh_log_in_has_the_provider_ask,
+    a_silent_log_in_is_no_fresh_one,
+    what_no_cookie_holds_is_refused_at_once,
+];
