@@ -246,6 +246,13 @@ impl Authorize {
             Ok(scope) => scope,
             Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
         };
+        // Asking again would not help: they have logged in, as somebody else than the client means.
+        let another =
+            |session: &&Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
+        if session.filter(another).is_some() {
+            let refusal = Refusal::new(Code::LoginRequired, "somebody else is logged in");
+            return Ok(self.refuse(pending.request, refusal, client));
+        }
         let Some(session) = session.filter(|session| self.is_fresh_enough(&pending, session)) else {
             return Ok(if request.prompt.none {
                 let refusal = Refusal::new(Code::LoginRequired, "somebody must log in");
@@ -287,11 +294,15 @@ impl Authorize {
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
         let too_old = request.max_age.is_some_and(|most| age > most);
         let unchosen = request.prompt.select_account && !account_chosen;
-        let meant = request.id_token_hint.as_deref().is_none_or(|hint| {
+        self.is_meant(request, session) && (since || !(request.prompt.login || too_old || unchosen))
+    }
+
+    /// Whether who is logged in is whom the client's hint names, if it has one.
+    fn is_meant(&self, request: &AuthorizationRequest, session: &Session) -> bool {
+        request.id_token_hint.as_deref().is_none_or(|hint| {
             let claims = self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now());
             claims.is_ok_and(|claims| claims.sub == session.user)
-        });
-        meant && (since || !(request.prompt.login || too_old || unchosen))
+        })
     }
 
     /// Whether the person has allowed the client as much as it asks for. Our own clients need not ask.

@@ -69,6 +69,8 @@ impl BrowserSessions {
         let Some(old) = self.known(cookie).await?.filter(|old| old.id != new.id) else { return Ok(()) };
         let transaction = store::begin(&self.db).await?;
         if old.user == new.user {
+            // Held, so that a code that is just being exchanged has its session before what it came from changes.
+            sessions::hold(&transaction, old.id).await?;
             sessions::adopt(&transaction, new.user, old.id, new.id).await?;
         }
         let ending =

@@ -136,6 +136,12 @@ pub async fn insert(
             },
             Column::Generation => Expr::value(Generation::FIRST.0),
             Column::CreatedAt | Column::RotatedAt => Expr::value(now),
+            // What came from a log-in does not outlast it.
+            Column::IdleEndsAt if new.proof.parent().is_some() => {
+                let parents = Expr::col((PARENT, Column::EndsAt));
+                Expr::case(parents.clone().lt(ends.idle), parents).finally(ends.idle).into()
+            }
+            Column::EndsAt if new.proof.parent().is_some() => Expr::col((PARENT, column)),
             Column::IdleEndsAt => Expr::value(ends.idle),
             Column::EndsAt => Expr::value(ends.session),
             Column::AccessEndsAt => Expr::value(ends.access),
@@ -377,6 +383,19 @@ pub async fn end(
     reason: EndReason,
     now: DateTime<Utc>,
 ) -> Result<Vec<EndedSession>, StoreError> {
+    // In a statement of their own, so that the next one sees what those who held them did meanwhile: a session that a code
+    // is exchanged for is inserted under a shared lock of its account and its parent.
+    match which {
+        Which::One(id) | Which::OneOf(_, id) => {
+            let held = Entity::find_by_id(id.0).select_only().column(Column::Id).lock_exclusive();
+            held.into_tuple::<Uuid>().one(db).await?;
+        }
+        Which::AllOf(user) | Which::AllOfBut(user, _) => {
+            let held = user::Entity::find_by_id(user.0).select_only().column(user::Column::Id).lock_exclusive();
+            held.into_tuple::<Uuid>().one(db).await?;
+        }
+        Which::AllOfAt(..) | Which::SomeOf(..) | Which::SomeOfClient(..) => {}
+    }
     let these = match which {
         Which::One(id) => family(*id),
         Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),

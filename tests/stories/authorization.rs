@@ -199,6 +199,11 @@ async fn a_client_may_ask_for_the_person_it_knows(house: House) {
     let hint = ("id_token_hint", id_token.as_str());
     app.is_given_a_code(&adas.opens(&app.link(&[("prompt", "none"), hint])).await);
     app.is_refused(&graces.opens(&app.link(&[("prompt", "none"), hint])).await, "login_required");
+    // Whoever logs in as somebody else has done what they can: the client is told, and nobody is asked for ever.
+    house.clock.advance(seconds(1));
+    let fresh = Surfer::at(&house);
+    let login = location(&fresh.opens(&app.link(&[hint])).await);
+    app.is_refused(&fresh.logs_in_at(&login, "grace", PASSWORD).await, "login_required");
     for forged in [jwt::with_claims(&id_token, &jwt::claims(&tokens.access)), tokens.access.clone(), "x".to_owned()] {
         let answer = adas.opens(&app.link(&[("prompt", "none"), ("id_token_hint", &forged)])).await;
         app.is_refused(&answer, "login_required");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::harness::{
-    Ask, Durability, House, Plan, eventually, jwt,
+    Ask, Durability, House, Plan, days, eventually, jwt,
     relying_party::{CALLBACK, CHALLENGE, NONCE, RelyingParty, VERIFIER, registers_public},
     seconds, stories, stories_on,
     surfer::{Surfer, location},
@@ -123,6 +123,23 @@ async fn a_code_is_nobody_elses(house: House) {
     app.redeems(&code).await.granted();
 }
 
+/// What a client was given late in a log-in ends with it all the same.
+async fn a_clients_session_does_not_outlast_the_log_in(house: House) {
+    let app = RelyingParty::registers_first_party(&house).await;
+    let ada = house.registers("ada").await;
+    let surfer = Surfer::at(&house);
+    app.logs_in(&surfer, &ada).await;
+    for _ in 0..4 {
+        house.clock.advance(days(22));
+        app.gets_a_code(&surfer, &ada).await;
+    }
+    let (mut tokens, _) = app.logs_in(&surfer, &ada).await;
+    house.clock.advance(days(1));
+    tokens = app.client.refreshes(&house.site, &tokens).await.granted();
+    house.clock.advance(days(2));
+    app.client.refreshes(&house.site, &tokens).await.refused("invalid_grant");
+}
+
 async fn a_code_lives_a_minute(house: House) {
     let app = RelyingParty::registers(&house).await;
     let ada = house.registers("ada").await;
@@ -171,6 +188,7 @@ stories![
     a_code_is_used_once_and_its_copy_ends_the_session,
     a_code_is_nobody_elses,
     a_code_lives_a_minute,
+    a_clients_session_does_not_outlast_the_log_in,
     a_code_dies_with_the_log_in_it_came_from,
 ];
 

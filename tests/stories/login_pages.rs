@@ -237,6 +237,24 @@ async fn a_third_party_asks_once_for_each_scope(house: House) {
     assert!(location(&answer).starts_with("/consent?request="), "{answer:?}");
 }
 
+async fn a_question_is_answered_by_whom_it_was_put_to(house: House) {
+    let app = RelyingParty::registers(&house).await;
+    let ada = house.registers("ada").await;
+    house.registers("grace").await;
+    let surfer = Surfer::at(&house);
+    let answer = surfer.opens(&app.link(&[])).await;
+    let answer = surfer.logs_in_at(&location(&answer), "ada", &ada.password).await;
+    let page = surfer.follows(&answer).await.is(200);
+    house.clock.advance(seconds(1));
+    // In another tab, somebody else takes the browser over.
+    let other = location(&surfer.opens(&app.link(&[("prompt", "login")])).await);
+    surfer.logs_in_at(&other, "grace", PASSWORD).await;
+    for answer in ["allow", "deny"] {
+        surfer.sends(&page, "/consent", &[("answer", answer)]).await.is(403);
+    }
+    app.is_refused(&surfer.opens(&app.link(&[("prompt", "none")])).await, "consent_required");
+}
+
 async fn consent_ends_with_the_client(house: House) {
     let options = ["--id", "lighthouse"];
     let app = RelyingParty::registers_with(&house, &options).await;
@@ -323,6 +341,7 @@ stories![
     somebody_new_registers_on_the_way,
     a_third_party_asks_once_for_each_scope,
     consent_ends_with_the_client,
+    a_question_is_answered_by_whom_it_was_put_to,
     a_request_goes_on_in_the_browser_that_brought_it,
 ];
 

@@ -13,7 +13,7 @@ use super::{
     look::Look,
 };
 use crate::{
-    domain::scope::Scope,
+    domain::{scope::Scope, session::Session},
     http::oauth::authorize::{see_other, send_on},
 };
 
@@ -45,7 +45,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     let origin = asking.origin.as_deref();
     let page = ConsentPage {
         look: &pages.look,
-        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        csrf: &pages.csrf.code(&visitor.browser, &form_name(Some(&session))),
         request: &sealed,
         client: &asking.client.name,
         username: &session.username,
@@ -55,14 +55,20 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     Ok(layout::page_leading_to(StatusCode::OK, &page, origin))
 }
 
+/// The form's name, for the log-in that it was shown to: whoever has logged in here since is not asked by it.
+fn form_name(session: Option<&Session>) -> String {
+    session.map_or_else(|| FORM.to_owned(), |session| format!("{FORM} {}", session.id))
+}
+
 /// The answer.
 #[handler]
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
-    let mut form = Form::read(pages, FORM, request, body).await?;
+    let session = pages.session(request).await?;
+    let mut form = Form::read(pages, &form_name(session.as_ref()), request, body).await?;
     let sealed = form.text("request");
     let outcome = match form.text("answer").as_str() {
         "allow" => {
-            let Some(session) = pages.session(request).await? else {
+            let Some(session) = session else {
                 return Ok(see_other(&format!("/login?request={sealed}")));
             };
             pages.authorize.allow(&sealed, &form.browser, &session).await?
