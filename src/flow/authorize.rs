@@ -248,8 +248,8 @@ impl Authorize {
         };
         // Asking again would not help: they have logged in, as somebody else than the client means.
         let another =
-            |session: &&Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
-        if session.filter(another).is_some() {
+            |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
+        if session.is_some_and(another) {
             let refusal = Refusal::new(Code::LoginRequired, "somebody else is logged in");
             return Ok(self.refuse(pending.request, refusal, client));
         }
