@@ -140,7 +140,7 @@ impl Signet {
         let strangers = algorithms_of_strangers(&config);
         let kinds = establish_keys::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish_keys::run(&direct, &config.keys_dir, &kinds, &clock).await?;
-        drop(direct);
+        store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
@@ -212,7 +212,9 @@ impl Office {
     /// # Errors
     /// [`StartError`].
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        migrate(config, &schema_connection(config).await?).await?;
+        let direct = schema_connection(config).await?;
+        migrate(config, &direct).await?;
+        store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let issuer = wiring::issuer(config, config.listen);
         let clients = wiring::clients(&wiring::changes(&db, &clock), &issuer);
@@ -253,8 +255,9 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
         return Ok(());
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
-    establish_keys::run(&schema_connection(config).await?, &config.keys_dir, &kinds, clock).await?;
-    Ok(())
+    let direct = schema_connection(config).await?;
+    establish_keys::run(&direct, &config.keys_dir, &kinds, clock).await?;
+    Ok(store::close(direct).await?)
 }
 
 /// What ID tokens of clients may be signed with that are not registered yet: where they register themselves, each chooses,

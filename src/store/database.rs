@@ -1,6 +1,13 @@
 //! Connections and transactions on either database.
 
-use std::{fs::File, os::unix::fs::OpenOptionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use sea_orm::{
     ConnAcquireErr, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
@@ -51,9 +58,7 @@ const SCHEMA_BOUNDS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock
 /// [`StoreError::Unavailable`] where it cannot be reached or opened.
 pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreError> {
     if let Some(file) = sqlite_file(url).filter(|_| url.expose_secret().contains("mode=rwc")) {
-        // SQLite gives its journals the mode of the database.
-        let made = File::options().create(true).append(true).mode(0o600).open(file);
-        made.map_err(|cause| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(cause)))))?;
+        create_private(&file).map_err(|cause| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(cause)))))?;
     }
     let url = url.expose_secret();
     let mut options = ConnectOptions::new(url);
@@ -78,6 +83,28 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
         });
     }
     Ok(sea_orm::Database::connect(options).await?)
+}
+
+/// Creates the database file, so that nobody else can read it; SQLite gives its journals the same mode. A file that is
+/// there stays untouched.
+///
+/// It must never be opened here once it exists: when a process closes any descriptor of a file, Linux drops all POSIX
+/// locks that the process holds on it, SQLite's own among them. Another program that then opens and closes the database
+/// takes itself for the last user and deletes the write-ahead log, with every commit in it. (`O_EXCL` fails on an
+/// existing file without opening it.)
+fn create_private(file: &Path) -> io::Result<()> {
+    match File::options().write(true).create_new(true).mode(0o600).open(file) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Closes every connection and waits until they are closed. Dropping a [`Database`] closes them some time later.
+///
+/// # Errors
+/// [`StoreError::Unavailable`] where a connection does not close cleanly.
+pub async fn close(db: Database) -> Result<(), StoreError> {
+    Ok(db.close().await?)
 }
 
 /// Opens a transaction that may write: `IMMEDIATE` on SQLite, where a transaction that reads first and writes later

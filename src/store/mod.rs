@@ -26,5 +26,5 @@ pub mod sessions;
 pub mod throttles;
 pub mod users;
 
-pub use database::{Database, Transaction, Use, begin, commit, connect, connections, is_reachable, sqlite_file};
+pub use database::{Database, Transaction, Use, begin, close, commit, connect, connections, is_reachable, sqlite_file};
 pub use error::StoreError;

@@ -15,6 +15,7 @@ mod client_updates;
 mod clients;
 mod connections;
 mod cors;
+mod database_file;
 mod endurance;
 mod enumeration;
 mod errors;
