@@ -1,12 +1,12 @@
 //! Signet: a stateless JWT token issuer.
 //!
-//! The house, from the door down; imports point down only:
+//! The layers, from the entry down; imports point down only:
 //!
-//! - [`cli`] and [`app`]: read the configuration, build every room once, listen ([`server`]).
-//! - [`http`]: parse, run one flow, render; the only room that knows HTTP.
-//! - [`flow`]: one use case a file, where the rooms below meet.
-//! - [`crypto`] (keys and hashes), [`store`] (all that remembers) and [`outbound`] (all that we call), which never meet.
-//! - [`domain`]: words, states, rules; no async, no I/O.
+//! - [`cli`] and [`app`]: read the configuration, build every part once, listen.
+//! - [`http`]: parse, call one service, render; the only layer that knows HTTP.
+//! - [`services`]: one use case a file, where the layers below meet.
+//! - [`crypto`] (keys and hashes), [`store`] (the database and its caches) and [`outbound`] (mail, providers, client call-backs), which never meet.
+//! - [`domain`]: types, states, rules; no async, no I/O.
 
 #![warn(clippy::unwrap_used)]
 
@@ -17,8 +17,7 @@ pub mod config;
 mod corpus;
 pub mod crypto;
 pub mod domain;
-pub mod flow;
 pub mod http;
 pub mod outbound;
-pub mod server;
+pub mod services;
 pub mod store;

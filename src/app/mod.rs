@@ -18,27 +18,29 @@ use self::files::{prepare_data_dir, prepare_files};
 use crate::{
     config::{ClientRegistration, Config},
     crypto::{
-        key_files::{self, KeyError, KeyKind},
-        keyring::Keyring,
-        password_hash::StartError as HasherError,
+        keys::{
+            files::{self as key_files, KeyError, KeyKind},
+            ring::Keyring,
+        },
+        password::hash::StartError as HasherError,
         random::Random,
     },
     domain::{client::Client, clock::Clock, identity::ProviderName, signing_key::SigningAlgorithm},
-    flow::{
+    http,
+    outbound::email::mailer::MailerError,
+    services::{
         Trouble,
-        administer::Administer,
+        admin::accounts::Administer,
+        background::follow_changes,
         clients::Clients,
-        establish_keys::{self, EstablishError},
-        follow_changes,
+        keys::establish::{self, EstablishError},
         metrics::Watch,
     },
-    http,
-    outbound::mailer::MailerError,
-    server::{
-        Server,
-        tls::{Certificate, TlsError},
-    },
     store::{self, Database, StoreError, Use, schema},
+};
+use listener::{
+    Server,
+    tls::{Certificate, TlsError},
 };
 
 /// How long requests in flight may take to finish once the service stops.
@@ -138,8 +140,8 @@ impl Signet {
         let direct = schema_connection(&config).await?;
         migrate(&config, &direct).await?;
         let strangers = algorithms_of_strangers(&config);
-        let kinds = establish_keys::kinds(&direct, config.signing_algorithm, strangers).await?;
-        let keys = establish_keys::run(&direct, &config.keys_dir, &kinds, &clock).await?;
+        let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
+        let keys = establish::run(&direct, &config.keys_dir, &kinds, &clock).await?;
         store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
@@ -256,7 +258,7 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
     let direct = schema_connection(config).await?;
-    establish_keys::run(&direct, &config.keys_dir, &kinds, clock).await?;
+    establish::run(&direct, &config.keys_dir, &kinds, clock).await?;
     Ok(store::close(direct).await?)
 }
 

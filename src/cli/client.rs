@@ -22,7 +22,7 @@ use crate::{
         scope::Scope,
         signing_key::SigningAlgorithm,
     },
-    flow::clients::{Clients, Registered, RegistrationError},
+    services::clients::{Clients, Registered, RegistrationError},
 };
 
 /// Registers, shows, changes and deletes clients.

@@ -22,7 +22,7 @@ use crate::{
         role::Role,
         user::{AccountRecord, User},
     },
-    flow::administer::{Administer, AdministerError, NewAccount, NewEmail, Overview},
+    services::admin::accounts::{Administer, AdministerError, NewAccount, NewEmail, Overview},
 };
 
 /// Makes, shows, changes and deletes accounts.

@@ -6,13 +6,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
-use super::{
-    digest,
-    key_set::KeySet,
-    mac,
-    root_secret::{Purpose, RootSecret},
+use super::{digest, mac};
+use crate::{
+    crypto::keys::{
+        root_secret::{Purpose, RootSecret},
+        set::KeySet,
+    },
+    domain::{ids::UserId, password_hash::PasswordHash},
 };
-use crate::domain::{ids::UserId, password_hash::PasswordHash};
 
 /// How long a device is known after its last log-in.
 pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
@@ -93,7 +94,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::crypto::key_folder::Listing;
+    use crate::crypto::keys::folder::Listing;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
     const USER: UserId = UserId(Uuid::from_u128(1));

@@ -16,20 +16,18 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    jwt::{AccessToken, Jwt, RefreshToken, RefreshTokenOfAnyAge, TokenError},
-    key_folder::Listing,
-    key_set::KeySet,
-    keyring::Keyring,
-    root_secret::RootSecret,
-    signing_key::SigningKey,
-};
-use crate::domain::{
-    claims::{AccessClaims, Audience, RefreshClaims, UserClaims, numeric_date},
-    ids::{ClientId, SessionId, UserId},
-    scope::Scope,
-    signing_key::SigningAlgorithm,
-    status_list::{StatusClaim, StatusListClaims, StatusPosition},
+use crate::{
+    crypto::{
+        jose::jwt::{AccessToken, Jwt, RefreshToken, RefreshTokenOfAnyAge, TokenError},
+        keys::{folder::Listing, ring::Keyring, root_secret::RootSecret, set::KeySet, signing_key::SigningKey},
+    },
+    domain::{
+        claims::{AccessClaims, Audience, RefreshClaims, UserClaims, numeric_date},
+        ids::{ClientId, SessionId, UserId},
+        scope::Scope,
+        signing_key::SigningAlgorithm,
+        status_list::{StatusClaim, StatusListClaims, StatusPosition},
+    },
 };
 
 const ISSUER: &str = "https://id.example";

@@ -5,11 +5,11 @@ use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use super::{
-    digest::sha256,
-    root_secret::{Purpose as Key, RootSecret},
+use super::digest::sha256;
+use crate::{
+    crypto::keys::root_secret::{Purpose as Key, RootSecret},
+    domain::one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
 };
-use crate::domain::one_use_secret::{OneUseDigest, OneUseSecret, Purpose};
 
 /// The secret of that row: HMAC-SHA-256 (RFC 2104) over the purpose and the id. Rows have ids that are never given
 /// twice, so no two secrets are alike.

@@ -2,8 +2,7 @@
 
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 
-use super::docs::Tag;
-use crate::flow::readiness;
+use crate::{http::openapi::docs::Tag, services::readiness};
 
 /// The health routes.
 pub(super) struct HealthApi {

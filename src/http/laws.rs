@@ -21,17 +21,19 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{
-    bearer::BearerToken,
-    body::{FormBody, JsonBody, parameters},
-    client_auth::{BasicCredentials, InForm},
-    oauth::{introspect::IntrospectionRequest, revoke::RevocationRequest, token::TokenRequest},
-    origin,
-    text::Text,
-};
+use super::oauth::{introspect::IntrospectionRequest, revoke::RevocationRequest, token::TokenRequest};
 use crate::{
     domain::{client::AuthenticationMethod, ids::ClientId},
-    flow::clients::Presented,
+    http::{
+        extract::{
+            bearer::BearerToken,
+            body::{FormBody, JsonBody, parameters},
+            client_auth::{BasicCredentials, InForm},
+            lenient_string::Text,
+        },
+        middleware::client_info,
+    },
+    services::clients::Presented,
 };
 
 /// Runs what waits for nothing but the request at hand.
@@ -233,7 +235,7 @@ fn client_address(peer: IpAddr, fields: &[Cow<'_, [u8]>], trusted: &[IpNet]) -> 
     let remote = RemoteAddr(SocketAddr::new(peer, 1).into());
     let request =
         Request::from_parts((parts, LocalAddr::default(), remote, http::uri::Scheme::HTTP).into(), Body::empty());
-    origin::client_address(&request, trusted)
+    client_info::client_address(&request, trusted)
 }
 
 /// A request comes from its peer, or from whom the trusted proxies between say; what stands left of that says nothing.

@@ -6,7 +6,7 @@ use poem::{
     http::{Method, StatusCode, header},
 };
 
-use crate::flow::metrics::Watch;
+use crate::services::metrics::Watch;
 
 /// The text format of OpenMetrics 1.0, which Prometheus reads.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

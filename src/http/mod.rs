@@ -22,44 +22,51 @@
 //! | `GET /docs`, `/openapi.json` | `docs` |
 //! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
 
-mod bearer;
-mod body;
-mod client_auth;
-mod cookies;
-mod cors;
-mod docs;
-mod document;
-mod error;
-mod forwarded;
-mod headers;
+mod errors;
+mod extract;
 mod health;
 #[cfg(any(test, fuzzing))]
 pub mod laws;
+mod legacy;
 pub mod metrics;
+mod middleware;
 mod oauth;
-mod origin;
-mod original;
+mod openapi;
 mod pages;
-mod problem;
-mod rate_limit;
-mod text;
 mod v1;
 
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
 use poem_openapi::{OpenApi, OpenApiService};
 
-use self::pages::{Pages, look::Look};
+use self::{
+    errors::problem,
+    extract::cookies,
+    middleware::{cors, response_layer},
+    openapi::docs,
+    pages::{Pages, branding::Look},
+};
 use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
-    flow::{
-        account::Account, audit::RequestIds, authorize::Authorize, bearer::Bearer, browser_session::BrowserSessions,
-        change_password::ChangePassword, client_credentials::ClientCredentials, clients::Clients, consents::Consents,
-        csrf::Csrf, federate::Federate, identities::Identities, introspect::Introspect, limit::Limit, log_in::LogIn,
-        log_out::LogOut, metrics::Metrics, published_keys::PublishedKeys, readiness::Readiness,
-        redeem_code::RedeemCode, refresh::Refresh, register::Register, register_client::RegisterClient,
-        request_reset::RequestReset, reset_password::ResetPassword, revoke::Revoke, sessions::Sessions,
-        status_lists::StatusLists, userinfo::Userinfo, verify_email::VerifyEmail,
+    services::{
+        accounts::{
+            account::Account, change_password::ChangePassword, register::Register, request_reset::RequestReset,
+            reset_password::ResetPassword, verify_email::VerifyEmail,
+        },
+        audit::RequestIds,
+        authorization::{authorize::Authorize, consents::Consents},
+        clients::{Clients, register::RegisterClient},
+        csrf::Csrf,
+        federation::{Federate, identities::Identities},
+        grants::{authorization_code::RedeemCode, client_credentials::ClientCredentials, refresh::Refresh},
+        keys::published::PublishedKeys,
+        metrics::Metrics,
+        rate_limit::Limit,
+        readiness::Readiness,
+        sessions::{
+            bearer::Bearer, browser::BrowserSessions, introspect::Introspect, list::Sessions, login::LogIn,
+            logout::LogOut, revoke::Revoke, status_lists::StatusLists, userinfo::Userinfo,
+        },
     },
 };
 
@@ -174,7 +181,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     };
     let service = service(flows, &setting);
     let document = docs::document(&service);
-    let envelope = headers::Envelope {
+    let envelope = response_layer::Envelope {
         look,
         request_ids: setting.request_ids,
         limit: setting.limit,
@@ -196,7 +203,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
 /// The same with what every answer has, those that panics leave behind included.
 fn enveloped<E: Endpoint<Output = Response> + 'static>(
     routes: E,
-    envelope: headers::Envelope,
+    envelope: response_layer::Envelope,
 ) -> impl Endpoint<Output = Response> + 'static {
     let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
         let _ = panic;
@@ -263,7 +270,7 @@ fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
         oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
         oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm, &flows.register_client),
         oauth::register::RegisterApi { register_client: flows.register_client, issuer: setting.issuer.clone() },
-        original::OriginalApi {
+        legacy::OriginalApi {
             register: flows.register,
             log_in: flows.log_in,
             bearer: flows.bearer,

@@ -5,12 +5,5 @@
 //! What is sent, and when again, is the flows' business.
 
 pub mod backchannel;
-mod folder;
-mod letter;
-pub mod mailer;
-mod one_line;
+pub mod email;
 pub mod provider;
-mod provider_fetch;
-mod provider_presets;
-mod smtp;
-mod user_info;

@@ -3,6 +3,10 @@
 //! A provider is somebody else's computer: it may be slow, broken or hostile. What it says leads no request of ours
 //! anywhere but to the origins that the operator or the preset names.
 
+mod fetch;
+mod presets;
+mod user_info;
+
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
@@ -19,13 +23,12 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{
-    provider_fetch::Fetcher,
-    provider_presets::{self, Endpoints, Preset},
-    user_info,
+use self::{
+    fetch::Fetcher,
+    presets::{Endpoints, Preset},
 };
-pub use super::{
-    provider_fetch::{NoClient, ProviderError},
+pub use self::{
+    fetch::{NoClient, ProviderError},
     user_info::UserInfo,
 };
 use crate::domain::{
@@ -174,7 +177,7 @@ impl Provider {
     /// # Errors
     /// [`SettingsError`].
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
-        let mut preset = provider_presets::of(settings.kind);
+        let mut preset = presets::of(settings.kind);
         // Whoever names another issuer has its metadata say the rest.
         let named = settings.issuer.as_deref().is_some_and(|issuer| issuer != preset.issuer);
         if named && matches!(preset.endpoints, Endpoints::Signing { .. }) {

@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use signet::{
     crypto::random::Random,
-    flow::{changes::Changes, outbox::Outbox, verify_email::VerifyEmail},
-    store::{remembered::Remembered, revocations::Revocations},
+    services::{accounts::verify_email::VerifyEmail, change_feed::Changes, outbox::Outbox},
+    store::{entity_cache::Remembered, revocations::Revocations},
 };
 
 use crate::harness::{

@@ -339,11 +339,11 @@ async fn used_attempts_are_forgotten_when_they_are_over(plan: Plan) {
     let store = house.store().await;
     let kept = async || entity::federation_attempt::Entity::find().count(&store).await.expect("the database answers");
     assert_eq!(kept().await, 1);
-    let prune = signet::flow::prune::Prune {
+    let prune = signet::services::background::prune::Prune {
         db: house.store().await,
         clock: std::sync::Arc::new(house.clock.clone()),
         refresh_token_ttl: crate::harness::days(30),
-        places: signet::flow::status_places::StatusPlaces::new(signet::crypto::random::Random),
+        places: signet::services::sessions::status_indexes::StatusPlaces::new(signet::crypto::random::Random),
     };
     prune.once().await.expect("the database answers");
     assert_eq!(kept().await, 1, "it could still be tried again");

@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::
 use serde_json::json;
 use signet::{
     crypto::random::Random,
-    flow::{prune::Prune, status_places::StatusPlaces},
+    services::{background::prune::Prune, sessions::status_indexes::StatusPlaces},
 };
 
 use crate::harness::{

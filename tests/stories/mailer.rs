@@ -17,7 +17,7 @@ use signet::{
         mail::{Letter, Message},
         mail_server::MailServer,
     },
-    outbound::mailer::{Mailer, SendError, Settings},
+    outbound::email::mailer::{Mailer, SendError, Settings},
 };
 use uuid::Uuid;
 

@@ -11,7 +11,7 @@ use sea_orm::{
 use signet::{
     crypto::random::Random,
     domain::clock::{Clock, SystemClock},
-    flow::{prune::Prune, status_places::StatusPlaces},
+    services::{background::prune::Prune, sessions::status_indexes::StatusPlaces},
     store::schema,
 };
 use uuid::Uuid;

@@ -5,25 +5,22 @@ use std::sync::Arc;
 use super::{StartError, lifetimes};
 use crate::{
     config::{self, AppleKey, Config, Registration},
-    crypto::{apple_secret::AppleSecret, jwt::Jwt, random::Random},
-    domain::identity::ProviderName,
-    flow::{
-        authenticate::Authenticate,
-        authorize::Authorize,
-        begin_session::BeginSession,
-        browser_session::BrowserSessions,
-        changes::Changes,
-        consents::Consents,
-        end_session::EndSession,
-        federate::{ConfiguredProvider, Credential, Federate, Providers},
-        identities::Identities,
-        issue::Issue,
-        log_out::LogOut,
-        outbox::Outbox,
-        redeem_code::RedeemCode,
-        sealed::Sealer,
+    crypto::{
+        jose::{apple_secret::AppleSecret, jwt::Jwt},
+        random::Random,
     },
+    domain::identity::ProviderName,
     outbound::provider::{self, Provider},
+    services::{
+        accounts::authenticate::Authenticate,
+        authorization::{authorize::Authorize, consents::Consents},
+        change_feed::Changes,
+        federation::{ConfiguredProvider, Credential, Federate, Providers, identities::Identities},
+        grants::{authorization_code::RedeemCode, token_issuer::Issue},
+        outbox::Outbox,
+        sealed::Sealer,
+        sessions::{begin::BeginSession, browser::BrowserSessions, end::EndSession, logout::LogOut},
+    },
 };
 
 /// What they are made of.

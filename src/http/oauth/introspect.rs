@@ -3,16 +3,22 @@
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use serde::Deserialize;
 
-use super::error::OAuthError;
 use crate::{
-    domain::{claims::AccessClaims, claims::Audience, claims::RefreshClaims, oauth::OAuthErrorCode, session::Session},
-    flow::{
-        clients::Clients,
-        introspect::{Active, Introspect},
+    domain::{
+        claims::{AccessClaims, Audience, RefreshClaims},
+        oauth::OAuthErrorCode,
+        session::Session,
     },
     http::{
-        body::FormBody,
-        client_auth::{BasicCredentials, InForm},
+        errors::oauth::OAuthError,
+        extract::{
+            body::FormBody,
+            client_auth::{BasicCredentials, InForm},
+        },
+    },
+    services::{
+        clients::Clients,
+        sessions::introspect::{Active, Introspect},
     },
 };
 
@@ -98,11 +104,11 @@ impl Example for Introspection {
             token_type: Some("Bearer".to_owned()),
             exp: Some(1_800_000_600),
             iat: Some(1_800_000_000),
-            sub: Some(crate::http::docs::EXAMPLE_ID.to_string()),
+            sub: Some(crate::http::openapi::docs::EXAMPLE_ID.to_string()),
             aud: Some(vec!["https://orders.example.com".to_owned()]),
             iss: Some("https://id.example.com".to_owned()),
             jti: Some("QhMqFwIo8m5pXbW2xkNf0g".to_owned()),
-            sid: Some(crate::http::docs::EXAMPLE_ID.to_string()),
+            sid: Some(crate::http::openapi::docs::EXAMPLE_ID.to_string()),
             auth_time: Some(1_800_000_000),
             roles: Some(vec!["clerk".to_owned()]),
         }
@@ -166,7 +172,7 @@ impl From<(RefreshClaims, Session)> for Introspection {
 }
 
 /// Introspection.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl IntrospectApi {
     /// Introspection endpoint (RFC 7662)
     ///

@@ -2,7 +2,9 @@
 
 use poem_openapi::{Object, OpenApi, param::Header, types::Example};
 
-use crate::{domain::signing_key::JWKS_MAX_AGE, flow::published_keys::PublishedKeys, http::document::Document};
+use crate::{
+    domain::signing_key::JWKS_MAX_AGE, http::openapi::document::Document, services::keys::published::PublishedKeys,
+};
 
 /// The published keys.
 pub(in crate::http) struct JwksApi {
@@ -69,7 +71,7 @@ impl Example for JwkSet {
 }
 
 /// The published keys.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl JwksApi {
     /// Public keys (RFC 7517)
     ///

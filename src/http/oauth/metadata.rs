@@ -7,8 +7,8 @@ use crate::{
         client::AuthenticationMethod, client_assertion, client_registration::OPEN_SCOPES, oauth::GrantType,
         signing_key::SigningAlgorithm,
     },
-    flow::{published_keys::Tagged, register_client::RegisterClient},
-    http::document::Document,
+    http::openapi::document::Document,
+    services::{clients::register::RegisterClient, keys::published::Tagged},
 };
 
 /// Authorization server metadata.
@@ -186,7 +186,7 @@ impl MetadataApi {
 }
 
 /// What this authorization server can do.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl MetadataApi {
     /// Authorization server metadata (RFC 8414)
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]

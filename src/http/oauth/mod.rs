@@ -1,10 +1,7 @@
 //! The endpoints of OAuth 2 and OpenID Connect, one a file.
 
-pub(super) mod authorize;
-pub(super) mod error;
 pub(super) mod introspect;
 pub(super) mod jwks;
-pub(super) mod logout;
 pub(super) mod metadata;
 pub(super) mod par;
 pub(super) mod register;

@@ -3,16 +3,18 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use serde::Deserialize;
 
-use super::error::OAuthError;
 use crate::{
     domain::authorization_request::Parameters,
-    flow::{
-        authorize::{Authorize, PushError, Pushed},
-        clients::Clients,
-    },
     http::{
-        body::FormBody,
-        client_auth::{BasicCredentials, InForm},
+        errors::oauth::OAuthError,
+        extract::{
+            body::FormBody,
+            client_auth::{BasicCredentials, InForm},
+        },
+    },
+    services::{
+        authorization::authorize::{Authorize, PushError, Pushed},
+        clients::Clients,
     },
 };
 
@@ -152,7 +154,7 @@ impl From<PushError> for OAuthError {
 }
 
 /// Pushed authorization requests.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl ParApi {
     /// Pushed authorization request endpoint (RFC 9126)
     ///

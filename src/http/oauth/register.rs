@@ -6,14 +6,16 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::error::OAuthError;
 use crate::{
     domain::{client::ApplicationType, client_metadata::ClientMetadata},
-    flow::{
-        clients::Registered,
-        register_client::{Named, RegisterClient, Registration},
+    http::{
+        errors::{BearerRefusal, oauth::OAuthError},
+        extract::{bearer, body::JsonBody},
     },
-    http::{bearer, body::JsonBody, error::BearerRefusal},
+    services::clients::{
+        Registered,
+        register::{Named, RegisterClient, Registration},
+    },
 };
 
 /// The endpoints.
@@ -232,7 +234,7 @@ impl<'a> FromRequest<'a> for RegistrationToken {
 }
 
 /// Client registration.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl RegisterApi {
     /// Client registration endpoint (RFC 7591)
     ///

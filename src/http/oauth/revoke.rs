@@ -3,16 +3,18 @@
 use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 use serde::Deserialize;
 
-use super::error::OAuthError;
 use crate::{
     domain::oauth::OAuthErrorCode,
-    flow::{
-        clients::Clients,
-        revoke::{Revoke, RevokeError},
-    },
     http::{
-        body::FormBody,
-        client_auth::{BasicCredentials, InForm},
+        errors::oauth::OAuthError,
+        extract::{
+            body::FormBody,
+            client_auth::{BasicCredentials, InForm},
+        },
+    },
+    services::{
+        clients::Clients,
+        sessions::revoke::{Revoke, RevokeError},
     },
 };
 
@@ -72,7 +74,7 @@ impl From<RevokeError> for OAuthError {
 }
 
 /// Revocation.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl RevokeApi {
     /// Revocation endpoint (RFC 7009)
     ///

@@ -7,11 +7,11 @@ use poem_openapi::{
 };
 
 use crate::{
-    flow::status_lists::StatusLists,
     http::{
-        document::Document,
-        problem::{Finding, Problem, Refusal},
+        errors::problem::{Finding, Problem, Refusal},
+        openapi::document::Document,
     },
+    services::sessions::status_lists::StatusLists,
 };
 
 /// Status lists.
@@ -23,7 +23,7 @@ pub(in crate::http) struct StatusListsApi {
 const CONTENT_TYPE: &str = "application/statuslist+jwt";
 
 /// Status lists.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl StatusListsApi {
     /// Status list (draft-ietf-oauth-status-list)
     ///

@@ -4,23 +4,27 @@ use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
-use super::error::OAuthError;
 use crate::{
     domain::oauth::{GrantType, OAuthErrorCode},
-    flow::{
-        client_credentials::ClientCredentials,
-        clients::Clients,
-        grant::Asked,
-        issue::{ClientToken, TokenSet},
-        log_in::{Credentials, LogIn, LoggedIn},
-        redeem_code::{Presented, RedeemCode},
-        refresh::Refresh,
-    },
     http::{
-        body::FormBody,
-        client_auth::{BasicCredentials, InForm},
-        cookies::Cookies,
-        origin::RequestOrigin,
+        errors::oauth::OAuthError,
+        extract::{
+            body::FormBody,
+            client_auth::{BasicCredentials, InForm},
+            cookies::Cookies,
+        },
+        middleware::client_info::RequestOrigin,
+    },
+    services::{
+        clients::Clients,
+        grants::{
+            Asked,
+            authorization_code::{Presented, RedeemCode},
+            client_credentials::ClientCredentials,
+            refresh::Refresh,
+            token_issuer::{ClientToken, TokenSet},
+        },
+        sessions::login::{Credentials, LogIn, LoggedIn},
     },
 };
 
@@ -167,7 +171,7 @@ fn required(name: &str, value: Option<String>) -> Result<String, OAuthError> {
 }
 
 /// OAuth 2 and OpenID Connect.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl TokenApi {
     /// Token endpoint (RFC 6749 §3.2)
     ///

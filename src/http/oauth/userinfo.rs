@@ -3,11 +3,11 @@
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
 use crate::{
-    flow::userinfo::{UserClaims, Userinfo},
     http::{
-        bearer::BearerToken,
-        problem::{Bearing, Refusal},
+        errors::problem::{Bearing, Refusal},
+        extract::bearer::BearerToken,
     },
+    services::sessions::userinfo::{UserClaims, Userinfo},
 };
 
 /// The userinfo endpoint.
@@ -35,7 +35,7 @@ struct UserinfoBody {
 impl Example for UserinfoBody {
     fn example() -> Self {
         Self {
-            sub: crate::http::docs::EXAMPLE_ID,
+            sub: crate::http::openapi::docs::EXAMPLE_ID,
             preferred_username: Some("ada".to_owned()),
             email: Some("ada@example.com".to_owned()),
             email_verified: Some(true),
@@ -55,7 +55,7 @@ impl From<UserClaims> for UserinfoBody {
 }
 
 /// OpenID Connect's userinfo.
-#[OpenApi(tag = "crate::http::docs::Tag::OAuth")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl UserinfoApi {
     /// Userinfo endpoint (OIDC Core §5.3)
     ///

@@ -10,11 +10,13 @@ use super::{
     error::PageError,
     form::{self, Form, Visitor},
     layout,
-    look::Look,
 };
 use crate::{
     domain::{scope::Scope, session::Session},
-    http::oauth::authorize::{see_other, send_on},
+    http::pages::{
+        authorize::{see_other, send_on},
+        branding::Look,
+    },
 };
 
 const FORM: &str = "consent";

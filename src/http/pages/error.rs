@@ -8,13 +8,13 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::{
-    layout::{self, Notice},
-    look::Look,
-};
+use super::layout::{self, Notice};
 use crate::{
-    flow::Trouble,
-    http::error::{self, BodyError, Overdue, TooManyRequests},
+    http::{
+        errors::{self, BodyError, Overdue, TooManyRequests},
+        pages::branding::Look,
+    },
+    services::Trouble,
 };
 
 /// Why a page is not shown, or a form not taken.
@@ -119,7 +119,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::Trouble(trouble) => return (known.status(), BUSY, Some(error::retry_after(trouble))),
+            PageError::Trouble(trouble) => return (known.status(), BUSY, Some(errors::retry_after(trouble))),
         };
         return (known.status(), text, None);
     }
@@ -131,7 +131,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
         return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
     }
     if error.is::<Overdue>() {
-        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(error::retry_after(&Trouble::TooSlow)));
+        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(errors::retry_after(&Trouble::TooSlow)));
     }
     if error.status().is_client_error() {
         return (error.status(), UNREADABLE, None);

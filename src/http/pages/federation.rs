@@ -18,16 +18,18 @@ use super::{
     error::PageError,
     form::{self, Form, Visitor},
     layout,
-    look::Look,
-    onward::Onward,
 };
 use crate::{
     domain::identity::{ProviderKind, ProviderName},
-    flow::{
-        csrf::BrowserId,
-        federate::{self, Arrived, Errand, FederateError, NameWanted, PATIENCE, Returned, Started},
+    http::{
+        extract::body,
+        middleware::client_info::RequestOrigin,
+        pages::{authorize::see_other, branding::Look, post_auth_action::Onward},
     },
-    http::{body, oauth::authorize::see_other, origin::RequestOrigin},
+    services::{
+        csrf::BrowserId,
+        federation::{self, Arrived, Errand, FederateError, NameWanted, PATIENCE, Returned, Started},
+    },
 };
 
 /// The form that starts a log-in.
@@ -221,7 +223,7 @@ pub(super) async fn come_back(
     let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
     let parameter = |name: &str| query.get(name).and_then(Value::as_str);
     let state = parameter("state").unwrap_or_default();
-    let key = federate::key(state).unwrap_or_default();
+    let key = federation::key(state).unwrap_or_default();
     let (attempt, onward) = (format!("{ATTEMPT}{key}"), format!("{ONWARD}{key}"));
     let sealed = pages.cookies.find(request, &attempt);
     let goal = Onward::of_text(&pages.cookies.find(request, &onward).unwrap_or_default());

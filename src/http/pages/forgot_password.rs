@@ -10,9 +10,11 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
-    look::Look,
 };
-use crate::flow::request_reset::{RequestResetError, ResetRequest};
+use crate::{
+    http::pages::branding::Look,
+    services::accounts::request_reset::{RequestResetError, ResetRequest},
+};
 
 const FORM: &str = "forgot-password";
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 
 use super::{Pages, error::PageError};
 use crate::{
-    flow::csrf::BrowserId,
-    http::{body, error::BodyError},
+    http::{errors::BodyError, extract::body},
+    services::csrf::BrowserId,
 };
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");

@@ -3,7 +3,7 @@
 use askama::Template;
 use poem::{IntoResponse, Response, http::StatusCode};
 
-use super::look::Look;
+use crate::http::pages::branding::Look;
 
 /// Nothing from anywhere else, and no script but where the page has one of ours. A form goes to where it came from; the
 /// browser holds where its answer redirects to the same rule, so that a page says where that may be (CSP 3 §6.4.1).

@@ -15,12 +15,14 @@ use super::{
     federation::Buttons,
     form::{self, Form, Visitor},
     layout,
-    look::Look,
-    onward::Onward,
 };
 use crate::{
-    flow::{csrf::BrowserId, grant::GrantError, log_in::Credentials},
-    http::{error::TooManyRequests, oauth::authorize::send_on, origin::RequestOrigin},
+    http::{
+        errors::TooManyRequests,
+        middleware::client_info::RequestOrigin,
+        pages::{authorize::send_on, branding::Look, post_auth_action::Onward},
+    },
+    services::{csrf::BrowserId, grants::GrantError, sessions::login::Credentials},
 };
 
 const FORM: &str = "login";

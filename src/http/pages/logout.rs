@@ -14,9 +14,11 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
-    look::Look,
 };
-use crate::http::{cookies::SESSION, oauth::authorize::see_other};
+use crate::http::{
+    extract::cookies::SESSION,
+    pages::{authorize::see_other, branding::Look},
+};
 
 const FORM: &str = "logout";
 

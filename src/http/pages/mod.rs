@@ -7,8 +7,8 @@
 //! | `GET\|POST /account` and below | `account` |
 //! | `GET\|POST /consent` | `consent` |
 //! | `GET\|POST /logout` | `logout` |
-//! | `GET\|POST /oauth/authorize`, which leads to them | `crate::http::oauth::authorize` |
-//! | `GET\|POST /oauth/logout`, which leads there | `crate::http::oauth::logout` |
+//! | `GET\|POST /oauth/authorize`, which leads to them | `crate::http::pages::authorize` |
+//! | `GET\|POST /oauth/logout`, which leads there | `crate::http::pages::end_session` |
 //! | `GET\|POST /federation/{name}`, `/federation/{name}/callback`, `POST /federation/{name}/username` | `federation` |
 //! | `GET\|POST /account/providers` | `providers` |
 //! | `GET\|POST /forgot-password` | `forgot_password` |
@@ -19,7 +19,10 @@
 //! A GET changes nothing: mail scanners and browsers that look ahead use up no link.
 
 mod account;
+pub(super) mod authorize;
+pub(super) mod branding;
 mod consent;
+pub(super) mod end_session;
 pub(super) mod error;
 mod federation;
 mod forgot_password;
@@ -27,9 +30,7 @@ pub(super) mod form;
 pub(super) mod layout;
 mod login;
 pub(super) mod logout;
-pub(super) mod look;
-pub(super) mod onward;
-mod providers;
+pub(super) mod post_auth_action;
 mod register;
 mod reset_password;
 mod verify_email;
@@ -38,19 +39,21 @@ use std::sync::Arc;
 
 use poem::{EndpointExt, Request, Route, get, http::Method, post};
 
+use self::branding::Look;
 pub(super) use self::federation::Button;
-use self::look::Look;
-use super::{
-    cookies::{Cookies, SESSION},
-    oauth::{authorize, logout as end_session},
-};
 use crate::{
     domain::session::Session,
-    flow::{
-        Trouble, account::Account, authorize::Authorize, browser_session::BrowserSessions,
-        change_password::ChangePassword, consents::Consents, csrf::Csrf, federate::Federate, identities::Identities,
-        log_in::LogIn, log_out::LogOut, register::Register, request_reset::RequestReset, reset_password::ResetPassword,
-        sessions::Sessions, verify_email::VerifyEmail,
+    http::extract::cookies::{Cookies, SESSION},
+    services::{
+        Trouble,
+        accounts::{
+            account::Account, change_password::ChangePassword, register::Register, request_reset::RequestReset,
+            reset_password::ResetPassword, verify_email::VerifyEmail,
+        },
+        authorization::{authorize::Authorize, consents::Consents},
+        csrf::Csrf,
+        federation::{Federate, identities::Identities},
+        sessions::{browser::BrowserSessions, list::Sessions, login::LogIn, logout::LogOut},
     },
 };
 
@@ -137,7 +140,7 @@ pub(super) fn is_page(path: &str) -> bool {
 /// The paths and methods of the pages and their files.
 pub(super) fn methods() -> impl Iterator<Item = (String, Vec<Method>)> {
     let pages = PATHS.map(|path| (path.to_owned(), vec![Method::GET, Method::POST]));
-    let files = look::FILES.map(|path| (path.to_owned(), vec![Method::GET]));
+    let files = branding::FILES.map(|path| (path.to_owned(), vec![Method::GET]));
     let federation = [
         ("/federation/{name}".to_owned(), vec![Method::GET, Method::POST]),
         ("/federation/{name}/username".to_owned(), vec![Method::POST]),
@@ -159,7 +162,7 @@ pub(super) fn add(routes: Route, pages: Pages) -> Route {
         .at("/account/password", page(get(account::password::show).post(account::password::send)))
         .at("/account/sessions", page(get(account::sessions::show).post(account::sessions::send)))
         .at("/account/username", page(get(account::username::show).post(account::username::send)))
-        .at("/account/providers", page(get(providers::show).post(providers::change)))
+        .at("/account/providers", page(get(account::providers::show).post(account::providers::change)))
         .at("/federation/:name", page(get(federation::lead).post(federation::press)))
         .at("/federation/:name/callback", page(get(federation::come_back).post(federation::come_back_by_form)))
         .at("/federation/:name/username", page(post(federation::be_named)))

@@ -11,16 +11,17 @@ use super::{
     federation::Buttons,
     form::{self, Form},
     layout::{self, Notice},
-    look::Look,
-    onward::Onward,
 };
 use crate::{
-    flow::{
-        csrf::BrowserId,
-        grant::GrantError,
-        register::{FieldError, RegisterError, Registration},
+    http::{
+        middleware::client_info::RequestOrigin,
+        pages::{branding::Look, post_auth_action::Onward},
     },
-    http::origin::RequestOrigin,
+    services::{
+        accounts::register::{FieldError, RegisterError, Registration},
+        csrf::BrowserId,
+        grants::GrantError,
+    },
 };
 
 const FORM: &str = "register";

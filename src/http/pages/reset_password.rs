@@ -11,9 +11,11 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
-    look::Look,
 };
-use crate::flow::{csrf::BrowserId, reset_password::ResetPasswordError};
+use crate::{
+    http::pages::branding::Look,
+    services::{accounts::reset_password::ResetPasswordError, csrf::BrowserId},
+};
 
 const FORM: &str = "reset-password";
 

@@ -12,9 +12,8 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
-    look::Look,
 };
-use crate::flow::verify_email::VerifyEmailError;
+use crate::{http::pages::branding::Look, services::accounts::verify_email::VerifyEmailError};
 
 const FORM: &str = "verify-email";
 

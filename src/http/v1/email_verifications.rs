@@ -5,13 +5,15 @@ use serde::Deserialize;
 
 use super::{password_resets::Accepted, users::Done};
 use crate::{
-    flow::{bearer::Bearer, verify_email::VerifyEmail},
     http::{
-        bearer::BearerToken,
-        body::JsonBody,
-        problem::{Bearing, Proving, Refusal},
-        text::{Fields, Text},
+        errors::problem::{Bearing, Proving, Refusal},
+        extract::{
+            bearer::BearerToken,
+            body::JsonBody,
+            lenient_string::{Fields, Text},
+        },
     },
+    services::{accounts::verify_email::VerifyEmail, sessions::bearer::Bearer},
 };
 
 /// Addresses, proved by mail.
@@ -36,7 +38,7 @@ impl Example for EmailVerification {
 }
 
 /// Addresses, proved by mail.
-#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::Users")]
 impl EmailVerificationsApi {
     /// Ask for another verification mail
     ///

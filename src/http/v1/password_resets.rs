@@ -5,14 +5,16 @@ use serde::Deserialize;
 
 use super::users::Done;
 use crate::{
-    flow::{
+    http::{
+        errors::problem::{Proving, Refusal},
+        extract::{
+            body::JsonBody,
+            lenient_string::{Fields, Text},
+        },
+    },
+    services::accounts::{
         request_reset::{RequestReset, ResetRequest},
         reset_password::ResetPassword,
-    },
-    http::{
-        body::JsonBody,
-        problem::{Proving, Refusal},
-        text::{Fields, Text},
     },
 };
 
@@ -95,7 +97,7 @@ impl Accepted {
 }
 
 /// Forgotten passwords.
-#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::Users")]
 impl PasswordResetsApi {
     /// Ask for a new password
     ///

@@ -9,22 +9,24 @@ use serde::Deserialize;
 use super::users::Done;
 use crate::{
     domain::{client::Client, ids::SessionId, session::Session},
-    flow::{
-        bearer::Bearer,
-        grant::{Asked, GrantError},
-        issue::TokenSet,
-        log_in::{Credentials, LogIn},
-        refresh::Refresh,
-        sessions::Sessions,
-    },
     http::{
-        bearer::BearerToken,
-        body::JsonBody,
-        cookies::Cookies,
-        docs::EXAMPLE_ID,
-        origin::RequestOrigin,
-        problem::{Bearing, LoggingIn, Naming, Problem, Refusal},
-        text::{Fields, Text},
+        errors::problem::{Bearing, LoggingIn, Naming, Problem, Refusal},
+        extract::{
+            bearer::BearerToken,
+            body::JsonBody,
+            cookies::Cookies,
+            lenient_string::{Fields, Text},
+        },
+        middleware::client_info::RequestOrigin,
+        openapi::docs::EXAMPLE_ID,
+    },
+    services::{
+        grants::{Asked, GrantError, refresh::Refresh, token_issuer::TokenSet},
+        sessions::{
+            bearer::Bearer,
+            list::Sessions,
+            login::{Credentials, LogIn},
+        },
     },
 };
 
@@ -177,7 +179,7 @@ impl SessionBody {
 }
 
 /// Log-ins.
-#[OpenApi(tag = "crate::http::docs::Tag::Sessions")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::Sessions")]
 impl SessionsApi {
     /// Log in
     ///

@@ -7,18 +7,22 @@ use serde::Deserialize;
 
 use crate::{
     domain::user::User,
-    flow::{
-        account::{Account, ProfileChange},
-        bearer::Bearer,
-        change_password::ChangePassword,
-        register::{Register, Registration},
-    },
     http::{
-        bearer::BearerToken,
-        body::JsonBody,
-        docs::EXAMPLE_ID,
-        problem::{Changing, Reading, Refusal, Registering},
-        text::{Fields, Text},
+        errors::problem::{Changing, Reading, Refusal, Registering},
+        extract::{
+            bearer::BearerToken,
+            body::JsonBody,
+            lenient_string::{Fields, Text},
+        },
+        openapi::docs::EXAMPLE_ID,
+    },
+    services::{
+        accounts::{
+            account::{Account, ProfileChange},
+            change_password::ChangePassword,
+            register::{Register, Registration},
+        },
+        sessions::bearer::Bearer,
     },
 };
 
@@ -194,7 +198,7 @@ pub(in crate::http) enum Done {
 }
 
 /// Accounts.
-#[OpenApi(tag = "crate::http::docs::Tag::Users")]
+#[OpenApi(tag = "crate::http::openapi::docs::Tag::Users")]
 impl UsersApi {
     /// Register an account
     ///
@@ -227,7 +231,7 @@ impl UsersApi {
 
     /// Show the account
     #[oai(path = "/v1/users/me", method = "get", operation_id = "show_user")]
-    async fn show(&self, token: BearerToken) -> Result<Json<UserBody>, Refusal<crate::http::problem::Bearing>> {
+    async fn show(&self, token: BearerToken) -> Result<Json<UserBody>, Refusal<crate::http::errors::problem::Bearing>> {
         let caller = token.account(&self.bearer).await?;
         Ok(Json(self.account.show(&caller).await?.into()))
     }

@@ -8,10 +8,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use super::{Member, done, log_in, moment};
 use crate::{
     domain::ids::ClientId,
-    http::{
-        oauth::authorize::see_other,
-        pages::{Pages, consent, error::PageError, look::Look},
-    },
+    http::pages::{Pages, authorize::see_other, branding::Look, consent, error::PageError},
 };
 
 const PATH: &str = "/account/apps";

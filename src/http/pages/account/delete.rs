@@ -9,14 +9,14 @@ use secrecy::ExposeSecret;
 use super::{Member, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
-    flow::account::AccountError,
     http::pages::{
         Pages,
+        branding::Look,
         error::PageError,
         layout::{self, Notice},
         logout,
-        look::Look,
     },
+    services::accounts::account::AccountError,
 };
 
 const PATH: &str = "/account/delete";

@@ -9,8 +9,8 @@ use secrecy::ExposeSecret;
 use super::{Member, back, log_in, patience, with_patience};
 use crate::{
     domain::{email::EmailAddress, user::AccountRecord},
-    flow::account::{AccountError, ProfileChange},
-    http::pages::{Pages, error::PageError, look::Look},
+    http::pages::{Pages, branding::Look, error::PageError},
+    services::accounts::account::{AccountError, ProfileChange},
 };
 
 const PATH: &str = "/account/email";

@@ -18,6 +18,7 @@ pub(super) mod delete;
 mod device;
 pub(super) mod email;
 pub(super) mod password;
+pub(super) mod providers;
 pub(super) mod sessions;
 pub(super) mod username;
 
@@ -37,12 +38,14 @@ use super::{
     form::{self, Form, Visitor},
     layout,
     login::in_words,
-    look::Look,
 };
 use crate::{
     domain::{email::EmailAddress, session::Session, user::AccountRecord},
-    flow::{account::AccountError, bearer::Caller},
-    http::{error::TooManyRequests, oauth::authorize::see_other},
+    http::{
+        errors::TooManyRequests,
+        pages::{authorize::see_other, branding::Look},
+    },
+    services::{accounts::account::AccountError, sessions::bearer::Caller},
 };
 
 const PATH: &str = "/account";

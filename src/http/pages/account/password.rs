@@ -9,8 +9,8 @@ use secrecy::ExposeSecret;
 use super::{Member, back, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
-    flow::change_password::ChangePasswordError,
-    http::pages::{Pages, error::PageError, look::Look},
+    http::pages::{Pages, branding::Look, error::PageError},
+    services::accounts::change_password::ChangePasswordError,
 };
 
 const PATH: &str = "/account/password";

@@ -9,10 +9,7 @@ use uuid::Uuid;
 use super::{Member, device, done, log_in, moment};
 use crate::{
     domain::{ids::SessionId, session::Session},
-    http::{
-        oauth::authorize::see_other,
-        pages::{Pages, error::PageError, look::Look},
-    },
+    http::pages::{Pages, authorize::see_other, branding::Look, error::PageError},
 };
 
 const PATH: &str = "/account/sessions";

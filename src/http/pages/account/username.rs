@@ -7,8 +7,8 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{Member, back, log_in};
 use crate::{
-    flow::account::{AccountError, ProfileChange},
-    http::pages::{Pages, error::PageError, look::Look},
+    http::pages::{Pages, branding::Look, error::PageError},
+    services::accounts::account::{AccountError, ProfileChange},
 };
 
 const PATH: &str = "/account/username";

@@ -1,0 +1,121 @@
+//! Apple's client secret: a JWT that we sign ourselves, with a key that Apple knows (Sign in with Apple, "Creating a
+//! client secret").
+
+use std::sync::Arc;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::Algorithm;
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use crate::{
+    crypto::{
+        jose::jws,
+        keys::{files, signing_key::SigningKey},
+    },
+    domain::signing_key::SigningAlgorithm,
+};
+
+/// How long a secret is good: it is made for one request. Apple takes six months at most.
+const LIFETIME: TimeDelta = TimeDelta::minutes(5);
+
+/// Signs client secrets for Apple.
+#[derive(Debug, Clone)]
+pub struct AppleSecret {
+    key: Arc<SigningKey>,
+    key_id: String,
+    team_id: String,
+}
+
+/// Why a text is no key that signs for Apple.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a P-256 private key in PKCS#8 as PEM")]
+pub struct NotAnAppleKey;
+
+#[derive(Debug, Serialize)]
+struct Claims<'a> {
+    iss: &'a str,
+    iat: i64,
+    exp: i64,
+    aud: &'a str,
+    sub: &'a str,
+}
+
+impl AppleSecret {
+    /// Signs with this key, PEM, of which Apple knows the identifier and the team.
+    ///
+    /// # Errors
+    /// [`NotAnAppleKey`] where it cannot sign ES256.
+    pub fn new(pem: &SecretString, key_id: String, team_id: String) -> Result<Self, NotAnAppleKey> {
+        let der = files::pkcs8(pem.expose_secret().as_bytes()).ok_or(NotAnAppleKey)?;
+        // Since when it is published matters for our own keys alone.
+        let key = SigningKey::from_pkcs8(&der, DateTime::UNIX_EPOCH).map_err(|_| NotAnAppleKey)?;
+        if key.algorithm() != SigningAlgorithm::ES256 {
+            return Err(NotAnAppleKey);
+        }
+        Ok(Self { key: Arc::new(key), key_id, team_id })
+    }
+
+    /// A secret of the client `client_id` for the token endpoint of `issuer`.
+    ///
+    /// # Errors
+    /// [`NotAnAppleKey`] where the library fails; it says no more.
+    pub fn sign(&self, client_id: &str, issuer: &str, now: DateTime<Utc>) -> Result<SecretString, NotAnAppleKey> {
+        let claims = Claims {
+            iss: &self.team_id,
+            iat: now.timestamp(),
+            exp: (now + LIFETIME).timestamp(),
+            aud: issuer,
+            sub: client_id,
+        };
+        let header = jws::Header { typ: "JWT".to_owned(), alg: Algorithm::ES256, kid: self.key_id.clone() };
+        let input = jws::signing_input(&header, &claims).map_err(|_| NotAnAppleKey)?;
+        let signature = self.key.sign(input.as_bytes()).map_err(|_| NotAnAppleKey)?;
+        Ok(format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)).into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::crypto;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_secret_says_who_signs_for_which_client_and_is_soon_over() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let apple = AppleSecret::new(&key.serialize_pem().into(), "KEY".into(), "TEAM".into()).unwrap();
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        let token = apple.sign("org.example", "https://appleid.apple.com", now).unwrap();
+        let (signed, signature) = token.expose_secret().rsplit_once('.').unwrap();
+        let (algorithm, public) = apple.key.verification();
+        assert_eq!(algorithm, Algorithm::ES256);
+        assert!(crypto::verify(signature, signed.as_bytes(), public, algorithm).unwrap());
+        let part =
+            |part: &str| -> Value { serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap() };
+        let (header, claims) = signed.split_once('.').unwrap();
+        assert_eq!(part(header), json!({"typ": "JWT", "alg": "ES256", "kid": "KEY"}));
+        let exp = now.timestamp() + 300;
+        let expected = json!({
+            "iss": "TEAM", "sub": "org.example", "aud": "https://appleid.apple.com", "iat": now.timestamp(), "exp": exp
+        });
+        assert_eq!(part(claims), expected);
+    }
+
+    #[test]
+    fn only_a_key_that_signs_is_taken() {
+        let pem = |alg| rcgen::KeyPair::generate_for(alg).unwrap().serialize_pem();
+        let new = |pem: String| AppleSecret::new(&pem.into(), "KEY".into(), "TEAM".into());
+        for bad in [
+            pem(&rcgen::PKCS_ED25519),
+            pem(&rcgen::PKCS_ECDSA_P384_SHA384),
+            "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(new(bad).err(), Some(NotAnAppleKey));
+        }
+        assert!(new(pem(&rcgen::PKCS_ECDSA_P256_SHA256)).is_ok());
+    }
+}

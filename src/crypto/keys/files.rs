@@ -1,0 +1,225 @@
+//! The folder of keys: reads all of them, makes new ones.
+//!
+//! A signing key is a PKCS#8 file `*.pem`, the root secret a file `*.secret` with 43 characters of base64url on one
+//! line. Our own names begin with the time of publication, `20260131T120000Z-ES256.pem`; a file that an operator
+//! mounts under another name counts as published in 1970, that is, as long known to every verifier.
+
+use std::{
+    collections::HashMap,
+    io,
+    path::{Path, PathBuf},
+};
+
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
+use chrono::{DateTime, NaiveDateTime, Utc};
+use secrecy::{
+    ExposeSecret,
+    zeroize::{Zeroize, Zeroizing},
+};
+use tokio_rustls::rustls::pki_types::pem::{PemObject, SectionKind};
+
+pub use crate::crypto::keys::set::{KeyKind, KeySet};
+use crate::crypto::{
+    keys::{
+        folder::{self, Ending},
+        root_secret::RootSecret,
+        signing_key::{NotASigningKey, SigningKey},
+    },
+    random::Random,
+};
+
+/// Why keys cannot be read or made. Each names the file, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file or folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file or folder cannot be written.
+    #[error("cannot write {}: {source}; the keys' folder must be writable to make keys in it", path.display())]
+    Unwritable {
+        /// Which.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is a file of this name.
+    #[error("{} exists already; a key made in the same second has the same name: try again", path.display())]
+    Exists {
+        /// Its name.
+        path: PathBuf,
+    },
+    /// The name is that of a folder or device.
+    #[error("{} is not a regular file; remove it from the keys' folder, or rename it", path.display())]
+    NotAFile {
+        /// Its name.
+        path: PathBuf,
+    },
+    /// Others can read or write a private file.
+    #[error(
+        "{0} can be read or written by other users, or written by its group; run: chmod 600 {0} \
+         (Kubernetes: defaultMode 0440 with fsGroup). If others may have read it, make a new key instead",
+        path.display()
+    )]
+    ExposedFile {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Others can add keys.
+    #[error("{0} can be written by other users, who could add keys of theirs; run: chmod 700 {0}", path.display())]
+    ExposedFolder {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Not exactly one unencrypted PKCS#8 key in PEM.
+    #[error(
+        "{0} is not one unencrypted PKCS#8 private key in PEM; convert it: openssl pkcs8 -topk8 -nocrypt -in {0}",
+        path.display()
+    )]
+    BrokenPem {
+        /// Which.
+        path: PathBuf,
+    },
+    /// A key of another kind, or too weak.
+    #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
+    WrongKey {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: NotASigningKey,
+    },
+    /// No root secret.
+    #[error("{} is not a root secret: one line of 43 characters of base64url (256 random bits)", path.display())]
+    NotARootSecret {
+        /// Which.
+        path: PathBuf,
+    },
+    /// Two files hold the same key, and their names may give it two schedules.
+    #[error("{} holds the same key as {}; remove one of them", path.display(), other.display())]
+    SameKey {
+        /// One.
+        path: PathBuf,
+        /// The other.
+        other: PathBuf,
+    },
+    /// A key kind that was there is gone altogether: more likely a lost mount than a wish.
+    #[error("{} no longer has any {what}; the keys read before stay in use: restore the files", path.display())]
+    Vanished {
+        /// The folder.
+        path: PathBuf,
+        /// What is missing.
+        what: &'static str,
+    },
+    /// The library could not make a key.
+    #[error("the cryptographic library failed to make a key")]
+    NotMade,
+}
+
+/// Reads every key of `dir`. A missing folder reads as an empty set.
+///
+/// # Errors
+/// [`KeyError`] for the first file that is broken, unfit or exposed: a set is whole, or it is none.
+pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
+    // Listed before it is read: what changes meanwhile differs from this listing, and is read again.
+    let listing = folder::list(dir)?;
+    let (mut signing, mut root_secrets) = (Vec::new(), Vec::new());
+    let mut seen: HashMap<String, PathBuf> = HashMap::new();
+    for file in &listing.0 {
+        let path = file.path.clone();
+        let content = folder::read(&path)?;
+        let published = published(&path);
+        let kid = match file.ending {
+            Ending::Pem => {
+                let der = pkcs8(&content).ok_or_else(|| KeyError::BrokenPem { path: path.clone() })?;
+                let key = SigningKey::from_pkcs8(&der, published)
+                    .map_err(|reason| KeyError::WrongKey { path: path.clone(), reason })?;
+                signing.push(key);
+                signing.last().map(SigningKey::kid)
+            }
+            Ending::Secret => {
+                let secret = root_secret(&content).ok_or_else(|| KeyError::NotARootSecret { path: path.clone() })?;
+                root_secrets.push(RootSecret::new(&secret, published));
+                root_secrets.last().map(RootSecret::kid)
+            }
+        };
+        if let Some(other) = seen.insert(kid.unwrap_or_default().to_owned(), path.clone()) {
+            return Err(KeyError::SameKey { path, other });
+        }
+    }
+    Ok(KeySet::new(signing, root_secrets, listing))
+}
+
+/// Makes a new key of `kind` in `dir`, published at `now`, and tells its file's name. The folder is made where it is
+/// missing, for its owner alone; so is the file, which is complete and durable when this returns.
+///
+/// # Errors
+/// [`KeyError`] where the folder cannot be written or can be by others, and where a file has the name already.
+pub fn create(dir: &Path, kind: KeyKind, now: DateTime<Utc>) -> Result<String, KeyError> {
+    let (content, ending) = match kind {
+        KeyKind::Signing(algorithm) => (pem(&SigningKey::generate(algorithm).map_err(|_| KeyError::NotMade)?), "pem"),
+        KeyKind::RootSecret => (Zeroizing::new(format!("{}\n", Random.secret().expose_secret())), "secret"),
+    };
+    let name = format!("{}-{}.{ending}", now.format(TIME), kind.as_str());
+    folder::write(dir, &name, content.as_bytes())?;
+    Ok(name)
+}
+
+const TIME: &str = "%Y%m%dT%H%M%SZ";
+
+/// The time that the name begins with; 1970 where it begins otherwise.
+fn published(path: &Path) -> DateTime<Utc> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.split_once('-')
+        .and_then(|(time, _)| NaiveDateTime::parse_from_str(time, TIME).ok())
+        .map_or(DateTime::UNIX_EPOCH, |time| time.and_utc())
+}
+
+/// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` for none, several, other kinds and broken ones.
+pub(in crate::crypto) fn pkcs8(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+    let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(content);
+    let (kind, der) = sections.next()?.ok()?;
+    let der = Zeroizing::new(der);
+    let alone = match sections.next() {
+        None => true,
+        Some(Ok((_, mut second))) => {
+            second.zeroize();
+            false
+        }
+        Some(Err(_)) => false,
+    };
+    (alone && kind == SectionKind::PrivateKey).then_some(der)
+}
+
+fn pem(der: &[u8]) -> Zeroizing<String> {
+    let encoded = Zeroizing::new(BASE64_STANDARD.encode(der));
+    let mut pem = Zeroizing::new(String::with_capacity(encoded.len() * 66 / 64 + 64));
+    pem.push_str("-----BEGIN PRIVATE KEY-----\n");
+    let mut rest = encoded.as_str();
+    while !rest.is_empty() {
+        let (line, next) = rest.split_at(rest.len().min(64));
+        pem.push_str(line);
+        pem.push('\n');
+        rest = next;
+    }
+    pem.push_str("-----END PRIVATE KEY-----\n");
+    pem
+}
+
+fn root_secret(content: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let line = content.strip_suffix(b"\n").unwrap_or(content);
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let mut secret = Zeroizing::new([0; 32]);
+    // The length first: `decode_slice` would panic on none, but refuses what does not fit.
+    let written = BASE64_URL_SAFE_NO_PAD.decode_slice(line, secret.as_mut_slice()).ok()?;
+    (line.len() == 43 && written == 32).then_some(secret)
+}
+
+#[cfg(test)]
+mod tests;

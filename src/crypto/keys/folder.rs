@@ -1,0 +1,157 @@
+//! The folder of keys as a folder: which files count, and who may read and write them.
+
+use std::{
+    fs::{self, File, Metadata, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use secrecy::zeroize::Zeroizing;
+
+use crate::crypto::keys::files::KeyError;
+
+/// No key needs more: RSA of 8192 bits in PEM has less than 7 kB.
+const MAX_FILE_LENGTH: u64 = 64 * 1024;
+
+/// How a file says what it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::crypto) enum Ending {
+    /// `.pem`: a signing key.
+    Pem,
+    /// `.secret`: a root secret.
+    Secret,
+}
+
+/// A file that counts, with all that changes when it does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::crypto) struct Listed {
+    pub(in crate::crypto) path: PathBuf,
+    pub(in crate::crypto) ending: Ending,
+    length: u64,
+    mode: u32,
+    inode: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// The files that count, sorted by name.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(in crate::crypto) struct Listing(pub(in crate::crypto) Vec<Listed>);
+
+/// Lists the key files of `dir`; a missing folder is an empty one. Names that start with '.' (drafts, and the inner
+/// folders of Kubernetes' mounts) and other endings do not count.
+pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
+    let unreadable = |path: &Path, source| KeyError::Unreadable { path: path.to_owned(), source };
+    let metadata = match fs::metadata(dir) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Listing::default()),
+        Err(error) => return Err(unreadable(dir, error)),
+    };
+    refuse_exposed_folder(dir, &metadata)?;
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
+        let path = entry.map_err(|error| unreadable(dir, error))?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let ending = match name.rsplit_once('.') {
+            _ if name.starts_with('.') => continue,
+            Some((_, "pem")) => Ending::Pem,
+            Some((_, "secret")) => Ending::Secret,
+            _ => continue,
+        };
+        // Of the target, where it is a symbolic link: secret mounts are made of them.
+        let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
+        if !metadata.is_file() {
+            return Err(KeyError::NotAFile { path });
+        }
+        files.push(Listed {
+            ending,
+            length: metadata.len(),
+            mode: metadata.mode(),
+            inode: metadata.ino(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+            path,
+        });
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(Listing(files))
+}
+
+/// Reads a key file whole.
+///
+/// Refused where others can read or write it, or its group can write it; a group may read, for that is how secret
+/// mounts give a file to a process that is not root. The rights are those of the file that was opened.
+pub(in crate::crypto) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let unreadable = |source| KeyError::Unreadable { path: path.to_owned(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & 0o026 != 0 {
+        return Err(KeyError::ExposedFile { path: path.to_owned() });
+    }
+    let mut content = Zeroizing::new(Vec::new());
+    file.take(MAX_FILE_LENGTH).read_to_end(&mut content).map_err(unreadable)?;
+    Ok(content)
+}
+
+/// Writes `content` to a new file `name` of `dir`, for its owner alone; makes the folder where it is missing. After
+/// this returns, neither a reader nor a crash ever sees less than the whole file.
+///
+/// # Errors
+/// [`KeyError::Exists`] where there is such a file, which is left as it is.
+pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<(), KeyError> {
+    let unwritable = |path: &Path, source| KeyError::Unwritable { path: path.to_owned(), source };
+    make_folder(dir).map_err(|error| unwritable(dir, error))?;
+    let metadata = fs::metadata(dir).map_err(|error| unwritable(dir, error))?;
+    refuse_exposed_folder(dir, &metadata)?;
+
+    let target = dir.join(name);
+    let draft = dir.join(format!(".{name}.new"));
+    // The draft's name follows from the target's and is taken exclusively: of two writers of one name, one fails here
+    // or finds the other's file below. So the check and the rename need no lock.
+    let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(KeyError::Exists { path: target }),
+        opened => opened.map_err(|error| unwritable(&draft, error))?,
+    };
+    let published = publish(file, content, &draft, &target);
+    if published.is_err() {
+        // Best effort: the first failure is the one to tell, and a draft that stays is private and never read.
+        let _ = fs::remove_file(&draft);
+    }
+    published?;
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(dir, error))
+}
+
+fn publish(mut file: File, content: &[u8], draft: &Path, target: &Path) -> Result<(), KeyError> {
+    let unwritable = |path: &Path, source| KeyError::Unwritable { path: path.to_owned(), source };
+    file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| unwritable(draft, error))?;
+    match fs::symlink_metadata(target) {
+        Ok(_) => return Err(KeyError::Exists { path: target.to_owned() }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(unwritable(target, error)),
+    }
+    fs::rename(draft, target).map_err(|error| unwritable(target, error))
+}
+
+fn make_folder(dir: &Path) -> io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+    match dir.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => File::open(parent)?.sync_all(),
+        _ => File::open(".")?.sync_all(),
+    }
+}
+
+/// Whoever can write the folder can add a key, which the JWK set would then publish as ours.
+fn refuse_exposed_folder(dir: &Path, metadata: &Metadata) -> Result<(), KeyError> {
+    if metadata.mode() & 0o002 == 0 {
+        return Ok(());
+    }
+    // Kubernetes mounts secrets on folders of mode 1777, read-only. Setting the mode that a folder already has changes
+    // nothing, and says whether it lies on a mount that nobody here can write.
+    match fs::set_permissions(dir, metadata.permissions()) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
+        _ => Err(KeyError::ExposedFolder { path: dir.to_owned() }),
+    }
+}

@@ -1,0 +1,160 @@
+//! The keys that are in force, as one reading of the folder found them.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    crypto::keys::{folder::Listing, root_secret::RootSecret, signing_key::SigningKey},
+    domain::signing_key::{self, SigningAlgorithm},
+};
+
+/// What a key file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// A private key that signs tokens for others.
+    Signing(SigningAlgorithm),
+    /// The secret that every symmetric key is derived from.
+    RootSecret,
+}
+
+impl KeyKind {
+    /// The word for it, in file names and records: `ES256`, `EdDSA`, `RS256` or `root`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signing(algorithm) => algorithm.as_str(),
+            Self::RootSecret => "root",
+        }
+    }
+}
+
+/// Every key of the folder, oldest first.
+#[derive(Debug, Default)]
+pub struct KeySet {
+    signing: Vec<SigningKey>,
+    root_secrets: Vec<RootSecret>,
+    listing: Listing,
+}
+
+impl KeySet {
+    /// The set of these keys. Keys of one time are ordered by identifier, so that replicas agree.
+    pub(in crate::crypto) fn new(
+        mut signing: Vec<SigningKey>,
+        mut root_secrets: Vec<RootSecret>,
+        listing: Listing,
+    ) -> Self {
+        signing.sort_by(|a, b| (a.published(), a.kid()).cmp(&(b.published(), b.kid())));
+        root_secrets.sort_by(|a, b| (a.published(), a.kid()).cmp(&(b.published(), b.kid())));
+        Self { signing, root_secrets, listing }
+    }
+
+    /// Whether there is a key of this kind.
+    #[must_use]
+    pub fn has(&self, kind: KeyKind) -> bool {
+        match kind {
+            KeyKind::Signing(algorithm) => self.signing.iter().any(|key| key.algorithm() == algorithm),
+            KeyKind::RootSecret => !self.root_secrets.is_empty(),
+        }
+    }
+
+    /// The identifiers of all signing keys.
+    #[must_use]
+    pub fn kids(&self) -> Vec<&str> {
+        self.signing.iter().map(SigningKey::kid).collect()
+    }
+
+    /// All signing keys, oldest first.
+    #[must_use]
+    pub fn signing_keys(&self) -> &[SigningKey] {
+        &self.signing
+    }
+
+    /// All root secrets, oldest first.
+    #[must_use]
+    pub fn root_secrets(&self) -> &[RootSecret] {
+        &self.root_secrets
+    }
+
+    /// The key of `algorithm` that signs at `now`; `None` where there is none of it.
+    #[must_use]
+    pub fn active(&self, algorithm: SigningAlgorithm, now: DateTime<Utc>) -> Option<&SigningKey> {
+        let keys: Vec<_> = self.signing.iter().filter(|key| key.algorithm() == algorithm).collect();
+        let published: Vec<_> = keys.iter().map(|key| key.published()).collect();
+        signing_key::active(&published, now).map(|index| keys[index])
+    }
+
+    /// The root secret that signs and derives at `now`; `None` where there is none.
+    ///
+    /// It keeps the schedule of signing keys: a new one waits until every replica has read it, or a refresh token of
+    /// one replica would be unknown to the next, and its owner logged out.
+    #[must_use]
+    pub fn active_root_secret(&self, now: DateTime<Utc>) -> Option<&RootSecret> {
+        let published: Vec<_> = self.root_secrets.iter().map(RootSecret::published).collect();
+        signing_key::active(&published, now).map(|index| &self.root_secrets[index])
+    }
+
+    /// The signing key of this identifier, active or not: what it signed is verified as long as it is here.
+    #[must_use]
+    pub fn find(&self, kid: &str) -> Option<&SigningKey> {
+        self.signing.iter().find(|key| key.kid() == kid)
+    }
+
+    /// The root secret of this identifier, active or not.
+    #[must_use]
+    pub fn find_root_secret(&self, kid: &str) -> Option<&RootSecret> {
+        self.root_secrets.iter().find(|secret| secret.kid() == kid)
+    }
+
+    /// The files that the set was read from.
+    pub(in crate::crypto) fn listing(&self) -> &Listing {
+        &self.listing
+    }
+
+    /// Whether `other` holds the same keys with the same times.
+    pub(in crate::crypto) fn same_keys(&self, other: &Self) -> bool {
+        fn schedule(set: &KeySet) -> impl Iterator<Item = (&str, DateTime<Utc>)> {
+            let signing = set.signing.iter().map(|key| (key.kid(), key.published()));
+            signing.chain(set.root_secrets.iter().map(|secret| (secret.kid(), secret.published())))
+        }
+        schedule(self).eq(schedule(other))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    fn at(minutes: i64) -> DateTime<Utc> {
+        DateTime::UNIX_EPOCH + TimeDelta::minutes(minutes)
+    }
+
+    fn key(algorithm: SigningAlgorithm, published: DateTime<Utc>) -> SigningKey {
+        SigningKey::from_pkcs8(&SigningKey::generate(algorithm).unwrap(), published).unwrap()
+    }
+
+    #[test]
+    fn each_algorithm_has_its_own_schedule() {
+        let keys = vec![
+            key(SigningAlgorithm::ES256, at(60)),
+            key(SigningAlgorithm::EdDSA, at(61)),
+            key(SigningAlgorithm::ES256, at(0)),
+        ];
+        let set = KeySet::new(keys, vec![], Listing::default());
+        let signs = |algorithm, now| set.active(algorithm, now).map(SigningKey::published);
+        assert_eq!(signs(SigningAlgorithm::ES256, at(65)), Some(at(0)), "verifiers may not know the newer key yet");
+        assert_eq!(signs(SigningAlgorithm::ES256, at(66)), Some(at(60)));
+        assert_eq!(signs(SigningAlgorithm::EdDSA, at(61)), Some(at(61)), "the first of its algorithm");
+        assert!(signs(SigningAlgorithm::RS256, at(66)).is_none());
+        assert!(set.kids().iter().all(|kid| set.find(kid).is_some()) && set.find("another").is_none());
+    }
+
+    #[test]
+    fn a_new_root_secret_waits_until_every_replica_has_read_it() {
+        let roots = vec![RootSecret::new(&[2; 32], at(60)), RootSecret::new(&[1; 32], at(0))];
+        let set = KeySet::new(vec![], roots, Listing::default());
+        assert_eq!(set.active_root_secret(at(65)).map(RootSecret::published), Some(at(0)));
+        assert_eq!(set.active_root_secret(at(66)).map(RootSecret::published), Some(at(60)));
+        assert!(KeySet::default().active_root_secret(at(0)).is_none());
+    }
+}

@@ -1,0 +1,4 @@
+//! Password hashing (argon2id, RFC 9106) by a fixed set of workers.
+
+pub mod hash;
+mod worker_pool;

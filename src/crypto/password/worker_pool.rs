@@ -1,0 +1,360 @@
+//! The admission desk of password hashing: fixed workers, a queue bounded in time, and a quick no.
+//!
+//! A password hash costs tens of milliseconds and megabytes on purpose, so whoever can ask for one could drown the
+//! service. Each worker is a thread that keeps its own engine, and with it its memory, for ever. A request that would
+//! wait longer than `max_wait` is told so at once, and one whose requester has gone costs nothing.
+
+use std::{
+    collections::VecDeque,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::oneshot;
+
+use crate::{
+    crypto::password::hash::{HashError, HashParameters},
+    domain::password_policy::Password,
+};
+
+/// The most jobs that wait, however fast hashes are: what bounds the memory of the queue (1 kB of password each).
+const MOST_WAITING: usize = 4096;
+
+/// Bytes in, hash out: the one seam between the desk and the algorithm.
+pub(in crate::crypto) trait Engine {
+    /// Hashes `password` with `salt` into `out`, whose length counts as a parameter.
+    fn hash(
+        &mut self,
+        parameters: HashParameters,
+        password: &[u8],
+        salt: &[u8],
+        out: &mut [u8],
+    ) -> Result<(), HashError>;
+}
+
+/// One hash to make.
+pub(in crate::crypto) struct Work {
+    pub(in crate::crypto) parameters: HashParameters,
+    /// `None` hashes the empty password, for its cost.
+    pub(in crate::crypto) password: Option<Password>,
+    pub(in crate::crypto) salt: Vec<u8>,
+    pub(in crate::crypto) length: usize,
+}
+
+struct Job {
+    work: Work,
+    answer: oneshot::Sender<Result<Vec<u8>, HashError>>,
+    /// When it has waited too long; `None` where a worker was free for it.
+    due: Option<Instant>,
+}
+
+/// The desk. Dropping it ends its workers, each after the hash that it is at.
+pub(in crate::crypto) struct Desk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    work_or_end: Condvar,
+    workers: u32,
+    max_wait: Duration,
+}
+
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// How many workers are at a hash.
+    busy: u32,
+    /// How long a hash takes, as a moving average.
+    average: Duration,
+    closed: bool,
+}
+
+impl Desk {
+    /// Opens a desk with `workers` threads, each with an engine that `engine` makes in it. `average` is the first guess
+    /// at how long a hash takes.
+    ///
+    /// # Errors
+    /// What the system says where it gives no thread.
+    pub(in crate::crypto) fn open<E: Engine>(
+        workers: u32,
+        max_wait: Duration,
+        average: Duration,
+        engine: impl Fn() -> E + Clone + Send + 'static,
+    ) -> io::Result<Self> {
+        let queue = Mutex::new(Queue { jobs: VecDeque::new(), busy: 0, average, closed: false });
+        let desk = Self { shared: Arc::new(Shared { queue, work_or_end: Condvar::new(), workers, max_wait }) };
+        for n in 1..=workers {
+            let (shared, engine) = (Arc::clone(&desk.shared), engine.clone());
+            // Where one of them fails, dropping the desk ends those before it.
+            thread::Builder::new().name(format!("hashing-{n}")).spawn(move || shared.serve(engine))?;
+        }
+        Ok(desk)
+    }
+
+    /// Queues `work` and waits for its hash. A future that is dropped takes its work out of the queue.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] at once where the wait would be too long, and later where it turned out to be;
+    /// [`HashError::Broken`] where the engine fails.
+    pub(in crate::crypto) async fn hash(&self, work: Work) -> Result<Vec<u8>, HashError> {
+        let answer = self.admit(work)?;
+        // The sender is only ever dropped unanswered with the queue itself.
+        answer.await.unwrap_or_else(|_| Err(HashError::Broken("the hashing service has ended".to_owned())))
+    }
+
+    /// Whether work that came now would be queued. It may not be a moment later: only [`Self::hash`] decides.
+    ///
+    /// # Errors
+    /// [`HashError::Busy`] where the wait would be too long.
+    pub(in crate::crypto) fn has_room(&self) -> Result<(), HashError> {
+        self.shared.queue().make_room(self.shared.workers, self.shared.max_wait)
+    }
+
+    /// How many jobs wait for a worker, and how long one that came now would.
+    pub(in crate::crypto) fn queue(&self) -> (usize, Duration) {
+        let queue = self.shared.queue();
+        (queue.jobs.len(), queue.wait(self.shared.workers))
+    }
+
+    fn admit(&self, work: Work) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
+        let Shared { workers, max_wait, .. } = *self.shared;
+        let mut queue = self.shared.queue();
+        queue.make_room(workers, max_wait)?;
+        let (answer, receiver) = oneshot::channel();
+        let due = if queue.must_wait(workers) { Instant::now().checked_add(max_wait) } else { None };
+        queue.jobs.push_back(Job { work, answer, due });
+        self.shared.work_or_end.notify_one();
+        Ok(receiver)
+    }
+}
+
+impl Drop for Desk {
+    fn drop(&mut self) {
+        self.shared.queue().closed = true;
+        self.shared.work_or_end.notify_all();
+    }
+}
+
+impl Queue {
+    /// How many hashes are asked for and not done.
+    fn open(&self) -> u32 {
+        u32::try_from(self.jobs.len()).unwrap_or(u32::MAX).saturating_add(self.busy)
+    }
+
+    /// Whether a job that came now would find every worker taken.
+    fn must_wait(&self, workers: u32) -> bool {
+        self.open() >= workers
+    }
+
+    /// How long a job that came now would wait for its turn, beyond the hashes already begun.
+    fn wait(&self, workers: u32) -> Duration {
+        self.average.saturating_mul(self.open().saturating_sub(workers)) / workers
+    }
+
+    /// Refuses what would wait too long.
+    fn make_room(&mut self, workers: u32, max_wait: Duration) -> Result<(), HashError> {
+        if self.is_full(workers, max_wait) {
+            // Those who have gone make room; they are looked for only now, since it costs a walk along the queue.
+            self.jobs.retain(|job| !job.answer.is_closed());
+        }
+        if self.is_full(workers, max_wait) { Err(self.busy(workers)) } else { Ok(()) }
+    }
+
+    fn is_full(&self, workers: u32, max_wait: Duration) -> bool {
+        self.jobs.len() >= MOST_WAITING || self.wait(workers) > max_wait
+    }
+
+    /// Come again when those who wait now have had their turn; a whole second at least, which is what `Retry-After`
+    /// counts in (RFC 9110 §10.2.3).
+    fn busy(&self, workers: u32) -> HashError {
+        HashError::Busy { retry_after: self.wait(workers).max(Duration::from_secs(1)) }
+    }
+
+    /// A worker is free again; the average moves an eighth of the way to what its hash took.
+    fn done(&mut self, took: Duration) {
+        self.busy -= 1;
+        self.average = (self.average * 7 + took) / 8;
+    }
+}
+
+impl Shared {
+    /// The queue is whole after any panic: nothing that can panic runs while it is locked.
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A worker's life.
+    fn serve<E: Engine>(&self, engine: impl Fn() -> E) {
+        let mut own = engine();
+        while let Some(job) = self.next() {
+            let begun = Instant::now();
+            let Work { parameters, password, salt, length } = job.work;
+            let mut out = vec![0; length];
+            let hashed = catch_unwind(AssertUnwindSafe(|| {
+                own.hash(parameters, password.as_ref().map_or(&[], Password::as_bytes), &salt, &mut out)
+            }));
+            self.queue().done(begun.elapsed());
+            let answer = hashed.unwrap_or_else(|_| {
+                // It cannot happen; if it does, this job fails and the worker goes on with a sound engine.
+                own = engine();
+                Err(HashError::Broken("the hashing engine panicked".to_owned()))
+            });
+            // Whoever asked may have gone meanwhile; then the hash is for nobody.
+            let _ = job.answer.send(answer.map(|()| out));
+        }
+    }
+
+    /// Waits for the next job that somebody still waits for and that is still in its time; `None` when the desk closes.
+    fn next(&self) -> Option<Job> {
+        let mut queue = self.queue();
+        loop {
+            if queue.closed {
+                return None;
+            }
+            match queue.jobs.pop_front() {
+                Some(job) if job.answer.is_closed() => {}
+                Some(job) if job.due.is_some_and(|due| due <= Instant::now()) => {
+                    // The estimate was wrong, and the client has likely given up: better the next one in time.
+                    let _ = job.answer.send(Err(queue.busy(self.workers)));
+                }
+                Some(job) => {
+                    queue.busy += 1;
+                    return Some(job);
+                }
+                None => queue = self.work_or_end.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        future::Future,
+        pin::pin,
+        sync::mpsc,
+        task::{Context, Poll, Waker},
+    };
+
+    use super::*;
+
+    /// Hashes when it is let, and tells what it begins.
+    struct Gated {
+        begins: mpsc::Sender<Vec<u8>>,
+        gate: Arc<Mutex<mpsc::Receiver<()>>>,
+    }
+
+    impl Engine for Gated {
+        fn hash(&mut self, _: HashParameters, _: &[u8], salt: &[u8], out: &mut [u8]) -> Result<(), HashError> {
+            self.begins.send(salt.to_vec()).unwrap();
+            self.gate.lock().unwrap().recv().map_err(|_| HashError::Broken("the test has ended".to_owned()))?;
+            assert_ne!(salt, b"panic", "as the test wants it");
+            out.fill(salt[0]);
+            Ok(())
+        }
+    }
+
+    /// A desk with one worker whose hashes are said to take a second each, what it began, and its gate.
+    fn desk(max_wait: Duration) -> (Desk, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
+        let (begins, begun) = mpsc::channel();
+        let (open, gate) = mpsc::channel();
+        let gate = Arc::new(Mutex::new(gate));
+        let engine = move || Gated { begins: begins.clone(), gate: Arc::clone(&gate) };
+        (Desk::open(1, max_wait, Duration::from_secs(1), engine).unwrap(), begun, open)
+    }
+
+    fn work(salt: &[u8]) -> Work {
+        let parameters = HashParameters { memory_kib: 8, iterations: 1, parallelism: 1 };
+        Work { parameters, password: None, salt: salt.to_vec(), length: 4 }
+    }
+
+    fn polled<T>(future: impl Future<Output = T>) -> Poll<T> {
+        pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn a_flood_is_refused_at_once_and_leaves_the_others_their_turn() {
+        let (desk, begun, open) = desk(Duration::from_secs(2));
+        let first = desk.admit(work(b"1")).unwrap();
+        assert_eq!(begun.recv().unwrap(), b"1", "the worker is at it");
+        let waiting: Vec<_> = [b"2", b"3", b"4"].map(|salt| desk.admit(work(salt)).unwrap()).into();
+        assert!(matches!(desk.has_room(), Err(HashError::Busy { .. })));
+        let refused = desk.admit(work(b"5")).unwrap_err();
+        assert!(
+            matches!(refused, HashError::Busy { retry_after } if retry_after == Duration::from_secs(3)),
+            "{refused}"
+        );
+        for _ in 0..4 {
+            open.send(()).unwrap();
+        }
+        assert_eq!(first.await.unwrap().unwrap(), [b'1'; 4]);
+        for (answer, hash) in waiting.into_iter().zip([b'2', b'3', b'4']) {
+            assert_eq!(answer.await.unwrap().unwrap(), [hash; 4]);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_has_gone_is_neither_hashed_nor_counted() {
+        let (desk, begun, open) = desk(Duration::from_secs(2));
+        let first = desk.admit(work(b"1")).unwrap();
+        begun.recv().unwrap();
+        for _ in 0..100 {
+            // Each is polled once and dropped: a client that asked and hung up. None of them fills the queue.
+            assert!(polled(desk.hash(work(b"x"))).is_pending());
+        }
+        let last = desk.admit(work(b"2")).unwrap();
+        open.send(()).unwrap();
+        open.send(()).unwrap();
+        assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
+        assert_eq!(begun.try_iter().collect::<Vec<_>>(), [b"2"], "nobody's work was begun");
+    }
+
+    #[tokio::test]
+    async fn a_job_whose_time_is_over_when_its_turn_comes_is_refused() {
+        let (desk, begun, open) = desk(Duration::ZERO);
+        let first = desk.admit(work(b"1")).unwrap();
+        begun.recv().unwrap();
+        let late = desk.admit(work(b"2")).unwrap();
+        open.send(()).unwrap();
+        drop(open); // were it hashed after all, it would fail rather than wait for ever
+        assert!(matches!(late.await.unwrap(), Err(HashError::Busy { .. })));
+        assert!(first.await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_panic_fails_one_job_and_no_other() {
+        let (desk, _begun, open) = desk(Duration::from_secs(9));
+        open.send(()).unwrap();
+        open.send(()).unwrap();
+        assert!(matches!(desk.hash(work(b"panic")).await, Err(HashError::Broken(_))));
+        assert_eq!(desk.hash(work(b"1")).await.unwrap(), [b'1'; 4]);
+    }
+
+    #[test]
+    fn dropping_the_desk_ends_its_workers() {
+        let (desk, begun, _open) = desk(Duration::ZERO);
+        drop(desk);
+        // The worker's engine and the one that makes them hold the senders: closed means that the thread is through.
+        assert!(begun.recv().is_err());
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_number_whatever_the_average_says() {
+        let (desk, begun, _open) = desk(Duration::from_secs(1));
+        desk.shared.queue().average = Duration::ZERO;
+        let _first = desk.admit(work(b"1")).unwrap();
+        begun.recv().unwrap();
+        let _waiting: Vec<_> = (0..MOST_WAITING).map(|_| desk.admit(work(b"2")).unwrap()).collect();
+        assert!(matches!(desk.admit(work(b"3")), Err(HashError::Busy { .. })));
+    }
+
+    #[test]
+    fn the_average_follows_what_hashes_take() {
+        let mut queue = Queue { jobs: VecDeque::new(), busy: 1, average: Duration::from_millis(80), closed: false };
+        queue.done(Duration::from_millis(160));
+        assert_eq!(queue.average, Duration::from_millis(90));
+    }
+}

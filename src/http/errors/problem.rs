@@ -1,0 +1,241 @@
+//! Errors of the JSON API: `application/problem+json` (RFC 9457).
+
+use std::marker::PhantomData;
+
+use poem::{IntoResponse, Response, http::StatusCode};
+use poem_openapi::{
+    ApiResponse, Object,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    types::{ToJSON, Type},
+};
+
+use crate::services::accounts::register::FieldError;
+
+pub(in crate::http) const CONTENT_TYPE: &str = "application/problem+json";
+
+/// What went wrong (RFC 9457 §3).
+#[derive(Debug, Clone, Object)]
+#[oai(rename = "Problem", example)]
+pub(in crate::http) struct ProblemBody {
+    /// Always `about:blank`: the `code` tells problems apart.
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// A word for programs, which stays what it is.
+    code: String,
+    /// A sentence for people.
+    detail: String,
+    /// What is wrong with which field, where fields are wrong.
+    #[oai(skip_serializing_if_is_none)]
+    errors: Option<Vec<WrongField>>,
+}
+
+/// A field that cannot be taken as it is.
+#[derive(Debug, Clone, Object)]
+#[oai(example)]
+struct WrongField {
+    /// Its name.
+    field: String,
+    /// What to do about it.
+    message: String,
+}
+
+impl poem_openapi::types::Example for WrongField {
+    fn example() -> Self {
+        Self { field: "username".to_owned(), message: "must not be empty".to_owned() }
+    }
+}
+
+impl poem_openapi::types::Example for ProblemBody {
+    fn example() -> Self {
+        Problem::invalid(vec![FieldError { field: "username", message: "must not be empty".to_owned() }]).body()
+    }
+}
+
+/// A problem, before it is known for which route.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Problem {
+    status: StatusCode,
+    code: &'static str,
+    detail: String,
+    errors: Vec<FieldError>,
+    header: Option<(&'static str, String)>,
+}
+
+impl Problem {
+    /// A problem with a code for programs and a sentence for people.
+    pub(in crate::http) fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, code, detail: detail.into(), errors: Vec::new(), header: None }
+    }
+
+    /// Fields that cannot be taken.
+    pub(in crate::http) fn invalid(errors: Vec<FieldError>) -> Self {
+        let detail = "Some fields cannot be taken as they are; see errors.";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_fields", detail) }
+    }
+
+    /// The same, saying which fields.
+    pub(in crate::http) fn about(self, errors: Vec<FieldError>) -> Self {
+        Self { errors, ..self }
+    }
+
+    /// The same, with a header field.
+    pub(in crate::http) fn with_header(self, name: &'static str, value: impl Into<String>) -> Self {
+        Self { header: Some((name, value.into())), ..self }
+    }
+
+    fn body(&self) -> ProblemBody {
+        let errors: Vec<_> = self
+            .errors
+            .iter()
+            .map(|FieldError { field, message }| WrongField { field: (*field).to_owned(), message: message.clone() })
+            .collect();
+        ProblemBody {
+            r#type: "about:blank".to_owned(),
+            title: self.status.canonical_reason().unwrap_or_default().to_owned(),
+            status: self.status.as_u16(),
+            code: self.code.to_owned(),
+            detail: self.detail.clone(),
+            errors: (!errors.is_empty()).then_some(errors),
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let response =
+            Response::builder().status(self.status).content_type(CONTENT_TYPE).body(self.body().to_json_string());
+        match self.header {
+            Some((name, value)) => response.with_header(name, value).into_response(),
+            None => response,
+        }
+    }
+}
+
+impl From<Problem> for poem::Error {
+    fn from(problem: Problem) -> Self {
+        let code = problem.code;
+        let mut error = Self::from_response(problem.into_response());
+        error.set_error_message(code);
+        error
+    }
+}
+
+/// The statuses with which a kind of route may refuse: what its documentation lists.
+pub(in crate::http) trait Statuses: Send + Sync + 'static {
+    /// The statuses.
+    const STATUSES: &'static [u16];
+}
+
+/// Names kinds of routes and the statuses with which each may refuse.
+macro_rules! statuses {
+    ($($(#[$doc:meta])* $name:ident: $($status:literal),+;)+) => {
+        $($(#[$doc])* #[derive(Debug)] pub(in crate::http) struct $name;
+        impl Statuses for $name { const STATUSES: &'static [u16] = &[$($status),+]; })+
+    };
+}
+
+statuses! {
+    /// Reads something public.
+    Reading: 400, 422, 503;
+    /// Registers an account.
+    Registering: 400, 403, 408, 409, 413, 415, 422, 503;
+    /// Exchanges credentials for tokens.
+    LoggingIn: 400, 401, 408, 413, 415, 422, 429, 503;
+    /// Takes a body that proves who sends it, or needs no proof.
+    Proving: 400, 408, 413, 415, 422, 429, 503;
+    /// Names something public that may not be there.
+    Finding: 400, 404, 503;
+    /// Needs a token and nothing else.
+    Bearing: 400, 401, 403, 503;
+    /// Needs a token, and takes a body.
+    Changing: 400, 401, 403, 408, 409, 413, 415, 422, 429, 503;
+    /// Needs a token, and names something that may not be there.
+    Naming: 400, 401, 403, 404, 503;
+}
+
+/// A problem of a kind of route.
+#[derive(Debug)]
+pub(in crate::http) struct Refusal<S>(Problem, PhantomData<fn() -> S>);
+
+impl<S, E> From<E> for Refusal<S>
+where
+    E: IntoProblem,
+{
+    fn from(error: E) -> Self {
+        Self(error.into_problem(), PhantomData)
+    }
+}
+
+/// What can be told as a problem; [`crate::http::errors`] says how.
+pub(in crate::http) trait IntoProblem {
+    fn into_problem(self) -> Problem;
+}
+
+impl IntoProblem for Problem {
+    fn into_problem(self) -> Problem {
+        self
+    }
+}
+
+impl<S> From<Refusal<S>> for poem::Error {
+    fn from(refusal: Refusal<S>) -> Self {
+        refusal.0.into()
+    }
+}
+
+impl<S: Statuses> ApiResponse for Refusal<S> {
+    fn meta() -> MetaResponses {
+        let responses = S::STATUSES
+            .iter()
+            .map(|status| MetaResponse {
+                description: describe(*status),
+                status: Some(*status),
+                status_range: None,
+                content: vec![MetaMediaType { content_type: CONTENT_TYPE, schema: ProblemBody::schema_ref() }],
+                headers: headers(*status),
+            })
+            .collect();
+        MetaResponses { responses }
+    }
+
+    fn register(registry: &mut Registry) {
+        ProblemBody::register(registry);
+    }
+}
+
+/// What a status means here.
+pub(in crate::http) fn describe(status: u16) -> &'static str {
+    match status {
+        400 => "The request cannot be read.",
+        408 => "The body took too long to arrive.",
+        401 => "The credentials or the token are not good.",
+        403 => "Not allowed.",
+        404 => "There is no such thing.",
+        409 => "Somebody else has that already.",
+        413 => "The body is over 64 kB.",
+        415 => "The body is of another type.",
+        422 => "Some fields cannot be taken; `errors` says which.",
+        429 => "Too many requests, or wrong passwords: try again after the seconds that `Retry-After` says.",
+        503 => "Trouble on our side: try again after the seconds that `Retry-After` says.",
+        _ => "",
+    }
+}
+
+/// The header fields that come with a status.
+pub(in crate::http) fn headers(status: u16) -> Vec<MetaHeader> {
+    let name = match status {
+        401 => "WWW-Authenticate",
+        429 | 503 => "Retry-After",
+        _ => return Vec::new(),
+    };
+    vec![MetaHeader {
+        name: name.to_owned(),
+        description: None,
+        required: status != 401,
+        deprecated: false,
+        schema: String::schema_ref(),
+    }]
+}

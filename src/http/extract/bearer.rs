@@ -1,0 +1,101 @@
+//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field alone, never in a query or a form.
+
+use poem::{Request, RequestBody, http::header};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    registry::{MetaSecurityScheme, Registry},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    http::errors::BearerRefusal,
+    services::sessions::{
+        bearer::{Bearer, BearerError, Caller},
+        userinfo::{UserClaims, Userinfo},
+    },
+};
+
+/// The token that a request carries, unchecked.
+#[derive(Debug)]
+pub(in crate::http) struct BearerToken(pub(in crate::http) SecretString);
+
+const SCHEME: &str = "access_token";
+
+impl BearerToken {
+    /// Whoever may manage their account with it.
+    pub(in crate::http) async fn account(&self, bearer: &Bearer) -> Result<Caller, BearerRefusal> {
+        bearer.account(self.0.expose_secret()).await.map_err(tell)
+    }
+
+    /// What its holder may know of its user.
+    pub(in crate::http) async fn userinfo(&self, userinfo: &Userinfo) -> Result<UserClaims, BearerRefusal> {
+        userinfo.run(self.0.expose_secret()).await.map_err(tell)
+    }
+}
+
+/// Logs why a token was refused; the client is told less.
+fn tell(error: BearerError) -> BearerRefusal {
+    tracing::debug!(reason = %error, "bearer token refused");
+    error.into()
+}
+
+/// The bearer token of a request, of whatever kind.
+pub(in crate::http) fn token(request: &Request) -> Result<SecretString, BearerRefusal> {
+    let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
+    let Some(field) = fields.next() else { return Err(BearerRefusal::Missing) };
+    let text = field.to_str().map_err(|_| BearerRefusal::Malformed)?;
+    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        // Another scheme is no token of ours, well or badly formed.
+        return Err(BearerRefusal::Missing);
+    }
+    let token = token.trim_matches(' ');
+    if token.is_empty() || token.contains(' ') || fields.next().is_some() {
+        return Err(BearerRefusal::Malformed);
+    }
+    Ok(token.into())
+}
+
+impl<'a> ApiExtractor<'a> for BearerToken {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        let scheme = MetaSecurityScheme {
+            ty: "http",
+            description: Some("An access token of a first-party client, with the issuer in its audience."),
+            name: None,
+            key_in: None,
+            scheme: Some("bearer"),
+            bearer_format: Some("JWT"),
+            flows: None,
+            openid_connect_url: None,
+        };
+        registry.create_security_scheme(SCHEME, scheme);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![SCHEME]
+    }
+
+    async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
+        Ok(Self(token(request)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::http::laws;
+
+    proptest! {
+        #[test]
+        fn any_field_carries_no_token_or_the_one_that_stands_in_it(
+            field in "[Bb][Ee]arer {0,3}[ -~]{0,20} {0,2}|[ -~\\t\\xe9]{0,30}|Bearer [A-Za-z0-9_.-]{1,40}",
+        ) {
+            laws::bearer(field.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What endpoints read from a request.
+
+pub(in crate::http) mod bearer;
+pub(in crate::http) mod body;
+pub(in crate::http) mod client_auth;
+pub(in crate::http) mod cookies;
+pub(in crate::http) mod lenient_string;

@@ -1,0 +1,153 @@
+//! Which scripts of other sites may read our answers: the CORS protocol (Fetch §3.3).
+//!
+//! Never with credentials: what a script sends along is a bearer token that it holds, no cookie of ours. Pages, the
+//! authorization endpoint and what takes a client's secret are open to no script at all (RFC 9700 §2.6).
+//!
+//! poem's own middleware is not used: to an origin that is not listed it answers 403, where our own pages' forms send
+//! an `Origin` too; it promises the same methods on every route; and it says `Vary` only of origins that it allows, so
+//! that a cache would give the answer for one site to another.
+
+use poem::{
+    Request, Response,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header},
+};
+
+/// What scripts may send beyond what every form can: their token, JSON, and the entity tag of a copy that they have.
+const REQUEST_FIELDS: &str = "authorization, content-type, if-none-match";
+/// What scripts may read beyond the fields that are always open to them.
+const ANSWER_FIELDS: &str = "etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
+/// How long a browser may remember a preflight, in seconds: the most that any of them does.
+const MAX_AGE: &str = "7200";
+
+/// Whose scripts may read the answers of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Readers {
+    /// Everybody's: the documents are public, and the same for all.
+    Everyone,
+    /// Those of the listed origins.
+    Listed,
+    /// Nobody's but ours.
+    Ours,
+}
+
+/// Discovery and key set.
+const PUBLIC: [&str; 3] =
+    ["/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+/// What apps in browsers call. A path that ends in a slash stands for all below it, those included that do not exist:
+/// an app should see that it is mistaken.
+const FOR_APPS: [&str; 6] =
+    ["/v1/", "/oauth/token", "/oauth/revoke", "/oauth/userinfo", "/oauth/status-lists/", "/users/"];
+
+fn readers(path: &str) -> Readers {
+    let for_apps = |entry: &&str| *entry == path || (entry.ends_with('/') && path.starts_with(*entry));
+    if is_public(path) {
+        Readers::Everyone
+    } else if FOR_APPS.iter().any(for_apps) {
+        Readers::Listed
+    } else {
+        Readers::Ours
+    }
+}
+
+/// Whether everybody's scripts may read the path.
+pub(in crate::http) fn is_public(path: &str) -> bool {
+    PUBLIC.contains(&path)
+}
+
+/// The origins whose scripts may call what is for apps, as browsers write them.
+#[derive(Debug, Clone, Default)]
+pub(in crate::http) struct Cors(pub(in crate::http) Vec<String>);
+
+/// What a browser is told about an answer, whatever the answer is: it would hide an error without these fields from the
+/// app that has to deal with it.
+#[derive(Debug)]
+pub(in crate::http) struct Leave {
+    /// Who may read it.
+    origin: Option<HeaderValue>,
+    /// Whether that follows from who asked.
+    varies: bool,
+    /// Whether the request only asks for leave to send another one.
+    preflight: bool,
+}
+
+impl Cors {
+    /// Judges a request.
+    pub(in crate::http) fn judge(&self, request: &Request) -> Leave {
+        let readers = readers(request.uri().path());
+        let mut origins = request.headers().get_all(header::ORIGIN).iter();
+        // Two of them are none: no browser sends that.
+        let asking = origins.next().filter(|_| origins.next().is_none());
+        let listed = |origin: &&HeaderValue| self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
+        let origin = match readers {
+            Readers::Everyone => Some(HeaderValue::from_static("*")),
+            Readers::Listed => asking.filter(listed).cloned(),
+            Readers::Ours => None,
+        };
+        let preflight = request.method() == Method::OPTIONS
+            && asking.is_some()
+            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        Leave { origin, varies: readers == Readers::Listed && !self.0.is_empty(), preflight }
+    }
+}
+
+impl Leave {
+    /// The answer to a preflight for a route with these methods, as `Allow` lists them. `None` where the request is no
+    /// preflight, may not be followed, or there is no such route: then it is a request as any other.
+    pub(in crate::http) fn preflight(&self, methods: &str) -> Option<Response> {
+        if !self.preflight || self.origin.is_none() || methods.is_empty() {
+            return None;
+        }
+        let answer = Response::builder()
+            .status(StatusCode::NO_CONTENT)
+            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+            .header(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_FIELDS)
+            .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
+        Some(answer.finish())
+    }
+
+    /// Tells the browser who may read the answer.
+    pub(in crate::http) fn tell(self, headers: &mut HeaderMap) {
+        if self.varies {
+            headers.append(header::VARY, HeaderValue::from_static("Origin"));
+        }
+        let Some(origin) = self.origin else { return };
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if !self.preflight {
+            headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANSWER_FIELDS));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_public_what_is_for_apps_and_what_is_ours() {
+        for path in PUBLIC {
+            assert_eq!(readers(path), Readers::Everyone);
+        }
+        for path in ["/v1/users", "/v1/nowhere", "/oauth/token", "/oauth/status-lists/3", "/users/auth"] {
+            assert_eq!(readers(path), Readers::Listed, "{path}");
+        }
+        for path in [
+            "/",
+            "/v1",
+            "/v10/users",
+            "/oauth/authorize",
+            "/oauth/introspect",
+            "/oauth/logout",
+            "/oauth/tokens",
+            "/oauth/token/",
+            "/login",
+            "/account",
+            "/federation/google/callback",
+            "/docs",
+            "/openapi.json",
+            "/livez",
+            "/.well-known/jwks.json/",
+        ] {
+            assert_eq!(readers(path), Readers::Ours, "{path}");
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! What every request and response passes.
+
+pub(in crate::http) mod client_info;
+pub(in crate::http) mod cors;
+pub(in crate::http) mod forwarded;
+pub(in crate::http) mod rate_limit;
+pub(in crate::http) mod response_layer;

@@ -1,0 +1,234 @@
+//! What every answer has: a request id, the safe header fields, and a shape, whatever answered.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
+};
+use tracing::Instrument;
+
+use crate::{
+    http::{
+        errors::{self, BodyError, Overdue, problem},
+        extract::{body::parameters, cookies::Cookies},
+        middleware::{
+            client_info::{self, ClientAddress},
+            cors::{self, Cors},
+            rate_limit::Admission,
+        },
+        pages::{self, branding::Look},
+    },
+    services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
+};
+
+/// How long an answer may take: less than the listener allows, which can say nothing of why.
+const PATIENCE: Duration = Duration::from_secs(25);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// For what is no page: nothing runs, loads or is sent from it, should a browser ever show it as one. `base-uri`,
+/// `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// Wraps every route.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Envelope {
+    /// Names requests.
+    pub(in crate::http) request_ids: RequestIds,
+    /// Counts answers.
+    pub(in crate::http) metrics: Metrics,
+    /// How pages look, those that say what went wrong too.
+    pub(in crate::http) look: Look,
+    /// The networks whose word on where a request comes from is believed.
+    pub(in crate::http) trusted_proxies: Vec<IpNet>,
+    /// Whose scripts may read which answers.
+    pub(in crate::http) cors: Cors,
+    /// How often client networks may call which routes.
+    pub(in crate::http) limit: Limit,
+    /// Whether browsers shall keep to HTTPS: it is what they reach us by.
+    pub(in crate::http) https: bool,
+    /// The paths and methods of every route, for `Allow`.
+    pub(in crate::http) routes: Vec<(String, Vec<Method>)>,
+}
+
+impl<E: Endpoint> Middleware<E> for Envelope {
+    type Output = Enveloped<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        Enveloped { inner, envelope: self.clone() }
+    }
+}
+
+/// A route in its envelope.
+#[derive(Debug)]
+pub(in crate::http) struct Enveloped<E> {
+    inner: E,
+    envelope: Envelope,
+}
+
+impl<E: Endpoint> Endpoint for Enveloped<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> poem::Result<Response> {
+        // Ours always: a client's own would let it forge what the log says.
+        let id = self.envelope.request_ids.draw();
+        let path = request.uri().path().to_owned();
+        let method = request.method().clone();
+        let version = request.version();
+        let client = client_info::client_address(&request, &self.envelope.trusted_proxies);
+        if let Some(address) = client {
+            request.set_data(ClientAddress(address));
+        }
+        let leave = self.envelope.cors.judge(&request);
+        let admission = Admission::of(&self.envelope.limit, &method, &path, client);
+        let body = request.take_body();
+        let unread = admission.check().is_err() && !body.is_empty();
+        request.set_body(body);
+        request.set_data(Cookies { https: self.envelope.https });
+        let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
+        let started = std::time::Instant::now();
+        let answered = async {
+            // A parameter given twice means something else to each who reads it, so nobody does.
+            let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
+            let answer = match (admission.check(), leave.preflight(&self.envelope.allowed(&path)), query) {
+                // Before anything else is done for it, and before its body is read.
+                (Err(too_many), ..) => Err(too_many.into()),
+                (Ok(()), Some(leave), _) => Ok(leave),
+                (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
+                (Ok(()), None, Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
+                    Ok(answer) => answer.map(IntoResponse::into_response),
+                    Err(_) => Err(Overdue.into()),
+                },
+            };
+            let mut response = match answer {
+                Ok(answer) => answer,
+                Err(error) if pages::is_page(&path) => {
+                    pages::error::page(&self.envelope.look, &self.envelope.allowed(&path), &id, &error)
+                }
+                Err(error) => errors::shape(&path, &self.envelope.allowed(&path), error),
+            };
+            self.envelope.seal(&path, &id, &mut response);
+            admission.tell(response.headers_mut());
+            leave.tell(response.headers_mut());
+            // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
+            // told may send its next request into the closing.
+            let given_up =
+                [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status()) || unread;
+            if given_up && version < Version::HTTP_2 {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            // The path is a route's, or shown as unknown: what people type may hold anything.
+            let route = self.envelope.route(&path).map_or("unknown", |(route, _)| route.as_str());
+            let status = response.status().as_u16();
+            let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(%method, route, status, milliseconds, "answered");
+            self.envelope.metrics.answered(route, method.as_str(), status, started.elapsed());
+            Ok(response)
+        };
+        self.envelope.metrics.clone().counting(answered.instrument(span)).await
+    }
+}
+
+impl Envelope {
+    fn seal(&self, path: &str, id: &str, response: &mut Response) {
+        let headers = response.headers_mut();
+        if let Ok(id) = HeaderValue::from_str(id) {
+            headers.insert(REQUEST_ID, id);
+        }
+        let is_page = response.content_type().is_some_and(|kind| kind.starts_with("text/html"));
+        let headers = response.headers_mut();
+        let mut set = |name: HeaderName, value: &'static str| {
+            headers.entry(name).or_insert(HeaderValue::from_static(value));
+        };
+        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(header::REFERRER_POLICY, "same-origin");
+        set(header::CONTENT_SECURITY_POLICY, POLICY);
+        set(header::CACHE_CONTROL, "no-store");
+        // What an `<img>` or `<script>` of another site may load: scripts that ask by name are `Cors`'s to judge.
+        set(RESOURCE_POLICY, if cors::is_public(path) { "cross-origin" } else { "same-origin" });
+        if is_page {
+            set(OPENER_POLICY, "same-origin");
+        }
+        if self.https {
+            set(header::STRICT_TRANSPORT_SECURITY, "max-age=31536000");
+        }
+        debug_assert!(
+            response.status().as_u16() < 400
+                || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
+                || response.content_type().is_some_and(|t| t.starts_with("application/json"))
+                || pages::is_page(path),
+            "an error without a shape"
+        );
+    }
+
+    /// The route that a path belongs to.
+    fn route(&self, path: &str) -> Option<&(String, Vec<Method>)> {
+        let exact = self.routes.iter().find(|(route, _)| route == path);
+        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route, path)))
+    }
+
+    /// The methods that a path takes, as `Allow` lists them.
+    fn allowed(&self, path: &str) -> String {
+        let methods = self.route(path).map_or(&[][..], |(_, methods)| methods);
+        methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Whether a path belongs to a route. A segment in braces is any segment.
+pub(in crate::http) fn fits(route: &str, path: &str) -> bool {
+    let mut ours = route.split('/');
+    let mut theirs = path.split('/');
+    loop {
+        match (ours.next(), theirs.next()) {
+            (None, None) => return true,
+            (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
+            _ => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use poem::{Route, endpoint::make_sync};
+
+    use super::*;
+    use crate::{domain::color::Color, http::enveloped};
+
+    /// No request can be sent that makes a handler of ours panic, so this one is made for it.
+    #[tokio::test]
+    async fn a_panic_is_answered_as_any_other_error_and_says_nothing() {
+        let panics = |_| -> Response { panic!("a secret") };
+        let envelope = Envelope {
+            request_ids: RequestIds::default(),
+            metrics: Metrics::new(DateTime::UNIX_EPOCH),
+            look: Look::new("Signet".to_owned(), Color([0; 3])),
+            trusted_proxies: Vec::new(),
+            cors: Cors(vec!["https://app.example.org".to_owned()]),
+            limit: Limit::default(),
+            https: true,
+            routes: vec![("/v1/users".to_owned(), vec![Method::GET])],
+        };
+        let service = enveloped(Route::new().at("/v1/users", make_sync(panics)), envelope);
+        let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");
+        let answer = service.call(request.finish()).await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.content_type(), Some(problem::CONTENT_TYPE));
+        for (name, value) in [
+            ("x-content-type-options", "nosniff"),
+            ("referrer-policy", "same-origin"),
+            ("content-security-policy", POLICY),
+            ("cross-origin-resource-policy", "same-origin"),
+            ("cache-control", "no-store"),
+            ("strict-transport-security", "max-age=31536000"),
+            ("access-control-allow-origin", "https://app.example.org"),
+        ] {
+            assert_eq!(answer.header(name), Some(value), "{name}");
+        }
+        assert!(answer.header("x-request-id").is_some());
+        let body = answer.into_body().into_string().await.expect("text");
+        assert!(body.contains("internal_error") && !body.contains("secret"), "{body}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Public documents that caches keep: JSON with an entity tag (RFC 9110 §8.8.3) and a lifetime.
+
+use poem::{Body, IntoResponse, Response, http::StatusCode};
+use poem_openapi::{
+    ApiResponse,
+    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, MetaSchemaRef, Registry},
+    types::Type,
+};
+
+use crate::services::keys::published::Tagged;
+
+/// A JSON document, or word that the caller's copy is still the present one. `T` is what its documentation says.
+#[derive(Debug)]
+pub(in crate::http) struct Document<T> {
+    body: Option<String>,
+    etag: String,
+    max_age: i64,
+    content_type: &'static str,
+    described_by: std::marker::PhantomData<fn() -> T>,
+}
+
+impl<T> Document<T> {
+    /// A document that caches may keep for `max_age` seconds. `if_none_match` is the
+    /// request's field, where it has one.
+    pub(in crate::http) fn new(document: Tagged, max_age: i64, if_none_match: Option<&str>) -> Self {
+        let Tagged { body, etag } = document;
+        let known = if_none_match.is_some_and(|known| {
+            known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
+        });
+        Self {
+            body: (!known).then_some(body),
+            etag,
+            max_age,
+            content_type: "application/json",
+            described_by: std::marker::PhantomData,
+        }
+    }
+
+    /// The same as another media type.
+    pub(in crate::http) fn of_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
+    }
+}
+
+impl<T> IntoResponse for Document<T> {
+    fn into_response(self) -> Response {
+        let response = Response::builder()
+            .header("Cache-Control", format!("public, max-age={}", self.max_age))
+            .header("ETag", self.etag);
+        match self.body {
+            Some(body) => response.content_type(self.content_type).body(body),
+            None => response.status(StatusCode::NOT_MODIFIED).body(Body::empty()),
+        }
+    }
+}
+
+impl<T: Type> ApiResponse for Document<T> {
+    fn meta() -> MetaResponses {
+        let header = |name: &str, schema: MetaSchemaRef| MetaHeader {
+            name: name.to_owned(),
+            description: None,
+            required: true,
+            deprecated: false,
+            schema,
+        };
+        let headers = || vec![header("Cache-Control", String::schema_ref()), header("ETag", String::schema_ref())];
+        MetaResponses {
+            responses: vec![
+                MetaResponse {
+                    description: "The document.",
+                    status: Some(200),
+                    status_range: None,
+                    content: vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }],
+                    headers: headers(),
+                },
+                MetaResponse {
+                    description: "The copy that `If-None-Match` names is the present one.",
+                    status: Some(304),
+                    status_range: None,
+                    content: vec![],
+                    headers: headers(),
+                },
+            ],
+        }
+    }
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+}

@@ -1,0 +1,4 @@
+//! The OpenAPI document and the pages that show it.
+
+pub(in crate::http) mod docs;
+pub(in crate::http) mod document;

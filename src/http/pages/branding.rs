@@ -1,0 +1,66 @@
+//! How the pages look: a name, a colour, and the files that make the rest of it.
+
+use poem::Route;
+
+use crate::{
+    domain::color::{Color, PAPER},
+    http::openapi::docs,
+    services::keys::published::Tagged,
+};
+
+const STYLE: &str = include_str!("style.css");
+const ICON: &str = include_str!("icon.svg");
+/// Sends the one form that need not wait for anybody: a code on its way to its client.
+const SUBMIT: &str = include_str!("submit.js");
+
+/// The paths of the files.
+pub(in crate::http) const FILES: [&str; 3] = ["/assets/style.css", "/assets/icon.svg", "/assets/submit.js"];
+
+/// What an operator may choose of the pages, and what follows from it.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct Look {
+    /// What the pages call the service.
+    pub(in crate::http) name: String,
+    /// Where the style sheet is. Its address changes with it, so that a new version is never shown in an old style.
+    pub(in crate::http) stylesheet: String,
+    /// Where the icon is.
+    pub(in crate::http) icon: String,
+    /// Where the script is that sends a form by itself.
+    pub(in crate::http) submit: String,
+    style: String,
+    drawing: String,
+}
+
+impl Look {
+    /// The look of a service that calls itself `name`, with one `color` for what is pressed and what stands out.
+    pub(in crate::http) fn new(name: String, color: Color) -> Self {
+        let [by_day, by_night] = PAPER.map(|paper| color.readable_on(paper));
+        let style = format!(
+            ":root {{ --accent: {color}; --on-accent: {}; --accent-by-day: {by_day}; --accent-by-night: {by_night}; }}\n\n\
+             {STYLE}",
+            color.ink()
+        );
+        // By a browser's tab as by a page, the icon may stand on anything: it is drawn in the colour itself.
+        let drawing = ICON.replace("ACCENT", &color.to_string()).replace("INK", &color.ink().to_string());
+        let address = |path: &str, text: &str| {
+            let etag = Tagged::of(text.to_owned()).etag;
+            format!("{path}?v={}", etag.trim_matches('"'))
+        };
+        Self {
+            name,
+            stylesheet: address(FILES[0], &style),
+            icon: address(FILES[1], &drawing),
+            submit: address(FILES[2], SUBMIT),
+            style,
+            drawing,
+        }
+    }
+
+    /// The files, at their paths.
+    pub(in crate::http) fn files(&self, routes: Route) -> Route {
+        routes
+            .at(FILES[0], docs::file("text/css; charset=utf-8", self.style.clone()))
+            .at(FILES[1], docs::file("image/svg+xml", self.drawing.clone()))
+            .at(FILES[2], docs::file("text/javascript; charset=utf-8", SUBMIT.to_owned()))
+    }
+}

@@ -1,0 +1,7 @@
+//! Emails: their text, and the SMTP server or folder that takes them.
+
+mod folder;
+pub mod mailer;
+pub mod message;
+mod one_line;
+mod smtp;

@@ -1,0 +1,129 @@
+//! What user-info endpoints say, each kind of provider in its own words.
+
+use serde::Deserialize;
+
+use crate::{
+    domain::identity::{Profile, ProfileClaims, ProviderKind},
+    outbound::provider::fetch::ProviderError,
+};
+
+/// Who a provider's user-info endpoint says that somebody is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserInfo {
+    /// The subject, within the provider.
+    pub subject: String,
+    /// What else is said of them.
+    pub profile: Profile,
+}
+
+const UNREADABLE: ProviderError = ProviderError::Garbage("user info");
+
+/// Claims of somebody (OIDC Core §5.3.2).
+#[derive(Debug, Deserialize)]
+struct OpenId {
+    sub: String,
+    #[serde(flatten)]
+    profile: ProfileClaims,
+}
+
+/// An account at GitHub. Its address comes by another endpoint, which says whether it was proved.
+#[derive(Debug, Deserialize)]
+struct GithubUser {
+    id: u64,
+    #[serde(flatten)]
+    profile: ProfileClaims,
+    login: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct GithubEmail {
+    email: String,
+    primary: bool,
+    verified: bool,
+}
+
+/// A person at Facebook, which says nothing of whether an address was proved.
+#[derive(Debug, Deserialize)]
+struct FacebookUser {
+    id: String,
+    #[serde(flatten)]
+    profile: ProfileClaims,
+}
+
+/// Reads what the user-info endpoint of a provider of `kind` says.
+///
+/// # Errors
+/// [`ProviderError::Garbage`] where it does not say who it is.
+pub(in crate::outbound) fn read(kind: ProviderKind, json: &[u8]) -> Result<UserInfo, ProviderError> {
+    let unreadable = |_| UNREADABLE;
+    Ok(match kind {
+        ProviderKind::Github => {
+            let user: GithubUser = serde_json::from_slice(json).map_err(unreadable)?;
+            // The address of the public profile is whatever the person wrote there.
+            let profile = Profile { email: None, email_verified: false, ..user.profile.read(kind) };
+            UserInfo { subject: user.id.to_string(), profile: Profile { handle: Some(user.login), ..profile } }
+        }
+        ProviderKind::Facebook => {
+            let user: FacebookUser = serde_json::from_slice(json).map_err(unreadable)?;
+            UserInfo { subject: user.id, profile: user.profile.read(kind) }
+        }
+        _ => {
+            let user: OpenId = serde_json::from_slice(json).map_err(unreadable)?;
+            UserInfo { subject: user.sub, profile: user.profile.read(kind) }
+        }
+    })
+}
+
+/// The primary address of somebody at GitHub, and whether it was proved.
+///
+/// # Errors
+/// [`ProviderError::Garbage`] where it is no list of addresses.
+pub(in crate::outbound) fn primary_email(json: &[u8]) -> Result<Option<(String, bool)>, ProviderError> {
+    let emails: Vec<GithubEmail> = serde_json::from_slice(json).map_err(|_| UNREADABLE)?;
+    Ok(emails.into_iter().find(|email| email.primary).map(|email| (email.email, email.verified)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_names_people_in_its_own_words() {
+        let github = read(ProviderKind::Github, br#"{"id":583231,"login":"octocat","name":"Mona","email":"x@y.zz"}"#);
+        let github = github.unwrap();
+        assert_eq!(github.subject, "583231");
+        assert_eq!(github.profile.handle.as_deref(), Some("octocat"));
+        assert_eq!((github.profile.email, github.profile.email_verified), (None, false), "anybody may write one there");
+        let facebook = br#"{"id":"10","name":"Ada","email":"ada@example.org","email_verified":true}"#;
+        let facebook = read(ProviderKind::Facebook, facebook).unwrap();
+        assert_eq!(facebook.subject, "10");
+        assert!(!facebook.profile.email_verified && facebook.profile.email.is_some());
+        let openid = br#"{"sub":"s","email":"ada@example.org","email_verified":true}"#;
+        let openid = read(ProviderKind::Oidc, openid).unwrap();
+        assert!(openid.subject == "s" && openid.profile.email_verified);
+    }
+
+    #[test]
+    fn whoever_is_not_named_is_nobody() {
+        for (kind, json) in [
+            (ProviderKind::Github, r#"{"id":"583231","login":"octocat"}"#),
+            (ProviderKind::Github, r#"{"login":"octocat"}"#),
+            (ProviderKind::Github, r#"{"message":"Bad credentials"}"#),
+            (ProviderKind::Facebook, r#"{"id":10}"#),
+            (ProviderKind::Facebook, r#"{"error":{}}"#),
+            (ProviderKind::Oidc, r#"{"sub":1}"#),
+            (ProviderKind::Oidc, r#"{"sub":"a","sub":"b"}"#),
+            (ProviderKind::Oidc, "eyJhbGciOiJub25lIn0.e30."),
+        ] {
+            assert!(read(kind, json.as_bytes()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn only_the_primary_address_counts() {
+        let list = br#"[{"email":"a@b.cc","primary":false,"verified":true},{"email":"c@d.ee","primary":true,"verified":false}]"#;
+        assert_eq!(primary_email(list).unwrap(), Some(("c@d.ee".to_owned(), false)));
+        assert_eq!(primary_email(b"[]").unwrap(), None);
+        assert!(primary_email(br#"{"message":"Not Found"}"#).is_err());
+    }
+}

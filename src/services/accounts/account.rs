@@ -1,0 +1,280 @@
+//! What people do with their own account: look at it, change it, delete it.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+
+use crate::{
+    domain::{
+        clock::Clock,
+        email::EmailAddress,
+        ids::UserId,
+        one_use_secret::Purpose,
+        password_hash::PasswordHash,
+        session::EndReason,
+        user::{AccountRecord, User},
+        username::Username,
+    },
+    services::{
+        Trouble,
+        accounts::{
+            authenticate::{Authenticate, AuthenticateError, Authenticated},
+            register::FieldError,
+        },
+        audit::Event,
+        outbox::Outbox,
+        sessions::{
+            bearer::Caller,
+            end::EndSession,
+            login::{Credentials, Origin},
+        },
+    },
+    store::{
+        self, Database, StoreError, consents, identities, one_use_secrets,
+        outbox::{self, Cause, Kind},
+        sessions::{self, Which},
+        users::{self, Identifier, PasswordStill, ProfileUpdate},
+    },
+};
+
+/// People's own accounts.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Where accounts are.
+    pub db: Database,
+    /// Checks the password where a change wants it.
+    pub authenticate: Authenticate,
+    /// Ends the sessions of a deleted account.
+    pub end_session: EndSession,
+    /// Has a new address verified.
+    pub outbox: Outbox,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What somebody wants changed.
+#[derive(Debug, Default)]
+pub struct ProfileChange<'a> {
+    /// The name that they want.
+    pub username: Option<&'a str>,
+    /// Their new address; takes the current password beside it.
+    pub email: Option<&'a str>,
+    /// The current password.
+    pub current_password: Option<&'a SecretString>,
+}
+
+/// Why an account stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// It is gone.
+    #[error("the account is gone")]
+    Gone,
+    /// These fields cannot be taken.
+    #[error("some fields cannot be taken")]
+    Invalid(Vec<FieldError>),
+    /// Another account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// The password is not the one given.
+    #[error("the password is wrong")]
+    WrongPassword,
+    /// The account has no password, and the log-in is too old to stand in for one.
+    #[error("the log-in is too old")]
+    LogInTooOld,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<StoreError> for AccountError {
+    fn from(error: StoreError) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// How old a log-in may be that stands in for the password of an account that has none.
+const RECENT: TimeDelta = TimeDelta::minutes(5);
+
+impl Account {
+    /// Whether nobody has that name now; `Err` where nobody can have it.
+    ///
+    /// # Errors
+    /// [`AccountError::Invalid`] or trouble.
+    pub async fn is_available(&self, username: &str) -> Result<bool, AccountError> {
+        let username = Username::parse(username)
+            .map_err(|why| AccountError::Invalid(vec![FieldError { field: "username", message: why.to_string() }]))?;
+        Ok(!users::is_taken(&self.db, &username).await?)
+    }
+
+    /// The caller's account.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn show(&self, caller: &Caller) -> Result<User, AccountError> {
+        users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
+    }
+
+    /// The same, and whether it has a password.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn overview(&self, caller: &Caller) -> Result<AccountRecord, AccountError> {
+        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
+        let (user, password_hash) = found.ok_or(AccountError::Gone)?;
+        Ok(AccountRecord { user, has_password: password_hash.is_some() })
+    }
+
+    /// Changes the caller's name or address; what is not named stays. An account that has no password shows a log-in of
+    /// at most five minutes ago instead, where the address changes. Live sessions' next tokens carry the new name. A
+    /// verified address stays in force until the new one is proved.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn change(&self, caller: &Caller, wanted: &ProfileChange<'_>) -> Result<User, AccountError> {
+        let mut errors = Vec::new();
+        let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
+        let username =
+            wanted.username.and_then(|text| Username::parse(text).map_err(|why| wrong("username", &why)).ok());
+        let email = wanted.email.and_then(|text| EmailAddress::parse(text).map_err(|why| wrong("email", &why)).ok());
+        let unproved = wanted.email.is_some() && wanted.current_password.is_none();
+        if unproved && self.has_password(caller).await? {
+            wrong("current_password", &"is required to change the email address");
+        }
+        if !errors.is_empty() {
+            return Err(AccountError::Invalid(errors));
+        }
+        let hash = match (&email, wanted.current_password) {
+            (Some(_), Some(password)) => Some(self.prove(caller, password, "current_password").await?.proof),
+            (Some(_), None) if !self.is_recent(caller) => return Err(AccountError::LogInTooOld),
+            _ => None,
+        };
+        let proof = match &hash {
+            Some(hash) => PasswordStill::Is(hash),
+            None if email.is_some() => PasswordStill::Missing,
+            None => PasswordStill::Any,
+        };
+        if username.is_none() && email.is_none() {
+            return self.show(caller).await;
+        }
+        let transaction = store::begin(&self.db).await?;
+        let change = ProfileUpdate { proof, username: username.as_ref(), email: email.as_ref() };
+        let user = match users::change(&transaction, caller.user, &change).await {
+            Ok(Some(user)) => user,
+            Ok(None) if proof != PasswordStill::Any => return Err(AccountError::WrongPassword),
+            Ok(None) => return Err(AccountError::Gone),
+            Err(StoreError::Duplicate(_)) => return Err(AccountError::UsernameTaken),
+            Err(other) => return Err(other.into()),
+        };
+        if let Some(username) = &username {
+            sessions::rename(&transaction, user.id, username.as_written()).await?;
+        }
+        if let Some(email) = email {
+            // The newest claim alone counts, from now on and not only once it is mailed.
+            let earlier = one_use_secrets::Which::Of(user.id, Purpose::EmailVerification);
+            one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
+            outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
+            self.outbox.within(&transaction, &Cause::EmailClaimed(user.id, Some(email))).await?;
+        }
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
+        let written = written.recording(Event::done("account_change").account(user.id).session(caller.session));
+        changes.commit(transaction, written).await?;
+        self.outbox.wake();
+        Ok(user)
+    }
+
+    /// Deletes the caller's account, and ends all its sessions. An account that has no password shows a log-in of at
+    /// most five minutes ago instead.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn delete(&self, caller: &Caller, password: Option<&SecretString>) -> Result<(), AccountError> {
+        let proof = match password {
+            Some(password) => Some(self.prove(caller, password, "password").await?.proof),
+            None => self.recent_log_in(caller).await?,
+        };
+        self.delete_proved(caller.user, proof.as_ref()).await
+    }
+
+    /// Deletes the account that these credentials open: the original service's way.
+    ///
+    /// # Errors
+    /// [`AccountError`].
+    pub async fn delete_by_credentials(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<(), AccountError> {
+        let checked = self.authenticate.check(credentials, origin).await;
+        let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
+        self.delete_proved(user.id, Some(&proof)).await
+    }
+
+    /// Asks for the password of the caller's account.
+    async fn prove(
+        &self,
+        caller: &Caller,
+        password: &SecretString,
+        field: &'static str,
+    ) -> Result<Authenticated, AccountError> {
+        let checked = self.authenticate.check_known(caller, password).await;
+        checked.map_err(|error| refused(error, field))
+    }
+
+    /// Lets a fresh log-in stand in for a password, where there is none to ask for.
+    async fn recent_log_in(&self, caller: &Caller) -> Result<Option<PasswordHash>, AccountError> {
+        if self.has_password(caller).await? {
+            let message = "is required".to_owned();
+            return Err(AccountError::Invalid(vec![FieldError { field: "password", message }]));
+        }
+        if self.is_recent(caller) { Ok(None) } else { Err(AccountError::LogInTooOld) }
+    }
+
+    async fn has_password(&self, caller: &Caller) -> Result<bool, AccountError> {
+        let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
+        let (_, password_hash) = found.ok_or(AccountError::Gone)?;
+        Ok(password_hash.is_some())
+    }
+
+    fn is_recent(&self, caller: &Caller) -> bool {
+        self.clock.now() <= caller.authenticated_at + RECENT
+    }
+
+    async fn delete_proved(&self, user: UserId, proof: Option<&PasswordHash>) -> Result<(), AccountError> {
+        let transaction = store::begin(&self.db).await?;
+        if !users::delete(&transaction, user, proof).await? {
+            // Its password was replaced, or it was deleted, while we looked.
+            return Err(AccountError::WrongPassword);
+        }
+        identities::forget(&transaction, user).await?;
+        one_use_secrets::forget(&transaction, user).await?;
+        outbox::forget(&transaction, user).await?;
+        consents::delete_of_user(&transaction, user).await?;
+        let all = Which::AllOf(user);
+        let changed = self.end_session.changes.account_changed(user);
+        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
+        let ending = ending.recording(Event::done("account_delete").account(user));
+        self.end_session.commit(transaction, ending).await?;
+        Ok(())
+    }
+}
+
+/// Why credentials did not open the account; the request had the password in `field`.
+fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
+    match error {
+        AuthenticateError::Malformed { field: which, why } => {
+            let field = if which == "password" { field } else { which };
+            AccountError::Invalid(vec![FieldError { field, message: why }])
+        }
+        AuthenticateError::Invalid => AccountError::WrongPassword,
+        AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
+        AuthenticateError::Trouble(trouble) => trouble.into(),
+    }
+}

@@ -1,0 +1,226 @@
+//! Checks a password, the one way for every route that takes one.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{
+    crypto::password::hash::{PasswordHasher, Verdict},
+    domain::{
+        email::EmailAddress,
+        password_hash::PasswordHash,
+        password_policy::{NotAPassword, Password},
+        user::User,
+        username::Username,
+    },
+    services::{
+        Trouble,
+        accounts::throttle::{Admission, Found, Name, Throttle, ThrottleError},
+        audit::Event,
+        sessions::{
+            bearer::Caller,
+            login::{Credentials, Origin},
+        },
+    },
+    store::{
+        Database,
+        users::{self, Identifier},
+    },
+};
+
+/// The longest name that a log-in may carry, in bytes: an email address, or 64 code points.
+const MAX_IDENTIFIER: usize = 256;
+
+/// Checks passwords.
+#[derive(Debug, Clone)]
+pub struct Authenticate {
+    /// Where accounts are.
+    pub db: Database,
+    /// Where hashes are computed.
+    pub hasher: PasswordHasher,
+    /// Counts what is wrong.
+    pub throttle: Throttle,
+}
+
+/// An account whose password was given.
+#[derive(Debug)]
+pub struct Authenticated {
+    /// The account, which was not disabled when it was read.
+    pub user: User,
+    /// What the password was checked against. Whoever writes on the strength of this checks that it still stands.
+    pub proof: PasswordHash,
+}
+
+/// Why a password does not open an account.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthenticateError {
+    /// A field holds what no such field can, whatever the account.
+    #[error("{field} {why}")]
+    Malformed {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Unknown, wrong, disabled or without a password: one answer, at one cost.
+    #[error("the username or the password is wrong")]
+    Invalid,
+    /// Too many were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<ThrottleError> for AuthenticateError {
+    fn from(error: ThrottleError) -> Self {
+        match error {
+            ThrottleError::TooMany { retry_after } => Self::TooMany { retry_after },
+            ThrottleError::Trouble(trouble) => Self::Trouble(trouble),
+        }
+    }
+}
+
+impl Authenticate {
+    /// Checks what somebody typed as username (or verified email address) and password. Whatever is wrong with them
+    /// costs one hash in the same queue, so that neither the answer nor its time tells which accounts exist. Failures
+    /// slow down the next attempts. A hash that is weaker than configured is replaced.
+    ///
+    /// # Errors
+    /// [`AuthenticateError`].
+    pub async fn check(
+        &self,
+        credentials: &Credentials<'_>,
+        origin: &Origin,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let password = parse(credentials.password)?;
+        let name = identify(credentials.username)?;
+        self.throttle.recall(&name, origin)?;
+        // A flood that the queue would refuse anyway is refused before it writes.
+        self.hasher.has_room().map_err(Trouble::from)?;
+        let found = self.find(name.identifier.as_ref()).await?;
+        let admission = self.throttle.admit(&name, found.as_ref(), origin).await?;
+        self.evaluate(found, password, admission).await
+    }
+
+    /// Checks the password of whoever has logged in already.
+    ///
+    /// # Errors
+    /// [`AuthenticateError`].
+    pub async fn check_known(
+        &self,
+        caller: &Caller,
+        password: &SecretString,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let password = parse(password)?;
+        self.hasher.has_room().map_err(Trouble::from)?;
+        let found = self.find(Some(&Identifier::Id(caller.user))).await?;
+        let admission = self.throttle.admit_caller(caller).await?;
+        self.evaluate(found, password, admission).await
+    }
+
+    async fn find(&self, identifier: Option<&Identifier>) -> Result<Option<Found>, Trouble> {
+        match identifier {
+            Some(identifier) => Ok(users::find_with_password(&self.db, identifier).await?),
+            None => Ok(None),
+        }
+    }
+
+    /// Compares the password, and tells the throttle what came of it: a right one settles the attempt, a wrong one
+    /// stays counted, and one that could not be compared for our own trouble is given back.
+    async fn evaluate(
+        &self,
+        found: Option<Found>,
+        password: Password,
+        admission: Admission,
+    ) -> Result<Authenticated, AuthenticateError> {
+        let (found, counted) = match admission {
+            Admission::Evaluated(counted) => (found, counted),
+            Admission::Dummy => (found.map(|(user, _)| (user, None)), Vec::new()),
+        };
+        let (verdict, Authenticated { user, proof }) = match self.compare(found, password.clone()).await {
+            Ok(right) => right,
+            Err(error) => {
+                if let AuthenticateError::Trouble(_) = &error {
+                    self.throttle.give_back(&counted).await?;
+                }
+                return Err(error);
+            }
+        };
+        self.throttle.settle(&counted).await?;
+        let proof = match verdict {
+            Verdict::RightButWeaker => self.strengthen(&user, proof, password).await?,
+            Verdict::Right | Verdict::Wrong => proof,
+        };
+        Ok(Authenticated { user, proof })
+    }
+
+    /// The account, if the password is right and it is not disabled; else the one answer, at the one cost.
+    async fn compare(
+        &self,
+        found: Option<Found>,
+        password: Password,
+    ) -> Result<(Verdict, Authenticated), AuthenticateError> {
+        let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
+        let verdict = self.hasher.verify(Some(password), stored.clone()).await.map_err(Trouble::from)?;
+        let reason = match (user, stored, verdict) {
+            (Some(user), Some(proof), Verdict::Right | Verdict::RightButWeaker) if user.disabled_at.is_none() => {
+                return Ok((verdict, Authenticated { user, proof }));
+            }
+            (Some(user), Some(_), Verdict::Right | Verdict::RightButWeaker) => (Some(user), "disabled"),
+            (Some(user), Some(_), Verdict::Wrong) => (Some(user), "wrong_password"),
+            (user, _, _) => (user, "no_password"),
+        };
+        let (user, reason) = reason;
+        let event = Event::refused("password_check", reason);
+        match &user {
+            Some(user) => event.account(user.id).record(),
+            None => event.record(),
+        }
+        Err(AuthenticateError::Invalid)
+    }
+
+    /// Hashes the password anew with today's parameters. Where another log-in was first, what it left will do: the
+    /// caller's own guard tells, and asks again.
+    async fn strengthen(&self, user: &User, old: PasswordHash, password: Password) -> Result<PasswordHash, Trouble> {
+        let new = self.hasher.hash(password).await?;
+        let replaced = users::replace_password(&self.db, user.id, &old, &new).await?;
+        Ok(if replaced { new } else { old })
+    }
+}
+
+/// A password as somebody typed it.
+fn parse(password: &SecretString) -> Result<Password, AuthenticateError> {
+    Password::parse(password)
+        .map_err(|why: NotAPassword| AuthenticateError::Malformed { field: "password", why: why.to_string() })
+}
+
+/// Whom a name could mean, and what its attempts are counted under: the same for every spelling.
+fn identify(text: &str) -> Result<Name, AuthenticateError> {
+    let malformed = |why: &str| Err(AuthenticateError::Malformed { field: "username", why: why.to_owned() });
+    if text.is_empty() {
+        return malformed("must not be empty");
+    }
+    if text.len() > MAX_IDENTIFIER {
+        return malformed("is too long");
+    }
+    if text.chars().any(char::is_control) {
+        return malformed("must not contain control characters");
+    }
+    let identifier = if text.contains('@') {
+        EmailAddress::parse(text).ok().map(Identifier::Email)
+    } else {
+        Username::parse(text).ok().map(Identifier::Username)
+    };
+    let key = match &identifier {
+        Some(Identifier::Username(username)) => username.key().to_owned(),
+        Some(Identifier::Email(email)) => email.key().to_owned(),
+        // No account has such a name, so that no other spelling of it has either.
+        Some(Identifier::Id(_)) | None => text.to_owned(),
+    };
+    Ok(Name { identifier, key })
+}

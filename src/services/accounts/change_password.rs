@@ -1,0 +1,116 @@
+//! Changes a password: every other session of the account ends with the old one.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::{
+    domain::{password_policy::Password, session::EndReason},
+    services::{
+        Trouble,
+        accounts::{
+            authenticate::{Authenticate, AuthenticateError, Authenticated},
+            choose_password::{ChoosePassword, ChoosePasswordError},
+        },
+        audit::Event,
+        outbox::Outbox,
+        sessions::{bearer::Caller, end::EndSession},
+    },
+    store::{self, Database, outbox::Cause, sessions::Which, users},
+};
+
+/// Changes passwords.
+#[derive(Debug, Clone)]
+pub struct ChangePassword {
+    /// Checks the current one.
+    pub authenticate: Authenticate,
+    /// Judges and hashes the new one.
+    pub choose_password: ChoosePassword,
+    /// Ends the other sessions.
+    pub end_session: EndSession,
+    /// Tells the owner.
+    pub outbox: Outbox,
+    /// Where accounts are.
+    pub db: Database,
+}
+
+/// Why a password stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangePasswordError {
+    /// The current password is not the one given.
+    #[error("the current password is wrong")]
+    WrongPassword,
+    /// A field holds what cannot be taken.
+    #[error("{field} {why}")]
+    Malformed {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Too many were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl ChangePassword {
+    /// Replaces `current` by `new`, and ends every session of the account but the caller's.
+    ///
+    /// # Errors
+    /// [`ChangePasswordError`].
+    pub async fn run(
+        &self,
+        caller: &Caller,
+        current: &SecretString,
+        new: &SecretString,
+    ) -> Result<(), ChangePasswordError> {
+        let malformed =
+            |why: &dyn ToString| ChangePasswordError::Malformed { field: "new_password", why: why.to_string() };
+        let new = Password::parse(new).map_err(|why| malformed(&why))?;
+        let checked = self.authenticate.check_known(caller, current).await;
+        let Authenticated { user, proof } = checked.map_err(|error| match error {
+            AuthenticateError::Malformed { why, .. } => {
+                ChangePasswordError::Malformed { field: "current_password", why }
+            }
+            AuthenticateError::Invalid => {
+                Event::refused("password_change", "credentials").account(caller.user).record();
+                ChangePasswordError::WrongPassword
+            }
+            AuthenticateError::TooMany { retry_after } => ChangePasswordError::TooMany { retry_after },
+            AuthenticateError::Trouble(trouble) => trouble.into(),
+        })?;
+        let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
+        let hash = chosen.map_err(|error| match error {
+            ChoosePasswordError::Weak(why) => malformed(&why),
+            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        })?;
+
+        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        // The account first, then its sessions: a log-in with the old password waits here or finds it replaced.
+        let replaced = users::replace_password(&transaction, user.id, &proof, &hash).await.map_err(Trouble::from)?;
+        if !replaced {
+            return Err(ChangePasswordError::WrongPassword);
+        }
+        if let Some(email) = user.email.filter(|_| user.email_verified) {
+            let changed = Cause::PasswordChanged(user.id, email);
+            self.outbox.within(&transaction, &changed).await.map_err(Trouble::from)?;
+        }
+        let others = Which::AllOfBut(user.id, caller.session);
+        let ending = self
+            .end_session
+            .within(&transaction, &others, EndReason::PasswordChange, Vec::new())
+            .await
+            .map_err(Trouble::from)?;
+        let changed = Event::done("password_change").account(user.id).session(caller.session);
+        let ending = ending.recording(changed);
+        self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
+        Ok(())
+    }
+}

@@ -1,0 +1,11 @@
+//! Accounts: registration, credentials, changes, recovery and deletion.
+
+pub mod account;
+pub mod authenticate;
+pub mod change_password;
+pub mod choose_password;
+pub mod register;
+pub mod request_reset;
+pub mod reset_password;
+pub mod throttle;
+pub mod verify_email;

@@ -1,0 +1,141 @@
+//! Registers accounts.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::{
+    crypto::random::Random,
+    domain::{clock::Clock, email::EmailAddress, ids::UserId, password_policy::Password, username::Username},
+    services::{
+        Trouble,
+        accounts::{
+            authenticate::Authenticated,
+            choose_password::{ChoosePassword, ChoosePasswordError},
+        },
+        audit::Event,
+        change_feed::Changes,
+        outbox::Outbox,
+    },
+    store::{
+        self, Database, StoreError,
+        outbox::Cause,
+        users::{self, NewUser},
+    },
+};
+
+/// Registers accounts.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// Where accounts are.
+    pub db: Database,
+    /// Judges and hashes the password.
+    pub choose_password: ChoosePassword,
+    /// Commits.
+    pub changes: Changes,
+    /// Has the address verified, or its owner told.
+    pub outbox: Outbox,
+    /// Draws the account's id.
+    pub random: Random,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether anybody may register.
+    pub open: bool,
+}
+
+/// What somebody typed.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    /// The name that they want.
+    pub username: &'a str,
+    /// The password that they chose.
+    pub password: &'a SecretString,
+    /// Their address, if they gave one.
+    pub email: Option<&'a str>,
+}
+
+/// A field that cannot be taken as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Which.
+    pub field: &'static str,
+    /// What to do about it, in words for whoever typed it.
+    pub message: String,
+}
+
+/// Why nobody was registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// Registration is closed.
+    #[error("registration is closed")]
+    Closed,
+    /// These fields cannot be taken.
+    #[error("some fields cannot be taken")]
+    Invalid(Vec<FieldError>),
+    /// Another account has that name.
+    #[error("the username is taken")]
+    UsernameTaken,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl Register {
+    /// Registers an account. Whoever did so has given its password, so that they can be logged in without a second hash.
+    ///
+    /// # Errors
+    /// [`RegisterError`].
+    pub async fn run(&self, registration: &Registration<'_>) -> Result<Authenticated, RegisterError> {
+        if !self.open {
+            return Err(RegisterError::Closed);
+        }
+        let (username, password, email) = parse(registration).map_err(RegisterError::Invalid)?;
+        let chosen = self.choose_password.run(password, &username, email.as_ref()).await;
+        let proof = chosen.map_err(|error| match error {
+            ChoosePasswordError::Weak(why) => {
+                RegisterError::Invalid(vec![FieldError { field: "password", message: why.to_string() }])
+            }
+            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        })?;
+        let now = self.clock.now();
+        let new = NewUser {
+            id: UserId(self.random.uuid_v7(now)),
+            username: &username,
+            email: email.as_ref(),
+            password_hash: Some(&proof),
+            created_at: now,
+        };
+        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        let user = match users::insert(&transaction, &new).await {
+            Ok(user) => user,
+            Err(StoreError::Duplicate(_)) => {
+                Event::refused("register", "username_taken").record();
+                return Err(RegisterError::UsernameTaken);
+            }
+            Err(other) => return Err(Trouble::from(other).into()),
+        };
+        // Whether the address is another account's already is not asked here: the mail finds out.
+        if let Some(email) = email {
+            let claimed = Cause::EmailClaimed(user.id, Some(email));
+            self.outbox.within(&transaction, &claimed).await.map_err(Trouble::from)?;
+        }
+        let written = self.changes.write(&transaction, Vec::new()).await.map_err(Trouble::from)?;
+        self.changes.commit(transaction, written.recording(Event::done("register").account(user.id))).await?;
+        self.outbox.wake();
+        Ok(Authenticated { user, proof })
+    }
+}
+
+/// Reads every field, and says all that is wrong at once. Whether the password may be chosen is judged later.
+fn parse(registration: &Registration<'_>) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
+    let username = Username::parse(registration.username).map_err(|why| wrong("username", &why)).ok();
+    let email =
+        registration.email.map(|text| EmailAddress::parse(text).map_err(|why| wrong("email", &why))).transpose().ok();
+    let password = Password::parse(registration.password).map_err(|why| wrong("password", &why)).ok();
+    match (username, password, email) {
+        (Some(username), Some(password), Some(email)) => Ok((username, password, email)),
+        _ => Err(errors),
+    }
+}

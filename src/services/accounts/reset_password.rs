@@ -1,0 +1,143 @@
+//! Sets a new password on the strength of a mail (OWASP Forgot Password Cheat Sheet): every session ends, and nobody is
+//! logged in.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::{
+    crypto::one_use_secret,
+    domain::{
+        clock::Clock,
+        one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
+        password_policy::Password,
+        session::EndReason,
+        user::User,
+    },
+    services::{
+        Trouble,
+        accounts::{
+            choose_password::{ChoosePassword, ChoosePasswordError},
+            throttle::Throttle,
+        },
+        audit::Event,
+        outbox::Outbox,
+        sessions::end::EndSession,
+    },
+    store::{
+        self, Database, StoreError,
+        one_use_secrets::{self, LiveSecret},
+        outbox::{self, Cause, Kind},
+        sessions::Which,
+        users,
+    },
+};
+
+/// Sets new passwords.
+#[derive(Debug, Clone)]
+pub struct ResetPassword {
+    /// Where accounts and secrets are.
+    pub db: Database,
+    /// Judges and hashes the new one.
+    pub choose_password: ChoosePassword,
+    /// Ends the sessions.
+    pub end_session: EndSession,
+    /// Lets the owner in at once, however many failures there were.
+    pub throttle: Throttle,
+    /// Tells the owner.
+    pub outbox: Outbox,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a password stays as it was.
+#[derive(Debug, thiserror::Error)]
+pub enum ResetPasswordError {
+    /// The new password cannot be taken; the secret is as good as before.
+    #[error("new_password {0}")]
+    Password(String),
+    /// The secret is none, has run out, was used, or is not the newest.
+    #[error("the token is not good, or no longer")]
+    InvalidToken,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<StoreError> for ResetPasswordError {
+    fn from(error: StoreError) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+impl ResetPassword {
+    /// Whose password the secret can set; `None`: nobody's. It is as good as before: scanners of mail look, too.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn look(&self, token: &SecretString) -> Result<Option<User>, Trouble> {
+        let Ok(secret) = OneUseSecret::parse(token) else { return Ok(None) };
+        Ok(self.find(one_use_secret::digest(&secret)).await?.map(|(_, user)| user))
+    }
+
+    /// Uses the secret up and sets the password. Every session of the account ends, its other secrets lose their worth,
+    /// and its owner is told.
+    ///
+    /// # Errors
+    /// [`ResetPasswordError`]; then nothing has changed, and the secret is as good as before.
+    pub async fn run(&self, token: &SecretString, new: &SecretString) -> Result<(), ResetPasswordError> {
+        let new = Password::parse(new).map_err(|why| ResetPasswordError::Password(why.to_string()))?;
+        let digest = OneUseSecret::parse(token).map(|secret| one_use_secret::digest(&secret));
+        let digest = digest.map_err(|_| refused())?;
+        // Looked at first, so that no hash is spent on a dead secret; what is found is decided again below.
+        let (live, user) = self.find(digest).await?.ok_or_else(refused)?;
+        let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
+        let hash = chosen.map_err(|error| match error {
+            ChoosePasswordError::Weak(why) => ResetPasswordError::Password(why.to_string()),
+            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        })?;
+
+        let (now, id) = (self.clock.now(), user.id);
+        let transaction = store::begin(&self.db).await?;
+        // The account first, then what is its own: whoever logs in or mails a secret waits here, or finds it changed.
+        if !users::reset_password(&transaction, id, &live.email, &hash).await? {
+            return Err(refused());
+        }
+        if one_use_secrets::consume(&transaction, Purpose::PasswordReset, digest, now).await?.is_none() {
+            return Err(refused());
+        }
+        one_use_secrets::void(&transaction, one_use_secrets::Which::AllOf(id), now).await?;
+        // Whoever was in the account may have named an address of their own, in a mail that has not left yet.
+        for kind in [Kind::EmailClaimed, Kind::ResetRequested] {
+            outbox::withdraw(&transaction, id, kind).await?;
+        }
+        self.outbox.within(&transaction, &Cause::PasswordChanged(id, live.email)).await?;
+        let all = Which::AllOf(id);
+        let ending = self.end_session.within(&transaction, &all, EndReason::PasswordReset, Vec::new()).await?;
+        let ending = ending.recording(Event::done("reset_completed").account(id));
+        self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
+        // The password is changed whatever comes of this; the wait ends by itself.
+        if let Err(cause) = self.throttle.forgive(id).await {
+            tracing::warn!(%cause, "failed passwords could not be forgotten");
+        }
+        Ok(())
+    }
+
+    /// A live secret, and the account that it opens: not disabled, with the address that it was mailed to.
+    async fn find(&self, digest: OneUseDigest) -> Result<Option<(LiveSecret, User)>, Trouble> {
+        let found = one_use_secrets::find(&self.db, Purpose::PasswordReset, digest, self.clock.now()).await?;
+        let Some(live) = found else { return Ok(None) };
+        let user = users::find(&self.db, live.user).await?;
+        let opens = |user: &User| {
+            let mailed_to = user.email.as_ref().is_some_and(|email| email.key() == live.email.key());
+            user.disabled_at.is_none() && user.email_verified && mailed_to
+        };
+        Ok(user.filter(opens).map(|user| (live, user)))
+    }
+}
+
+fn refused() -> ResetPasswordError {
+    Event::refused("reset_completed", "token").record();
+    ResetPasswordError::InvalidToken
+}

@@ -1,0 +1,3 @@
+//! The operator's use cases.
+
+pub mod accounts;

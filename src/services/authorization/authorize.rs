@@ -1,0 +1,385 @@
+//! The authorization endpoint (RFC 6749 §4.1, OIDC Core §3.1.2): what a client asks of a person turns into a code, an
+//! error, or something to ask them first.
+//!
+//! While a person is asked, the request travels with their browser, sealed: any replica goes on with it.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::{
+    crypto::{
+        digest,
+        jose::jwt::{IdTokenOfAnyAge, Jwt},
+        random::Random,
+    },
+    domain::{
+        authorization_request::{
+            AuthorizationErrorCode as Code, AuthorizationRequest, Parameters, Refusal, ResponseMode,
+        },
+        client::Client,
+        clock::Clock,
+        ids::ClientId,
+        oauth::GrantType,
+        pkce::CodeChallenge,
+        redirect_uri,
+        scope::Scope,
+        session::Session,
+    },
+    services::{
+        Trouble,
+        audit::Event,
+        csrf::BrowserId,
+        grants::{GrantError, narrow, target, token_issuer::Issue},
+        sealed::Sealer,
+    },
+    store::{
+        Database, StoreError,
+        authorization_codes::{self, AuthorizationCode, CodeDigest},
+        clients, consents,
+    },
+};
+
+mod pending;
+mod pushed;
+
+pub use pending::Asking;
+use pending::Pending;
+pub use pushed::{PushError, Pushed};
+
+/// Answers authorization requests.
+#[derive(Debug, Clone)]
+pub struct Authorize {
+    /// Judges resources, and names the issuer.
+    pub issue: Issue,
+    /// Reads hints.
+    pub jwt: Arc<Jwt>,
+    /// Seals requests.
+    pub sealer: Sealer,
+    /// Draws codes.
+    pub random: Random,
+    /// Where clients, consents and codes are.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What comes of a request.
+#[derive(Debug)]
+pub enum Outcome {
+    /// The client gets an answer.
+    Answer(Answer),
+    /// Somebody must log in, or choose an account, before it goes on with this sealed request.
+    LogIn(String),
+    /// Somebody must consent, before it goes on with this sealed request.
+    Consent(String),
+}
+
+/// What the client gets, by way of the browser.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Where: one of its redirect URIs.
+    pub redirect_uri: String,
+    /// How.
+    pub response_mode: ResponseMode,
+    /// The parameters, in order.
+    pub parameters: Vec<(&'static str, String)>,
+}
+
+/// Why a request gets no answer at its client: an error must not send a browser where nobody registered (RFC 9700 §4.11).
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizeError {
+    /// There is no such client.
+    #[error("there is no such client")]
+    UnknownClient,
+    /// The redirect URI is missing, or not the client's.
+    #[error("the redirect URI is not this client's")]
+    RedirectUri,
+    /// The request was sealed for another browser, too long ago, or by nobody.
+    #[error("the request has expired")]
+    Expired,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<StoreError> for AuthorizeError {
+    fn from(error: StoreError) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
+const CODE: TimeDelta = TimeDelta::seconds(60);
+
+impl Authorize {
+    /// Answers a request that `browser` brings; `session` is who is logged in there.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn run(
+        &self,
+        parameters: Parameters,
+        browser: &BrowserId,
+        session: Option<&Session>,
+    ) -> Result<Outcome, AuthorizeError> {
+        let parameters = self.unpushed(parameters)?;
+        let (client, redirect_uri) = self.parties(&parameters).await?;
+        let state = parameters.state.clone();
+        let read = ResponseMode::parse(parameters.response_mode.as_deref()).and_then(|mode| {
+            AuthorizationRequest::parse(client.id.clone(), redirect_uri.clone(), mode, parameters.clone())
+        });
+        let request = match read {
+            Ok(request) => request,
+            Err(refusal) => {
+                // An unknown mode is told by the one that every client has.
+                let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
+                return Ok(Outcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
+            }
+        };
+        let asked_at = self.clock.now();
+        let pending = Pending { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
+        // Where nobody may be asked it need not travel.
+        if !pending.request.prompt.none && !self.can_travel(&pending) {
+            let refusal = Refusal::new(Code::InvalidRequest, "the parameters are too long together");
+            return Ok(self.refuse(pending.request, refusal, &client));
+        }
+        self.decide(&client, pending, session).await
+    }
+
+    /// Goes on with a sealed request, after somebody has been asked.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn resume(
+        &self,
+        sealed: &str,
+        browser: &BrowserId,
+        session: Option<&Session>,
+    ) -> Result<Outcome, AuthorizeError> {
+        let pending = self.open(sealed, browser)?;
+        let client = self.client(&pending.request).await?;
+        self.decide(&client, pending, session).await
+    }
+
+    /// Goes on with a sealed request as the one who is logged in, who said so.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn continue_as(
+        &self,
+        sealed: &str,
+        browser: &BrowserId,
+        session: &Session,
+    ) -> Result<Outcome, AuthorizeError> {
+        let pending = Pending { account_chosen: true, ..self.open(sealed, browser)? };
+        let client = self.client(&pending.request).await?;
+        self.decide(&client, pending, Some(session)).await
+    }
+
+    /// Notes that who is logged in allows the request, and goes on with it.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn allow(&self, sealed: &str, browser: &BrowserId, session: &Session) -> Result<Outcome, AuthorizeError> {
+        let pending = self.open(sealed, browser)?;
+        let client = self.client(&pending.request).await?;
+        let Ok(scope) = narrow(pending.request.scope.as_deref(), &client.scope) else {
+            return self.decide(&client, pending, Some(session)).await;
+        };
+        let before = consents::find(&self.db, session.user, &client.id).await?;
+        // Of what was allowed before, that which the client may still ask for: so it never grows beyond what it is
+        // registered for.
+        let before = before.map(|before| before.scope).unwrap_or_default();
+        let scope = client.scope.clone().of_either(&before, &scope);
+        let consent = consents::Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
+        consents::put(&self.db, session.user, &consent).await?;
+        Event::done("consent").account(session.user).client(&client.id).session(session.id).record();
+        self.decide(&client, pending, Some(session)).await
+    }
+
+    /// Answers a request that the person said no to.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<Outcome, AuthorizeError> {
+        let pending = self.open(sealed, browser)?;
+        let client = self.client(&pending.request).await?;
+        Ok(self.refuse(pending.request, Refusal::new(Code::AccessDenied, "the person said no"), &client))
+    }
+
+    /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
+    async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
+        let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
+        let id = id.ok_or(AuthorizeError::UnknownClient)?;
+        let found = clients::find(&self.db, &id).await?;
+        let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
+        match &parameters.redirect_uri {
+            Some(uri) if redirect_uri::is_registered(&client.redirect_uris, uri) => {
+                let uri = uri.clone();
+                Ok((client, uri))
+            }
+            _ => Err(AuthorizeError::RedirectUri),
+        }
+    }
+
+    /// The client of a request that was found good before; it may have been deleted since.
+    async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
+        let found = clients::find(&self.db, &request.client).await?;
+        let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
+        if redirect_uri::is_registered(&client.redirect_uris, &request.redirect_uri) {
+            Ok(client)
+        } else {
+            Err(AuthorizeError::RedirectUri)
+        }
+    }
+
+    async fn decide(
+        &self,
+        client: &Client,
+        pending: Pending,
+        session: Option<&Session>,
+    ) -> Result<Outcome, AuthorizeError> {
+        let request = &pending.request;
+        let scope = match self.permit(client, request) {
+            Ok(scope) => scope,
+            Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
+        };
+        // Asking again would not help: they have logged in, as somebody else than the client means.
+        let another =
+            |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
+        if session.is_some_and(another) {
+            let refusal = Refusal::new(Code::LoginRequired, "somebody else is logged in");
+            return Ok(self.refuse(pending.request, refusal, client));
+        }
+        let Some(session) = session.filter(|session| self.is_fresh_enough(&pending, session)) else {
+            return Ok(if request.prompt.none {
+                let refusal = Refusal::new(Code::LoginRequired, "somebody must log in");
+                self.refuse(pending.request, refusal, client)
+            } else {
+                Outcome::LogIn(self.seal(&pending))
+            });
+        };
+        if !self.is_allowed(client, &pending, &scope, session).await? {
+            return Ok(if request.prompt.none {
+                let refusal = Refusal::new(Code::ConsentRequired, "the person must consent");
+                self.refuse(pending.request, refusal, client)
+            } else {
+                Outcome::Consent(self.seal(&pending))
+            });
+        }
+        self.grant(pending.request, scope, session).await
+    }
+
+    /// The scope that the request may have at most.
+    fn permit(&self, client: &Client, request: &AuthorizationRequest) -> Result<Scope, Refusal> {
+        if !client.may_use(GrantType::AuthorizationCode) {
+            return Err(Refusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
+        }
+        let scope = narrow(request.scope.as_deref(), &client.scope).map_err(|_: GrantError| {
+            Refusal::new(Code::InvalidScope, "the scope is malformed or wider than allowed")
+        })?;
+        target(&self.issue, client, request.resource.as_deref()).map_err(|_: GrantError| {
+            Refusal::new(Code::InvalidTarget, "the resource is not this client's to ask for")
+        })?;
+        Ok(scope)
+    }
+
+    /// Whether who is logged in did so lately enough, and is who the client means.
+    fn is_fresh_enough(&self, pending: &Pending, session: &Session) -> bool {
+        let Pending { request, asked_at, account_chosen, .. } = pending;
+        // Whoever has logged in since the client asked has done all that it can ask for.
+        let since = session.authenticated_at >= *asked_at;
+        let age = (self.clock.now() - session.authenticated_at).num_seconds();
+        let too_old = request.max_age.is_some_and(|most| age > most);
+        let unchosen = request.prompt.select_account && !account_chosen;
+        self.is_meant(request, session) && (since || !(request.prompt.login || too_old || unchosen))
+    }
+
+    /// Whether who is logged in is whom the client's hint names, if it has one.
+    fn is_meant(&self, request: &AuthorizationRequest, session: &Session) -> bool {
+        request.id_token_hint.as_deref().is_none_or(|hint| {
+            let claims = self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now());
+            claims.is_ok_and(|claims| claims.sub == session.user)
+        })
+    }
+
+    /// Whether the person has allowed the client as much as it asks for. Our own clients need not ask.
+    async fn is_allowed(
+        &self,
+        client: &Client,
+        pending: &Pending,
+        scope: &Scope,
+        session: &Session,
+    ) -> Result<bool, StoreError> {
+        if client.first_party && !pending.request.prompt.consent {
+            return Ok(true);
+        }
+        let consent = consents::find(&self.db, session.user, &client.id).await?;
+        Ok(consent.is_some_and(|consent| {
+            let anew = !pending.request.prompt.consent || consent.given_at >= pending.asked_at;
+            anew && scope.is_within(&consent.scope)
+        }))
+    }
+
+    /// Gives a code.
+    async fn grant(
+        &self,
+        request: AuthorizationRequest,
+        scope: Scope,
+        session: &Session,
+    ) -> Result<Outcome, AuthorizeError> {
+        let secret = self.random.secret();
+        let text = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
+        // What is sealed was read before, so the challenge is one.
+        let code_challenge = CodeChallenge::parse(&request.code_challenge).map_err(|_| AuthorizeError::Expired)?;
+        let code = AuthorizationCode {
+            client: request.client.clone(),
+            user: session.user,
+            parent: session.id,
+            redirect_uri: request.redirect_uri.clone(),
+            code_challenge,
+            scope,
+            resource: request.resource,
+            nonce: request.nonce,
+            expires_at: self.clock.now() + CODE,
+            session: None,
+        };
+        authorization_codes::insert(&self.db, CodeDigest(digest::sha256(text.as_bytes())), &code).await?;
+        Event::done("authorize").account(session.user).client(&code.client).session(session.id).record();
+        let parameters = vec![("code", text)];
+        Ok(Outcome::Answer(self.answer(request.redirect_uri, request.response_mode, request.state, parameters)))
+    }
+
+    fn refuse(&self, request: AuthorizationRequest, refusal: Refusal, client: &Client) -> Outcome {
+        let AuthorizationRequest { redirect_uri, response_mode, state, .. } = request;
+        Outcome::Answer(self.refusal(redirect_uri, response_mode, state, refusal, &client.id))
+    }
+
+    fn refusal(
+        &self,
+        redirect_uri: String,
+        mode: ResponseMode,
+        state: Option<String>,
+        refusal: Refusal,
+        client: &ClientId,
+    ) -> Answer {
+        Event::refused("authorize", refusal.code.as_str()).client(client).record();
+        let parameters =
+            vec![("error", refusal.code.as_str().to_owned()), ("error_description", refusal.description.to_owned())];
+        self.answer(redirect_uri, mode, state, parameters)
+    }
+
+    /// Every answer says whose it is (RFC 9207).
+    fn answer(
+        &self,
+        redirect_uri: String,
+        response_mode: ResponseMode,
+        state: Option<String>,
+        mut parameters: Vec<(&'static str, String)>,
+    ) -> Answer {
+        parameters.extend(state.map(|state| ("state", state)));
+        parameters.push(("iss", self.issue.issuer.clone()));
+        Answer { redirect_uri, response_mode, parameters }
+    }
+}

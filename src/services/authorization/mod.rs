@@ -1,0 +1,4 @@
+//! The authorization endpoint (RFC 6749 §3.1): requests, pushed requests (RFC 9126) and consent.
+
+pub mod authorize;
+pub mod consents;

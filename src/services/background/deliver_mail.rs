@@ -1,0 +1,234 @@
+//! Sends what is in the outbox: several letters at a time, each again and again until it has left or is given up.
+//!
+//! A letter that a process has taken on is its own for a lease, which it renews while it is at it. One that dies is
+//! followed by another when the lease is over, so a letter may be sent twice after a crash; it is the same letter then,
+//! with the same link. Times are the clock's, which replicas keep in step.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        delivery::{self, LEASE, RENEWED_EVERY},
+        mail::Letter,
+    },
+    outbound::email::mailer::{Mailer, SendError},
+    services::{
+        Trouble,
+        audit::Event,
+        background::resolve_mail::{ResolveMail, Resolved},
+        metrics::Metrics,
+        outbox::Outbox,
+    },
+    store::outbox::{self, Claimed},
+};
+
+/// Sends the outbox.
+#[derive(Debug, Clone)]
+pub struct DeliverMail {
+    /// Where the causes are.
+    pub outbox: Outbox,
+    /// Finds the letters.
+    pub resolve: ResolveMail,
+    /// Sends them.
+    pub mailer: Arc<Mailer>,
+    /// Counts them.
+    pub metrics: Metrics,
+}
+
+/// Letters under way at a time: a mail server that stalls holds up no more than these, each for the mailer's deadline.
+const AT_ONCE: usize = 4;
+/// How often a process looks that was not woken.
+const POLL: Duration = Duration::from_secs(1);
+/// The longest pause before what woke us is looked at. By chance: what is done for a cause that means somebody must not
+/// be felt by whoever asks next.
+const PAUSE_MS: u64 = 250;
+/// How often what waits and what was given up is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+/// How long letters under way may take to leave once the service stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What became of an attempt.
+enum Attempt {
+    Sent,
+    Failed(SendError),
+    /// The row was withdrawn, or is another's.
+    Lost,
+}
+
+impl DeliverMail {
+    /// Sends until `stop` resolves; then lets what is under way leave within a bound, and lets go of the rest.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let claim = self.outbox.random.uuid_v7(self.outbox.clock.now());
+        let mut under_way = JoinSet::new();
+        let (mut told, mut counted) = (false, None);
+        tokio::pin!(stop);
+        loop {
+            if counted.is_none_or(|counted: Instant| counted.elapsed() >= COUNT_EVERY) {
+                counted = Some(Instant::now());
+                self.count().await;
+            }
+            let free = AT_ONCE - under_way.len();
+            match self.take_on(claim, free).await {
+                Ok(rows) => {
+                    told = false;
+                    for row in rows {
+                        let this = self.clone();
+                        let metrics = this.metrics.clone();
+                        under_way.spawn(metrics.counting(async move { this.deliver(&row).await }));
+                    }
+                }
+                Err(cause) if !told => {
+                    told = true;
+                    tracing::error!(%cause, "the outbox cannot be read; it will be tried again");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                Some(ended) = under_way.join_next() => report(&ended),
+                () = self.outbox.awake.notified() => sleep(self.pause()).await,
+                () = sleep(POLL) => {}
+            }
+        }
+        let finish = async {
+            while let Some(ended) = under_way.join_next().await {
+                report(&ended);
+            }
+        };
+        if timeout(GRACE, finish).await.is_err() {
+            under_way.shutdown().await;
+        }
+        if let Err(cause) = outbox::release(&self.outbox.db, claim, self.outbox.clock.now()).await {
+            tracing::warn!(%cause, "what was not sent is another's after {} s", LEASE.num_seconds());
+        }
+    }
+
+    /// Shows the state of the outbox. Where the database does not answer, the last one stays.
+    async fn count(&self) {
+        if let Ok(tally) = outbox::tally(&self.outbox.db).await {
+            self.metrics.outbox_waiting.set(i64::try_from(tally.waiting).unwrap_or(i64::MAX));
+            self.metrics.outbox_dead.set(i64::try_from(tally.dead).unwrap_or(i64::MAX));
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let chance = u64::from(u16::from_be_bytes(self.outbox.random.bytes()));
+        Duration::from_millis(PAUSE_MS * chance / u64::from(u16::MAX))
+    }
+
+    /// Takes on what is due, as far as there is room.
+    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Trouble> {
+        let (db, now) = (&self.outbox.db, self.outbox.clock.now());
+        let room = u64::try_from(room).unwrap_or(0);
+        if room == 0 || !outbox::is_due(db, now).await? {
+            return Ok(Vec::new());
+        }
+        Ok(outbox::claim(db, claim, now, now + LEASE, room).await?)
+    }
+
+    /// Tries a letter once.
+    async fn deliver(&self, row: &Claimed) {
+        let done = match &row.cause {
+            Ok(cause) => match self.resolve.run(row, cause).await {
+                Ok(None) => Ok(()),
+                Ok(Some(resolved)) => {
+                    let attempt = self.send(row, &resolved.letter).await;
+                    self.settle(row, attempt, Some(&resolved)).await
+                }
+                Err(trouble) => Err(trouble),
+            },
+            Err(cause) => {
+                tracing::warn!(%cause, mail = %row.id, "a cause of a mail cannot be read here");
+                let attempt = Attempt::Failed(SendError::Later("it cannot be read".to_owned()));
+                self.settle(row, attempt, None).await
+            }
+        };
+        if let Err(cause) = done {
+            // The lease runs out, and it is tried again.
+            tracing::error!(%cause, mail = %row.id, "a mail could not be seen to");
+        }
+    }
+
+    /// Sends a letter, and says now and then that somebody is still at it.
+    async fn send(&self, row: &Claimed, letter: &Letter) -> Attempt {
+        let every = Duration::from_secs(RENEWED_EVERY);
+        let mut renewal = interval_at(Instant::now() + every, every);
+        renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let sending = self.mailer.send(letter);
+        tokio::pin!(sending);
+        loop {
+            tokio::select! {
+                sent = &mut sending => return sent.map_or_else(Attempt::Failed, |()| Attempt::Sent),
+                _ = renewal.tick() => {
+                    // Where the database does not answer, the letter goes on: it may be sent twice then.
+                    let until = self.outbox.clock.now() + LEASE;
+                    if matches!(outbox::renew(&self.outbox.db, row, until).await, Ok(false)) {
+                        return Attempt::Lost;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes down what became of an attempt.
+    async fn settle(&self, row: &Claimed, attempt: Attempt, letter: Option<&Resolved>) -> Result<(), Trouble> {
+        let (db, now) = (&self.outbox.db, self.outbox.clock.now());
+        match attempt {
+            Attempt::Sent => {
+                self.metrics.mails_sent.inc();
+                outbox::sent(db, row, now).await?;
+                let event = Event::done("mail_sent");
+                about(letter.map_or(event.clone(), |letter| event.because(letter.name)), letter).record();
+            }
+            Attempt::Lost => about(Event::refused("mail", "withdrawn"), letter).record(),
+            Attempt::Failed(SendError::Later(why)) => {
+                let chance = u16::from_be_bytes(self.outbox.random.bytes());
+                match delivery::next_attempt(row.created_at, now, row.attempts, chance) {
+                    Some(next) => {
+                        self.metrics.mails_failed.inc();
+                        let attempts = row.attempts;
+                        tracing::warn!(mail = %row.id, attempts, why, "a mail was not sent; it will be tried again");
+                        outbox::put_off(db, row, next, "not sent").await?;
+                    }
+                    None => self.give_up(row, &why, "given_up", letter).await?,
+                }
+            }
+            Attempt::Failed(SendError::Never(why)) => self.give_up(row, &why, "refused", letter).await?,
+        }
+        Ok(())
+    }
+
+    async fn give_up(
+        &self,
+        row: &Claimed,
+        why: &str,
+        word: &'static str,
+        letter: Option<&Resolved>,
+    ) -> Result<(), Trouble> {
+        self.metrics.mails_dead.inc();
+        outbox::bury(&self.outbox.db, row, self.outbox.clock.now(), word).await?;
+        tracing::error!(mail = %row.id, attempts = row.attempts, why, "a mail was given up");
+        about(Event::refused("mail_failed", word), letter).record();
+        Ok(())
+    }
+}
+
+/// Says whose letter an event is about; never whom it was sent to.
+fn about(event: Event, letter: Option<&Resolved>) -> Event {
+    match letter {
+        Some(letter) => event.account(letter.user),
+        None => event,
+    }
+}
+
+fn report(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(cause) = ended {
+        tracing::error!(%cause, "sending a mail broke");
+    }
+}

@@ -1,0 +1,7 @@
+//! Tasks that run beside the requests, for as long as the service runs.
+
+pub mod deliver_mail;
+pub mod follow_changes;
+pub mod prune;
+pub mod resolve_mail;
+pub mod tell_logout;

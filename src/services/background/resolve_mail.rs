@@ -1,0 +1,266 @@
+//! Finds what a cause has to be told as, and to whom: at the moment of sending, so that neither a request nor the
+//! outbox knows whether anybody is told.
+//!
+//! Letters with a secret are written to one address: the one that the account has at this moment, or claims. The secret
+//! is put in the same transaction that holds the account, and everything that takes a secret its worth holds it too.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::TimeDelta;
+use secrecy::SecretString;
+
+use crate::{
+    crypto::{
+        jose::jwt::SignError,
+        keys::ring::{KeyKind, Keyring},
+        one_use_secret,
+    },
+    domain::{
+        clock::Clock,
+        email::EmailAddress,
+        ids::UserId,
+        mail::{Letter, Message},
+        one_use_secret::{OneUseSecret, Purpose},
+        user::User,
+    },
+    services::{Trouble, audit::Event},
+    store::{
+        self, Database, Transaction,
+        one_use_secrets::{self, NewSecret},
+        outbox::{self, Cause, Claimed, Kind},
+        users::{self, Identifier},
+    },
+};
+
+/// Finds letters for causes.
+#[derive(Debug, Clone)]
+pub struct ResolveMail {
+    /// Where accounts, secrets and causes are.
+    pub db: Database,
+    /// What secrets follow from.
+    pub keyring: Arc<Keyring>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// The beginning of every link.
+    pub issuer: String,
+    /// How many mails of a kind an account or an address gets within which time; `None`: as many as are caused.
+    pub limit: Option<(u32, Duration)>,
+}
+
+/// A letter, and whose account it is about.
+#[derive(Debug)]
+pub struct Resolved {
+    /// What is sent.
+    pub letter: Letter,
+    /// Whose.
+    pub user: UserId,
+    /// What it is, in a word for the log.
+    pub name: &'static str,
+}
+
+/// Why no letter is written. The word goes into the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Nobody {
+    /// No account is meant, or it is gone.
+    Unknown,
+    /// The account has no verified address.
+    Unverified,
+    /// The account is disabled.
+    Disabled,
+    /// There is nothing to verify.
+    Verified,
+    /// Another cause came after it, and was told.
+    Overtaken,
+    /// There were too many lately.
+    Limited,
+    /// The row is not this process's any more.
+    Lost,
+}
+
+impl Nobody {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Unverified => "unverified",
+            Self::Disabled => "disabled",
+            Self::Verified => "verified",
+            Self::Overtaken => "overtaken",
+            Self::Limited => "rate_limit",
+            Self::Lost => "withdrawn",
+        }
+    }
+}
+
+/// Whom to write to, or why to nobody; the account where one is known.
+type Found = Result<Resolved, (Nobody, Option<UserId>)>;
+
+impl ResolveMail {
+    /// The letter for a cause; `None` where there is nobody to write to, and the cause is done with.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then it is found another time.
+    pub async fn run(&self, row: &Claimed, cause: &Cause) -> Result<Option<Resolved>, Trouble> {
+        let transaction = store::begin(&self.db).await?;
+        let found = self.find(&transaction, row, cause).await?;
+        store::commit(transaction).await?;
+        match found {
+            Ok(resolved) => Ok(Some(resolved)),
+            Err((nobody, user)) => {
+                let event = Event::refused("mail", nobody.as_str());
+                match user {
+                    Some(user) => event.account(user).record(),
+                    None => event.record(),
+                }
+                outbox::drop_row(&self.db, row).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn find(&self, transaction: &Transaction, row: &Claimed, cause: &Cause) -> Result<Found, Trouble> {
+        let identifier = match cause {
+            Cause::ResetRequested(identifier) => identifier.clone(),
+            Cause::EmailClaimed(user, _) | Cause::PasswordChanged(user, _) | Cause::EmailChanged(user, ..) => {
+                Identifier::Id(*user)
+            }
+        };
+        let Some(user) = users::hold(transaction, &identifier).await? else {
+            return Ok(Err((Nobody::Unknown, None)));
+        };
+        let username = user.username.as_written().to_owned();
+        let at = row.created_at;
+        match cause {
+            Cause::ResetRequested(_) => self.reset(transaction, row, &user).await,
+            Cause::EmailClaimed(_, named) => self.verification(transaction, row, &user, named.as_ref()).await,
+            // Notices of what was done with a credential are never too many, and a disabled account's owner wants to
+            // know as well.
+            Cause::PasswordChanged(_, to) => {
+                let letter = letter(row, to, Message::PasswordChanged { username, at });
+                Ok(Ok(Resolved { letter, user: user.id, name: "password_changed" }))
+            }
+            Cause::EmailChanged(_, old, new) => {
+                let letter = letter(row, old, Message::EmailChanged { username, new: new.clone(), at });
+                Ok(Ok(Resolved { letter, user: user.id, name: "email_changed" }))
+            }
+        }
+    }
+
+    /// To the verified address of an account that is not disabled, as it is stored: whatever the request spelled.
+    async fn reset(&self, transaction: &Transaction, row: &Claimed, user: &User) -> Result<Found, Trouble> {
+        let nobody = |why| Ok(Err((why, Some(user.id))));
+        if user.disabled_at.is_some() {
+            return nobody(Nobody::Disabled);
+        }
+        let Some(to) = user.email.as_ref().filter(|_| user.email_verified) else {
+            return nobody(Nobody::Unverified);
+        };
+        if let Some(why) = self.admit(transaction, row, Kind::ResetRequested, user.id, to).await? {
+            return nobody(why);
+        }
+        let secret = self.secret(transaction, row, Purpose::PasswordReset, user.id, to).await?;
+        let Some((secret, valid_for)) = secret else { return nobody(Nobody::Overtaken) };
+        let link = self.link("/reset-password", &secret);
+        let message = Message::PasswordReset { username: user.username.as_written().to_owned(), link, valid_for };
+        Ok(Ok(Resolved { letter: letter(row, to, message), user: user.id, name: "password_reset" }))
+    }
+
+    /// To the address that the account claims; or to its owner, where it has one already.
+    async fn verification(
+        &self,
+        transaction: &Transaction,
+        row: &Claimed,
+        user: &User,
+        named: Option<&EmailAddress>,
+    ) -> Result<Found, Trouble> {
+        let nobody = |why| Ok(Err((why, Some(user.id))));
+        if user.disabled_at.is_some() {
+            return nobody(Nobody::Disabled);
+        }
+        let to = match named {
+            Some(named) => Some(named.clone()),
+            None => one_use_secrets::claimed_address(transaction, user.id).await?,
+        };
+        let Some(to) = to.or_else(|| user.email.clone()) else { return nobody(Nobody::Verified) };
+        if user.email_verified && user.email.as_ref() == Some(&to) {
+            return nobody(Nobody::Verified);
+        }
+        let owner = users::find_named(transaction, &Identifier::Email(to.clone())).await?;
+        if let Some(owner) = owner.filter(|owner| owner.id != user.id) {
+            return self.tell_owner(transaction, row, &owner).await;
+        }
+        if let Some(why) = self.admit(transaction, row, Kind::EmailClaimed, user.id, &to).await? {
+            return nobody(why);
+        }
+        let secret = self.secret(transaction, row, Purpose::EmailVerification, user.id, &to).await?;
+        let Some((secret, valid_for)) = secret else { return nobody(Nobody::Overtaken) };
+        let link = self.link("/verify-email", &secret);
+        let message = Message::EmailVerification { username: user.username.as_written().to_owned(), link, valid_for };
+        Ok(Ok(Resolved { letter: letter(row, &to, message), user: user.id, name: "email_verification" }))
+    }
+
+    /// Tells an address's owner that another account named it.
+    async fn tell_owner(&self, transaction: &Transaction, row: &Claimed, owner: &User) -> Result<Found, Trouble> {
+        let nobody = |why| Ok(Err((why, Some(owner.id))));
+        let Some(to) = &owner.email else { return nobody(Nobody::Unverified) };
+        if owner.disabled_at.is_some() {
+            return nobody(Nobody::Disabled);
+        }
+        if let Some(why) = self.admit(transaction, row, Kind::EmailClaimed, owner.id, to).await? {
+            return nobody(why);
+        }
+        let username = owner.username.as_written().to_owned();
+        let letter = letter(row, to, Message::RegistrationTried { username, at: row.created_at });
+        Ok(Ok(Resolved { letter, user: owner.id, name: "registration_tried" }))
+    }
+
+    /// Counts the row among the mails of its account and address, once; or says why it is not to be sent.
+    async fn admit(
+        &self,
+        transaction: &Transaction,
+        row: &Claimed,
+        kind: Kind,
+        user: UserId,
+        to: &EmailAddress,
+    ) -> Result<Option<Nobody>, Trouble> {
+        let now = self.clock.now();
+        if let Some((most, per)) = self.limit.filter(|_| !row.is_addressed) {
+            let since = now - TimeDelta::from_std(per).unwrap_or(TimeDelta::MAX);
+            if outbox::count(transaction, kind, user, to, since).await? >= u64::from(most) {
+                return Ok(Some(Nobody::Limited));
+            }
+        }
+        let own = outbox::address(transaction, row, user, to, now).await?;
+        Ok((!own).then_some(Nobody::Lost))
+    }
+
+    /// The secret of this row, which takes the place of the account's earlier one, and how long it is good from the time
+    /// of its cause on. It lives its whole lifetime from now on: a mail that was held up is not dead when it arrives.
+    async fn secret(
+        &self,
+        transaction: &Transaction,
+        row: &Claimed,
+        purpose: Purpose,
+        user: UserId,
+        to: &EmailAddress,
+    ) -> Result<Option<(OneUseSecret, TimeDelta)>, Trouble> {
+        let keys = self.keyring.current();
+        // The root secret of the time of asking, so that each attempt finds the same. Where that one is gone, an earlier
+        // mail's link is, too: this one's takes its place.
+        let root = keys.active_root_secret(row.created_at).ok_or(SignError::NoKey(KeyKind::RootSecret))?;
+        let secret = one_use_secret::derive(root, purpose, row.id);
+        let expires_at = self.clock.now() + purpose.lifetime();
+        let digest = one_use_secret::digest(&secret);
+        let new = NewSecret { id: row.id, purpose, user, email: to, digest, asked_at: row.created_at, expires_at };
+        // Whole minutes, so that a mail that is sent again at once is the same.
+        let valid_for = TimeDelta::minutes((expires_at - row.created_at).num_minutes());
+        Ok(one_use_secrets::put(transaction, &new).await?.then_some((secret, valid_for)))
+    }
+
+    fn link(&self, path: &str, secret: &OneUseSecret) -> SecretString {
+        format!("{}{path}?token={}", self.issuer, secret.expose()).into()
+    }
+}
+
+fn letter(row: &Claimed, to: &EmailAddress, message: Message) -> Letter {
+    Letter { id: row.id, to: to.clone(), message, written_at: row.created_at }
+}

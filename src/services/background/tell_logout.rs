@@ -1,0 +1,181 @@
+//! Tells clients that sessions of theirs have ended (OIDC Back-Channel Logout 1.0), again and again until they take it or
+//! it is given up.
+//!
+//! The end of a session is written down with what is to be told of it, so that no crash loses it. A process that has
+//! taken a notice on has it for a lease; one that dies is followed by another, so that a client may be told twice.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use tokio::{
+    sync::Notify,
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
+use uuid::Uuid;
+
+use crate::{
+    crypto::{jose::jwt::Jwt, random::Random},
+    domain::{
+        claims::LogoutClaims,
+        client::Client,
+        clock::Clock,
+        logout_notice::{BACKOFF, LEASE, TOKEN},
+    },
+    outbound::backchannel::Backchannel,
+    services::{Trouble, audit::Event, metrics::Metrics},
+    store::{
+        Database,
+        entity_cache::Remembered,
+        logout_notices::{self, Claimed},
+    },
+};
+
+/// Tells clients.
+#[derive(Debug, Clone)]
+pub struct TellLogout {
+    /// Where the notices are.
+    pub db: Database,
+    /// Whom to tell.
+    pub remembered: Remembered,
+    /// Signs what they are told.
+    pub jwt: Arc<Jwt>,
+    /// Tells them.
+    pub backchannel: Backchannel,
+    /// Names tokens and claims.
+    pub random: Random,
+    /// Wakes this process, which looks by itself as well.
+    pub awake: Arc<Notify>,
+    /// Counts.
+    pub metrics: Metrics,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Who says so.
+    pub issuer: String,
+}
+
+/// Clients told at a time.
+const AT_ONCE: usize = 16;
+/// How often a process looks that was not woken.
+const POLL: Duration = Duration::from_secs(1);
+/// How often what waits is counted.
+const COUNT_EVERY: Duration = Duration::from_secs(15);
+/// How long what is under way may take once the service stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl TellLogout {
+    /// Tells until `stop` resolves; then lets what is under way finish within a bound, and lets go of the rest.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let claim = self.random.uuid_v7(self.clock.now());
+        let mut under_way = JoinSet::new();
+        let (mut told, mut counted) = (false, None);
+        tokio::pin!(stop);
+        loop {
+            if counted.is_none_or(|counted: Instant| counted.elapsed() >= COUNT_EVERY) {
+                counted = Some(Instant::now());
+                self.count().await;
+            }
+            match self.take_on(claim, AT_ONCE - under_way.len()).await {
+                Ok(rows) => {
+                    told = false;
+                    for row in rows {
+                        let this = self.clone();
+                        let metrics = this.metrics.clone();
+                        under_way.spawn(metrics.counting(async move { this.see_to(&row).await }));
+                    }
+                }
+                Err(cause) if !told => {
+                    told = true;
+                    tracing::error!(%cause, "the notices of log-outs cannot be read; it will be tried again");
+                }
+                Err(_) => {}
+            }
+            tokio::select! {
+                () = &mut stop => break,
+                Some(ended) = under_way.join_next() => report(&ended),
+                () = self.awake.notified() => {}
+                () = sleep(POLL) => {}
+            }
+        }
+        let finish = async {
+            while let Some(ended) = under_way.join_next().await {
+                report(&ended);
+            }
+        };
+        if timeout(GRACE, finish).await.is_err() {
+            under_way.shutdown().await;
+        }
+        if let Err(cause) = logout_notices::release(&self.db, claim, self.clock.now()).await {
+            tracing::warn!(%cause, "what was not told is another's after {} s", LEASE.num_seconds());
+        }
+    }
+
+    /// Shows how many wait. Where the database does not answer, the last number stays.
+    async fn count(&self) {
+        if let Ok(waiting) = logout_notices::count(&self.db).await {
+            self.metrics.logout_notices_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Takes on what is due, as far as there is room.
+    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Trouble> {
+        let now = self.clock.now();
+        let room = u64::try_from(room).unwrap_or(0);
+        if room == 0 || !logout_notices::is_due(&self.db, now).await? {
+            return Ok(Vec::new());
+        }
+        Ok(logout_notices::claim(&self.db, claim, now, now + LEASE, room).await?)
+    }
+
+    async fn see_to(&self, row: &Claimed) {
+        if let Err(cause) = self.tell(row).await {
+            // The lease runs out, and it is tried again.
+            tracing::error!(%cause, client = %row.client, "the notice of a log-out could not be seen to");
+        }
+    }
+
+    /// Tells a client once, and writes down what became of it.
+    async fn tell(&self, row: &Claimed) -> Result<(), Trouble> {
+        let found = self.remembered.client(&self.db, &row.client).await?;
+        let told = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
+        let Some((client, uri)) = told else {
+            // Deleted since, or not to be told any more.
+            return Ok(logout_notices::done(&self.db, row).await?);
+        };
+        let sent = match self.logout_token(row, &client, self.clock.now()) {
+            Ok(token) => self.backchannel.tell(&uri, &token).await.map_err(|error| error.to_string()),
+            Err(trouble) => Err(trouble.to_string()),
+        };
+        let event = |event: Event| event.account(row.user).client(&row.client).session(row.session);
+        let Err(why) = sent else {
+            self.metrics.logout_notices_sent.inc();
+            event(Event::done("logout_notice")).record();
+            return Ok(logout_notices::done(&self.db, row).await?);
+        };
+        let (now, chance) = (self.clock.now(), u16::from_be_bytes(self.random.bytes()));
+        let Some(next) = BACKOFF.next_attempt(row.created_at, now, row.attempts, chance) else {
+            self.metrics.logout_notices_dead.inc();
+            tracing::error!(client = %row.client, why, "a client was not told of a log-out, and will not be");
+            event(Event::refused("logout_notice", "given_up")).record();
+            return Ok(logout_notices::done(&self.db, row).await?);
+        };
+        self.metrics.logout_notices_failed.inc();
+        let attempts = row.attempts;
+        tracing::warn!(client = %row.client, attempts, why, "a client was not told of a log-out; it will be tried again");
+        Ok(logout_notices::put_off(&self.db, row, now, next).await?)
+    }
+
+    /// What the client is told (§2.4), signed as its ID tokens are. A client that gets none has what everybody verifies.
+    fn logout_token(&self, row: &Claimed, client: &Client, now: DateTime<Utc>) -> Result<String, Trouble> {
+        let ended = (row.session, row.user);
+        let claims = LogoutClaims::of(&self.issuer, ended, &client.id, self.random.token_id(), (now, now + TOKEN));
+        let algorithm = client.is_relying_party().then(|| client.id_token_algorithm());
+        Ok(self.jwt.sign_logout(&claims, algorithm, now)?)
+    }
+}
+
+fn report(ended: &Result<(), tokio::task::JoinError>) {
+    if let Err(cause) = ended {
+        tracing::error!(%cause, "telling a client broke");
+    }
+}

@@ -1,0 +1,156 @@
+//! Tells this process and every other what each must refuse, or read again: within the transaction that makes the
+//! change, and at once when it has committed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use chrono::TimeDelta;
+use tracing::Instrument;
+
+use crate::{
+    domain::{
+        clock::Clock,
+        ids::{ClientId, UserId},
+    },
+    services::{Trouble, audit::Event},
+    store::{
+        self, Database, StoreError, Transaction,
+        changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
+        entity_cache::Remembered,
+        revocations::Revocations,
+    },
+};
+
+/// What this process knows of changes, and where others learn of them.
+#[derive(Debug, Clone)]
+pub struct Changes {
+    /// Where changes are written.
+    pub db: Database,
+    /// What is refused.
+    pub revocations: Revocations,
+    /// What is kept of accounts and clients.
+    pub remembered: Remembered,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Changes that hold when their transaction commits.
+#[must_use = "the changes hold in this process only once they are committed here"]
+#[derive(Debug)]
+pub struct Written {
+    entries: Vec<Entry>,
+    since: Instant,
+    events: Vec<Event>,
+}
+
+impl Written {
+    /// Has `event` logged when the transaction has committed, whether or not anybody waits for it then.
+    pub fn recording(mut self, event: Event) -> Self {
+        self.events.push(event);
+        self
+    }
+}
+
+/// How long a process may remember an account's profile, or a client.
+const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+
+impl Changes {
+    /// Writes changes into the transaction that makes them.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn write(&self, transaction: &Transaction, entries: Vec<Entry>) -> Result<Written, StoreError> {
+        let since = Instant::now();
+        changes::write(transaction, &entries).await?;
+        Ok(Written { entries, since, events: Vec::new() })
+    }
+
+    /// Commits, then applies the changes in this process. It goes on to the end even if whoever asked has gone.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database did not confirm, or took longer than the other replicas look back.
+    pub async fn commit(&self, transaction: Transaction, written: Written) -> Result<(), Trouble> {
+        if written.since.elapsed() > LONGEST_TRANSACTION {
+            return Err(Trouble::TooSlow);
+        }
+        let changes = self.clone();
+        let finish = async move {
+            store::commit(transaction).await?;
+            for entry in &written.entries {
+                changes.learn(entry);
+            }
+            written.events.into_iter().for_each(Event::record);
+            Ok::<_, StoreError>(())
+        };
+        // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
+        let done = tokio::spawn(finish.in_current_span()).await;
+        done.map_err(|_| Trouble::TooSlow)?.map_err(Trouble::from)
+    }
+
+    /// What processes must know of an account that is changed now.
+    #[must_use]
+    pub fn account_changed(&self, user: UserId) -> Entry {
+        Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
+    }
+
+    /// What processes must know of a client whose registration is changed now.
+    #[must_use]
+    pub fn client_changed(&self, client: &ClientId) -> Entry {
+        Entry { change: Change::ClientChanged(client.clone()), matters_until: self.clock.now() + KNOWN_FOR }
+    }
+
+    /// Applies a change in this process.
+    fn learn(&self, entry: &Entry) {
+        self.revocations.learn(entry, self.clock.now());
+        self.remembered.forget(&entry.change);
+    }
+
+    /// Learns all that matters, before the first request is answered or after a time of silence. Says since when it is
+    /// known.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database cannot tell.
+    pub async fn load(&self) -> Result<Instant, Trouble> {
+        let began = Instant::now();
+        self.remembered.forget_all();
+        self.read_all().await?;
+        // What became visible behind the reader's back is found by its time.
+        self.look_back(began.elapsed() + OVERLAP).await
+    }
+
+    /// Reads all that matters once more, page by page, beside the rounds that keep up.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database cannot tell.
+    pub async fn read_all(&self) -> Result<(), Trouble> {
+        let now = self.clock.now();
+        let mut after = Some(0);
+        while let Some(last) = after {
+            let (entries, next) = changes::page(&self.db, now, last).await?;
+            for entry in &entries {
+                self.learn(entry);
+            }
+            after = next;
+        }
+        Ok(())
+    }
+
+    /// Learns what has come lately. Says since when all is known.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database cannot tell.
+    pub async fn look(&self) -> Result<Instant, Trouble> {
+        self.look_back(OVERLAP).await
+    }
+
+    async fn look_back(&self, span: Duration) -> Result<Instant, Trouble> {
+        let asked = Instant::now();
+        for entry in &changes::since(&self.db, span).await? {
+            self.learn(entry);
+        }
+        self.revocations.confirm(asked);
+        Ok(asked)
+    }
+}

@@ -1,0 +1,139 @@
+//! Client authentication (RFC 6749 §2.3, RFC 7523 §3): a confidential client proves who it is, in the one way that it is
+//! registered for.
+
+use chrono::DateTime;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    crypto::{
+        digest,
+        jose::{client_assertion::Unverified, client_keys::ClientKeys},
+    },
+    domain::{
+        claims::numeric_date,
+        client::{AuthenticationMethod, Client},
+        ids::ClientId,
+    },
+    services::{
+        Trouble,
+        audit::Event,
+        clients::{ClientError, Clients},
+    },
+    store::{
+        StoreError,
+        client_assertions::{self, AssertionDigest},
+        clients::{self, SecretDigest},
+    },
+};
+
+/// How a request says which client it comes from.
+#[derive(Debug)]
+pub enum Presented {
+    /// Not at all: the built-in client.
+    Nothing,
+    /// By its id alone.
+    Id(ClientId),
+    /// By its id and secret, in that way.
+    Secret(ClientId, SecretString, AuthenticationMethod),
+    /// By a JWT under its own key.
+    Assertion {
+        /// The client that is named beside it, where one is.
+        named: Option<ClientId>,
+        /// The JWT.
+        jwt: SecretString,
+        /// The path of the endpoint that it came to.
+        endpoint: String,
+    },
+}
+
+/// The endpoint that assertions may always be made for (RFC 7523 §3), whichever is called.
+const TOKEN_ENDPOINT: &str = "/oauth/token";
+
+impl Clients {
+    /// The client that a request comes from. A confidential one has proved it, in the way it is registered for.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub async fn authenticate(&self, presented: &Presented) -> Result<Client, ClientError> {
+        let (id, secret, method) = match presented {
+            Presented::Nothing => return Ok(Client::first_party()),
+            Presented::Id(id) => (id, None, AuthenticationMethod::None),
+            Presented::Secret(id, secret, method) => (id, Some(secret), *method),
+            Presented::Assertion { named, jwt, endpoint } => {
+                return self.authenticate_by_assertion(named.as_ref(), jwt, endpoint).await;
+            }
+        };
+        let found = self.known(id).await?;
+        let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
+        let good = match (&found, given) {
+            (Some((client, None)), None) => !client.is_confidential(),
+            (Some((client, Some(stored))), Some(given)) => {
+                client.authentication == method && digest::equal(&stored.0, &given)
+            }
+            _ => false,
+        };
+        match found {
+            Some((client, _)) if good => Ok(client),
+            _ => Err(refused("credentials", Some(id))),
+        }
+    }
+
+    /// The client that made an assertion, which is taken this once (RFC 7523 §3, OIDC Core §9).
+    async fn authenticate_by_assertion(
+        &self,
+        named: Option<&ClientId>,
+        jwt: &SecretString,
+        endpoint: &str,
+    ) -> Result<Client, ClientError> {
+        let Some(unverified) = Unverified::parse(jwt.expose_secret()) else {
+            return Err(refused("assertion_malformed", named));
+        };
+        let id = unverified.client().clone();
+        if named.is_some_and(|named| *named != id) {
+            return Err(refused("assertion_client", named));
+        }
+        let found = self.known(&id).await?.map(|(client, _)| client);
+        let Some(client) = found.filter(|client| client.authentication == AuthenticationMethod::PrivateKeyJwt) else {
+            return Err(refused("credentials", Some(&id)));
+        };
+        let keys = client.jwks.as_deref().and_then(|text| ClientKeys::parse(text).ok());
+        let Some(claims) = keys.and_then(|keys| unverified.verified_by(&keys)) else {
+            return Err(refused("assertion_signature", Some(&id)));
+        };
+        let (issuer, now) = (&self.issuer, numeric_date(self.clock.now()));
+        let ours = [issuer.clone(), format!("{issuer}{TOKEN_ENDPOINT}"), format!("{issuer}{endpoint}")];
+        if let Err(why) = claims.judge(&ours.each_ref().map(String::as_str), now) {
+            return Err(refused(why.as_str(), Some(&id)));
+        }
+        // The id has no NUL in it, so no two pairs are one text.
+        let digest = digest::sha256(format!("{id}\0{}", claims.jti).as_bytes());
+        let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC);
+        match client_assertions::insert(&self.db, AssertionDigest(digest), expires_at).await {
+            Ok(()) => Ok(client),
+            Err(StoreError::Duplicate(_)) => Err(refused("assertion_replay", Some(&id))),
+            Err(other) => Err(Trouble::from(other).into()),
+        }
+    }
+
+    /// A client and the digest of its secret, as they are now. Where the newest changes are not known here, only the
+    /// database knows who is still a client.
+    async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Trouble> {
+        let found = if self.end_session.changes.revocations.are_current() {
+            self.remembered.client(&self.db, id).await
+        } else {
+            clients::find(&self.db, id).await
+        };
+        Ok(found?)
+    }
+}
+
+/// One answer for every reason; the log knows which it was.
+fn refused(reason: &'static str, client: Option<&ClientId>) -> ClientError {
+    let event = Event::refused("client_authentication", reason);
+    match client {
+        Some(client) => event.client(client),
+        None => event,
+    }
+    .record();
+    ClientError::Invalid
+}

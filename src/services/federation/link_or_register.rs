@@ -1,0 +1,244 @@
+//! Somebody whom a provider vouches for arrives: at their account, or at a new one.
+
+use crate::{
+    domain::{
+        identity::{Claim, Identity, Meaning, Proposal, judge},
+        ids::{ClientId, SessionId, UserId},
+        scope::Scope,
+        session::Session,
+        username::Username,
+    },
+    services::{
+        audit::Event,
+        federation::{Arrived, ConfiguredProvider, Federate, FederateError, NameWanted, UNNAMED, Unnamed},
+        sessions::{begin::Beginning, login::Origin},
+    },
+    store::{
+        self, StoreError, Transaction, identities, one_use_secrets,
+        outbox::Cause,
+        sessions::{self, Proof},
+        users::{self, Claimant, Identifier, NewUser},
+    },
+};
+
+/// How often it is judged anew what a log-in means, because somebody changed that in the same moment.
+const ATTEMPTS: usize = 3;
+
+/// What came of making an account.
+enum Made {
+    /// It is there.
+    Account,
+    /// Another account has that name.
+    NameTaken,
+    /// The identity, or the address, has got an account in the same moment.
+    Overtaken,
+}
+
+impl Federate {
+    /// Logs somebody in. `name` is how they want to be called, if they were asked.
+    pub(super) async fn arrive(
+        &self,
+        configured: &ConfiguredProvider,
+        unnamed: Unnamed,
+        name: Option<&str>,
+        origin: &Origin,
+    ) -> Result<Arrived, FederateError> {
+        let identity = unnamed.vouched.identity.clone();
+        for _ in 0..ATTEMPTS {
+            match self.meaning(configured, &unnamed).await? {
+                Meaning::LogIn(user) => {
+                    if let Some(session) = self.log_in(user, &unnamed, origin).await? {
+                        return Ok(Arrived::LoggedIn(Box::new(session)));
+                    }
+                }
+                Meaning::Link(user) => self.link_owner(configured, user, &unnamed).await?,
+                Meaning::NewAccount(_) if !self.open => return Err(FederateError::Closed),
+                Meaning::NewAccount(claim) => {
+                    let proposal = unnamed.vouched.profile.proposal();
+                    let username = match (name.map(|typed| (typed, Username::parse(typed))), proposal) {
+                        (Some((_, Ok(username))), _) | (None, Proposal::Handle(username)) => username,
+                        (Some((typed, Err(why))), _) => {
+                            return Ok(self.ask_name(&unnamed, typed, format!("The username {why}.")));
+                        }
+                        (None, Proposal::FromName(name)) => {
+                            return Ok(self.ask_name(&unnamed, name.as_written(), String::new()));
+                        }
+                        (None, Proposal::Nothing) => return Ok(self.ask_name(&unnamed, "", String::new())),
+                    };
+                    match self.make(configured, &identity, &username, claim.as_ref()).await? {
+                        Made::Account | Made::Overtaken => {}
+                        Made::NameTaken => {
+                            let why = "This name is taken. Choose another one.".to_owned();
+                            return Ok(self.ask_name(&unnamed, username.as_written(), why));
+                        }
+                    }
+                }
+            }
+        }
+        // What was judged did not hold when it was done, time and again: the account is disabled, or deleted.
+        Err(FederateError::Disabled)
+    }
+
+    async fn meaning(&self, configured: &ConfiguredProvider, unnamed: &Unnamed) -> Result<Meaning, FederateError> {
+        let (profile, trust) = (&unnamed.vouched.profile, configured.trust_email);
+        let linked = identities::find(&self.db, &unnamed.vouched.identity).await?.map(|linked| linked.user);
+        let owner = match profile.trusted_address(trust) {
+            Some(address) if linked.is_none() => users::find_named(&self.db, &Identifier::Email(address)).await?,
+            _ => None,
+        };
+        Ok(judge(linked, owner.map(|owner| owner.id), profile, trust))
+    }
+
+    /// Begins a session of an account by its identity; `None` where that does not open it any more.
+    async fn log_in(&self, user: UserId, unnamed: &Unnamed, origin: &Origin) -> Result<Option<Session>, FederateError> {
+        let found = identities::find(&self.db, &unnamed.vouched.identity).await?;
+        let Some(linked) = found else { return Ok(None) };
+        let beginning = Beginning {
+            user,
+            client: &ClientId::pages(),
+            proof: Proof::Identity { link: linked.id, authenticated_at: unnamed.authenticated_at },
+            scope: &Scope::default(),
+            resource: None,
+            lifetimes: &self.lifetimes,
+        };
+        let session = self.begin_session.run(&beginning, origin).await?;
+        if session.is_some() {
+            identities::touch(&self.db, linked.id, self.clock.now()).await?;
+        }
+        Ok(session)
+    }
+
+    /// Links an identity to the account that has proved the same address.
+    async fn link_owner(
+        &self,
+        configured: &ConfiguredProvider,
+        owner: UserId,
+        unnamed: &Unnamed,
+    ) -> Result<(), FederateError> {
+        let Some(address) = unnamed.vouched.profile.trusted_address(configured.trust_email) else { return Ok(()) };
+        let transaction = store::begin(&self.db).await?;
+        // Held, so that the address is still that account's when the link is made.
+        let held = users::hold(&transaction, &Identifier::Email(address)).await?;
+        if held.is_none_or(|held| held.id != owner || held.disabled_at.is_some()) {
+            return Ok(());
+        }
+        match self.insert(&transaction, configured, owner, &unnamed.vouched.identity).await {
+            Ok(true) => self.commit_link(transaction, owner).await,
+            // Linked in the same moment, or gone: it is judged anew.
+            Ok(false) | Err(StoreError::Duplicate(_)) => Ok(()),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Links an identity to who is logged in with this session, if they still are.
+    pub(in crate::services) async fn link(
+        &self,
+        configured: &ConfiguredProvider,
+        (user, session): (UserId, SessionId),
+        identity: &Identity,
+    ) -> Result<Arrived, FederateError> {
+        let transaction = store::begin(&self.db).await?;
+        // The provider took its time, in which the session may have been ended as a thief's. Held, so that whoever ends it
+        // now waits; the account first, as others hold the two.
+        users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
+        let found = sessions::hold(&transaction, session).await?;
+        if !found.is_some_and(|found| found.user == user && found.is_live(self.clock.now())) {
+            return Err(FederateError::NotLoggedIn);
+        }
+        match self.insert(&transaction, configured, user, identity).await {
+            Ok(true) => {
+                self.commit_link(transaction, user).await?;
+                Ok(Arrived::Linked)
+            }
+            Ok(false) => Err(FederateError::Disabled),
+            Err(StoreError::Duplicate(_)) => {
+                drop(transaction);
+                let linked = identities::find(&self.db, identity).await?;
+                if linked.is_some_and(|linked| linked.user == user) {
+                    Ok(Arrived::Linked)
+                } else {
+                    Err(FederateError::Taken)
+                }
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn insert(
+        &self,
+        transaction: &Transaction,
+        configured: &ConfiguredProvider,
+        user: UserId,
+        identity: &Identity,
+    ) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        let id = self.random.uuid_v7(now);
+        identities::insert(transaction, id, user, identity, configured.provider.name(), now).await
+    }
+
+    async fn commit_link(&self, transaction: Transaction, user: UserId) -> Result<(), FederateError> {
+        let written = self.changes.write(&transaction, Vec::new()).await?;
+        self.changes.commit(transaction, written.recording(Event::done("identity_link").account(user))).await?;
+        Ok(())
+    }
+
+    /// Makes an account that this identity opens.
+    ///
+    /// An address that the provider proved is taken away from accounts that only claim it, with the secrets that were
+    /// mailed for it: whoever registered with somebody else's address keeps nothing of it.
+    async fn make(
+        &self,
+        configured: &ConfiguredProvider,
+        identity: &Identity,
+        username: &Username,
+        claim: Option<&Claim>,
+    ) -> Result<Made, FederateError> {
+        let now = self.clock.now();
+        let id = UserId(self.random.uuid_v7(now));
+        let email = claim.map(|(Claim::Proved(email) | Claim::Unproved(email))| email);
+        let new = NewUser { id, username, email, password_hash: None, created_at: now };
+        let transaction = store::begin(&self.db).await?;
+        match users::insert(&transaction, &new).await {
+            Ok(_) => {}
+            Err(StoreError::Duplicate(_)) => return Ok(Made::NameTaken),
+            Err(other) => return Err(other.into()),
+        }
+        match self.insert(&transaction, configured, id, identity).await {
+            Ok(true) => {}
+            Ok(false) | Err(StoreError::Duplicate(_)) => return Ok(Made::Overtaken),
+            Err(other) => return Err(other.into()),
+        }
+        let mut losers = Vec::new();
+        match claim {
+            Some(Claim::Proved(email)) => {
+                users::hold_claimants(&transaction, id, email).await?;
+                match users::verify_email(&transaction, id, email).await {
+                    Ok(true) => {}
+                    Ok(false) | Err(StoreError::Duplicate(_)) => return Ok(Made::Overtaken),
+                    Err(other) => return Err(other.into()),
+                }
+                losers = users::drop_claims(&transaction, email, Claimant::AllBut(id)).await?;
+                one_use_secrets::void(&transaction, one_use_secrets::Which::MailedTo(email, id), now).await?;
+            }
+            // Whether it is another account's already is not asked here: the mail finds out.
+            Some(Claim::Unproved(email)) => {
+                self.outbox.within(&transaction, &Cause::EmailClaimed(id, Some(email.clone()))).await?;
+            }
+            None => {}
+        }
+        let entries = losers.iter().map(|loser| self.changes.account_changed(*loser)).collect();
+        let mut written = self.changes.write(&transaction, entries).await?;
+        written = written.recording(Event::done("register").because("provider").account(id));
+        for loser in losers {
+            written = written.recording(Event::done("account_change").because("email_proved").account(loser));
+        }
+        self.changes.commit(transaction, written).await?;
+        self.outbox.wake();
+        Ok(Made::Account)
+    }
+
+    fn ask_name(&self, unnamed: &Unnamed, suggestion: &str, why: String) -> Arrived {
+        let sealed = self.sealer.seal(UNNAMED, unnamed);
+        Arrived::Unnamed(NameWanted { sealed, suggestion: suggestion.to_owned(), why })
+    }
+}

@@ -1,0 +1,164 @@
+//! The authorization code grant (RFC 6749 §4.1.3) with PKCE (RFC 7636): a code, once, for a session and its tokens.
+
+use std::sync::Arc;
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    crypto::digest,
+    domain::{
+        client::Client,
+        clock::Clock,
+        oauth::GrantType,
+        pkce::{CodeChallenge, CodeVerifier},
+        session::{EndReason, Session},
+    },
+    services::{
+        audit::Event,
+        grants::{
+            GrantError, permit,
+            token_issuer::{Issue, TokenSet},
+        },
+        sessions::{
+            begin::{BeginSession, Beginning},
+            end::EndSession,
+            login::Origin,
+        },
+    },
+    store::{
+        self, Database, StoreError,
+        authorization_codes::{self, AuthorizationCode, CodeDigest},
+        entity_cache::Remembered,
+        sessions::{Proof, Which},
+    },
+};
+
+/// Exchanges authorization codes.
+#[derive(Debug, Clone)]
+pub struct RedeemCode {
+    /// Signs the tokens.
+    pub issue: Issue,
+    /// Begins the session.
+    pub begin_session: BeginSession,
+    /// Ends the session of a code that is used again.
+    pub end_session: EndSession,
+    /// Accounts as they were last read.
+    pub remembered: Remembered,
+    /// Where codes are.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What a client presents.
+#[derive(Debug)]
+pub struct Presented {
+    /// The code.
+    pub code: SecretString,
+    /// Where it was sent.
+    pub redirect_uri: String,
+    /// What the challenge was made of.
+    pub code_verifier: SecretString,
+    /// `resource` (RFC 8707 §2.2), which must be the one that was granted.
+    pub resource: Option<String>,
+}
+
+/// How many places in the status lists may turn out taken before something is wrong.
+const DRAWS: usize = 64;
+
+impl RedeemCode {
+    /// Exchanges a code, presented by `client`, which has proved who it is. A second use ends what the first one gave
+    /// (RFC 6749 §4.1.2, RFC 9700 §4.5).
+    ///
+    /// # Errors
+    /// [`GrantError`]; on trouble the code stays as good as it was.
+    pub async fn run(&self, presented: Presented, client: &Client, origin: &Origin) -> Result<TokenSet, GrantError> {
+        permit(client, GrantType::AuthorizationCode)?;
+        let verifier = CodeVerifier::parse(presented.code_verifier)
+            .map_err(|why| GrantError::Malformed { field: "code_verifier", why: why.to_string() })?;
+        let digest = CodeDigest(digest::sha256(presented.code.expose_secret().as_bytes()));
+        let refuse = |reason| {
+            Event::refused("code", reason).client(&client.id).record();
+            Err(GrantError::InvalidGrant)
+        };
+        let Some(code) = authorization_codes::find(&self.db, digest).await? else { return refuse("unknown") };
+        // Whoever cannot redeem it does not use it up either: the one that it was sent to still can.
+        if code.client != client.id {
+            return refuse("client");
+        }
+        if presented.redirect_uri != code.redirect_uri {
+            return refuse("redirect_uri");
+        }
+        if CodeChallenge::of_digest(&digest::sha256(verifier.as_bytes())) != code.code_challenge {
+            return refuse("code_verifier");
+        }
+        if presented.resource.is_some() && presented.resource != code.resource {
+            return Err(GrantError::InvalidTarget);
+        }
+        if code.session.is_none() && code.expires_at <= self.clock.now() {
+            return refuse("expired");
+        }
+        // Whatever may fail does so before the code is used up.
+        self.issue.prepare_id_token(client, self.clock.now()).await?;
+        let Some(user) = self.remembered.user(&self.db, code.user).await? else { return refuse("account") };
+        match self.redeem(digest, &code, client, origin).await? {
+            Some(session) => {
+                let now = self.clock.now();
+                let tokens = self.issue.session_tokens(&session, client, &code.scope, now)?;
+                Ok(self.issue.with_id_token(tokens, &session, client, &user, code.nonce, now)?)
+            }
+            None => self.used(digest, client).await,
+        }
+    }
+
+    /// Uses the code up and begins its session, both or neither; `None` where it is used or expired, or the log-in that
+    /// it was given to is over.
+    async fn redeem(
+        &self,
+        digest: CodeDigest,
+        code: &AuthorizationCode,
+        client: &Client,
+        origin: &Origin,
+    ) -> Result<Option<Session>, GrantError> {
+        let beginning = Beginning {
+            user: code.user,
+            client: &client.id,
+            proof: Proof::Parent(code.parent),
+            scope: &code.scope,
+            resource: code.resource.as_deref(),
+            lifetimes: &self.issue.lifetimes,
+        };
+        let id = self.begin_session.draw_id();
+        let mut place = self.begin_session.places.draw();
+        for taken in 1..=DRAWS {
+            let transaction = store::begin(&self.db).await?;
+            if !authorization_codes::redeem(&transaction, digest, id, self.clock.now()).await? {
+                return Ok(None);
+            }
+            match self.begin_session.within(&transaction, id, place, &beginning, origin).await {
+                // The transaction is over, and the code is as it was.
+                Err(StoreError::Duplicate(_)) => place = self.begin_session.places.draw_again(place, taken),
+                Ok(Some(session)) => {
+                    store::commit(transaction).await?;
+                    BeginSession::record(&session);
+                    return Ok(Some(session));
+                }
+                Ok(None) => return Ok(None),
+                Err(other) => return Err(other.into()),
+            }
+        }
+        Err(StoreError::Duplicate("place in every status list").into())
+    }
+
+    /// A code that could not be used: where it had been, whoever holds a copy of it may have been first, so that its
+    /// session ends.
+    async fn used(&self, digest: CodeDigest, client: &Client) -> Result<TokenSet, GrantError> {
+        let code = authorization_codes::find(&self.db, digest).await?;
+        let session = code.and_then(|code| code.session);
+        Event::refused("code", if session.is_some() { "reuse" } else { "over" }).client(&client.id).record();
+        if let Some(session) = session {
+            self.end_session.run(&Which::One(session), EndReason::Reuse).await?;
+        }
+        Err(GrantError::InvalidGrant)
+    }
+}

@@ -1,0 +1,92 @@
+//! What the grants of the token endpoint have in common.
+
+pub mod authorization_code;
+pub mod client_credentials;
+pub mod refresh;
+pub mod token_issuer;
+
+use std::time::Duration;
+
+use self::token_issuer::Issue;
+use crate::{
+    domain::{client::Client, oauth::GrantType, scope::Scope},
+    services::Trouble,
+};
+
+/// Why a grant was not exchanged for tokens. Each variant is one error code of RFC 6749 §5.2.
+#[derive(Debug, thiserror::Error)]
+pub enum GrantError {
+    /// A field holds what no such field can.
+    #[error("{field} {why}")]
+    Malformed {
+        /// Which.
+        field: &'static str,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The credentials or the refresh token are not good; which of the many reasons is for the log alone.
+    #[error("the credentials are not good")]
+    InvalidGrant,
+    /// The client may not use the grant.
+    #[error("the client may not use this grant")]
+    UnauthorizedClient,
+    /// The scope is malformed or wider than allowed.
+    #[error("the scope is malformed or wider than allowed")]
+    InvalidScope,
+    /// The resource is not this client's to ask for.
+    #[error("the resource is not this client's to ask for")]
+    InvalidTarget,
+    /// Too many passwords were wrong before this one, which was not looked at.
+    #[error("too many passwords were wrong")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl<E> From<E> for GrantError
+where
+    E: IntoTrouble,
+{
+    fn from(error: E) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// What is trouble, wherever it comes from.
+pub(in crate::services) trait IntoTrouble: Into<Trouble> {}
+impl IntoTrouble for crate::store::StoreError {}
+impl IntoTrouble for crate::crypto::jose::jwt::SignError {}
+impl IntoTrouble for crate::crypto::password::hash::HashError {}
+
+/// What a client asked for, beside the grant itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Asked<'a> {
+    /// `scope` (RFC 6749 §3.3).
+    pub scope: Option<&'a str>,
+    /// `resource` (RFC 8707 §2).
+    pub resource: Option<&'a str>,
+}
+
+/// Refuses a grant that the client may not use.
+pub(in crate::services) fn permit(client: &Client, grant: GrantType) -> Result<(), GrantError> {
+    if client.may_use(grant) { Ok(()) } else { Err(GrantError::UnauthorizedClient) }
+}
+
+/// The scope asked for, which is within `allowed`; all of that where none is asked for.
+pub(in crate::services) fn narrow(asked: Option<&str>, allowed: &Scope) -> Result<Scope, GrantError> {
+    let Some(asked) = asked else { return Ok(allowed.clone()) };
+    let scope = Scope::parse(asked).map_err(|_| GrantError::InvalidScope)?;
+    if scope.is_within(allowed) { Ok(scope) } else { Err(GrantError::InvalidScope) }
+}
+
+/// Refuses a resource that the client may not ask for.
+pub(in crate::services) fn target(issue: &Issue, client: &Client, resource: Option<&str>) -> Result<(), GrantError> {
+    match resource {
+        Some(resource) if !issue.may_target(client, resource) => Err(GrantError::InvalidTarget),
+        _ => Ok(()),
+    }
+}

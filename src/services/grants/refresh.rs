@@ -1,0 +1,142 @@
+//! The refresh grant (RFC 6749 §6) with rotation (RFC 9700 §4.14.2). A refresh is one statement; a repeat of it within
+//! the grace is answered with the same successor, and any other second use ends the session.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    crypto::jose::jwt::{Jwt, RefreshToken},
+    domain::{
+        claims::RefreshClaims,
+        client::Client,
+        clock::Clock,
+        oauth::GrantType,
+        session::{EndReason, Generation, Presented, Session},
+    },
+    services::{
+        audit::Event,
+        grants::{
+            Asked, GrantError, narrow, permit,
+            token_issuer::{Issue, TokenSet},
+        },
+        sessions::end::EndSession,
+    },
+    store::{
+        Database,
+        entity_cache::Remembered,
+        sessions::{self, Which},
+    },
+};
+
+/// Exchanges refresh tokens.
+#[derive(Debug, Clone)]
+pub struct Refresh {
+    /// Verifies the token.
+    pub jwt: Arc<Jwt>,
+    /// Signs its successor.
+    pub issue: Issue,
+    /// Ends a session whose token was stolen.
+    pub end_session: EndSession,
+    /// Accounts as they were last read.
+    pub remembered: Remembered,
+    /// Where sessions are.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Refresh {
+    /// Exchanges `token`, presented by `client`, which has proved who it is.
+    ///
+    /// # Errors
+    /// [`GrantError`]; on trouble the token stays as good as it was.
+    pub async fn run(&self, token: &str, client: &Client, asked: Asked<'_>) -> Result<TokenSet, GrantError> {
+        permit(client, GrantType::RefreshToken)?;
+        let now = self.clock.now();
+        let claims = self.jwt.verify(RefreshToken, token, now).map_err(|_| {
+            Event::refused("refresh", "token").client(&client.id).record();
+            GrantError::InvalidGrant
+        })?;
+        // Another client's token is refused and nothing more: the thief of a token must not be able to end the session
+        // that it was stolen from.
+        if claims.client_id != client.id {
+            Event::refused("refresh", "client").client(&client.id).session(claims.sid).record();
+            return Err(GrantError::InvalidGrant);
+        }
+        // Scope and resource do not change in a session, so they are judged before the rotation, which cannot be undone.
+        if asked.scope.is_some() || asked.resource.is_some() {
+            self.judge(&claims, asked, now).await?;
+        }
+        // So is whatever else may fail, lest the token be worn out with nothing given for it.
+        self.issue.prepare_id_token(client, now).await?;
+        let user = if client.is_relying_party() { self.remembered.user(&self.db, claims.sub).await? } else { None };
+        let generation = Generation(claims.generation);
+        let lifetimes = &self.issue.lifetimes;
+        let rotated = sessions::rotate(&self.db, claims.sid, generation, &client.id, lifetimes, now).await?;
+        let session = match rotated {
+            Some(session) => {
+                Event::done("refresh").account(session.user).client(&client.id).session(session.id).record();
+                session
+            }
+            None => self.not_its_turn(&claims, client, now).await?,
+        };
+        let scope = narrow(asked.scope, &session.scope)?;
+        let tokens = self.issue.session_tokens(&session, client, &scope, now)?;
+        // OIDC Core §12.2: a new ID token says what the first one said of the log-in, and has no nonce.
+        match user {
+            Some(user) => Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?),
+            None => Ok(tokens),
+        }
+    }
+
+    /// Refuses a wider scope or another resource than the session's.
+    async fn judge(&self, claims: &RefreshClaims, asked: Asked<'_>, now: DateTime<Utc>) -> Result<(), GrantError> {
+        let Some(session) = sessions::find(&self.db, claims.sid).await? else { return Err(GrantError::InvalidGrant) };
+        let presented = session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace);
+        let stale = Generation(claims.generation) != session.generation && presented != Presented::Repeated;
+        if stale || session.ended_at.is_some() {
+            // The rotation will find out; what was asked does not matter any more.
+            return Ok(());
+        }
+        narrow(asked.scope, &session.scope)?;
+        match asked.resource {
+            Some(resource) if session.resource.as_deref() != Some(resource) => Err(GrantError::InvalidTarget),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells a lost answer from a theft, by one look at the row.
+    async fn not_its_turn(
+        &self,
+        claims: &RefreshClaims,
+        client: &Client,
+        now: DateTime<Utc>,
+    ) -> Result<Session, GrantError> {
+        let refused = |reason| Event::refused("refresh", reason).client(&client.id).session(claims.sid).record();
+        let Some(session) = sessions::find(&self.db, claims.sid).await? else {
+            refused("unknown");
+            return Err(GrantError::InvalidGrant);
+        };
+        match session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace) {
+            Presented::Repeated => {
+                Event::done("refresh")
+                    .because("repeated")
+                    .account(session.user)
+                    .client(&client.id)
+                    .session(session.id)
+                    .record();
+                Ok(session)
+            }
+            Presented::Reused => {
+                refused("reuse");
+                self.end_session.run(&Which::One(session.id), EndReason::Reuse).await?;
+                Err(GrantError::InvalidGrant)
+            }
+            Presented::Over => {
+                refused("over");
+                Err(GrantError::InvalidGrant)
+            }
+        }
+    }
+}

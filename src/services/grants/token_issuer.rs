@@ -1,0 +1,231 @@
+//! Issues tokens: what a grant turns into once it has been found good.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    crypto::{
+        jose::jwt::{Jwt, SignError},
+        keys::ring::KeyKind,
+        random::Random,
+    },
+    domain::{
+        claims::{AccessClaims, Audience, IdClaims, RefreshClaims, UserClaims, numeric_date},
+        client::Client,
+        ids::{SessionId, UserId},
+        oauth::GrantType,
+        scope::Scope,
+        session::{Lifetimes, Session},
+        status_list::StatusClaim,
+        user::User,
+    },
+    services::Trouble,
+};
+
+/// Signs tokens for sessions and clients.
+#[derive(Debug, Clone)]
+pub struct Issue {
+    /// Signs.
+    pub jwt: Arc<Jwt>,
+    /// Draws the tokens' identifiers.
+    pub random: Random,
+    /// `iss`.
+    pub issuer: String,
+    /// The resource server that tokens are for where none is asked for.
+    pub audience: String,
+    /// How long tokens live.
+    pub lifetimes: Lifetimes,
+}
+
+/// The tokens of a session (RFC 6749 §5.1).
+#[derive(Debug)]
+pub struct TokenSet {
+    /// For resource servers.
+    pub access_token: SecretString,
+    /// How many seconds it lives.
+    pub expires_in: i64,
+    /// For the token endpoint; `None` where the client has no refresh grant.
+    pub refresh_token: Option<SecretString>,
+    /// Who logged in, for the client (OIDC Core §2); only in the code flow, with scope `openid`.
+    pub id_token: Option<SecretString>,
+    /// What the access token allows.
+    pub scope: Scope,
+    /// Whose.
+    pub user: UserId,
+    /// Which session's.
+    pub session: SessionId,
+}
+
+/// A client's own token.
+#[derive(Debug)]
+pub struct ClientToken {
+    /// For resource servers.
+    pub access_token: SecretString,
+    /// How many seconds it lives.
+    pub expires_in: i64,
+    /// What it allows.
+    pub scope: Scope,
+}
+
+impl Issue {
+    /// The tokens of `session` in its present generation; the access token allows `scope`, which is within the
+    /// session's. The same session gives the same refresh token, `jti`, `iat` and `exp`, on every replica.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn session_tokens(
+        &self,
+        session: &Session,
+        client: &Client,
+        scope: &Scope,
+        now: DateTime<Utc>,
+    ) -> Result<TokenSet, SignError> {
+        let expires = Ord::min(now + self.lifetimes.access_token, session.ends_at);
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: session.user.to_string(),
+            aud: self.audience(session.resource.as_deref(), client),
+            exp: numeric_date(expires),
+            iat: numeric_date(now),
+            jti: self.random.token_id(),
+            client_id: session.client.clone(),
+            scope: scope.clone(),
+            user: Some(UserClaims {
+                sid: session.id,
+                auth_time: numeric_date(session.authenticated_at),
+                amr: session.amr.clone(),
+                preferred_username: session.username.clone(),
+                roles: session.roles.clone(),
+                status: Some(StatusClaim::of(&self.issuer, session.status)),
+            }),
+        };
+        // Without the grant it could not be used. First-party log-ins always can.
+        let with_refresh = client.may_use(GrantType::RefreshToken);
+        let refresh = RefreshClaims {
+            iss: self.issuer.clone(),
+            sub: session.user,
+            aud: Audience::One(format!("{}/oauth/token", self.issuer)),
+            exp: numeric_date(session.idle_ends_at),
+            iat: numeric_date(session.rotated_at),
+            jti: format!("{}.{}", session.id, session.generation.0),
+            client_id: session.client.clone(),
+            sid: session.id,
+            generation: session.generation.0,
+        };
+        let refresh_token = if with_refresh { Some(self.jwt.sign_refresh(&refresh, now)?.into()) } else { None };
+        Ok(TokenSet {
+            access_token: self.jwt.sign_access(&claims, now)?.into(),
+            expires_in: claims.exp - claims.iat,
+            refresh_token,
+            id_token: None,
+            scope: scope.clone(),
+            user: session.user,
+            session: session.id,
+        })
+    }
+
+    /// Sees that `client` can be given an ID token, before anything is used up for it.
+    ///
+    /// # Errors
+    /// [`Trouble`] where its key is not there.
+    pub async fn prepare_id_token(&self, client: &Client, now: DateTime<Utc>) -> Result<(), Trouble> {
+        let algorithm = client.id_token_algorithm();
+        if !client.is_relying_party() || self.jwt.has_key(algorithm, now) {
+            return Ok(());
+        }
+        let jwt = Arc::clone(&self.jwt);
+        // Should the task break, there still is no key.
+        let _ = tokio::task::spawn_blocking(move || jwt.look_for_keys()).await;
+        if self.jwt.has_key(algorithm, now) {
+            return Ok(());
+        }
+        Err(SignError::NoKey(KeyKind::Signing(algorithm)).into())
+    }
+
+    /// Adds an ID token to `tokens` where the session came by the code flow and the access token's scope has `openid`
+    /// (OIDC Core §3.1.3.3, §12.2). `nonce` is what the authorization request said.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn with_id_token(
+        &self,
+        tokens: TokenSet,
+        session: &Session,
+        client: &Client,
+        user: &User,
+        nonce: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<TokenSet, SignError> {
+        if session.parent.is_none() || !tokens.scope.contains("openid") {
+            return Ok(tokens);
+        }
+        let algorithm = client.id_token_algorithm();
+        let email = user.email.as_ref().filter(|_| tokens.scope.contains("email"));
+        let claims = IdClaims {
+            iss: self.issuer.clone(),
+            sub: user.id,
+            aud: Audience::One(client.id.to_string()),
+            exp: numeric_date(now + self.lifetimes.access_token),
+            iat: numeric_date(now),
+            auth_time: numeric_date(session.authenticated_at),
+            amr: session.amr.clone(),
+            nonce,
+            at_hash: Jwt::access_token_hash(algorithm, tokens.access_token.expose_secret()),
+            sid: session.id,
+            preferred_username: tokens.scope.contains("profile").then(|| user.username.as_written().to_owned()),
+            email: email.map(|email| email.as_str().to_owned()),
+            email_verified: email.map(|_| user.email_verified),
+        };
+        let id_token = self.jwt.sign_id(&claims, algorithm, now)?.into();
+        Ok(TokenSet { id_token: Some(id_token), ..tokens })
+    }
+
+    /// A token for the client itself (RFC 6749 §4.4): without session, so that it opens no user's account.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn client_token(
+        &self,
+        client: &Client,
+        scope: Scope,
+        resource: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<ClientToken, SignError> {
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: client.id.to_string(),
+            aud: self.audience(resource, client),
+            exp: numeric_date(now + self.lifetimes.access_token),
+            iat: numeric_date(now),
+            jti: self.random.token_id(),
+            client_id: client.id.clone(),
+            scope,
+            user: None,
+        };
+        Ok(ClientToken {
+            access_token: self.jwt.sign_access(&claims, now)?.into(),
+            expires_in: claims.exp - claims.iat,
+            scope: claims.scope,
+        })
+    }
+
+    /// The one resource asked for; else the configured audience and, for first-party clients, this service itself.
+    fn audience(&self, resource: Option<&str>, client: &Client) -> Audience {
+        match resource {
+            Some(resource) => Audience::One(resource.to_owned()),
+            None if client.first_party => Audience::of([self.audience.clone(), self.issuer.clone()]),
+            None => Audience::One(self.audience.clone()),
+        }
+    }
+
+    /// Whether `client` may ask for a token for `resource` (RFC 8707 §2): one it is registered for, or what it would
+    /// get without asking.
+    #[must_use]
+    pub fn may_target(&self, client: &Client, resource: &str) -> bool {
+        resource == self.audience
+            || (client.first_party && resource == self.issuer)
+            || client.resources.iter().any(|registered| registered == resource)
+    }
+}

@@ -1,0 +1,107 @@
+//! Makes the first keys, and no others: where a key is recorded and its file is gone, a new one would silently refuse
+//! every token issued so far.
+
+use std::{path::Path, sync::Arc};
+
+use crate::{
+    crypto::keys::files::{self, KeyError, KeyKind, KeySet},
+    domain::{clock::Clock, signing_key::SigningAlgorithm},
+    services::Trouble,
+    store::{
+        self, Database, clients,
+        key_records::{self, KeyRecord},
+        schema,
+    },
+};
+
+/// Why there are no keys to start with.
+#[derive(Debug, thiserror::Error)]
+pub enum EstablishError {
+    /// A file or the folder is not as it must be.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// A key was made once, and is not in the folder any more.
+    #[error(
+        "{folder} has no {kind} key, but this database's first one was made on {made} as {file}: restore the folder \
+         from its backup, or mount the one that the other replicas use"
+    )]
+    Lost {
+        /// The folder.
+        folder: String,
+        /// What is missing.
+        kind: String,
+        /// When it was made.
+        made: String,
+        /// The file's name then.
+        file: String,
+    },
+    /// Trouble with the database.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+impl From<store::StoreError> for EstablishError {
+    fn from(error: store::StoreError) -> Self {
+        Self::Trouble(error.into())
+    }
+}
+
+/// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
+/// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such clients
+/// starts without; `more` are those of clients that may yet come.
+///
+/// # Errors
+/// [`EstablishError`] where the database cannot tell.
+pub async fn kinds(
+    db: &Database,
+    algorithm: SigningAlgorithm,
+    more: &[SigningAlgorithm],
+) -> Result<Vec<KeyKind>, EstablishError> {
+    let mut kinds = vec![KeyKind::Signing(algorithm), KeyKind::RootSecret];
+    for wanted in clients::id_token_algorithms(db).await?.into_iter().chain(more.iter().copied()) {
+        let kind = KeyKind::Signing(wanted);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    Ok(kinds)
+}
+
+/// Reads the keys in `folder`, making the first of each of `kinds` where there is none and none was ever made. Replicas that start together take turns; `db` is a direct connection, since the turn is a lock.
+///
+/// # Errors
+/// [`EstablishError`], by the file's name; nothing was made then that another start would not find.
+pub async fn run(
+    db: &Database,
+    folder: &Path,
+    kinds: &[KeyKind],
+    clock: &Arc<dyn Clock>,
+) -> Result<KeySet, EstablishError> {
+    let turn = schema::lock(db).await?;
+    let recorded = key_records::all(&turn).await?;
+    let mut set = files::read(folder)?;
+    for kind in kinds.iter().copied() {
+        let record = recorded.iter().find(|record| record.kind == kind.as_str());
+        let file = match (set.has(kind), record) {
+            (true, Some(_)) => continue,
+            // Brought by the operator, or made by a start that ended before it could say so.
+            (true, None) => "(found)".to_owned(),
+            (false, Some(record)) => {
+                return Err(EstablishError::Lost {
+                    folder: folder.display().to_string(),
+                    kind: record.kind.clone(),
+                    made: record.created_at.to_rfc3339(),
+                    file: record.file.clone(),
+                });
+            }
+            (false, None) => files::create(folder, kind, clock.now())?,
+        };
+        tracing::info!(kind = kind.as_str(), file, "key recorded");
+        key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
+            .await?;
+    }
+    // Not before the record stands may a key sign: else a crash could leave tokens under a key nobody knows of.
+    store::commit(turn).await?;
+    set = files::read(folder)?;
+    Ok(set)
+}

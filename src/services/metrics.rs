@@ -1,0 +1,245 @@
+//! What is counted and measured, for Prometheus. Values, handed to whoever counts: there is no registry of the process.
+//!
+//! Labels come from sets that we wrote ourselves: routes, methods, words of the audit log. What people type, names and
+//! client ids are never among them, for they have no bound and are nobody's business.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::{Registry, Unit},
+};
+
+use crate::{
+    crypto::password::hash::PasswordHasher,
+    store::{self, Database, revocations::Revocations},
+};
+
+/// How long answers take, in seconds: from what a cache answers to what the edge gives up on.
+const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0];
+
+tokio::task_local! {
+    /// Whose counters what happens in this task goes to.
+    static HERE: Metrics;
+}
+
+/// The counters and measures of one service. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Mails that the mail server took.
+    pub mails_sent: Counter,
+    /// Attempts to send a mail that failed, and will be made again.
+    pub mails_failed: Counter,
+    /// Mails that were given up.
+    pub mails_dead: Counter,
+    /// Mails that wait to be sent.
+    pub outbox_waiting: Gauge,
+    /// Mails that were given up and are kept.
+    pub outbox_dead: Gauge,
+    /// Log-outs that clients were told of.
+    pub logout_notices_sent: Counter,
+    /// Attempts to tell a client that failed, and will be made again.
+    pub logout_notices_failed: Counter,
+    /// Log-outs that a client will not be told of.
+    pub logout_notices_dead: Counter,
+    /// Log-outs that clients have yet to be told of.
+    pub logout_notices_waiting: Gauge,
+    requests: Family<Request, Counter>,
+    durations: Family<Route, Histogram, fn() -> Histogram>,
+    events: Family<Happening, Counter>,
+    hashes_waiting: Gauge,
+    hash_wait: Gauge<f64, std::sync::atomic::AtomicU64>,
+    revocations_known: Gauge,
+    revocations_age: Gauge<f64, std::sync::atomic::AtomicU64>,
+    connections: Family<ConnectionState, Gauge>,
+    registry: Arc<Registry>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Request {
+    route: String,
+    method: &'static str,
+    status: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Route {
+    route: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Happening {
+    event: &'static str,
+    outcome: &'static str,
+    reason: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ConnectionState {
+    state: &'static str,
+}
+
+fn histogram() -> Histogram {
+    Histogram::new(SECONDS)
+}
+
+impl Metrics {
+    /// Counters at zero, of a service that started at `started`.
+    #[must_use]
+    pub fn new(started: DateTime<Utc>) -> Self {
+        let mut all = Self {
+            mails_sent: Counter::default(),
+            mails_failed: Counter::default(),
+            mails_dead: Counter::default(),
+            outbox_waiting: Gauge::default(),
+            outbox_dead: Gauge::default(),
+            logout_notices_sent: Counter::default(),
+            logout_notices_failed: Counter::default(),
+            logout_notices_dead: Counter::default(),
+            logout_notices_waiting: Gauge::default(),
+            requests: Family::default(),
+            durations: Family::new_with_constructor(histogram),
+            events: Family::default(),
+            hashes_waiting: Gauge::default(),
+            hash_wait: Gauge::default(),
+            revocations_known: Gauge::default(),
+            revocations_age: Gauge::default(),
+            connections: Family::default(),
+            registry: Arc::default(),
+        };
+        let start: Gauge = Gauge::default();
+        start.set(started.timestamp());
+        let mut root = Registry::default();
+        root.register_with_unit("process_start_time", "When the process started, since 1970", Unit::Seconds, start);
+        let signet = root.sub_registry_with_prefix("signet");
+        let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
+        signet.register("build", "What is running", build);
+        signet.register("http_requests", "Requests answered", all.requests.clone());
+        let duration = "http_request_duration";
+        signet.register_with_unit(duration, "How long answers took", Unit::Seconds, all.durations.clone());
+        signet.register("events", "What the audit log tells: log-ins, refreshes, reuse", all.events.clone());
+        signet.register("password_hashes_waiting", "Passwords that wait for a worker", all.hashes_waiting.clone());
+        let wait = "password_hash_wait";
+        signet.register_with_unit(wait, "How long a password would wait now", Unit::Seconds, all.hash_wait.clone());
+        let known = "Ended sessions, denied tokens and deleted clients that this process knows";
+        signet.register("revocations_known", known, all.revocations_known.clone());
+        let age = "How old this process's knowledge of revocations is";
+        signet.register_with_unit("revocations_age", age, Unit::Seconds, all.revocations_age.clone());
+        signet.register("database_connections", "Connections of the pool", all.connections.clone());
+        signet.register("mails_sent", "Mails that the mail server took", all.mails_sent.clone());
+        let failed = "Attempts to send a mail that failed and will be made again";
+        signet.register("mails_failed", failed, all.mails_failed.clone());
+        signet.register("mails_dead", "Mails that were given up", all.mails_dead.clone());
+        signet.register("outbox_waiting", "Mails that wait to be sent", all.outbox_waiting.clone());
+        signet.register("outbox_dead", "Mails that were given up and are kept", all.outbox_dead.clone());
+        let told = "Log-outs that clients were told of";
+        signet.register("logout_notices_sent", told, all.logout_notices_sent.clone());
+        let failed = "Attempts to tell a client of a log-out that failed and will be made again";
+        signet.register("logout_notices_failed", failed, all.logout_notices_failed.clone());
+        let dead = "Log-outs that a client was not told of, and will not be";
+        signet.register("logout_notices_dead", dead, all.logout_notices_dead.clone());
+        let waiting = "Log-outs that clients have yet to be told of";
+        signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
+        all.registry = Arc::new(root);
+        all
+    }
+
+    /// Counts an answer. `route` is a pattern of ours, or `unknown`; a method that no route takes counts as `other`.
+    pub fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+        let method = methods.into_iter().find(|known| *known == method).unwrap_or("other");
+        let status = match status {
+            100..200 => "1xx",
+            200..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        let route = route.to_owned();
+        self.durations.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
+        self.requests.get_or_create(&Request { route, method, status }).inc();
+    }
+
+    /// Runs `work`; what the audit log tells meanwhile is counted here.
+    pub async fn counting<F: Future>(self, work: F) -> F::Output {
+        HERE.scope(self, work).await
+    }
+}
+
+/// Counts an event of the audit log, where the task knows whose.
+pub(in crate::services) fn event(event: &'static str, outcome: &'static str, reason: Option<&'static str>) {
+    let label = Happening { event, outcome, reason: reason.unwrap_or_default() };
+    // A task outside of any service, such as a command's, counts for nobody.
+    let _ = HERE.try_with(|metrics| metrics.events.get_or_create(&label).inc());
+}
+
+/// What is looked at when somebody asks for the metrics.
+#[derive(Clone)]
+pub struct Watch {
+    /// The counters.
+    pub metrics: Metrics,
+    /// Whose pool is looked at.
+    pub db: Database,
+    /// What is known of revocations.
+    pub revocations: Revocations,
+    /// Whose queue is looked at.
+    pub hasher: PasswordHasher,
+}
+
+impl Watch {
+    /// Everything, as OpenMetrics 1.0 text.
+    ///
+    /// # Errors
+    /// Never in practice: text is always writable.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let Self { metrics, db, revocations, hasher } = self;
+        let (waiting, wait) = hasher.queue();
+        metrics.hashes_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
+        metrics.hash_wait.set(wait.as_secs_f64());
+        metrics.revocations_known.set(i64::try_from(revocations.known()).unwrap_or(i64::MAX));
+        metrics.revocations_age.set(revocations.age().as_secs_f64());
+        let (busy, idle) = store::connections(db);
+        for (state, count) in [("busy", busy), ("idle", idle)] {
+            metrics.connections.get_or_create(&ConnectionState { state }).set(i64::from(count));
+        }
+        let mut all = String::new();
+        text::encode(&mut all, &metrics.registry)?;
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(metrics: &Metrics) -> String {
+        let mut all = String::new();
+        text::encode(&mut all, &metrics.registry).unwrap();
+        all
+    }
+
+    #[tokio::test]
+    async fn events_are_counted_for_the_service_that_they_happen_in() {
+        let (one, other) = (Metrics::new(DateTime::UNIX_EPOCH), Metrics::new(DateTime::UNIX_EPOCH));
+        event("log_in", "done", None);
+        one.clone().counting(async { event("log_in", "refused", Some("password")) }).await;
+        let counted = "signet_events_total{event=\"log_in\",outcome=\"refused\",reason=\"password\"} 1\n";
+        assert!(text(&one).contains(counted), "{}", text(&one));
+        assert!(!text(&one).contains("done") && !text(&other).contains("signet_events_total{"));
+    }
+
+    #[test]
+    fn a_method_of_somebodys_own_makes_no_label() {
+        let metrics = Metrics::new(DateTime::UNIX_EPOCH);
+        metrics.answered("unknown", "BREW", 405, Duration::from_millis(3));
+        let text = text(&metrics);
+        let counted = "signet_http_requests_total{route=\"unknown\",method=\"other\",status=\"4xx\"} 1\n";
+        assert!(text.contains(counted) && !text.contains("BREW"), "{text}");
+        assert!(
+            text.contains("signet_http_request_duration_seconds_bucket{le=\"0.005\",route=\"unknown\"} 1\n"),
+            "{text}"
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! Begins sessions, the one way for every grant that does.
+
+use std::sync::Arc;
+
+use crate::{
+    crypto::random::Random,
+    domain::{
+        clock::Clock,
+        ids::{ClientId, SessionId, UserId},
+        scope::Scope,
+        session::{Lifetimes, Session},
+        status_list::StatusPosition,
+    },
+    services::{
+        Trouble,
+        audit::Event,
+        sessions::{login::Origin, status_indexes::StatusPlaces},
+    },
+    store::{
+        Database, StoreError, Transaction,
+        sessions::{self, NewSession, Proof},
+    },
+};
+
+/// Begins sessions.
+#[derive(Debug, Clone)]
+pub struct BeginSession {
+    /// Where sessions are.
+    pub db: Database,
+    /// Draws the session's id.
+    pub random: Random,
+    /// Draws its place in the status lists.
+    pub places: StatusPlaces,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A session to begin.
+#[derive(Debug, Clone, Copy)]
+pub struct Beginning<'a> {
+    /// Whose.
+    pub user: UserId,
+    /// At which client.
+    pub client: &'a ClientId,
+    /// On the strength of what.
+    pub proof: Proof<'a>,
+    /// What is granted.
+    pub scope: &'a Scope,
+    /// The one resource asked for (RFC 8707).
+    pub resource: Option<&'a str>,
+    /// How long it and its tokens live.
+    pub lifetimes: &'a Lifetimes,
+}
+
+/// How many places may turn out taken before something is wrong: they are drawn from ever emptier lists.
+const DRAWS: usize = 64;
+
+impl BeginSession {
+    /// Begins a session; `None` where its proof no longer holds.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn run(&self, beginning: &Beginning<'_>, origin: &Origin) -> Result<Option<Session>, Trouble> {
+        let id = self.draw_id();
+        let mut place = self.places.draw();
+        for taken in 1..=DRAWS {
+            let new = beginning.at(id, place, origin);
+            match sessions::insert(&self.db, &new, beginning.lifetimes, self.clock.now()).await {
+                Err(StoreError::Duplicate(_)) => place = self.places.draw_again(place, taken),
+                Ok(Some(session)) => {
+                    Self::record(&session);
+                    return Ok(Some(session));
+                }
+                other => return Ok(other?),
+            }
+        }
+        Err(StoreError::Duplicate("place in every status list").into())
+    }
+
+    /// An id for a session.
+    #[must_use]
+    pub fn draw_id(&self) -> SessionId {
+        SessionId(self.random.uuid_v7(self.clock.now()))
+    }
+
+    /// Begins the session `id` at `place` within a transaction; nothing is logged yet.
+    ///
+    /// # Errors
+    /// [`StoreError::Duplicate`] where the place is taken. Then the transaction is over: begin another.
+    pub async fn within(
+        &self,
+        transaction: &Transaction,
+        id: SessionId,
+        place: StatusPosition,
+        beginning: &Beginning<'_>,
+        origin: &Origin,
+    ) -> Result<Option<Session>, StoreError> {
+        let new = beginning.at(id, place, origin);
+        sessions::insert(transaction, &new, beginning.lifetimes, self.clock.now()).await
+    }
+
+    /// Logs that a session began.
+    pub fn record(session: &Session) {
+        Event::done("log_in").account(session.user).client(&session.client).session(session.id).record();
+    }
+}
+
+impl<'a> Beginning<'a> {
+    fn at(&self, id: SessionId, status: StatusPosition, origin: &'a Origin) -> NewSession<'a> {
+        let Self { user, client, proof, scope, resource, lifetimes: _ } = *self;
+        let (user_agent, ip) = (origin.user_agent.as_deref(), origin.ip.as_deref());
+        NewSession { id, user, client, proof, scope, resource, user_agent, ip, status }
+    }
+}

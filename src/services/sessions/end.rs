@@ -1,0 +1,103 @@
+//! Ends sessions. Every end goes through here, whatever its cause, so that none is told to the database and forgotten
+//! elsewhere.
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use crate::{
+    domain::{clock::Clock, session::EndReason},
+    services::{
+        Trouble,
+        audit::Event,
+        change_feed::{Changes, Written},
+    },
+    store::{
+        self, Database, StoreError, Transaction,
+        changes::{Change, Entry},
+        logout_notices,
+        sessions::{self, Which},
+    },
+};
+
+/// Ends sessions.
+#[derive(Debug, Clone)]
+pub struct EndSession {
+    /// Where sessions are.
+    pub db: Database,
+    /// Tells this process and the others.
+    pub changes: Changes,
+    /// Wakes whoever tells clients of ends; others look by themselves.
+    pub awake: Arc<Notify>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Sessions that end when their transaction commits.
+#[must_use = "the ends hold in this process only once they are committed here"]
+#[derive(Debug)]
+pub struct Ending {
+    sessions: usize,
+    notices: u64,
+    written: Written,
+}
+
+impl Ending {
+    /// Has `event` logged when the transaction has committed, beside one for each session that ended.
+    pub fn recording(self, event: Event) -> Self {
+        Self { written: self.written.recording(event), ..self }
+    }
+}
+
+impl EndSession {
+    /// Ends these sessions, durably and at once. Says how many there were.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database did not confirm.
+    pub async fn run(&self, which: &Which, reason: EndReason) -> Result<usize, Trouble> {
+        let transaction = store::begin(&self.db).await?;
+        let ending = self.within(&transaction, which, reason, Vec::new()).await?;
+        self.commit(transaction, ending).await
+    }
+
+    /// Ends these sessions together with whatever else `transaction` changes; `also` is what others must learn of that.
+    /// What their clients want to hear of it is written down as well.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn within(
+        &self,
+        transaction: &Transaction,
+        which: &Which,
+        reason: EndReason,
+        also: Vec<Entry>,
+    ) -> Result<Ending, StoreError> {
+        let ended = sessions::end(transaction, which, reason, self.clock.now()).await?;
+        // What has no row as a client wants to hear nothing.
+        let of_clients = ended.iter().filter(|ended| !ended.client.is_built_in()).map(|ended| ended.session);
+        let of_clients: Vec<_> = of_clients.collect();
+        let notices = logout_notices::write(transaction, &of_clients, self.clock.now()).await?;
+        let mut entries = also;
+        entries.extend(ended.iter().map(|ended| Entry {
+            change: Change::SessionEnded { session: ended.session, status: ended.status },
+            matters_until: ended.access_ends_at,
+        }));
+        let mut written = self.changes.write(transaction, entries).await?;
+        for ended in &ended {
+            written = written.recording(Event::done("session_end").because(reason.as_str()).session(ended.session));
+        }
+        Ok(Ending { sessions: ended.len(), notices, written })
+    }
+
+    /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
+    ///
+    /// # Errors
+    /// [`Trouble`] where the database did not confirm.
+    pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, Trouble> {
+        self.changes.commit(transaction, ending.written).await?;
+        if ending.notices > 0 {
+            self.awake.notify_one();
+        }
+        Ok(ending.sessions)
+    }
+}

@@ -1,0 +1,79 @@
+//! Token introspection (RFC 7662), for services that would rather ask than verify. An access token is judged without
+//! SQL; a refresh token's turn only its row knows.
+
+use std::sync::Arc;
+
+use crate::{
+    crypto::jose::jwt::{Jwt, RefreshToken},
+    domain::{
+        claims::{AccessClaims, RefreshClaims},
+        client::Client,
+        clock::Clock,
+        session::{Generation, Session},
+    },
+    services::{Trouble, audit::Event, sessions::bearer::Bearer},
+    store::{Database, sessions},
+};
+
+/// Describes tokens to those they concern.
+#[derive(Debug, Clone)]
+pub struct Introspect {
+    /// Judges access tokens.
+    pub bearer: Bearer,
+    /// Verifies refresh tokens.
+    pub jwt: Arc<Jwt>,
+    /// Where sessions are.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// A token that is good, and the caller's to know of. Boxed, since most are not.
+#[derive(Debug)]
+pub enum Active {
+    /// An access token.
+    Access(Box<AccessClaims>),
+    /// A refresh token, and its session.
+    Refresh(Box<(RefreshClaims, Session)>),
+}
+
+impl Introspect {
+    /// Refuses before anything else is asked where this process could not judge a token.
+    ///
+    /// # Errors
+    /// [`Trouble::Stale`].
+    pub fn can_judge(&self) -> Result<(), Trouble> {
+        if self.bearer.revocations.are_current() { Ok(()) } else { Err(Trouble::Stale) }
+    }
+
+    /// What `token` is to `client`, which has proved who it is: a token issued to it, or an access token for an
+    /// audience that it is itself. `None` for everything else, whatever the reason (RFC 7662 §2.2).
+    ///
+    /// # Errors
+    /// [`Trouble`] where it cannot be told; never a guess.
+    pub async fn run(&self, token: &str, client: &Client) -> Result<Option<Active>, Trouble> {
+        if let Ok(claims) = self.jwt.verify(RefreshToken, token, self.clock.now()) {
+            let active = if claims.client_id == client.id { self.refresh(claims).await? } else { None };
+            return Ok(active);
+        }
+        let claims = match self.bearer.live(token) {
+            Ok(claims) => claims,
+            Err(crate::services::sessions::bearer::BearerError::Trouble(trouble)) => return Err(trouble),
+            Err(_) => return Ok(None),
+        };
+        let entitled =
+            claims.client_id == client.id || client.audiences.iter().any(|audience| claims.aud.contains(audience));
+        if !entitled {
+            Event::refused("introspect", "audience").client(&client.id).record();
+            return Ok(None);
+        }
+        Ok(Some(Active::Access(Box::new(claims))))
+    }
+
+    async fn refresh(&self, claims: RefreshClaims) -> Result<Option<Active>, Trouble> {
+        let now = self.clock.now();
+        let found = sessions::find(&self.db, claims.sid).await?;
+        let live = found.filter(|session| session.is_live(now) && session.generation == Generation(claims.generation));
+        Ok(live.map(|session| Active::Refresh(Box::new((claims, session)))))
+    }
+}

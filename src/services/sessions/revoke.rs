@@ -1,0 +1,111 @@
+//! Token revocation (RFC 7009). Either token of a session ends the session; a client's own token, which has none, is
+//! denied by its identifier. Never by its text: an ECDSA signature has a twin that verifies as well.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+
+use crate::{
+    crypto::jose::jwt::{AccessToken, Jwt, RefreshTokenOfAnyAge},
+    domain::{
+        client::Client,
+        clock::Clock,
+        ids::{ClientId, SessionId},
+        session::EndReason,
+    },
+    services::{Trouble, audit::Event, change_feed::Changes, sessions::end::EndSession},
+    store::{
+        self, Database,
+        changes::{Change, Entry},
+        sessions::Which,
+    },
+};
+
+/// Revokes tokens.
+#[derive(Debug, Clone)]
+pub struct Revoke {
+    /// Verifies them.
+    pub jwt: Arc<Jwt>,
+    /// Ends sessions.
+    pub end_session: EndSession,
+    /// Denies tokens without a session.
+    pub changes: Changes,
+    /// Where changes are written.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why a token was not revoked.
+#[derive(Debug, thiserror::Error)]
+pub enum RevokeError {
+    /// It is another client's.
+    #[error("the token was issued to another client")]
+    NotYours,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// What a genuine token stands for.
+enum Stands {
+    ForSession(SessionId),
+    ForItself { token: String, expires: i64 },
+}
+
+impl Revoke {
+    /// Revokes `token` for `client`, which has proved who it is. What is no live token of ours is revoked already
+    /// (RFC 7009 §2.2).
+    ///
+    /// # Errors
+    /// [`RevokeError`]; on trouble the database has the say on whether it was done.
+    pub async fn run(&self, token: &str, client: &Client) -> Result<(), RevokeError> {
+        let Some((stands, owner)) = self.read(token) else {
+            Event::refused("revoke", "token").client(&client.id).record();
+            return Ok(());
+        };
+        if owner != client.id {
+            Event::refused("revoke", "client").client(&client.id).record();
+            return Err(RevokeError::NotYours);
+        }
+        match stands {
+            Stands::ForSession(session) => {
+                let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+                let ending = self
+                    .end_session
+                    .within(&transaction, &Which::One(session), EndReason::Revoked, Vec::new())
+                    .await
+                    .map_err(Trouble::from)?
+                    .recording(Event::done("revoke").client(&client.id));
+                self.end_session.commit(transaction, ending).await?;
+            }
+            Stands::ForItself { token, expires } => self.deny(token, expires, client).await?,
+        }
+        Ok(())
+    }
+
+    /// What the token is, whichever kind; a hint would tell nothing that its type does not.
+    fn read(&self, token: &str) -> Option<(Stands, ClientId)> {
+        let now = self.clock.now();
+        if let Ok(claims) = self.jwt.verify(RefreshTokenOfAnyAge, token, now) {
+            return Some((Stands::ForSession(claims.sid), claims.client_id));
+        }
+        let claims = self.jwt.verify(AccessToken { audience: None }, token, now).ok()?;
+        let stands = match claims.user {
+            Some(user) => Stands::ForSession(user.sid),
+            None => Stands::ForItself { token: claims.jti, expires: claims.exp },
+        };
+        Some((stands, claims.client_id))
+    }
+
+    async fn deny(&self, token: String, expires: i64, client: &Client) -> Result<(), Trouble> {
+        let entry = Entry {
+            change: Change::TokenDenied { token },
+            matters_until: DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC),
+        };
+        let transaction = store::begin(&self.db).await?;
+        let written = self.changes.write(&transaction, vec![entry]).await?;
+        let written = written.recording(Event::done("revoke").client(&client.id));
+        self.changes.commit(transaction, written).await
+    }
+}

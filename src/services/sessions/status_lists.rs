@@ -1,0 +1,137 @@
+//! Status lists (draft-ietf-oauth-status-list): one signed, compressed bit a session, by which gateways learn of
+//! revocations without asking about any token. Built from memory, at most once a second.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::{
+    crypto::{jose::jwt::Jwt, status_list},
+    domain::{claims::numeric_date, clock::Clock, status_list::StatusListClaims},
+    services::{Trouble, keys::published::Tagged},
+    store::{Database, revocations::Revocations, sessions},
+};
+
+/// Serves status lists.
+#[derive(Debug, Clone)]
+pub struct StatusLists {
+    /// Signs them.
+    pub jwt: Arc<Jwt>,
+    /// Which sessions have ended.
+    pub revocations: Revocations,
+    /// Asked how many lists there are.
+    pub db: Database,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// `iss`, and the beginning of every list's URI.
+    pub issuer: String,
+    /// What was built last.
+    pub built: Shelf,
+}
+
+/// The lists as they were built last.
+#[derive(Debug, Clone, Default)]
+pub struct Shelf(Arc<Mutex<Shelved>>);
+
+#[derive(Debug, Default)]
+struct Shelved {
+    lists: HashMap<u16, Arc<Published>>,
+    building: HashMap<u16, Arc<tokio::sync::Mutex<()>>>,
+    last: Option<(u16, Instant)>,
+}
+
+/// A signed status list.
+#[derive(Debug)]
+pub struct Published {
+    /// The status list token, a JWT of type `statuslist+jwt`, and its entity tag.
+    pub tagged: Tagged,
+    places: Vec<u32>,
+    issued: DateTime<Utc>,
+    looked: Instant,
+}
+
+/// How often a list is built at the most.
+const AT_MOST: Duration = Duration::from_secs(1);
+/// How long a status list is good for those who cannot fetch another.
+const LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+impl StatusLists {
+    /// The status list `number`; `None` where there is none. Where this process does not know the newest revocations, it
+    /// is the last one that was built, with its old times.
+    ///
+    /// # Errors
+    /// [`Trouble`] where there is none to give.
+    pub async fn get(&self, number: u16) -> Result<Option<Arc<Published>>, Trouble> {
+        if let Some(fresh) = self.on_shelf(number).filter(|shelved| shelved.looked.elapsed() < AT_MOST) {
+            return Ok(Some(fresh));
+        }
+        if !self.exists(number).await? {
+            return Ok(None);
+        }
+        let builder = {
+            let mut shelved = self.shelf();
+            Arc::clone(shelved.building.entry(number).or_default())
+        };
+        // One builds, the others wait for what it built.
+        let _turn = builder.lock().await;
+        let old = self.on_shelf(number);
+        if let Some(fresh) = old.as_ref().filter(|shelved| shelved.looked.elapsed() < AT_MOST) {
+            return Ok(Some(Arc::clone(fresh)));
+        }
+        if !self.revocations.are_current() {
+            return old.map(Some).ok_or(Trouble::Stale);
+        }
+        let this = self.clone();
+        let built = tokio::task::spawn_blocking(move || this.build(number, old.as_deref())).await;
+        let published = Arc::new(built.map_err(|_| Trouble::TooSlow)??);
+        self.shelf().lists.insert(number, Arc::clone(&published));
+        Ok(Some(published))
+    }
+
+    fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Trouble> {
+        let looked = Instant::now();
+        let now = self.clock.now();
+        let places = self.revocations.ended_in(number);
+        // Nothing ended since: the same token goes on until verifiers would fetch another anyway.
+        if let Some(old) = old
+            && old.places == places
+            && now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into())
+        {
+            return Ok(Published { tagged: old.tagged.clone(), places, issued: old.issued, looked });
+        }
+        let bits = status_list::encode(places.iter().copied());
+        let (iat, exp) = (numeric_date(now), numeric_date(now + LIFETIME));
+        let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
+        let tagged = Tagged::of(self.jwt.sign_status_list(&claims, now)?);
+        Ok(Published { tagged, places, issued: now, looked })
+    }
+
+    /// Whether any session has a place in the list, or may be given one.
+    async fn exists(&self, number: u16) -> Result<bool, Trouble> {
+        if number == 0 {
+            return Ok(true);
+        }
+        let known = self.shelf().last;
+        match known {
+            Some((last, _)) if number <= last => return Ok(true),
+            Some((_, asked)) if asked.elapsed() < AT_MOST => return Ok(false),
+            _ => {}
+        }
+        let last = sessions::last_status_list(&self.db).await?.unwrap_or(0);
+        self.shelf().last = Some((last, Instant::now()));
+        Ok(number <= last)
+    }
+
+    fn on_shelf(&self, number: u16) -> Option<Arc<Published>> {
+        self.shelf().lists.get(&number).map(Arc::clone)
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelved> {
+        // Every hold of the lock leaves a whole shelf behind.
+        self.built.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

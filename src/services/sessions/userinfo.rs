@@ -1,0 +1,54 @@
+//! What a token's holder may know of its user (OIDC Core §5.3, §5.4).
+
+use crate::{
+    domain::ids::UserId,
+    services::{
+        Trouble,
+        sessions::bearer::{Bearer, BearerError},
+    },
+    store::{Database, entity_cache::Remembered},
+};
+
+/// Tells claims of users.
+#[derive(Debug, Clone)]
+pub struct Userinfo {
+    /// Checks the token.
+    pub bearer: Bearer,
+    /// Accounts as they were last read.
+    pub remembered: Remembered,
+    /// Asked for what is not remembered.
+    pub db: Database,
+}
+
+/// The claims that the token's scope allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserClaims {
+    /// The subject.
+    pub sub: UserId,
+    /// With scope `profile`.
+    pub preferred_username: Option<String>,
+    /// With scope `email`, where there is an address.
+    pub email: Option<String>,
+    /// Beside `email`.
+    pub email_verified: Option<bool>,
+}
+
+impl Userinfo {
+    /// The claims of the token's user.
+    ///
+    /// # Errors
+    /// [`BearerError`].
+    pub async fn run(&self, token: &str) -> Result<UserClaims, BearerError> {
+        let caller = self.bearer.userinfo(token).await?;
+        let found = self.remembered.user(&self.db, caller.user).await.map_err(Trouble::from)?;
+        // A deleted account's sessions end with it; whoever comes in between is late.
+        let Some(user) = found else { return Err(BearerError::Ended) };
+        let email = user.email.filter(|_| caller.scope.contains("email"));
+        Ok(UserClaims {
+            sub: user.id,
+            preferred_username: caller.scope.contains("profile").then(|| user.username.as_written().to_owned()),
+            email_verified: email.as_ref().map(|_| user.email_verified),
+            email: email.map(|email| email.as_str().to_owned()),
+        })
+    }
+}
