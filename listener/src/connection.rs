@@ -25,8 +25,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Deadlines,
-    exchange::{AnswerBody, AskedBody, Exchange, Overdue, Wire},
-    roster::Member,
+    exchange::{AnswerBody, AskedBody, ConnectionState, Overdue, TimedIo},
+    roster::ConnectionHandle,
 };
 
 /// The most bytes of a request's header, names and values and all. It is also the read buffer of an HTTP/1 connection.
@@ -73,7 +73,7 @@ where
     }
 
     /// Serves one connection to its end, whoever ends it; also when `member` is asked to go and waits for its peer.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, member: Member) {
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, member: ConnectionHandle) {
         let local = stream.local_addr().unwrap_or(self.address);
         match &self.tls {
             None => self.speak(stream, local, peer, Scheme::HTTP, member).await,
@@ -94,12 +94,12 @@ where
         }
     }
 
-    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, member: Member)
+    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, member: ConnectionHandle)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
         let asked = member.asked();
-        let exchange = Exchange::open(self.deadlines, member);
+        let exchange = ConnectionState::open(self.deadlines, member);
         let local = LocalAddr(Addr::SocketAddr(plain(local)));
         let remote = RemoteAddr(Addr::SocketAddr(plain(peer)));
         let service = service_fn(|request: http::Request<Incoming>| {
@@ -119,7 +119,7 @@ where
                 Ok::<_, Infallible>(answer)
             }
         });
-        let wire = TokioIo::new(Wire::new(stream, exchange.clone()));
+        let wire = TokioIo::new(TimedIo::new(stream, exchange.clone()));
         let mut connection = pin!(self.http.serve_connection(wire, service));
         let mut overdue = pin!(exchange.overdue());
         let mut closing = false;
@@ -173,7 +173,7 @@ fn http() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // The deadlines of `Exchange` stand in its place.
+        // The deadlines of `ConnectionState` stand in its place.
         .header_read_timeout(None)
         .max_buf_size(HEADER_BYTES as usize);
     http.http2()

@@ -24,19 +24,19 @@ use tokio::{
 
 use super::{
     Deadlines,
-    roster::{Member, Standing},
+    roster::{ConnectionHandle, EvictionClass},
 };
 
-/// The state of one connection, shared by its bytes ([`Wire`]), its requests ([`InFlight`]) and its deadline.
+/// The state of one connection, shared by its bytes ([`TimedIo`]), its requests ([`InFlight`]) and its deadline.
 #[derive(Clone, Debug)]
-pub(super) struct Exchange {
+pub(super) struct ConnectionState {
     state: Arc<Mutex<State>>,
     deadlines: Deadlines,
 }
 
 #[derive(Debug)]
 struct State {
-    member: Member,
+    member: ConnectionHandle,
     /// Since when a header is owed: the opening, or the first byte of a later request over HTTP/1.
     header_since: Option<Instant>,
     /// When a request last began or ended, or a part of an answer was last written.
@@ -73,9 +73,9 @@ pub(super) enum Overdue {
     Answer,
 }
 
-impl Exchange {
+impl ConnectionState {
     /// A connection that is about to send its first request.
-    pub(super) fn open(deadlines: Deadlines, member: Member) -> Self {
+    pub(super) fn open(deadlines: Deadlines, member: ConnectionHandle) -> Self {
         let now = Instant::now();
         let state = State {
             member,
@@ -132,7 +132,7 @@ impl Exchange {
             if deadline <= Instant::now() {
                 match what {
                     Some(what) => return Poll::Ready(what),
-                    None => self.state().slows_down(),
+                    None => self.state().mark_slow(),
                 }
             }
             alarm.as_mut().reset(self.deadline().0);
@@ -194,7 +194,7 @@ impl Exchange {
             state.slow = state.slow.filter(|slow| *slow != number);
         }
         state.proven = true;
-        state.member.rejuvenate();
+        state.member.touch();
         state.stand();
     }
 
@@ -221,16 +221,16 @@ impl State {
         let standing = if self.unanswered > self.arriving {
             None
         } else if !self.taking.is_empty() {
-            self.slow.map(|_| Standing::Slow)
+            self.slow.map(|_| EvictionClass::Slow)
         } else if self.proven {
-            Some(Standing::Idle)
+            Some(EvictionClass::Idle)
         } else {
-            Some(Standing::Unproven)
+            Some(EvictionClass::Unproven)
         };
         self.member.stand(standing);
     }
 
-    fn slows_down(&mut self) {
+    fn mark_slow(&mut self) {
         self.slow = self.taking.first_key_value().map(|(number, _)| *number);
         self.stand();
     }
@@ -239,7 +239,7 @@ impl State {
 /// A request from its header to the last byte of its answer, or to its end without one.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    exchange: Exchange,
+    exchange: ConnectionState,
     answer: Option<u64>,
 }
 
@@ -272,12 +272,12 @@ impl Drop for InFlight {
 #[derive(Debug)]
 pub(super) struct AskedBody<S> {
     body: S,
-    exchange: Exchange,
+    exchange: ConnectionState,
     waiting: bool,
 }
 
 impl<S> AskedBody<S> {
-    pub(super) fn new(body: S, exchange: Exchange) -> Self {
+    pub(super) fn new(body: S, exchange: ConnectionState) -> Self {
         Self { body, exchange, waiting: false }
     }
 
@@ -339,15 +339,15 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
     }
 }
 
-/// The bytes of a connection (inside TLS, where there is TLS), told to its [`Exchange`] as they pass.
+/// The bytes of a connection (inside TLS, where there is TLS), told to its [`ConnectionState`] as they pass.
 #[derive(Debug)]
-pub(super) struct Wire<S> {
+pub(super) struct TimedIo<S> {
     stream: S,
-    exchange: Exchange,
+    exchange: ConnectionState,
 }
 
-impl<S> Wire<S> {
-    pub(super) fn new(stream: S, exchange: Exchange) -> Self {
+impl<S> TimedIo<S> {
+    pub(super) fn new(stream: S, exchange: ConnectionState) -> Self {
         Self { stream, exchange }
     }
 
@@ -361,7 +361,7 @@ impl<S> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -376,7 +376,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.written(result)

@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use self::{
     accept::{Backoff, accept},
     connection::Connections,
-    room::Room,
+    room::ConnectionLimit,
 };
 
 /// How long a peer may take. Each bound is on what the peer does, never on how long it may stay.
@@ -122,7 +122,7 @@ impl Server {
 
         tokio::select! {
             () = stop => {}
-            () = serve(&listener, &connections, &mut open, Room::new(most)) => {}
+            () = serve(&listener, &connections, &mut open, ConnectionLimit::new(most)) => {}
             () = tls::keep_current(certificate) => {}
         }
 
@@ -142,8 +142,12 @@ impl Server {
 
 /// The accept loop. It never ends; each connection is a task of `open`, so that nothing a peer does, a panic in its
 /// handler included, can hold up or end the loop.
-async fn serve<E>(listener: &TcpListener, connections: &Arc<Connections<E>>, open: &mut JoinSet<()>, mut room: Room)
-where
+async fn serve<E>(
+    listener: &TcpListener,
+    connections: &Arc<Connections<E>>,
+    open: &mut JoinSet<()>,
+    mut room: ConnectionLimit,
+) where
     E: Endpoint<Output = Response> + 'static,
 {
     let mut backoff = Backoff::default();
@@ -158,7 +162,7 @@ where
                 }
                 Err(error) => {
                     backoff.failed(&error, Instant::now());
-                    room.ask_one_to_go();
+                    room.evict_one();
                 }
             },
         }

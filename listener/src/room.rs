@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     report,
-    roster::{Member, Roster},
+    roster::{ConnectionHandle, ConnectionTable},
 };
 
 /// How long to wait for the one who was asked to go, or for anyone who can be asked, before looking again.
@@ -19,26 +19,26 @@ const QUIET: Duration = Duration::from_mins(1);
 
 /// The bound on how many connections are open at once.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct ConnectionLimit {
     most: usize,
-    roster: Arc<Roster>,
+    roster: Arc<ConnectionTable>,
     short_at: Option<Instant>,
 }
 
-impl Room {
+impl ConnectionLimit {
     /// Room for `most` connections.
     pub(super) fn new(most: usize) -> Self {
         Self { most, roster: Arc::default(), short_at: None }
     }
 
     /// Takes in a connection that `peer` has just opened.
-    pub(super) fn enter(&self, peer: IpAddr) -> Member {
+    pub(super) fn enter(&self, peer: IpAddr) -> ConnectionHandle {
         self.roster.enter(peer)
     }
 
     /// Asks the next connection to go, where any waits for its peer.
-    pub(super) fn ask_one_to_go(&self) -> bool {
-        self.roster.ask_one_to_go()
+    pub(super) fn evict_one(&self) -> bool {
+        self.roster.evict_one()
     }
 
     /// Returns once `open` has room for one more. While every request in it is being worked at, that is when the first
@@ -49,7 +49,7 @@ impl Room {
         }
         while open.len() >= self.most {
             self.note(Instant::now());
-            self.ask_one_to_go();
+            self.evict_one();
             tokio::select! {
                 Some(ended) = open.join_next() => report(ended),
                 () = sleep(LOOK_AGAIN) => {}

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 
 /// What a connection waits for its peer with, in the order in which connections are given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Standing {
+pub(super) enum EvictionClass {
     /// No request was answered yet: the handshake, the header or the body is owed.
     Unproven,
     /// A request was answered; the next one is not whole.
@@ -29,38 +29,38 @@ pub(super) enum Standing {
 }
 
 /// A place in the line of one network. The number grows with time and is nobody else's.
-type Turn = (Standing, u64);
+type EvictionKey = (EvictionClass, u64);
 
 /// All who are connected. Each operation takes logarithmic time.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct ConnectionTable {
     numbers: AtomicU64,
-    lines: Mutex<Lines>,
+    lines: Mutex<TableState>,
 }
 
 #[derive(Debug, Default)]
-struct Lines {
+struct TableState {
     /// Everyone who may be asked to go, a network's line in one piece.
-    waiting: BTreeMap<(Network, Turn), Arc<Notify>>,
-    networks: HashMap<Network, Line>,
+    waiting: BTreeMap<(Network, EvictionKey), Arc<Notify>>,
+    networks: HashMap<Network, NetworkQueue>,
     /// The next to give up a connection is last: its line is the longest, and among equals has the earliest turn.
-    ranking: BTreeSet<(Line, Network)>,
+    ranking: BTreeSet<(NetworkQueue, Network)>,
 }
 
 /// How many of a network wait, and who is the first of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Line {
+struct NetworkQueue {
     length: usize,
-    first: Reverse<Turn>,
+    first: Reverse<EvictionKey>,
 }
 
 /// A connection on the roster, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Member {
-    roster: Arc<Roster>,
+pub(super) struct ConnectionHandle {
+    roster: Arc<ConnectionTable>,
     network: Network,
     number: u64,
-    standing: Option<Standing>,
+    standing: Option<EvictionClass>,
     asked: Arc<Notify>,
 }
 
@@ -77,25 +77,27 @@ impl Network {
     }
 }
 
-impl Roster {
+impl ConnectionTable {
     /// A connection that `peer` has just opened.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Member {
-        let mut member = Member {
+    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> ConnectionHandle {
+        let mut member = ConnectionHandle {
             roster: Arc::clone(self),
             network: Network::of(peer),
             number: self.next_number(),
             standing: None,
             asked: Arc::default(),
         };
-        member.stand(Some(Standing::Unproven));
+        member.stand(Some(EvictionClass::Unproven));
         member
     }
 
     /// Asks the next one to go, and says whether there was any. Whoever was asked has left the line, and comes back to
     /// it when it began to work in the meantime.
-    pub(super) fn ask_one_to_go(&self) -> bool {
+    pub(super) fn evict_one(&self) -> bool {
         let mut lines = self.lines();
-        let Some((Line { first: Reverse(turn), .. }, network)) = lines.ranking.last().copied() else { return false };
+        let Some((NetworkQueue { first: Reverse(turn), .. }, network)) = lines.ranking.last().copied() else {
+            return false;
+        };
         let Some(asked) = lines.remove(network, turn) else { return false };
         asked.notify_one();
         true
@@ -105,20 +107,20 @@ impl Roster {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn lines(&self) -> MutexGuard<'_, Lines> {
+    fn lines(&self) -> MutexGuard<'_, TableState> {
         // Nothing in here panics; and a connection too few in a line is no reason to stop serving.
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Lines {
-    fn insert(&mut self, network: Network, turn: Turn, asked: Arc<Notify>) {
+impl TableState {
+    fn insert(&mut self, network: Network, turn: EvictionKey, asked: Arc<Notify>) {
         if self.waiting.insert((network, turn), asked).is_none() {
             self.rank(network, self.length(network) + 1);
         }
     }
 
-    fn remove(&mut self, network: Network, turn: Turn) -> Option<Arc<Notify>> {
+    fn remove(&mut self, network: Network, turn: EvictionKey) -> Option<Arc<Notify>> {
         let asked = self.waiting.remove(&(network, turn))?;
         self.rank(network, self.length(network) - 1);
         Some(asked)
@@ -129,7 +131,7 @@ impl Lines {
     }
 
     fn rank(&mut self, network: Network, length: usize) {
-        let new = self.first(network).map(|first| Line { length, first: Reverse(first) });
+        let new = self.first(network).map(|first| NetworkQueue { length, first: Reverse(first) });
         let old = match new {
             Some(line) => self.networks.insert(network, line),
             None => self.networks.remove(&network),
@@ -142,15 +144,15 @@ impl Lines {
         }
     }
 
-    fn first(&self, network: Network) -> Option<Turn> {
-        let (&(of, turn), _) = self.waiting.range((network, (Standing::Unproven, 0))..).next()?;
+    fn first(&self, network: Network) -> Option<EvictionKey> {
+        let (&(of, turn), _) = self.waiting.range((network, (EvictionClass::Unproven, 0))..).next()?;
         (of == network).then_some(turn)
     }
 }
 
-impl Member {
+impl ConnectionHandle {
     /// Takes its place among those who stand so; with `None` it leaves the line.
-    pub(super) fn stand(&mut self, standing: Option<Standing>) {
+    pub(super) fn stand(&mut self, standing: Option<EvictionClass>) {
         if standing == self.standing {
             return;
         }
@@ -166,7 +168,7 @@ impl Member {
     }
 
     /// Leaves the line, and will be the youngest in it when it comes back.
-    pub(super) fn rejuvenate(&mut self) {
+    pub(super) fn touch(&mut self) {
         self.stand(None);
         self.number = self.roster.next_number();
     }
@@ -182,7 +184,7 @@ impl Member {
     }
 }
 
-impl Drop for Member {
+impl Drop for ConnectionHandle {
     fn drop(&mut self) {
         self.stand(None);
     }
@@ -199,7 +201,7 @@ mod tests {
     const ATTACKER: [u8; 4] = [192, 0, 2, 1];
     const OTHER: [u8; 4] = [198, 51, 100, 7];
 
-    fn was_asked(member: &Member) -> bool {
+    fn was_asked(member: &ConnectionHandle) -> bool {
         let lines = member.roster.lines();
         member
             .standing
@@ -207,9 +209,9 @@ mod tests {
     }
 
     /// Which of these are asked to go, in turn, until nobody is left.
-    fn order(roster: &Roster, members: &[&Member]) -> Vec<usize> {
+    fn order(roster: &ConnectionTable, members: &[&ConnectionHandle]) -> Vec<usize> {
         let mut order = Vec::new();
-        while roster.ask_one_to_go() {
+        while roster.evict_one() {
             order.extend(
                 (0..members.len()).filter(|n| was_asked(members[*n]) && !order.contains(n)).collect::<Vec<_>>(),
             );
@@ -217,7 +219,7 @@ mod tests {
         order
     }
 
-    fn standing(roster: &Arc<Roster>, from: [u8; 4], standing: Option<Standing>) -> Member {
+    fn standing(roster: &Arc<ConnectionTable>, from: [u8; 4], standing: Option<EvictionClass>) -> ConnectionHandle {
         let mut member = roster.enter(from.into());
         member.stand(standing);
         member
@@ -226,34 +228,34 @@ mod tests {
     #[test]
     fn of_one_network_the_unproven_go_first_then_the_idle_then_the_slow() {
         let roster = Arc::default();
-        let slow = standing(&roster, OTHER, Some(Standing::Slow));
-        let idle = standing(&roster, OTHER, Some(Standing::Idle));
+        let slow = standing(&roster, OTHER, Some(EvictionClass::Slow));
+        let idle = standing(&roster, OTHER, Some(EvictionClass::Idle));
         let working = standing(&roster, OTHER, None);
-        let unproven = standing(&roster, OTHER, Some(Standing::Unproven));
+        let unproven = standing(&roster, OTHER, Some(EvictionClass::Unproven));
         assert_eq!(order(&roster, &[&slow, &idle, &working, &unproven]), [3, 1, 0]);
     }
 
     #[test]
     fn among_equals_the_oldest_goes_first_and_an_answer_makes_young() {
         let roster = Arc::default();
-        let [mut first, second, third] = [(); 3].map(|()| standing(&roster, OTHER, Some(Standing::Idle)));
-        first.rejuvenate();
-        first.stand(Some(Standing::Idle));
+        let [mut first, second, third] = [(); 3].map(|()| standing(&roster, OTHER, Some(EvictionClass::Idle)));
+        first.touch();
+        first.stand(Some(EvictionClass::Idle));
         assert_eq!(order(&roster, &[&first, &second, &third]), [1, 2, 0]);
     }
 
     #[test]
     fn a_network_that_holds_many_gives_up_its_own() {
         let roster = Arc::default();
-        let lone = standing(&roster, OTHER, Some(Standing::Unproven));
-        let crowd: Vec<_> = (0..50).map(|_| standing(&roster, ATTACKER, Some(Standing::Idle))).collect();
+        let lone = standing(&roster, OTHER, Some(EvictionClass::Unproven));
+        let crowd: Vec<_> = (0..50).map(|_| standing(&roster, ATTACKER, Some(EvictionClass::Idle))).collect();
         for _ in 0..49 {
-            assert!(roster.ask_one_to_go());
+            assert!(roster.evict_one());
         }
         assert!(!was_asked(&lone));
         assert_eq!(crowd.iter().filter(|member| was_asked(member)).count(), 49);
         // One each: now the unproven one goes first.
-        assert!(roster.ask_one_to_go());
+        assert!(roster.evict_one());
         assert!(was_asked(&lone));
     }
 
@@ -261,7 +263,7 @@ mod tests {
     fn networks_with_equally_many_give_up_in_turn() {
         let roster = Arc::default();
         let members: Vec<_> =
-            (1..=4).map(|host| standing(&roster, [203, 0, 113, host], Some(Standing::Unproven))).collect();
+            (1..=4).map(|host| standing(&roster, [203, 0, 113, host], Some(EvictionClass::Unproven))).collect();
         assert_eq!(order(&roster, &members.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
     }
 
@@ -277,34 +279,34 @@ mod tests {
     #[test]
     fn nobody_is_asked_twice_for_the_same_and_the_gone_are_not_asked() {
         let roster = Arc::default();
-        let gone = standing(&roster, OTHER, Some(Standing::Idle));
+        let gone = standing(&roster, OTHER, Some(EvictionClass::Idle));
         drop(gone);
-        assert!(!roster.ask_one_to_go());
-        let _member = standing(&roster, OTHER, Some(Standing::Idle));
-        assert!(roster.ask_one_to_go());
-        assert!(!roster.ask_one_to_go());
+        assert!(!roster.evict_one());
+        let _member = standing(&roster, OTHER, Some(EvictionClass::Idle));
+        assert!(roster.evict_one());
+        assert!(!roster.evict_one());
     }
 
     proptest! {
         /// Whatever happens, the lists agree with one another, and the victim is one of the largest network's.
         #[test]
         fn the_lists_agree(steps in prop::collection::vec((0..6_usize, 0..4_u8, 0..3_u8), 0..200)) {
-            let roster: Arc<Roster> = Arc::default();
-            let mut members: Vec<Member> = Vec::new();
+            let roster: Arc<ConnectionTable> = Arc::default();
+            let mut members: Vec<ConnectionHandle> = Vec::new();
             for (what, host, how) in steps {
                 let at = usize::from(host * 3 + how) % members.len().max(1);
-                let how = [None, Some(Standing::Idle), Some(Standing::Slow)][usize::from(how)];
+                let how = [None, Some(EvictionClass::Idle), Some(EvictionClass::Slow)][usize::from(how)];
                 match what {
                     0 | 1 => members.push(roster.enter([203, 0, 113, host].into())),
                     2 if !members.is_empty() => members[at].stand(how),
-                    3 if !members.is_empty() => members[at].rejuvenate(),
+                    3 if !members.is_empty() => members[at].touch(),
                     4 if !members.is_empty() => drop(members.swap_remove(at)),
                     5 => {
                         let lengths: Vec<usize> = roster.lines().networks.values().map(|line| line.length).collect();
                         let largest = lengths.iter().max().copied();
                         let chosen = roster.lines().ranking.last().map(|(line, _)| line.length);
                         prop_assert_eq!(chosen, largest);
-                        prop_assert_eq!(roster.ask_one_to_go(), largest.is_some());
+                        prop_assert_eq!(roster.evict_one(), largest.is_some());
                     }
                     _ => {}
                 }

@@ -77,14 +77,14 @@ struct Shared {
     cert: PathBuf,
     key: PathBuf,
     /// How the files looked when they were last read and judged.
-    judged: Mutex<[Option<Look>; 2]>,
+    judged: Mutex<[Option<FileStamp>; 2]>,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
 /// What tells one state of a file from another. Mounted secrets change by a symlink to a new folder, often with equal
 /// times and sizes: the real path tells those apart.
 #[derive(Debug, PartialEq, Eq)]
-struct Look {
+struct FileStamp {
     real_path: PathBuf,
     modified: Option<SystemTime>,
     length: u64,
@@ -99,7 +99,7 @@ impl Certificate {
     /// A file that cannot be read or parsed, or a key that is not the certificate's.
     pub fn read(cert: &Path, key: &Path) -> Result<Self, TlsError> {
         // Looked at first: a change while reading then shows as one at the next look.
-        let judged = [Look::at(cert), Look::at(key)];
+        let judged = [FileStamp::at(cert), FileStamp::at(key)];
         let current = RwLock::new(Arc::new(certified_key(cert, key)?));
         Ok(Self(Arc::new(Shared {
             cert: cert.to_path_buf(),
@@ -121,7 +121,7 @@ impl Certificate {
     pub fn reload(&self) -> Result<bool, TlsError> {
         let Shared { cert, key, judged, current } = &*self.0;
         let mut judged = judged.lock().unwrap_or_else(PoisonError::into_inner);
-        let looks = [Look::at(cert), Look::at(key)];
+        let looks = [FileStamp::at(cert), FileStamp::at(key)];
         if *judged == looks {
             return Ok(false);
         }
@@ -157,7 +157,7 @@ impl fmt::Debug for Certificate {
     }
 }
 
-impl Look {
+impl FileStamp {
     fn at(path: &Path) -> Option<Self> {
         let real_path = fs::canonicalize(path).ok()?;
         let metadata = fs::metadata(&real_path).ok()?;

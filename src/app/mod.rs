@@ -29,12 +29,12 @@ use crate::{
     http,
     outbound::email::mailer::MailerError,
     services::{
-        Trouble,
+        Unavailable,
         admin::accounts::Administer,
         background::follow_changes,
         clients::Clients,
         keys::establish::{self, EstablishError},
-        metrics::Watch,
+        metrics::MetricsSnapshot,
     },
     store::{self, Database, StoreError, Use, schema},
 };
@@ -116,7 +116,7 @@ pub enum StartError {
     Mailer(#[from] MailerError),
     /// What is remembered cannot be loaded.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl Signet {
@@ -201,14 +201,14 @@ impl Signet {
 
 /// What the commands need of the rooms: the database with its clients and accounts, and nothing that listens.
 #[derive(Debug)]
-pub struct Office {
+pub struct CommandContext {
     /// Clients.
     pub clients: Clients,
     /// Accounts.
     pub administer: Administer,
 }
 
-impl Office {
+impl CommandContext {
     /// Opens the database, migrated as `serve` would.
     ///
     /// # Errors
@@ -240,7 +240,7 @@ async fn bind_metrics(config: &Config) -> Result<Option<Server>, StartError> {
 }
 
 /// Serves the metrics for as long as the service runs.
-async fn serve_metrics(server: Option<Server>, watch: Watch) {
+async fn serve_metrics(server: Option<Server>, watch: MetricsSnapshot) {
     if let Some(server) = server {
         tracing::info!(address = %server.address(), "metrics");
         server.run(http::metrics::endpoint(watch), std::future::pending(), Duration::ZERO).await;

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 use self::browser::Browser;
 use super::StartError;
 use crate::{
-    config::{ClientRegistration, Config, RateLimit, Registration},
+    config::{ClientRegistration, Config, RateLimit, RegistrationMode},
     crypto::{
         jose::jwt::Jwt,
         keys::ring::Keyring,
@@ -27,7 +27,7 @@ use crate::{
         session::Lifetimes,
         throttle::ThrottleRule,
     },
-    http::{Flows, Setting},
+    http::{HttpConfig, Services},
     outbound::{
         backchannel::Backchannel,
         email::mailer::{self, Mailer, MailerError},
@@ -41,15 +41,15 @@ use crate::{
         admin::accounts::Administer,
         audit::RequestIds,
         background::{deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, tell_logout::TellLogout},
-        change_feed::Changes,
+        change_feed::ChangeFeed,
         clients::{
             Clients,
-            register::{Admission, RegisterClient},
+            register::{RegisterClient, RegistrationPolicy},
         },
         csrf::Csrf,
-        grants::{client_credentials::ClientCredentials, refresh::Refresh, token_issuer::Issue},
+        grants::{client_credentials::ClientCredentials, refresh::Refresh, token_issuer::TokenIssuer},
         keys::published::PublishedKeys,
-        metrics::{Metrics, Watch},
+        metrics::{Metrics, MetricsSnapshot},
         outbox::Outbox,
         rate_limit::Limit,
         readiness::Readiness,
@@ -63,25 +63,25 @@ use crate::{
             login::LogIn,
             revoke::Revoke,
             status_indexes::StatusPlaces,
-            status_lists::{Shelf, StatusLists},
+            status_lists::{StatusListCache, StatusLists},
             userinfo::Userinfo,
         },
     },
-    store::{Database, entity_cache::Remembered, revocations::Revocations, throttles::RefusedNames},
+    store::{Database, entity_cache::EntityCache, revocations::Revocations, throttles::RefusedNames},
 };
 
 /// What a service runs.
-pub(super) struct Wired {
+pub(super) struct Components {
     /// What requests run.
-    pub(super) flows: Flows,
+    pub(super) flows: Services,
     /// What else the routes need.
-    pub(super) setting: Setting,
+    pub(super) setting: HttpConfig,
     /// What it knows of changes.
-    pub(super) changes: Changes,
+    pub(super) changes: ChangeFeed,
     /// What tidies up.
     pub(super) prune: Prune,
     /// What the metrics are made of.
-    pub(super) watch: Watch,
+    pub(super) watch: MetricsSnapshot,
     /// What sends mail.
     pub(super) deliver_mail: DeliverMail,
     /// What tells clients of log-outs.
@@ -95,14 +95,14 @@ pub(super) fn wire(
     db: Database,
     keyring: Arc<Keyring>,
     clock: &Arc<dyn Clock>,
-) -> Result<Wired, StartError> {
+) -> Result<Components, StartError> {
     let issuer = issuer(config, address);
     let random = Random;
     let places = StatusPlaces::new(random.clone());
     let jwt = Arc::new(Jwt::new(Arc::clone(&keyring), issuer.clone(), config.signing_algorithm));
     let hasher = hasher(config, config.password.workers)?;
     let changes = changes(&db, clock);
-    let Changes { revocations, remembered, .. } = changes.clone();
+    let ChangeFeed { revocations, remembered, .. } = changes.clone();
     let watch = watch(&changes, &hasher);
     let clients = clients(&changes, &issuer);
     let end_session = clients.end_session.clone();
@@ -129,7 +129,7 @@ pub(super) fn wire(
         sealer: Sealer { keyring: Arc::clone(&keyring), clock: clock.clone() },
     };
     let providers = Arc::new(browser.providers()?);
-    let flows = Flows {
+    let flows = Services {
         authorize: browser.authorize(),
         browser_sessions: browser.browser_sessions(),
         consents: browser.consents(),
@@ -186,7 +186,7 @@ pub(super) fn wire(
             db: db.clone(),
             clock: clock.clone(),
             issuer: issuer.clone(),
-            built: Shelf::default(),
+            built: StatusListCache::default(),
         },
         userinfo: Userinfo { bearer: bearer.clone(), remembered, db: db.clone() },
         verify_email: VerifyEmail { db: db.clone(), changes: changes.clone(), outbox, clock: clock.clone() },
@@ -195,7 +195,7 @@ pub(super) fn wire(
     let prune = Prune { db: db.clone(), clock: clock.clone(), refresh_token_ttl: config.refresh_token_ttl, places };
     let readiness = Readiness { db, revocations };
     let setting = setting(config, issuer, keyring, readiness, watch.metrics.clone(), clock);
-    Ok(Wired { flows, setting, changes, prune, watch, deliver_mail, tell_logout })
+    Ok(Components { flows, setting, changes, prune, watch, deliver_mail, tell_logout })
 }
 
 /// What else the routes need.
@@ -206,9 +206,9 @@ fn setting(
     readiness: Readiness,
     metrics: Metrics,
     clock: &Arc<dyn Clock>,
-) -> Setting {
+) -> HttpConfig {
     let https = config.tls.is_some() || issuer.starts_with("https://");
-    Setting {
+    HttpConfig {
         issuer,
         algorithm: config.signing_algorithm,
         limit: limit(config, clock),
@@ -226,8 +226,8 @@ fn setting(
 }
 
 /// What issues tokens.
-fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> Issue {
-    Issue {
+fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> TokenIssuer {
+    TokenIssuer {
         jwt: Arc::clone(jwt),
         random: Random,
         audience: config.audience.clone().unwrap_or_else(|| issuer.to_owned()),
@@ -237,13 +237,13 @@ fn issue(config: &Config, issuer: &str, jwt: &Arc<Jwt>) -> Issue {
 }
 
 /// What refreshes sessions.
-fn refresh(changes: &Changes, end_session: &EndSession, jwt: &Arc<Jwt>, issue: Issue) -> Refresh {
-    let Changes { db, remembered, clock, .. } = changes.clone();
+fn refresh(changes: &ChangeFeed, end_session: &EndSession, jwt: &Arc<Jwt>, issue: TokenIssuer) -> Refresh {
+    let ChangeFeed { db, remembered, clock, .. } = changes.clone();
     Refresh { jwt: Arc::clone(jwt), issue, end_session: end_session.clone(), remembered, db, clock }
 }
 
 /// What registers people.
-fn register(config: &Config, changes: &Changes, choose_password: &ChoosePassword, outbox: &Outbox) -> Register {
+fn register(config: &Config, changes: &ChangeFeed, choose_password: &ChoosePassword, outbox: &Outbox) -> Register {
     Register {
         db: changes.db.clone(),
         choose_password: choose_password.clone(),
@@ -251,13 +251,13 @@ fn register(config: &Config, changes: &Changes, choose_password: &ChoosePassword
         outbox: outbox.clone(),
         random: Random,
         clock: changes.clock.clone(),
-        open: config.registration == Registration::Open,
+        open: config.registration == RegistrationMode::Open,
     }
 }
 
 /// What takes access tokens.
-fn bearer(changes: &Changes, issuer: &str, jwt: &Arc<Jwt>) -> Bearer {
-    let Changes { db, revocations, remembered, clock } = changes.clone();
+fn bearer(changes: &ChangeFeed, issuer: &str, jwt: &Arc<Jwt>) -> Bearer {
+    let ChangeFeed { db, revocations, remembered, clock } = changes.clone();
     Bearer { jwt: Arc::clone(jwt), revocations, remembered, db, clock, issuer: issuer.to_owned() }
 }
 
@@ -266,7 +266,7 @@ fn deliver_mail(
     config: &Config,
     mailer: Mailer,
     metrics: &Metrics,
-    changes: &Changes,
+    changes: &ChangeFeed,
     keyring: &Arc<Keyring>,
     issuer: &str,
 ) -> DeliverMail {
@@ -284,7 +284,7 @@ fn deliver_mail(
 
 /// What tells clients of log-outs.
 fn tell_logout(end_session: &EndSession, jwt: &Arc<Jwt>, metrics: &Metrics, issuer: &str) -> TellLogout {
-    let EndSession { changes: Changes { db, remembered, .. }, awake, clock, .. } = end_session.clone();
+    let EndSession { changes: ChangeFeed { db, remembered, .. }, awake, clock, .. } = end_session.clone();
     TellLogout {
         db,
         remembered,
@@ -312,20 +312,20 @@ fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
 }
 
 /// What the metrics are made of: counters at zero, and what is looked at.
-fn watch(changes: &Changes, hasher: &PasswordHasher) -> Watch {
-    let Changes { db, revocations, clock, .. } = changes.clone();
-    Watch { metrics: Metrics::new(clock.now()), db, revocations, hasher: hasher.clone() }
+fn watch(changes: &ChangeFeed, hasher: &PasswordHasher) -> MetricsSnapshot {
+    let ChangeFeed { db, revocations, clock, .. } = changes.clone();
+    MetricsSnapshot { metrics: Metrics::new(clock.now()), db, revocations, hasher: hasher.clone() }
 }
 
 /// What a process knows of changes: nothing yet.
-pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> Changes {
-    let (revocations, remembered) = (Revocations::default(), Remembered::default());
-    Changes { db: db.clone(), revocations, remembered, clock: Arc::clone(clock) }
+pub(super) fn changes(db: &Database, clock: &Arc<dyn Clock>) -> ChangeFeed {
+    let (revocations, remembered) = (Revocations::default(), EntityCache::default());
+    ChangeFeed { db: db.clone(), revocations, remembered, clock: Arc::clone(clock) }
 }
 
 /// The registered clients.
-pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
-    let Changes { db, remembered, clock, .. } = changes.clone();
+pub(super) fn clients(changes: &ChangeFeed, issuer: &str) -> Clients {
+    let ChangeFeed { db, remembered, clock, .. } = changes.clone();
     let awake = Arc::default();
     let end_session = EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(&clock) };
     Clients { db, end_session, remembered, issuer: issuer.to_owned(), random: Random, clock }
@@ -334,9 +334,9 @@ pub(super) fn clients(changes: &Changes, issuer: &str) -> Clients {
 /// What lets clients register themselves, as far as it does.
 fn register_client(config: &Config, clients: &Clients) -> RegisterClient {
     let admission = match (config.client_registration, &config.client_registration_token) {
-        (ClientRegistration::Off, _) => Admission::Off,
-        (ClientRegistration::Open, Some(token)) => Admission::Holders(token.clone()),
-        (ClientRegistration::Open, None) => Admission::Anybody,
+        (ClientRegistration::Off, _) => RegistrationPolicy::Off,
+        (ClientRegistration::Open, Some(token)) => RegistrationPolicy::Holders(token.clone()),
+        (ClientRegistration::Open, None) => RegistrationPolicy::Anybody,
     };
     RegisterClient { clients: clients.clone(), admission }
 }

@@ -11,7 +11,7 @@ use super::{
     print,
 };
 use crate::{
-    app::{Office, establish_key_for},
+    app::{CommandContext, establish_key_for},
     config::Config,
     domain::{
         client::{ApplicationType, AuthenticationMethod, Client},
@@ -27,7 +27,7 @@ use crate::{
 
 /// Registers, shows, changes and deletes clients.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAction) -> Result<(), Failure> {
-    let Office { clients, .. } = Office::open(config, clock.clone()).await?;
+    let CommandContext { clients, .. } = CommandContext::open(config, clock.clone()).await?;
     let failed = |trouble: &dyn ToString| Failure::Failed(trouble.to_string());
     match action {
         ClientAction::Create(new) => create(config, &clients, &clock, *new).await,
@@ -129,7 +129,7 @@ fn refused(error: RegistrationError) -> Failure {
             _ => why.to_string(),
         }),
         RegistrationError::Keys(why) => Failure::Usage(format!("--jwks {why}")),
-        RegistrationError::Taken(_) | RegistrationError::Trouble(_) => Failure::Failed(error.to_string()),
+        RegistrationError::Taken(_) | RegistrationError::Unavailable(_) => Failure::Failed(error.to_string()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     password, print,
 };
 use crate::{
-    app::Office,
+    app::CommandContext,
     config::Config,
     domain::{
         clock::Clock,
@@ -22,12 +22,12 @@ use crate::{
         role::Role,
         user::{AccountRecord, User},
     },
-    services::admin::accounts::{Administer, AdministerError, NewAccount, NewEmail, Overview},
+    services::admin::accounts::{AccountOverview, Administer, AdministerError, NewAccount, NewEmail},
 };
 
 /// Makes, shows, changes and deletes accounts.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserAction) -> Result<(), Failure> {
-    let Office { administer, .. } = Office::open(config, clock).await?;
+    let CommandContext { administer, .. } = CommandContext::open(config, clock).await?;
     match action {
         UserAction::Create(new) => create(&administer, *new).await,
         UserAction::Show { account, json: _ } => show(&administer, &account).await,
@@ -91,7 +91,7 @@ async fn create(administer: &Administer, new: NewUser) -> Result<(), Failure> {
 
 async fn show(administer: &Administer, account: &Account) -> Result<(), Failure> {
     let user = find(administer, account).await?;
-    let Overview { record, sessions } = administer.show(user.id).await.map_err(failed(&account.name))?;
+    let AccountOverview { record, sessions } = administer.show(user.id).await.map_err(failed(&account.name))?;
     let mut shown = describe(&record);
     shown["sessions"] = sessions.into();
     print(&shown.to_string());
@@ -140,7 +140,7 @@ fn failed(name: &str) -> impl Fn(AdministerError) -> Failure {
             AdministerError::EmailTaken => "leave out --email-verified, or take it from that account first".to_owned(),
             AdministerError::TooManyRoles => "take one away first".to_owned(),
             AdministerError::Password(_) => "choose another one".to_owned(),
-            AdministerError::Trouble(_) => "try again".to_owned(),
+            AdministerError::Unavailable(_) => "try again".to_owned(),
         };
         Failure::Failed(format!("{error}: {advice}"))
     }

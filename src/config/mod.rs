@@ -23,7 +23,7 @@ use ipnet::IpNet;
 use lettre::message::Mailbox;
 use secrecy::SecretString;
 
-use self::sources::Origin;
+use self::sources::ValueSource;
 pub use self::{
     keys::{KEYS, KeyDescription, PROVIDER_KEYS},
     sources::Sources,
@@ -62,7 +62,7 @@ pub struct Config {
     /// How long a repeated refresh gets the same successor; zero turns that off.
     pub refresh_grace: TimeDelta,
     /// Whether anyone may register.
-    pub registration: Registration,
+    pub registration: RegistrationMode,
     /// Whether OAuth clients may register themselves.
     pub client_registration: ClientRegistration,
     /// The initial access token that they need for it, where one is set.
@@ -92,7 +92,7 @@ pub struct Config {
     /// What works but should be looked at, one line each, without secrets.
     pub warnings: Vec<String>,
     /// Where each key that is not at its default came from.
-    origins: BTreeMap<String, Origin>,
+    origins: BTreeMap<String, ValueSource>,
 }
 
 /// Whether OAuth clients may register themselves (RFC 7591).
@@ -106,7 +106,7 @@ pub enum ClientRegistration {
 
 /// Whether anyone may register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Registration {
+pub enum RegistrationMode {
     /// Anyone may.
     Open,
     /// Accounts are made by the operator alone.

@@ -15,7 +15,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{
     AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits,
     TlsFiles, keys,
-    sources::{Gathered, Origin, Values},
+    sources::{Gathered, ValueSource, Values},
     urls,
     values::{self, DurationText},
     warnings,
@@ -335,7 +335,7 @@ impl Reader {
         let secret = keys::find(key).is_none_or(|description| description.secret);
         let quoted = self.values.get(key).and_then(|given| {
             // A file or a URL with a user in it was meant to hold a secret, whatever the key.
-            let from_file = matches!(given.origin, Origin::NamedFile { .. });
+            let from_file = matches!(given.origin, ValueSource::NamedFile { .. });
             let text = given.text.as_ref().filter(|text| !secret && !from_file && text.len() <= 80)?;
             (!text.contains('@')).then(|| format!(" = {text:?}"))
         });
@@ -343,8 +343,8 @@ impl Reader {
         Reported
     }
 
-    fn origin(&self, key: &str) -> Origin {
-        self.values.get(key).map_or(Origin::Default, |given| given.origin.clone())
+    fn origin(&self, key: &str) -> ValueSource {
+        self.values.get(key).map_or(ValueSource::Default, |given| given.origin.clone())
     }
 }
 

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Value;
 
 use super::{
-    ClientRegistration, Config, LogFormat, Provider, Registration, sources::Origin, urls, values::DurationText,
+    ClientRegistration, Config, LogFormat, Provider, RegistrationMode, sources::ValueSource, urls, values::DurationText,
 };
 
 impl Config {
@@ -17,7 +17,7 @@ impl Config {
     pub fn show(&self) -> String {
         let mut lines = Vec::new();
         for (key, value) in self.effective() {
-            let origin = self.origins.get(&key).unwrap_or(&Origin::Default);
+            let origin = self.origins.get(&key).unwrap_or(&ValueSource::Default);
             lines.push(
                 value.map_or_else(|| format!("# {key} is not set\n"), |value| format!("{key} = {value} # {origin}\n")),
             );
@@ -123,10 +123,10 @@ fn span(value: TimeDelta) -> Value {
     text(DurationText(value.to_std().unwrap_or_default()))
 }
 
-fn registration(value: Registration) -> &'static str {
+fn registration(value: RegistrationMode) -> &'static str {
     match value {
-        Registration::Open => "open",
-        Registration::Closed => "closed",
+        RegistrationMode::Open => "open",
+        RegistrationMode::Closed => "closed",
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Sources {
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Origin {
+pub(super) enum ValueSource {
     /// Nobody gave one.
     Default,
     /// A line of the TOML file, counted from one.
@@ -41,7 +41,7 @@ pub(super) enum Origin {
     Flag(String),
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |path: &Path| on_one_line(&path.to_string_lossy());
         match self {
@@ -59,7 +59,7 @@ pub(super) struct Given {
     /// The value; `None` where it could not be read, which has been reported.
     pub(super) text: Option<String>,
     /// Where it came from.
-    pub(super) origin: Origin,
+    pub(super) origin: ValueSource,
 }
 
 /// The values given, by key.
@@ -115,7 +115,7 @@ fn file(sources: &Sources, variable: Option<PathBuf>, problems: &mut Vec<String>
 fn flags(flags: &BTreeMap<String, String>, problems: &mut Vec<String>) -> Values {
     let mut values = Values::new();
     for (key, text) in flags {
-        let origin = Origin::Flag(on_one_line(&keys::flag(key)));
+        let origin = ValueSource::Flag(on_one_line(&keys::flag(key)));
         if keys::find(key).is_some() {
             values.insert(key.clone(), Given { text: Some(text.clone()), origin });
         } else {
@@ -164,8 +164,10 @@ impl Environment {
             let advice = keys::advice_on_variable(variable);
             return Err(format!("unknown environment variable {}: {advice}", on_one_line(variable)));
         };
-        if let Some(Given { origin: Origin::Environment(other) | Origin::NamedFile { variable: other, .. }, .. }) =
-            self.values.get(&key)
+        if let Some(Given {
+            origin: ValueSource::Environment(other) | ValueSource::NamedFile { variable: other, .. },
+            ..
+        }) = self.values.get(&key)
         {
             return Err(format!("{key} is given twice, by {other} and by {variable}: unset one of them"));
         }
@@ -178,12 +180,12 @@ impl Environment {
     }
 }
 
-fn from_variable(variable: &str, value: &OsStr) -> (Result<String, String>, Origin) {
+fn from_variable(variable: &str, value: &OsStr) -> (Result<String, String>, ValueSource) {
     let text = value.to_str().map(str::to_owned).ok_or_else(|| "must be UTF-8 text".to_owned());
-    (text, Origin::Environment(variable.to_owned()))
+    (text, ValueSource::Environment(variable.to_owned()))
 }
 
-fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, Origin) {
+fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, ValueSource) {
     let text = match read_file(&path, LONGEST_VALUE) {
         // Editors and `echo` end a file with a newline that nobody means.
         Ok(text) => {
@@ -192,7 +194,7 @@ fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, Or
         }
         Err(error) => Err(format!("cannot be read from its file: {error}")),
     };
-    (text, Origin::NamedFile { variable: variable.to_owned(), path })
+    (text, ValueSource::NamedFile { variable: variable.to_owned(), path })
 }
 
 /// Whether Kubernetes sets this variable for a Service named `signet`.

@@ -6,14 +6,14 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     keys, on_one_line,
-    sources::{Given, Origin, Values},
+    sources::{Given, ValueSource, Values},
 };
 
 /// The values that `text`, the content of the file at `path`, gives; unknown keys and wrong types go to `problems`.
 ///
 /// `None` where the text is not TOML. No problem quotes the text: any line may hold a secret.
 pub(super) fn values(path: &Path, text: &str, problems: &mut Vec<String>) -> Option<Values> {
-    let mut reading = Reading { path, text, values: Values::new(), problems };
+    let mut reading = PublicRead { path, text, values: Values::new(), problems };
     match DeTable::parse(text) {
         Ok(table) => {
             reading.table("", table.get_ref());
@@ -27,18 +27,18 @@ pub(super) fn values(path: &Path, text: &str, problems: &mut Vec<String>) -> Opt
     }
 }
 
-struct Reading<'a> {
+struct PublicRead<'a> {
     path: &'a Path,
     text: &'a str,
     values: Values,
     problems: &'a mut Vec<String>,
 }
 
-impl Reading<'_> {
+impl PublicRead<'_> {
     /// The place of the byte at `offset`.
-    fn origin(&self, offset: usize) -> Origin {
+    fn origin(&self, offset: usize) -> ValueSource {
         let before = self.text.bytes().take(offset);
-        Origin::File { path: self.path.to_owned(), line: 1 + before.filter(|&byte| byte == b'\n').count() }
+        ValueSource::File { path: self.path.to_owned(), line: 1 + before.filter(|&byte| byte == b'\n').count() }
     }
 
     fn table(&mut self, name: &str, table: &DeTable<'_>) {
@@ -61,7 +61,7 @@ impl Reading<'_> {
         }
     }
 
-    fn value(&mut self, key: String, value: &DeValue<'_>, origin: Origin) {
+    fn value(&mut self, key: String, value: &DeValue<'_>, origin: ValueSource) {
         let text = text_of(value, keys::is_list(&key));
         if text.is_none() {
             let list = if keys::is_list(&key) { "an array of strings or " } else { "" };

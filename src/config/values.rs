@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
-use super::{ClientRegistration, LogFormat, ProviderKind, Registration};
+use super::{ClientRegistration, LogFormat, ProviderKind, RegistrationMode};
 use crate::domain::{
     color::{Color, NotAColor},
     signing_key::SigningAlgorithm,
@@ -129,10 +129,10 @@ pub(super) fn signing_algorithm(text: &str) -> Result<SigningAlgorithm, String> 
 }
 
 /// `open` or `closed`.
-pub(super) fn registration(text: &str) -> Result<Registration, String> {
+pub(super) fn registration(text: &str) -> Result<RegistrationMode, String> {
     match text {
-        "open" => Ok(Registration::Open),
-        "closed" => Ok(Registration::Closed),
+        "open" => Ok(RegistrationMode::Open),
+        "closed" => Ok(RegistrationMode::Closed),
         _ => Err(one_of(["open", "closed"])),
     }
 }

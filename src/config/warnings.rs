@@ -2,7 +2,7 @@
 
 use super::{
     ClientRegistration, Config, keys,
-    sources::{Origin, Values},
+    sources::{ValueSource, Values},
     urls,
 };
 
@@ -44,7 +44,7 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
     }
     for (key, given) in values {
         let text = given.text.as_deref().unwrap_or_default();
-        if matches!(given.origin, Origin::Flag(_)) && holds_secret(key, text) {
+        if matches!(given.origin, ValueSource::Flag(_)) && holds_secret(key, text) {
             let variable = keys::find(key).map_or("", |description| description.environment);
             let name = key.split('.').nth(1).unwrap_or_default().to_ascii_uppercase();
             let variable = variable.replacen("NAME", &name, 1);

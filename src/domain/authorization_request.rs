@@ -149,7 +149,7 @@ pub enum AuthorizationErrorCode {
 
 /// Why a request cannot be granted, as its client is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
+pub struct AuthorizationRefusal {
     /// For programs.
     pub code: AuthorizationErrorCode,
     /// For developers: fixed words.
@@ -186,7 +186,7 @@ impl AuthorizationErrorCode {
     }
 }
 
-impl Refusal {
+impl AuthorizationRefusal {
     /// A refusal with its reason.
     #[must_use]
     pub fn new(code: AuthorizationErrorCode, description: &'static str) -> Self {
@@ -198,8 +198,8 @@ impl ResponseMode {
     /// The mode that a request names; for `code` it is `query` where none is named.
     ///
     /// # Errors
-    /// [`Refusal`] for any other.
-    pub fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+    /// [`AuthorizationRefusal`] for any other.
+    pub fn parse(text: Option<&str>) -> Result<Self, AuthorizationRefusal> {
         match text {
             None | Some("query") => Ok(Self::Query),
             Some("form_post") => Ok(Self::FormPost),
@@ -209,7 +209,7 @@ impl ResponseMode {
 }
 
 impl Prompt {
-    fn parse(text: Option<&str>) -> Result<Self, Refusal> {
+    fn parse(text: Option<&str>) -> Result<Self, AuthorizationRefusal> {
         let mut prompt = Self::default();
         for word in text.into_iter().flat_map(|text| text.split(' ')) {
             match word {
@@ -232,23 +232,26 @@ impl AuthorizationRequest {
     /// `response_mode`.
     ///
     /// # Errors
-    /// [`Refusal`], which goes to the redirect URI.
+    /// [`AuthorizationRefusal`], which goes to the redirect URI.
     pub fn parse(
         client: ClientId,
         redirect_uri: String,
         response_mode: ResponseMode,
         parameters: Parameters,
-    ) -> Result<Self, Refusal> {
+    ) -> Result<Self, AuthorizationRefusal> {
         use AuthorizationErrorCode::{RequestNotSupported, RequestUriNotSupported, UnsupportedResponseType};
         if parameters.request.is_some() {
-            return Err(Refusal::new(RequestNotSupported, "request objects are not taken"));
+            return Err(AuthorizationRefusal::new(RequestNotSupported, "request objects are not taken"));
         }
         if parameters.request_uri.is_some() {
-            return Err(Refusal::new(RequestUriNotSupported, "a request_uri comes from this service's own endpoint"));
+            return Err(AuthorizationRefusal::new(
+                RequestUriNotSupported,
+                "a request_uri comes from this service's own endpoint",
+            ));
         }
         match parameters.response_type.as_deref() {
             Some("code") => {}
-            Some(_) => return Err(Refusal::new(UnsupportedResponseType, "response_type is code")),
+            Some(_) => return Err(AuthorizationRefusal::new(UnsupportedResponseType, "response_type is code")),
             None => return Err(invalid("response_type is required")),
         }
         let texts = [&parameters.state, &parameters.nonce, &parameters.login_hint, &parameters.idp_hint];
@@ -290,8 +293,8 @@ impl AuthorizationRequest {
     }
 }
 
-fn invalid(description: &'static str) -> Refusal {
-    Refusal::new(AuthorizationErrorCode::InvalidRequest, description)
+fn invalid(description: &'static str) -> AuthorizationRefusal {
+    AuthorizationRefusal::new(AuthorizationErrorCode::InvalidRequest, description)
 }
 
 #[cfg(test)]

@@ -106,7 +106,7 @@ impl ProfileClaims {
 
 /// A name for a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Proposal {
+pub enum UsernameSuggestion {
     /// It is public at the provider, and may be taken as it is.
     Handle(Username),
     /// Made of somebody's own name: they are asked first, since usernames are public here.
@@ -117,7 +117,7 @@ pub enum Proposal {
 
 /// What a log-in with a provider means.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Meaning {
+pub enum LinkDecision {
     /// The account that this identity is linked to logs in.
     LogIn(UserId),
     /// The identity is linked to this account, whose owner proved the same address, and logs in.
@@ -242,10 +242,10 @@ impl Profile {
 
     /// A name for a new account. An address never becomes one, not in part: usernames are public, addresses are not.
     #[must_use]
-    pub fn proposal(&self) -> Proposal {
+    pub fn proposal(&self) -> UsernameSuggestion {
         let name = |text: &Option<String>| text.as_deref().filter(|text| !text.contains('@')).and_then(username_of);
-        let handle = name(&self.handle).map(Proposal::Handle);
-        handle.or_else(|| name(&self.name).map(Proposal::FromName)).unwrap_or(Proposal::Nothing)
+        let handle = name(&self.handle).map(UsernameSuggestion::Handle);
+        handle.or_else(|| name(&self.name).map(UsernameSuggestion::FromName)).unwrap_or(UsernameSuggestion::Nothing)
     }
 }
 
@@ -274,14 +274,14 @@ pub fn is_issuer(issuer: &str, iss: &str) -> bool {
 /// What an account merely claims counts for nothing: whoever registered with somebody else's address gains nothing when
 /// the owner of that address comes by a provider, and neither does a provider that claims an address for somebody.
 #[must_use]
-pub fn judge(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> Meaning {
+pub fn judge(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> LinkDecision {
     if let Some(user) = linked {
-        return Meaning::LogIn(user);
+        return LinkDecision::LogIn(user);
     }
     match (profile.trusted_address(trust_email), owner) {
-        (Some(_), Some(owner)) => Meaning::Link(owner),
-        (Some(address), None) => Meaning::NewAccount(Some(Claim::Proved(address))),
-        (None, _) => Meaning::NewAccount(profile.address().map(Claim::Unproved)),
+        (Some(_), Some(owner)) => LinkDecision::Link(owner),
+        (Some(address), None) => LinkDecision::NewAccount(Some(Claim::Proved(address))),
+        (None, _) => LinkDecision::NewAccount(profile.address().map(Claim::Unproved)),
     }
 }
 
@@ -301,28 +301,28 @@ mod tests {
     #[test]
     fn a_linked_identity_logs_in_whatever_its_address_has_become() {
         for profile in [says(None, false), says(Some("bob@example.org"), true)] {
-            assert_eq!(judge(Some(ADA), Some(BOB), &profile, true), Meaning::LogIn(ADA));
+            assert_eq!(judge(Some(ADA), Some(BOB), &profile, true), LinkDecision::LogIn(ADA));
         }
     }
 
     #[test]
     fn an_account_is_linked_only_when_both_sides_proved_the_address_and_the_provider_is_trusted() {
         let ada = || EmailAddress::parse("ada@example.org").unwrap();
-        let claimed = Meaning::NewAccount(Some(Claim::Unproved(ada())));
+        let claimed = LinkDecision::NewAccount(Some(Claim::Unproved(ada())));
         let judge = |verified, trusted, owner| judge(None, owner, &says(Some("ada@example.org"), verified), trusted);
-        assert_eq!(judge(true, true, Some(ADA)), Meaning::Link(ADA));
+        assert_eq!(judge(true, true, Some(ADA)), LinkDecision::Link(ADA));
         for (verified, trusted) in [(true, false), (false, true), (false, false)] {
             assert_eq!(judge(verified, trusted, Some(ADA)), claimed, "{verified} {trusted}");
             assert_eq!(judge(verified, trusted, None), claimed, "{verified} {trusted}");
         }
         // Nobody has proved it here: whoever merely claims it is no owner.
-        assert_eq!(judge(true, true, None), Meaning::NewAccount(Some(Claim::Proved(ada()))));
+        assert_eq!(judge(true, true, None), LinkDecision::NewAccount(Some(Claim::Proved(ada()))));
     }
 
     #[test]
     fn a_missing_or_malformed_address_is_fine() {
         for email in [None, Some(""), Some("not an address"), Some("a@b"), Some("ada@example.org\r\nBcc: x@y.z")] {
-            assert_eq!(judge(None, None, &says(email, true), true), Meaning::NewAccount(None), "{email:?}");
+            assert_eq!(judge(None, None, &says(email, true), true), LinkDecision::NewAccount(None), "{email:?}");
         }
     }
 
@@ -333,12 +333,12 @@ mod tests {
             Profile { handle: text(handle), name: text(name), ..Profile::default() }.proposal()
         };
         let name = |text| Username::parse(text).unwrap();
-        assert_eq!(proposal(Some("ada"), Some("Ada Lovelace")), Proposal::Handle(name("ada")));
-        assert_eq!(proposal(None, Some("Ada Lovelace")), Proposal::FromName(name("Ada.Lovelace")));
-        assert_eq!(proposal(Some("ada@example.org"), Some("Ada")), Proposal::FromName(name("Ada")));
-        assert_eq!(proposal(Some("ada@example.org"), Some("ada@example.org")), Proposal::Nothing);
-        assert_eq!(proposal(Some("a/b"), Some("\u{202e}x")), Proposal::Nothing);
-        assert_eq!(proposal(Some(""), None), Proposal::Nothing);
+        assert_eq!(proposal(Some("ada"), Some("Ada Lovelace")), UsernameSuggestion::Handle(name("ada")));
+        assert_eq!(proposal(None, Some("Ada Lovelace")), UsernameSuggestion::FromName(name("Ada.Lovelace")));
+        assert_eq!(proposal(Some("ada@example.org"), Some("Ada")), UsernameSuggestion::FromName(name("Ada")));
+        assert_eq!(proposal(Some("ada@example.org"), Some("ada@example.org")), UsernameSuggestion::Nothing);
+        assert_eq!(proposal(Some("a/b"), Some("\u{202e}x")), UsernameSuggestion::Nothing);
+        assert_eq!(proposal(Some(""), None), UsernameSuggestion::Nothing);
     }
 
     #[test]

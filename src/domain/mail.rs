@@ -8,7 +8,7 @@ use super::email::EmailAddress;
 
 /// A mail about to be sent to the owner of an address.
 #[derive(Debug, Clone)]
-pub struct Letter {
+pub struct Email {
     /// Names it for ever: a mail sent twice after a crash has one Message-ID.
     pub id: Uuid,
     /// The stored address of the account.

@@ -56,7 +56,7 @@ impl Quota {
 
 /// What a network may still do, once a request was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum QuotaState {
     /// The request is within the quota.
     Admitted {
         /// How many more are, from now on.

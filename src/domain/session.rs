@@ -80,7 +80,7 @@ pub struct Lifetimes {
 
 /// What a refresh token that is not the live one turns out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presented {
+pub enum StaleRefresh {
     /// The answer to its rotation was lost: give the live generation again, change nothing.
     Repeated,
     /// It had been rotated away: somebody holds a copy. The session ends.
@@ -155,16 +155,16 @@ impl Session {
     /// Judges a refresh token of `generation`, presented at `now` by the session's own client, that the rotation did
     /// not take.
     ///
-    /// The generation just before the live one is [`Presented::Repeated`] for `grace` after the rotation (the answer
-    /// was lost), and [`Presented::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that is
+    /// The generation just before the live one is [`StaleRefresh::Repeated`] for `grace` after the rotation (the answer
+    /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that is
     /// over is never reused: a log-out must not read as a theft. A generation yet to come cannot be one of ours.
     #[must_use]
-    pub fn presented(&self, generation: Generation, now: DateTime<Utc>, grace: TimeDelta) -> Presented {
+    pub fn presented(&self, generation: Generation, now: DateTime<Utc>, grace: TimeDelta) -> StaleRefresh {
         if !self.is_live(now) || generation >= self.generation {
-            return Presented::Over;
+            return StaleRefresh::Over;
         }
         let lost_answer = generation.0 + 1 == self.generation.0 && now < self.rotated_at + grace;
-        if lost_answer { Presented::Repeated } else { Presented::Reused }
+        if lost_answer { StaleRefresh::Repeated } else { StaleRefresh::Reused }
     }
 }
 
@@ -207,27 +207,27 @@ mod tests {
 
     #[test]
     fn the_generation_before_is_repeated_within_the_grace_and_reused_after_it() {
-        assert_eq!(session().presented(Generation(2), at(109), GRACE), Presented::Repeated);
-        assert_eq!(session().presented(Generation(2), at(110), GRACE), Presented::Reused);
-        assert_eq!(session().presented(Generation(2), at(100), TimeDelta::zero()), Presented::Reused);
+        assert_eq!(session().presented(Generation(2), at(109), GRACE), StaleRefresh::Repeated);
+        assert_eq!(session().presented(Generation(2), at(110), GRACE), StaleRefresh::Reused);
+        assert_eq!(session().presented(Generation(2), at(100), TimeDelta::zero()), StaleRefresh::Reused);
     }
 
     #[test]
     fn anything_older_is_reused_at_once() {
-        assert_eq!(session().presented(Generation(1), at(101), GRACE), Presented::Reused);
+        assert_eq!(session().presented(Generation(1), at(101), GRACE), StaleRefresh::Reused);
     }
 
     #[test]
     fn an_ended_session_is_never_reused() {
         let ended = Session { ended_at: Some(at(101)), ..session() };
-        assert_eq!(ended.presented(Generation(1), at(102), GRACE), Presented::Over);
-        assert_eq!(session().presented(Generation(1), at(1000), GRACE), Presented::Over, "idle too long");
+        assert_eq!(ended.presented(Generation(1), at(102), GRACE), StaleRefresh::Over);
+        assert_eq!(session().presented(Generation(1), at(1000), GRACE), StaleRefresh::Over, "idle too long");
         let absolute = Session { ends_at: at(150), ..session() };
-        assert_eq!(absolute.presented(Generation(1), at(150), GRACE), Presented::Over);
+        assert_eq!(absolute.presented(Generation(1), at(150), GRACE), StaleRefresh::Over);
     }
 
     #[test]
     fn a_generation_yet_to_come_changes_nothing() {
-        assert_eq!(session().presented(Generation(4), at(101), GRACE), Presented::Over);
+        assert_eq!(session().presented(Generation(4), at(101), GRACE), StaleRefresh::Over);
     }
 }

@@ -39,7 +39,7 @@ pub struct Counter {
 
 /// Where a counter stands. Times are in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct ThrottleState {
     /// Attempts that were not right, or are being evaluated.
     pub failures: i32,
     /// When the next attempt may come.
@@ -90,10 +90,15 @@ impl ThrottleRule {
         factor.and_then(|factor| self.step().checked_mul(factor)).map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))
     }
 
-    /// Counts an attempt at `now`. `None` where it must wait until [`Standing::free_at`]: it is not evaluated, and does
+    /// Counts an attempt at `now`. `None` where it must wait until [`ThrottleState::free_at`]: it is not evaluated, and does
     /// not count, so that an owner who waits gets in unaided, however long a stranger goes on.
     #[must_use]
-    pub fn attempt(&self, counting: Counting, standing: Option<Standing>, now: DateTime<Utc>) -> Option<Standing> {
+    pub fn attempt(
+        &self,
+        counting: Counting,
+        standing: Option<ThrottleState>,
+        now: DateTime<Utc>,
+    ) -> Option<ThrottleState> {
         let standing = standing.filter(|standing| standing.forget_at > now);
         let failures = standing.map_or(0, |standing| standing.failures) + 1;
         if standing.is_some_and(|standing| standing.free_at > now) {
@@ -103,9 +108,9 @@ impl ThrottleRule {
             Counting::Rate => {
                 let behind = now - self.burst();
                 let free_at = standing.map_or(behind, |standing| standing.free_at.max(behind)) + self.step();
-                Standing { failures, free_at, forget_at: free_at + self.burst() }
+                ThrottleState { failures, free_at, forget_at: free_at + self.burst() }
             }
-            Counting::Row => Standing { failures, free_at: now + self.wait(failures), forget_at: now + REST },
+            Counting::Row => ThrottleState { failures, free_at: now + self.wait(failures), forget_at: now + REST },
         })
     }
 }
@@ -192,7 +197,7 @@ mod tests {
             for _ in 0..attempts {
                 standing = rule.attempt(counting, standing, NOW).or(standing);
             }
-            let free_at = standing.map_or(NOW, |standing: Standing| standing.free_at.max(NOW));
+            let free_at = standing.map_or(NOW, |standing: ThrottleState| standing.free_at.max(NOW));
             prop_assert!(rule.attempt(counting, standing, free_at).is_some());
         }
 

@@ -29,11 +29,11 @@ use crate::{
             bearer::BearerToken,
             body::{FormBody, JsonBody, parameters},
             client_auth::{BasicCredentials, InForm},
-            lenient_string::Text,
+            lenient_string::LenientString,
         },
         middleware::client_info,
     },
-    services::clients::Presented,
+    services::clients::ClientCredential,
 };
 
 /// Runs what waits for nothing but the request at hand.
@@ -103,11 +103,11 @@ pub fn query(data: &[u8]) {
 #[derive(Deserialize, Object)]
 struct Members {
     #[serde(default)]
-    username: Text,
+    username: LenientString,
     #[serde(default)]
-    password: Text,
+    password: LenientString,
     #[serde(default)]
-    email: Text,
+    email: LenientString,
 }
 
 fn members(data: &[u8]) -> Option<Members> {
@@ -122,9 +122,11 @@ pub fn json(data: &[u8]) {
         let Members { username, password, email } = members;
         for (name, text) in [("username", username), ("password", password), ("email", email)] {
             match (text, value.get(name).unwrap_or(&Value::Null)) {
-                (Text::Missing, Value::Null) => {}
-                (Text::Given(text), Value::String(found)) => assert_eq!(text, found),
-                (Text::NotAString, found) => assert!(!found.is_null() && !found.is_string(), "{name}: {found}"),
+                (LenientString::Missing, Value::Null) => {}
+                (LenientString::Given(text), Value::String(found)) => assert_eq!(text, found),
+                (LenientString::NotAString, found) => {
+                    assert!(!found.is_null() && !found.is_string(), "{name}: {found}");
+                }
                 (_, found) => panic!("{name} is not {found}"),
             }
         }
@@ -178,7 +180,7 @@ fn basic(field: &[u8]) -> Option<(ClientId, String)> {
     let request = with_fields(&header::AUTHORIZATION, [field])?;
     let credentials = presented(&request).ok()?;
     match credentials.or_form(InForm::default()).ok()? {
-        Presented::Secret(id, secret, AuthenticationMethod::ClientSecretBasic) => {
+        ClientCredential::Secret(id, secret, AuthenticationMethod::ClientSecretBasic) => {
             Some((id, secret.expose_secret().to_owned()))
         }
         other => panic!("a field of another kind than Basic: {other:?}"),

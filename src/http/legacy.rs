@@ -19,15 +19,15 @@ use crate::{
         },
         extract::{
             body::JsonBody,
-            lenient_string::{Fields, Text},
+            lenient_string::{Fields, LenientString},
         },
         middleware::client_info::RequestOrigin,
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             account::{Account, AccountError},
-            register::{FieldError, Register, RegisterError, Registration},
+            register::{FieldError, NewAccount, Register, RegisterError},
         },
         grants::GrantError,
         sessions::{
@@ -54,15 +54,18 @@ pub(in crate::http) struct OriginalApi {
 struct OriginalCredentials {
     /// The username.
     #[serde(default)]
-    username: Text,
+    username: LenientString,
     /// The password.
     #[serde(default)]
-    password: Text,
+    password: LenientString,
 }
 
 impl Example for OriginalCredentials {
     fn example() -> Self {
-        Self { username: Text::Given("ada".to_owned()), password: Text::Given("correct horse battery".to_owned()) }
+        Self {
+            username: LenientString::Given("ada".to_owned()),
+            password: LenientString::Given("correct horse battery".to_owned()),
+        }
     }
 }
 
@@ -82,12 +85,12 @@ impl OriginalCredentials {
 struct OriginalSession {
     /// The signed access token.
     #[serde(default)]
-    session_id: Text,
+    session_id: LenientString,
 }
 
 impl Example for OriginalSession {
     fn example() -> Self {
-        Self { session_id: Text::Given("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()) }
+        Self { session_id: LenientString::Given("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()) }
     }
 }
 
@@ -156,8 +159,8 @@ impl From<BodyError> for Refused {
     }
 }
 
-impl From<Trouble> for Refused {
-    fn from(trouble: Trouble) -> Self {
+impl From<Unavailable> for Refused {
+    fn from(trouble: Unavailable) -> Self {
         let message = "The service cannot do this at the moment; try again later";
         Self { retry_after: Some(retry_after(&trouble)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
@@ -178,7 +181,7 @@ impl From<RegisterError> for Refused {
             RegisterError::Closed => Self::new(StatusCode::UNAUTHORIZED, "Registration is closed"),
             RegisterError::Invalid(errors) => Self::fields(&errors),
             RegisterError::UsernameTaken => Self::new(StatusCode::CONFLICT, "Username is taken"),
-            RegisterError::Trouble(trouble) => trouble.into(),
+            RegisterError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -192,7 +195,7 @@ impl From<GrantError> for Refused {
             | GrantError::InvalidScope
             | GrantError::InvalidTarget => Self::wrong_credentials(),
             GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            GrantError::Trouble(trouble) => trouble.into(),
+            GrantError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -204,7 +207,7 @@ impl From<AccountError> for Refused {
             AccountError::Gone | AccountError::WrongPassword | AccountError::LogInTooOld => Self::wrong_credentials(),
             AccountError::UsernameTaken => Self::new(StatusCode::CONFLICT, "Username is taken"),
             AccountError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            AccountError::Trouble(trouble) => trouble.into(),
+            AccountError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -215,7 +218,7 @@ impl From<BearerError> for Refused {
             BearerError::Token(_) | BearerError::Ended | BearerError::Insufficient => {
                 Self::new(StatusCode::UNAUTHORIZED, "Session id is not valid")
             }
-            BearerError::Trouble(trouble) => trouble.into(),
+            BearerError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -269,7 +272,7 @@ impl OriginalApi {
         body: JsonBody<OriginalCredentials>,
     ) -> Result<Json<OriginalAnswer>, Refused> {
         let (username, password) = body.0.parse()?;
-        let registration = Registration { username: &username, password: &password, email: None };
+        let registration = NewAccount { username: &username, password: &password, email: None };
         let registered = self.register.run(&registration).await?;
         let token = self.log_in.for_registered(&registered, &origin.0).await?;
         Ok(OriginalAnswer::done("Create user successful", Some(&token)))

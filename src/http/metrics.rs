@@ -6,14 +6,14 @@ use poem::{
     http::{Method, StatusCode, header},
 };
 
-use crate::services::metrics::Watch;
+use crate::services::metrics::MetricsSnapshot;
 
 /// The text format of OpenMetrics 1.0, which Prometheus reads.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// `GET /metrics`, and nothing else.
 #[must_use]
-pub fn endpoint(watch: Watch) -> impl Endpoint<Output = Response> + 'static {
+pub fn endpoint(watch: MetricsSnapshot) -> impl Endpoint<Output = Response> + 'static {
     make_sync(move |request: Request| {
         if request.uri().path() != "/metrics" {
             return StatusCode::NOT_FOUND.into_response();

@@ -44,7 +44,7 @@ use self::{
     extract::cookies,
     middleware::{cors, response_layer},
     openapi::docs,
-    pages::{Pages, branding::Look},
+    pages::{Pages, branding::Branding},
 };
 use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
@@ -72,7 +72,7 @@ use crate::{
 
 /// What the routes need: every flow that they run.
 #[derive(Debug, Clone)]
-pub struct Flows {
+pub struct Services {
     /// People's own accounts.
     pub account: Account,
     /// Clients' requests to log somebody in.
@@ -125,7 +125,7 @@ pub struct Flows {
 
 /// What else the routes need.
 #[derive(Debug, Clone)]
-pub struct Setting {
+pub struct HttpConfig {
     /// `iss`, and the beginning of every URL that we tell.
     pub issuer: String,
     /// What access tokens are signed with.
@@ -156,8 +156,8 @@ pub struct Setting {
 
 /// Everything that the service answers.
 #[must_use]
-pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Response> + 'static {
-    let look = Look::new(setting.name.clone(), setting.color);
+pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = Response> + 'static {
+    let look = Branding::new(setting.name.clone(), setting.color);
     let pages = Pages {
         look: look.clone(),
         cookies: cookies::Cookies { https: setting.https },
@@ -181,7 +181,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
     };
     let service = service(flows, &setting);
     let document = docs::document(&service);
-    let envelope = response_layer::Envelope {
+    let envelope = response_layer::ResponseLayer {
         look,
         request_ids: setting.request_ids,
         limit: setting.limit,
@@ -203,7 +203,7 @@ pub fn endpoint(flows: Flows, setting: Setting) -> impl Endpoint<Output = Respon
 /// The same with what every answer has, those that panics leave behind included.
 fn enveloped<E: Endpoint<Output = Response> + 'static>(
     routes: E,
-    envelope: response_layer::Envelope,
+    envelope: response_layer::ResponseLayer,
 ) -> impl Endpoint<Output = Response> + 'static {
     let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
         let _ = panic;
@@ -219,18 +219,18 @@ fn enveloped<E: Endpoint<Output = Response> + 'static>(
 
 /// The OpenAPI document of these routes, as JSON.
 #[must_use]
-pub fn openapi(flows: Flows, setting: &Setting) -> String {
+pub fn openapi(flows: Services, setting: &HttpConfig) -> String {
     docs::document(&service(flows, setting))
 }
 
-fn service(flows: Flows, setting: &Setting) -> OpenApiService<impl OpenApi + 'static, ()> {
+fn service(flows: Services, setting: &HttpConfig) -> OpenApiService<impl OpenApi + 'static, ()> {
     OpenApiService::new(apis(flows, setting), "Signet", env!("CARGO_PKG_VERSION"))
         .description("Registers users, checks passwords, and signs tokens that any service verifies by itself.")
         .server(setting.issuer.clone())
 }
 
 /// Every API that is documented.
-fn apis(flows: Flows, setting: &Setting) -> impl OpenApi + 'static + use<> {
+fn apis(flows: Services, setting: &HttpConfig) -> impl OpenApi + 'static + use<> {
     let cookies = cookies::Cookies { https: setting.https };
     (
         v1::users::UsersApi {

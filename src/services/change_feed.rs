@@ -14,24 +14,24 @@ use crate::{
         clock::Clock,
         ids::{ClientId, UserId},
     },
-    services::{Trouble, audit::Event},
+    services::{Unavailable, audit::Event},
     store::{
         self, Database, StoreError, Transaction,
         changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
-        entity_cache::Remembered,
+        entity_cache::EntityCache,
         revocations::Revocations,
     },
 };
 
 /// What this process knows of changes, and where others learn of them.
 #[derive(Debug, Clone)]
-pub struct Changes {
+pub struct ChangeFeed {
     /// Where changes are written.
     pub db: Database,
     /// What is refused.
     pub revocations: Revocations,
     /// What is kept of accounts and clients.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
@@ -39,13 +39,13 @@ pub struct Changes {
 /// Changes that hold when their transaction commits.
 #[must_use = "the changes hold in this process only once they are committed here"]
 #[derive(Debug)]
-pub struct Written {
+pub struct PendingChanges {
     entries: Vec<Entry>,
     since: Instant,
     events: Vec<Event>,
 }
 
-impl Written {
+impl PendingChanges {
     /// Has `event` logged when the transaction has committed, whether or not anybody waits for it then.
     pub fn recording(mut self, event: Event) -> Self {
         self.events.push(event);
@@ -56,24 +56,24 @@ impl Written {
 /// How long a process may remember an account's profile, or a client.
 const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
 
-impl Changes {
+impl ChangeFeed {
     /// Writes changes into the transaction that makes them.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn write(&self, transaction: &Transaction, entries: Vec<Entry>) -> Result<Written, StoreError> {
+    pub async fn write(&self, transaction: &Transaction, entries: Vec<Entry>) -> Result<PendingChanges, StoreError> {
         let since = Instant::now();
         changes::write(transaction, &entries).await?;
-        Ok(Written { entries, since, events: Vec::new() })
+        Ok(PendingChanges { entries, since, events: Vec::new() })
     }
 
     /// Commits, then applies the changes in this process. It goes on to the end even if whoever asked has gone.
     ///
     /// # Errors
-    /// [`Trouble`] where the database did not confirm, or took longer than the other replicas look back.
-    pub async fn commit(&self, transaction: Transaction, written: Written) -> Result<(), Trouble> {
+    /// [`Unavailable`] where the database did not confirm, or took longer than the other replicas look back.
+    pub async fn commit(&self, transaction: Transaction, written: PendingChanges) -> Result<(), Unavailable> {
         if written.since.elapsed() > LONGEST_TRANSACTION {
-            return Err(Trouble::TooSlow);
+            return Err(Unavailable::TooSlow);
         }
         let changes = self.clone();
         let finish = async move {
@@ -86,7 +86,7 @@ impl Changes {
         };
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
         let done = tokio::spawn(finish.in_current_span()).await;
-        done.map_err(|_| Trouble::TooSlow)?.map_err(Trouble::from)
+        done.map_err(|_| Unavailable::TooSlow)?.map_err(Unavailable::from)
     }
 
     /// What processes must know of an account that is changed now.
@@ -111,8 +111,8 @@ impl Changes {
     /// known.
     ///
     /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub async fn load(&self) -> Result<Instant, Trouble> {
+    /// [`Unavailable`] where the database cannot tell.
+    pub async fn load(&self) -> Result<Instant, Unavailable> {
         let began = Instant::now();
         self.remembered.forget_all();
         self.read_all().await?;
@@ -123,8 +123,8 @@ impl Changes {
     /// Reads all that matters once more, page by page, beside the rounds that keep up.
     ///
     /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub async fn read_all(&self) -> Result<(), Trouble> {
+    /// [`Unavailable`] where the database cannot tell.
+    pub async fn read_all(&self) -> Result<(), Unavailable> {
         let now = self.clock.now();
         let mut after = Some(0);
         while let Some(last) = after {
@@ -140,12 +140,12 @@ impl Changes {
     /// Learns what has come lately. Says since when all is known.
     ///
     /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub async fn look(&self) -> Result<Instant, Trouble> {
+    /// [`Unavailable`] where the database cannot tell.
+    pub async fn look(&self) -> Result<Instant, Unavailable> {
         self.look_back(OVERLAP).await
     }
 
-    async fn look_back(&self, span: Duration) -> Result<Instant, Trouble> {
+    async fn look_back(&self, span: Duration) -> Result<Instant, Unavailable> {
         let asked = Instant::now();
         for entry in &changes::since(&self.db, span).await? {
             self.learn(entry);

@@ -9,7 +9,7 @@ use crate::{
 
 /// Why a flow could not do its work. The same request may succeed later.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum Unavailable {
     /// The database did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -33,7 +33,7 @@ pub enum Trouble {
     Sign(#[from] SignError),
 }
 
-impl From<HashError> for Trouble {
+impl From<HashError> for Unavailable {
     fn from(error: HashError) -> Self {
         match error {
             HashError::Busy { retry_after } => Self::Busy { retry_after },

@@ -48,7 +48,7 @@ pub struct Metrics {
     pub logout_notices_waiting: Gauge,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
-    events: Family<Happening, Counter>,
+    events: Family<AuditEventLabels, Counter>,
     hashes_waiting: Gauge,
     hash_wait: Gauge<f64, std::sync::atomic::AtomicU64>,
     revocations_known: Gauge,
@@ -70,7 +70,7 @@ struct Route {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Happening {
+struct AuditEventLabels {
     event: &'static str,
     outcome: &'static str,
     reason: &'static str,
@@ -170,14 +170,14 @@ impl Metrics {
 
 /// Counts an event of the audit log, where the task knows whose.
 pub(in crate::services) fn event(event: &'static str, outcome: &'static str, reason: Option<&'static str>) {
-    let label = Happening { event, outcome, reason: reason.unwrap_or_default() };
+    let label = AuditEventLabels { event, outcome, reason: reason.unwrap_or_default() };
     // A task outside of any service, such as a command's, counts for nobody.
     let _ = HERE.try_with(|metrics| metrics.events.get_or_create(&label).inc());
 }
 
 /// What is looked at when somebody asks for the metrics.
 #[derive(Clone)]
-pub struct Watch {
+pub struct MetricsSnapshot {
     /// The counters.
     pub metrics: Metrics,
     /// Whose pool is looked at.
@@ -188,7 +188,7 @@ pub struct Watch {
     pub hasher: PasswordHasher,
 }
 
-impl Watch {
+impl MetricsSnapshot {
     /// Everything, as OpenMetrics 1.0 text.
     ///
     /// # Errors

@@ -30,4 +30,4 @@ pub mod readiness;
 pub mod sealed;
 pub mod sessions;
 
-pub use error::Trouble;
+pub use error::Unavailable;

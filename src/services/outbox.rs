@@ -9,7 +9,7 @@ use crate::{
     domain::clock::Clock,
     store::{
         Database, StoreError, Transaction,
-        outbox::{self, Cause},
+        outbox::{self, OutboxEvent},
     },
 };
 
@@ -31,7 +31,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn write(&self, cause: &Cause) -> Result<(), StoreError> {
+    pub async fn write(&self, cause: &OutboxEvent) -> Result<(), StoreError> {
         let now = self.clock.now();
         outbox::write(&self.db, self.random.uuid_v7(now), cause, now).await?;
         self.wake();
@@ -43,7 +43,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn within(&self, transaction: &Transaction, cause: &Cause) -> Result<(), StoreError> {
+    pub async fn within(&self, transaction: &Transaction, cause: &OutboxEvent) -> Result<(), StoreError> {
         let now = self.clock.now();
         outbox::write(transaction, self.random.uuid_v7(now), cause, now).await
     }

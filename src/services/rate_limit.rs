@@ -11,7 +11,7 @@ use crate::{
     domain::{
         client_network::ClientNetwork,
         clock::Clock,
-        rate_limit::{Quota, RouteClass, Standing},
+        rate_limit::{Quota, QuotaState, RouteClass},
     },
     store::rate_limits::NetworkLimit,
 };
@@ -30,7 +30,7 @@ impl Limit {
     /// Counts a request to a route of `class`, and tells how its network stands with which quota; `None` where there is
     /// no limit. Requests of which nobody knows the address are as one network: not to know is no permission.
     #[must_use]
-    pub fn run(&self, class: RouteClass, client: Option<IpAddr>) -> Option<(Quota, Standing)> {
+    pub fn run(&self, class: RouteClass, client: Option<IpAddr>) -> Option<(Quota, QuotaState)> {
         let (quota, limit) = self.0.get(&class)?;
         let network = ClientNetwork::from(client.unwrap_or(Ipv4Addr::UNSPECIFIED.into()));
         Some((*quota, limit.count(network)))
@@ -51,7 +51,7 @@ mod tests {
     }
 
     fn is_admitted(limit: &Limit, class: RouteClass, client: Option<IpAddr>) -> bool {
-        matches!(limit.run(class, client), None | Some((_, Standing::Admitted { .. })))
+        matches!(limit.run(class, client), None | Some((_, QuotaState::Admitted { .. })))
     }
 
     #[test]

@@ -27,12 +27,12 @@ const LIFETIME: Duration = Duration::from_mins(5);
 
 /// Accounts and clients as they were last read.
 #[derive(Debug, Clone)]
-pub struct Remembered {
+pub struct EntityCache {
     users: Cache<UserId, User>,
     clients: Cache<ClientId, (Client, Option<SecretDigest>)>,
 }
 
-impl Default for Remembered {
+impl Default for EntityCache {
     fn default() -> Self {
         Self {
             users: Cache::builder().max_capacity(MOST).time_to_live(LIFETIME).build(),
@@ -41,7 +41,7 @@ impl Default for Remembered {
     }
 }
 
-impl Remembered {
+impl EntityCache {
     /// The account of `id`.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ pub async fn claimed_address(db: &impl ConnectionTrait, user: UserId) -> Result<
 
 /// Which secrets lose their worth.
 #[derive(Debug, Clone, Copy)]
-pub enum Which<'a> {
+pub enum SecretSelector<'a> {
     /// Every one of an account.
     AllOf(UserId),
     /// An account's of one purpose.
@@ -152,13 +152,13 @@ pub enum Which<'a> {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn void(db: &impl ConnectionTrait, which: Which<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn void(db: &impl ConnectionTrait, which: SecretSelector<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let these = match which {
-        Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
-        Which::Of(user, purpose) => {
+        SecretSelector::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
+        SecretSelector::Of(user, purpose) => {
             Condition::all().add(Column::UserId.eq(user.0)).add(Column::Purpose.eq(purpose.as_str()))
         }
-        Which::MailedTo(email, but) => {
+        SecretSelector::MailedTo(email, but) => {
             Condition::all().add(Column::EmailKey.eq(email.key())).add(Column::UserId.ne(but.0))
         }
     };

@@ -25,7 +25,7 @@ const TABLE: &str = "outbox";
 
 /// Something that happened and has to be told by mail, if to anybody.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum OutboxEvent {
     /// Somebody wants a new password for an account that they named; it may be nobody's.
     ResetRequested(Identifier),
     /// An account names an address as its own, or asks to be written to once more (`None`).
@@ -39,13 +39,13 @@ pub enum Cause {
 /// The kinds of causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// [`Cause::ResetRequested`].
+    /// [`OutboxEvent::ResetRequested`].
     ResetRequested,
-    /// [`Cause::EmailClaimed`].
+    /// [`OutboxEvent::EmailClaimed`].
     EmailClaimed,
-    /// [`Cause::PasswordChanged`].
+    /// [`OutboxEvent::PasswordChanged`].
     PasswordChanged,
-    /// [`Cause::EmailChanged`].
+    /// [`OutboxEvent::EmailChanged`].
     EmailChanged,
 }
 
@@ -62,7 +62,7 @@ impl Kind {
     }
 }
 
-impl Cause {
+impl OutboxEvent {
     /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
@@ -99,17 +99,17 @@ struct Payload {
 }
 
 impl Payload {
-    fn of(cause: &Cause) -> Self {
+    fn of(cause: &OutboxEvent) -> Self {
         let text = |address: &EmailAddress| Some(address.as_str().to_owned());
         match cause {
-            Cause::ResetRequested(Identifier::Username(name)) => {
+            OutboxEvent::ResetRequested(Identifier::Username(name)) => {
                 Self { username: Some(name.key().to_owned()), ..Self::default() }
             }
-            Cause::ResetRequested(Identifier::Email(email)) => Self { email: text(email), ..Self::default() },
-            Cause::ResetRequested(Identifier::Id(_)) => Self::default(),
-            Cause::EmailClaimed(_, email) => Self { email: email.as_ref().and_then(text), ..Self::default() },
-            Cause::PasswordChanged(_, to) => Self { email: text(to), ..Self::default() },
-            Cause::EmailChanged(_, old, new) => Self { email: text(old), new: text(new), ..Self::default() },
+            OutboxEvent::ResetRequested(Identifier::Email(email)) => Self { email: text(email), ..Self::default() },
+            OutboxEvent::ResetRequested(Identifier::Id(_)) => Self::default(),
+            OutboxEvent::EmailClaimed(_, email) => Self { email: email.as_ref().and_then(text), ..Self::default() },
+            OutboxEvent::PasswordChanged(_, to) => Self { email: text(to), ..Self::default() },
+            OutboxEvent::EmailChanged(_, old, new) => Self { email: text(old), new: text(new), ..Self::default() },
         }
     }
 }
@@ -118,7 +118,12 @@ impl Payload {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn write(db: &impl ConnectionTrait, id: Uuid, cause: &Cause, now: DateTime<Utc>) -> Result<(), StoreError> {
+pub async fn write(
+    db: &impl ConnectionTrait,
+    id: Uuid,
+    cause: &OutboxEvent,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
     let row = ActiveModel {
         id: Set(id),
         kind: Set(cause.kind().as_str().to_owned()),
@@ -169,7 +174,7 @@ pub struct Claimed {
     /// By which claim: what is done with the row asks whether it still holds.
     pub claim: Uuid,
     /// What it tells of; `Err` says why this version cannot read it, and a newer one may.
-    pub cause: Result<Cause, StoreError>,
+    pub cause: Result<OutboxEvent, StoreError>,
     /// When that happened.
     pub created_at: DateTime<Utc>,
     /// How often the row was taken on, this time counted.
@@ -416,20 +421,20 @@ fn claimed(row: &Model) -> Result<Claimed, StoreError> {
 }
 
 /// The cause that a row holds.
-fn cause(row: &Model) -> Result<Cause, StoreError> {
+fn cause(row: &Model) -> Result<OutboxEvent, StoreError> {
     let payload: Payload = from_json(TABLE, &row.payload)?;
     let user = || row.user_id.map(UserId).ok_or_else(|| unreadable(TABLE, "no account"));
     let address = |text: &str| EmailAddress::parse(text).map_err(|why| unreadable(TABLE, why));
     let needed = |text: Option<String>| address(&text.ok_or_else(|| unreadable(TABLE, "no address"))?);
     Ok(match row.kind.as_str() {
-        "reset_requested" => Cause::ResetRequested(match (payload.username, payload.email) {
+        "reset_requested" => OutboxEvent::ResetRequested(match (payload.username, payload.email) {
             (Some(key), _) => Identifier::Username(Username::from_stored(key.clone(), key)),
             (None, Some(email)) => Identifier::Email(address(&email)?),
             (None, None) => Identifier::Id(user()?),
         }),
-        "email_claimed" => Cause::EmailClaimed(user()?, payload.email.as_deref().map(address).transpose()?),
-        "password_changed" => Cause::PasswordChanged(user()?, needed(payload.email)?),
-        "email_changed" => Cause::EmailChanged(user()?, needed(payload.email)?, needed(payload.new)?),
+        "email_claimed" => OutboxEvent::EmailClaimed(user()?, payload.email.as_deref().map(address).transpose()?),
+        "password_changed" => OutboxEvent::PasswordChanged(user()?, needed(payload.email)?),
+        "email_changed" => OutboxEvent::EmailChanged(user()?, needed(payload.email)?, needed(payload.new)?),
         _ => return Err(unreadable(TABLE, "a kind of cause that this version does not know")),
     })
 }

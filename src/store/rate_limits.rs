@@ -27,7 +27,7 @@ use moka::{Expiry, ops::compute::Op, sync::Cache};
 use crate::domain::{
     client_network::ClientNetwork,
     clock::Clock,
-    rate_limit::{Quota, Standing},
+    rate_limit::{Quota, QuotaState},
 };
 
 /// How many networks have a place of their own, in each limit: some 400 bytes each, so 7 MB when all are taken.
@@ -58,10 +58,10 @@ impl NetworkLimit {
 
     /// Counts a request of `network`, if it is within the quota.
     #[must_use]
-    pub fn count(&self, network: ClientNetwork) -> Standing {
+    pub fn count(&self, network: ClientNetwork) -> QuotaState {
         match self.limiter.check_key(&network) {
-            Ok(snapshot) => Standing::Admitted { remaining: snapshot.remaining_burst_capacity() },
-            Err(not_until) => Standing::Refused { wait: not_until.wait_time_from(clock::Clock::now(&self.passed)) },
+            Ok(snapshot) => QuotaState::Admitted { remaining: snapshot.remaining_burst_capacity() },
+            Err(not_until) => QuotaState::Refused { wait: not_until.wait_time_from(clock::Clock::now(&self.passed)) },
         }
     }
 }

@@ -64,7 +64,7 @@ mod tests {
         },
         store::{
             Database, Use, connect, schema,
-            sessions::{self, NewSession, Proof},
+            sessions::{self, NewSession, SessionBasis},
             users::{self, NewUser},
         },
     };
@@ -116,7 +116,7 @@ mod tests {
             id: SessionId(Uuid::from_u128(n.into())),
             user,
             client: &client.id,
-            proof: Proof::Password(&hash),
+            proof: SessionBasis::Password(&hash),
             scope: &client.scope,
             resource: None,
             user_agent: None,

@@ -41,7 +41,7 @@ pub struct NewSession<'a> {
     /// At which client.
     pub client: &'a ClientId,
     /// What it begins on the strength of.
-    pub proof: Proof<'a>,
+    pub proof: SessionBasis<'a>,
     /// What was granted.
     pub scope: &'a Scope,
     /// The one resource asked for (RFC 8707).
@@ -56,7 +56,7 @@ pub struct NewSession<'a> {
 
 /// What a session begins on the strength of. The statement that inserts it sees that this still holds.
 #[derive(Debug, Clone, Copy)]
-pub enum Proof<'a> {
+pub enum SessionBasis<'a> {
     /// The account's password, by this hash.
     Password(&'a PasswordHash),
     /// An identity, for which its provider vouched just now.
@@ -79,7 +79,7 @@ struct Ends {
     access: DateTime<Utc>,
 }
 
-impl Proof<'_> {
+impl SessionBasis<'_> {
     fn parent(self) -> Option<SessionId> {
         match self {
             Self::Password(_) | Self::Identity { .. } => None,
@@ -125,14 +125,14 @@ pub async fn insert(
             Column::Roles => Expr::col((user::Entity, user::Column::Roles)),
             // RFC 8176 §2
             Column::Amr => match new.proof {
-                Proof::Password(_) => Expr::value(to_json(&["pwd"])),
-                Proof::Identity { .. } => Expr::value(to_json(&[FEDERATED])),
-                Proof::Parent(_) => Expr::col((PARENT, column)),
+                SessionBasis::Password(_) => Expr::value(to_json(&["pwd"])),
+                SessionBasis::Identity { .. } => Expr::value(to_json(&[FEDERATED])),
+                SessionBasis::Parent(_) => Expr::col((PARENT, column)),
             },
             Column::AuthenticatedAt => match new.proof {
-                Proof::Password(_) => Expr::value(now),
-                Proof::Identity { authenticated_at, .. } => Expr::value(Ord::min(authenticated_at, now)),
-                Proof::Parent(_) => Expr::col((PARENT, column)),
+                SessionBasis::Password(_) => Expr::value(now),
+                SessionBasis::Identity { authenticated_at, .. } => Expr::value(Ord::min(authenticated_at, now)),
+                SessionBasis::Parent(_) => Expr::col((PARENT, column)),
             },
             Column::Generation => Expr::value(Generation::FIRST.0),
             Column::CreatedAt | Column::RotatedAt => Expr::value(now),
@@ -163,17 +163,17 @@ pub async fn insert(
         .lock(LockType::Share)
         .to_owned();
     match new.proof {
-        Proof::Password(hash) => {
+        SessionBasis::Password(hash) => {
             account.and_where(Expr::col((user::Entity, user::Column::PasswordHash)).eq(hash.as_str()));
         }
-        Proof::Identity { link, .. } => {
+        SessionBasis::Identity { link, .. } => {
             let of_link = |column: identity::Column| Expr::col((identity::Entity, column));
             account
                 .from(identity::Entity)
                 .and_where(of_link(identity::Column::Id).eq(link))
                 .and_where(of_link(identity::Column::UserId).eq(new.user.0));
         }
-        Proof::Parent(parent) => {
+        SessionBasis::Parent(parent) => {
             let of_parent = |column: Column| Expr::col((PARENT, column));
             account
                 .from_as(Entity, PARENT)
@@ -356,7 +356,7 @@ pub struct EndedSession {
 
 /// Which sessions end.
 #[derive(Debug, Clone)]
-pub enum Which {
+pub enum SessionSelector {
     /// One, and what came from it.
     One(SessionId),
     /// One, and what came from it, if it is this account's.
@@ -379,33 +379,33 @@ pub enum Which {
 /// [`StoreError`] where the database cannot tell.
 pub async fn end(
     db: &impl ConnectionTrait,
-    which: &Which,
+    which: &SessionSelector,
     reason: EndReason,
     now: DateTime<Utc>,
 ) -> Result<Vec<EndedSession>, StoreError> {
     // In a statement of their own, so that the next one sees what those who held them did meanwhile: a session that a code
     // is exchanged for is inserted under a shared lock of its account and its parent.
     match which {
-        Which::One(id) | Which::OneOf(_, id) => {
+        SessionSelector::One(id) | SessionSelector::OneOf(_, id) => {
             let held = Entity::find_by_id(id.0).select_only().column(Column::Id).lock_exclusive();
             held.into_tuple::<Uuid>().one(db).await?;
         }
-        Which::AllOf(user) | Which::AllOfBut(user, _) => {
+        SessionSelector::AllOf(user) | SessionSelector::AllOfBut(user, _) => {
             let held = user::Entity::find_by_id(user.0).select_only().column(user::Column::Id).lock_exclusive();
             held.into_tuple::<Uuid>().one(db).await?;
         }
-        Which::AllOfAt(..) | Which::SomeOf(..) | Which::SomeOfClient(..) => {}
+        SessionSelector::AllOfAt(..) | SessionSelector::SomeOf(..) | SessionSelector::SomeOfClient(..) => {}
     }
     let these = match which {
-        Which::One(id) => family(*id),
-        Which::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
-        Which::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
-        Which::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
-        Which::AllOfAt(user, client) => {
+        SessionSelector::One(id) => family(*id),
+        SessionSelector::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
+        SessionSelector::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
+        SessionSelector::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
+        SessionSelector::AllOfAt(user, client) => {
             Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
         }
-        Which::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
-        Which::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
+        SessionSelector::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
+        SessionSelector::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
     };
     let rows = Entity::update_many()
         .col_expr(Column::EndedAt, Expr::value(now))

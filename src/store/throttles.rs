@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use super::{StoreError, rows::unreadable};
-use crate::domain::throttle::{Counter, Counting, MOST_FAILURES, REST, Standing, ThrottleKey, ThrottleRule};
+use crate::domain::throttle::{Counter, Counting, MOST_FAILURES, REST, ThrottleKey, ThrottleRule, ThrottleState};
 
 const TABLE: &str = "throttle";
 
@@ -130,7 +130,7 @@ async fn take_off(
         .value(Column::ForgetAt, by_rule(column(Column::ForgetAt).sub(step), forget_at))
         .to_owned();
     // Where a counter has gone meanwhile, what is left is one to be forgotten at once.
-    let insert = rows(counters, |_| Some(Standing { failures: 0, free_at: now, forget_at: now }), now, update)?;
+    let insert = rows(counters, |_| Some(ThrottleState { failures: 0, free_at: now, forget_at: now }), now, update)?;
     db.execute(&insert).await?;
     Ok(())
 }
@@ -139,7 +139,7 @@ async fn take_off(
 /// each wait for what the other has.
 fn rows(
     counters: &[Counter],
-    fresh: impl Fn(Counting) -> Option<Standing>,
+    fresh: impl Fn(Counting) -> Option<ThrottleState>,
     now: DateTime<Utc>,
     update: OnConflict,
 ) -> Result<InsertStatement, StoreError> {
@@ -148,7 +148,7 @@ fn rows(
     let mut insert = Query::insert().into_table(Entity).columns(Column::iter()).on_conflict(update).to_owned();
     for Counter { key, counting } in counters {
         // A new counter lets everything pass.
-        let standing = fresh(counting).unwrap_or(Standing { failures: 1, free_at: now, forget_at: now });
+        let standing = fresh(counting).unwrap_or(ThrottleState { failures: 1, free_at: now, forget_at: now });
         let value = |column: Column| match column {
             Column::Key => Expr::value(key.0.to_vec()),
             Column::Counting => Expr::value(stored(counting)),

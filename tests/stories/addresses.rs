@@ -9,8 +9,8 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 use signet::{
     crypto::random::Random,
-    services::{accounts::verify_email::VerifyEmail, change_feed::Changes, outbox::Outbox},
-    store::{entity_cache::Remembered, revocations::Revocations},
+    services::{accounts::verify_email::VerifyEmail, change_feed::ChangeFeed, outbox::Outbox},
+    store::{entity_cache::EntityCache, revocations::Revocations},
 };
 
 use crate::harness::{
@@ -242,10 +242,10 @@ async fn of_many_who_prove_one_address_one_has_it(house: House) {
 /// The flow of the page behind the link, which looks before anybody decides.
 async fn flow(house: &House) -> VerifyEmail {
     let (db, clock) = (house.store().await, Arc::new(house.clock.clone()));
-    let changes = Changes {
+    let changes = ChangeFeed {
         db: db.clone(),
         revocations: Revocations::default(),
-        remembered: Remembered::default(),
+        remembered: EntityCache::default(),
         clock: clock.clone(),
     };
     let outbox = Outbox { db: db.clone(), random: Random, clock: clock.clone(), awake: Arc::default() };

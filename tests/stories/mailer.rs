@@ -14,7 +14,7 @@ use signet::{
     domain::{
         clock::Clock as _,
         email::EmailAddress,
-        mail::{Letter, Message},
+        mail::{Email, Message},
         mail_server::MailServer,
     },
     outbound::email::mailer::{Mailer, SendError, Settings},
@@ -50,13 +50,13 @@ fn made(server: Option<MailServer>, folder: &Path, authorities: Vec<Certificate>
     Mailer::new(settings).expect("a mailer")
 }
 
-fn letter(username: &str) -> Letter {
+fn letter(username: &str) -> Email {
     static NEXT: Mutex<u128> = Mutex::new(1);
     let mut next = NEXT.lock().expect("nobody fails while holding it");
     *next += 1;
     let message =
         Message::PasswordReset { username: username.to_owned(), link: LINK.into(), valid_for: TimeDelta::minutes(30) };
-    Letter {
+    Email {
         id: Uuid::from_u128(*next),
         to: EmailAddress::parse("Ada.Lovelace@example.net").expect("an address"),
         message,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{StartError, lifetimes};
 use crate::{
-    config::{self, AppleKey, Config, Registration},
+    config::{self, AppleKey, Config, RegistrationMode},
     crypto::{
         jose::{apple_secret::AppleSecret, jwt::Jwt},
         random::Random,
@@ -14,9 +14,9 @@ use crate::{
     services::{
         accounts::authenticate::Authenticate,
         authorization::{authorize::Authorize, consents::Consents},
-        change_feed::Changes,
+        change_feed::ChangeFeed,
         federation::{ConfiguredProvider, Credential, Federate, Providers, identities::Identities},
-        grants::{authorization_code::RedeemCode, token_issuer::Issue},
+        grants::{authorization_code::RedeemCode, token_issuer::TokenIssuer},
         outbox::Outbox,
         sealed::Sealer,
         sessions::{begin::BeginSession, browser::BrowserSessions, end::EndSession, logout::LogOut},
@@ -28,11 +28,11 @@ pub(super) struct Browser<'a> {
     pub(super) config: &'a Config,
     pub(super) issuer: &'a str,
     pub(super) jwt: &'a Arc<Jwt>,
-    pub(super) issue: &'a Issue,
+    pub(super) issue: &'a TokenIssuer,
     pub(super) authenticate: &'a Authenticate,
     pub(super) begin_session: &'a BeginSession,
     pub(super) end_session: &'a EndSession,
-    pub(super) changes: &'a Changes,
+    pub(super) changes: &'a ChangeFeed,
     pub(super) outbox: &'a Outbox,
     pub(super) sealer: Sealer,
 }
@@ -60,7 +60,7 @@ impl Browser<'_> {
     }
 
     pub(super) fn consents(&self) -> Consents {
-        let Changes { db, remembered, .. } = self.changes.clone();
+        let ChangeFeed { db, remembered, .. } = self.changes.clone();
         Consents { db, remembered, end_session: self.end_session.clone() }
     }
 
@@ -75,7 +75,7 @@ impl Browser<'_> {
             db: self.changes.db.clone(),
             clock: self.changes.clock.clone(),
             lifetimes: lifetimes(self.config),
-            open: self.config.registration == Registration::Open,
+            open: self.config.registration == RegistrationMode::Open,
         }
     }
 
@@ -100,7 +100,7 @@ impl Browser<'_> {
     }
 
     pub(super) fn redeem_code(&self) -> RedeemCode {
-        let Changes { db, remembered, clock, .. } = self.changes.clone();
+        let ChangeFeed { db, remembered, clock, .. } = self.changes.clone();
         RedeemCode {
             issue: self.issue.clone(),
             begin_session: self.begin_session.clone(),

@@ -59,7 +59,7 @@ pub struct Expected<'a> {
 
 /// What a good token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vouched {
+pub struct VerifiedIdentity {
     /// Who it is.
     pub identity: Identity,
     /// What else is said of them.
@@ -146,7 +146,7 @@ struct Claims {
     profile: ProfileClaims,
 }
 
-impl Vouched {
+impl VerifiedIdentity {
     /// Who a provider that signs nothing says that somebody is, at its own user-info endpoint.
     ///
     /// # Errors
@@ -218,7 +218,11 @@ impl ProviderKey {
 ///
 /// # Errors
 /// [`ProviderTokenError`] for every other text.
-pub fn verify(token: &str, keys: &ProviderKeys, expected: &Expected<'_>) -> Result<Vouched, ProviderTokenError> {
+pub fn verify(
+    token: &str,
+    keys: &ProviderKeys,
+    expected: &Expected<'_>,
+) -> Result<VerifiedIdentity, ProviderTokenError> {
     use ProviderTokenError::{
         BadSignature, Expired, Malformed, NotYetValid, Subject, UnknownKey, WrongAudience, WrongNonce,
     };
@@ -262,14 +266,14 @@ pub fn verify(token: &str, keys: &ProviderKeys, expected: &Expected<'_>) -> Resu
     }
     let identity = Identity::new(&claims.iss, &claims.sub).map_err(|_| Subject)?;
     let authenticated_at = claims.auth_time.as_ref().and_then(|time| authenticated_at(time, expected.now));
-    Ok(Vouched { identity, profile: claims.profile.read(expected.kind), authenticated_at })
+    Ok(VerifiedIdentity { identity, profile: claims.profile.read(expected.kind), authenticated_at })
 }
 
 /// The same, with keys as the provider publishes them.
 ///
 /// # Errors
 /// [`ProviderTokenError`]; with keys that are no key set, no key fits.
-pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<Vouched, ProviderTokenError> {
+pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<VerifiedIdentity, ProviderTokenError> {
     verify(token, &ProviderKeys::parse(key_set).unwrap_or_default(), expected)
 }
 

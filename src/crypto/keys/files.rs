@@ -24,7 +24,7 @@ use tokio_rustls::rustls::pki_types::pem::{PemObject, SectionKind};
 pub use crate::crypto::keys::set::{KeyKind, KeySet};
 use crate::crypto::{
     keys::{
-        folder::{self, Ending},
+        folder::{self, FileExtension},
         root_secret::RootSecret,
         signing_key::{NotASigningKey, SigningKey},
     },
@@ -136,14 +136,14 @@ pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
         let content = folder::read(&path)?;
         let published = published(&path);
         let kid = match file.ending {
-            Ending::Pem => {
+            FileExtension::Pem => {
                 let der = pkcs8(&content).ok_or_else(|| KeyError::BrokenPem { path: path.clone() })?;
                 let key = SigningKey::from_pkcs8(&der, published)
                     .map_err(|reason| KeyError::WrongKey { path: path.clone(), reason })?;
                 signing.push(key);
                 signing.last().map(SigningKey::kid)
             }
-            Ending::Secret => {
+            FileExtension::Secret => {
                 let secret = root_secret(&content).ok_or_else(|| KeyError::NotARootSecret { path: path.clone() })?;
                 root_secrets.push(RootSecret::new(&secret, published));
                 root_secrets.last().map(RootSecret::kid)

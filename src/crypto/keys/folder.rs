@@ -16,7 +16,7 @@ const MAX_FILE_LENGTH: u64 = 64 * 1024;
 
 /// How a file says what it holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::crypto) enum Ending {
+pub(in crate::crypto) enum FileExtension {
     /// `.pem`: a signing key.
     Pem,
     /// `.secret`: a root secret.
@@ -27,7 +27,7 @@ pub(in crate::crypto) enum Ending {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::crypto) struct Listed {
     pub(in crate::crypto) path: PathBuf,
-    pub(in crate::crypto) ending: Ending,
+    pub(in crate::crypto) ending: FileExtension,
     length: u64,
     mode: u32,
     inode: u64,
@@ -55,8 +55,8 @@ pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let ending = match name.rsplit_once('.') {
             _ if name.starts_with('.') => continue,
-            Some((_, "pem")) => Ending::Pem,
-            Some((_, "secret")) => Ending::Secret,
+            Some((_, "pem")) => FileExtension::Pem,
+            Some((_, "secret")) => FileExtension::Secret,
             _ => continue,
         };
         // Of the target, where it is a symbolic link: secret mounts are made of them.

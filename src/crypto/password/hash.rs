@@ -11,7 +11,7 @@ pub use crate::domain::password_hash::PasswordHash;
 use crate::{
     crypto::{
         digest,
-        password::worker_pool::{Desk, Engine, Work},
+        password::worker_pool::{HashJob, HashWorkerPool, Hasher},
         random::Random,
     },
     domain::password_policy::Password,
@@ -81,7 +81,7 @@ pub enum StartError {
 /// The hashing service. Clones share its workers; with the last one they end.
 #[derive(Clone)]
 pub struct PasswordHasher {
-    desk: Arc<Desk>,
+    desk: Arc<HashWorkerPool>,
     current: HashParameters,
 }
 
@@ -113,7 +113,7 @@ impl PasswordHasher {
         Self::open(parameters, workers, max_wait, Argon2id::default)
     }
 
-    fn open<E: Engine>(
+    fn open<E: Hasher>(
         parameters: HashParameters,
         workers: usize,
         max_wait: Duration,
@@ -122,7 +122,7 @@ impl PasswordHasher {
         parameters.params(OUTPUT_LENGTH).map_err(|_| StartError::Parameters(parameters))?;
         let threads = u32::try_from(workers).ok().filter(|n| (1..=1024).contains(n));
         let threads = threads.ok_or(StartError::Workers(workers))?;
-        let desk = Desk::open(threads, max_wait, parameters.guess(), engine)?;
+        let desk = HashWorkerPool::open(threads, max_wait, parameters.guess(), engine)?;
         Ok(Self { desk: Arc::new(desk), current: parameters })
     }
 
@@ -166,7 +166,7 @@ impl PasswordHasher {
         };
         let Stored { parameters, salt, hash: expected } = self.read(&stored)?;
         let length = expected.len();
-        let hash = self.desk.hash(Work { parameters, password: Some(password), salt, length }).await?;
+        let hash = self.desk.hash(HashJob { parameters, password: Some(password), salt, length }).await?;
         if !digest::equal(&hash, &expected) {
             Ok(Verdict::Wrong)
         } else if parameters.is_below(self.current) || length < OUTPUT_LENGTH {
@@ -176,8 +176,8 @@ impl PasswordHasher {
         }
     }
 
-    fn work(&self, password: Option<Password>, salt: &[u8]) -> Work {
-        Work { parameters: self.current, password, salt: salt.to_vec(), length: OUTPUT_LENGTH }
+    fn work(&self, password: Option<Password>, salt: &[u8]) -> HashJob {
+        HashJob { parameters: self.current, password, salt: salt.to_vec(), length: OUTPUT_LENGTH }
     }
 
     /// Reads a stored hash, and refuses one whose cost is above the ceiling.
@@ -259,7 +259,7 @@ struct Argon2id {
     memory: Vec<Block>,
 }
 
-impl Engine for Argon2id {
+impl Hasher for Argon2id {
     fn hash(
         &mut self,
         parameters: HashParameters,

@@ -24,7 +24,7 @@ use crate::{
 const MOST_WAITING: usize = 4096;
 
 /// Bytes in, hash out: the one seam between the desk and the algorithm.
-pub(in crate::crypto) trait Engine {
+pub(in crate::crypto) trait Hasher {
     /// Hashes `password` with `salt` into `out`, whose length counts as a parameter.
     fn hash(
         &mut self,
@@ -36,7 +36,7 @@ pub(in crate::crypto) trait Engine {
 }
 
 /// One hash to make.
-pub(in crate::crypto) struct Work {
+pub(in crate::crypto) struct HashJob {
     pub(in crate::crypto) parameters: HashParameters,
     /// `None` hashes the empty password, for its cost.
     pub(in crate::crypto) password: Option<Password>,
@@ -45,14 +45,14 @@ pub(in crate::crypto) struct Work {
 }
 
 struct Job {
-    work: Work,
+    work: HashJob,
     answer: oneshot::Sender<Result<Vec<u8>, HashError>>,
     /// When it has waited too long; `None` where a worker was free for it.
     due: Option<Instant>,
 }
 
 /// The desk. Dropping it ends its workers, each after the hash that it is at.
-pub(in crate::crypto) struct Desk {
+pub(in crate::crypto) struct HashWorkerPool {
     shared: Arc<Shared>,
 }
 
@@ -72,13 +72,13 @@ struct Queue {
     closed: bool,
 }
 
-impl Desk {
+impl HashWorkerPool {
     /// Opens a desk with `workers` threads, each with an engine that `engine` makes in it. `average` is the first guess
     /// at how long a hash takes.
     ///
     /// # Errors
     /// What the system says where it gives no thread.
-    pub(in crate::crypto) fn open<E: Engine>(
+    pub(in crate::crypto) fn open<E: Hasher>(
         workers: u32,
         max_wait: Duration,
         average: Duration,
@@ -99,7 +99,7 @@ impl Desk {
     /// # Errors
     /// [`HashError::Busy`] at once where the wait would be too long, and later where it turned out to be;
     /// [`HashError::Broken`] where the engine fails.
-    pub(in crate::crypto) async fn hash(&self, work: Work) -> Result<Vec<u8>, HashError> {
+    pub(in crate::crypto) async fn hash(&self, work: HashJob) -> Result<Vec<u8>, HashError> {
         let answer = self.admit(work)?;
         // The sender is only ever dropped unanswered with the queue itself.
         answer.await.unwrap_or_else(|_| Err(HashError::Broken("the hashing service has ended".to_owned())))
@@ -119,7 +119,7 @@ impl Desk {
         (queue.jobs.len(), queue.wait(self.shared.workers))
     }
 
-    fn admit(&self, work: Work) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
+    fn admit(&self, work: HashJob) -> Result<oneshot::Receiver<Result<Vec<u8>, HashError>>, HashError> {
         let Shared { workers, max_wait, .. } = *self.shared;
         let mut queue = self.shared.queue();
         queue.make_room(workers, max_wait)?;
@@ -131,7 +131,7 @@ impl Desk {
     }
 }
 
-impl Drop for Desk {
+impl Drop for HashWorkerPool {
     fn drop(&mut self) {
         self.shared.queue().closed = true;
         self.shared.work_or_end.notify_all();
@@ -187,11 +187,11 @@ impl Shared {
     }
 
     /// A worker's life.
-    fn serve<E: Engine>(&self, engine: impl Fn() -> E) {
+    fn serve<E: Hasher>(&self, engine: impl Fn() -> E) {
         let mut own = engine();
         while let Some(job) = self.next() {
             let begun = Instant::now();
-            let Work { parameters, password, salt, length } = job.work;
+            let HashJob { parameters, password, salt, length } = job.work;
             let mut out = vec![0; length];
             let hashed = catch_unwind(AssertUnwindSafe(|| {
                 own.hash(parameters, password.as_ref().map_or(&[], Password::as_bytes), &salt, &mut out)
@@ -247,7 +247,7 @@ mod tests {
         gate: Arc<Mutex<mpsc::Receiver<()>>>,
     }
 
-    impl Engine for Gated {
+    impl Hasher for Gated {
         fn hash(&mut self, _: HashParameters, _: &[u8], salt: &[u8], out: &mut [u8]) -> Result<(), HashError> {
             self.begins.send(salt.to_vec()).unwrap();
             self.gate.lock().unwrap().recv().map_err(|_| HashError::Broken("the test has ended".to_owned()))?;
@@ -258,17 +258,17 @@ mod tests {
     }
 
     /// A desk with one worker whose hashes are said to take a second each, what it began, and its gate.
-    fn desk(max_wait: Duration) -> (Desk, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
+    fn desk(max_wait: Duration) -> (HashWorkerPool, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
         let (begins, begun) = mpsc::channel();
         let (open, gate) = mpsc::channel();
         let gate = Arc::new(Mutex::new(gate));
         let engine = move || Gated { begins: begins.clone(), gate: Arc::clone(&gate) };
-        (Desk::open(1, max_wait, Duration::from_secs(1), engine).unwrap(), begun, open)
+        (HashWorkerPool::open(1, max_wait, Duration::from_secs(1), engine).unwrap(), begun, open)
     }
 
-    fn work(salt: &[u8]) -> Work {
+    fn work(salt: &[u8]) -> HashJob {
         let parameters = HashParameters { memory_kib: 8, iterations: 1, parallelism: 1 };
-        Work { parameters, password: None, salt: salt.to_vec(), length: 4 }
+        HashJob { parameters, password: None, salt: salt.to_vec(), length: 4 }
     }
 
     fn polled<T>(future: impl Future<Output = T>) -> Poll<T> {

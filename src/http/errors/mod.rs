@@ -20,7 +20,7 @@ use crate::{
     domain::oauth::OAuthErrorCode,
     http::legacy::{self, Refused},
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             account::AccountError,
             authenticate::AuthenticateError,
@@ -137,7 +137,7 @@ impl ResponseError for BearerRefusal {
             Self::Missing | Self::Token(BearerError::Token(_) | BearerError::Ended) => StatusCode::UNAUTHORIZED,
             Self::Malformed => StatusCode::BAD_REQUEST,
             Self::Token(BearerError::Insufficient) => StatusCode::FORBIDDEN,
-            Self::Token(BearerError::Trouble(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Token(BearerError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -151,7 +151,7 @@ impl BearerRefusal {
             Self::Token(BearerError::Token(_) | BearerError::Ended) => {
                 (r#"Bearer error="invalid_token""#, "invalid_token")
             }
-            Self::Token(BearerError::Insufficient | BearerError::Trouble(_)) => {
+            Self::Token(BearerError::Insufficient | BearerError::Unavailable(_)) => {
                 (r#"Bearer error="insufficient_scope""#, "insufficient_scope")
             }
         }
@@ -159,13 +159,17 @@ impl BearerRefusal {
 }
 
 /// When trouble is worth another try, in whole seconds; its cause goes to the log, once.
-pub(in crate::http) fn retry_after(trouble: &Trouble) -> u64 {
+pub(in crate::http) fn retry_after(trouble: &Unavailable) -> u64 {
     match trouble {
-        Trouble::Busy { retry_after } => {
+        Unavailable::Busy { retry_after } => {
             tracing::warn!("the password queue is full");
             (*retry_after).max(Duration::from_secs(1)).as_secs()
         }
-        Trouble::Store(_) | Trouble::Hash(_) | Trouble::Sign(_) | Trouble::Stale | Trouble::TooSlow => {
+        Unavailable::Store(_)
+        | Unavailable::Hash(_)
+        | Unavailable::Sign(_)
+        | Unavailable::Stale
+        | Unavailable::TooSlow => {
             tracing::error!(cause = %trouble, "a request failed");
             2
         }
@@ -174,7 +178,7 @@ pub(in crate::http) fn retry_after(trouble: &Trouble) -> u64 {
 
 const TRY_LATER: &str = "The service cannot do this at the moment; try again later.";
 
-impl IntoProblem for Trouble {
+impl IntoProblem for Unavailable {
     fn into_problem(self) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", TRY_LATER)
             .with_header("Retry-After", retry_after(&self).to_string())
@@ -224,7 +228,7 @@ impl IntoProblem for RegisterError {
             }
             Self::Invalid(errors) => errors.into_problem(),
             Self::UsernameTaken => username_taken(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -240,7 +244,7 @@ impl IntoProblem for AccountError {
                 Problem::new(StatusCode::FORBIDDEN, "log_in_too_old", "Log in again, and repeat this within 5 minutes.")
             }
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -251,7 +255,7 @@ impl IntoProblem for ChangePasswordError {
             Self::WrongPassword => wrong_password(),
             Self::Malformed { field: which, why } => field(which, why),
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -265,7 +269,7 @@ impl IntoProblem for RequestResetError {
     fn into_problem(self) -> Problem {
         match self {
             Self::Invalid(errors) => errors.into_problem(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -275,7 +279,7 @@ impl IntoProblem for ResetPasswordError {
         match self {
             Self::Password(why) => field("new_password", why),
             Self::InvalidToken => invalid_token(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -284,7 +288,7 @@ impl IntoProblem for VerifyEmailError {
     fn into_problem(self) -> Problem {
         match self {
             Self::InvalidToken => invalid_token(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -295,7 +299,7 @@ impl IntoProblem for AuthenticateError {
             Self::Malformed { field: which, why } => field(which, why),
             Self::Invalid => invalid_credentials(),
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -309,7 +313,7 @@ impl IntoProblem for GrantError {
                 invalid_credentials()
             }
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Trouble(trouble) => trouble.into_problem(),
+            Self::Unavailable(trouble) => trouble.into_problem(),
         }
     }
 }
@@ -327,7 +331,7 @@ impl IntoProblem for BearerRefusal {
             Self::Token(BearerError::Insufficient) => {
                 "The access token does not reach this far: it takes a first-party client's, with this issuer in aud."
             }
-            Self::Token(BearerError::Trouble(trouble)) => return trouble.into_problem(),
+            Self::Token(BearerError::Unavailable(trouble)) => return trouble.into_problem(),
         };
         Problem::new(status, code, detail).with_header("WWW-Authenticate", challenge)
     }
@@ -381,7 +385,7 @@ impl From<GrantError> for OAuthError {
                 Self::new(OAuthErrorCode::InvalidTarget, "the resource is not this client's to ask for")
             }
             GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            GrantError::Trouble(trouble) => trouble.into(),
+            GrantError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -390,7 +394,7 @@ impl From<ClientError> for OAuthError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Invalid => Self::invalid_client(),
-            ClientError::Trouble(trouble) => trouble.into(),
+            ClientError::Unavailable(trouble) => trouble.into(),
         }
     }
 }
@@ -420,13 +424,13 @@ impl From<RegisterClientError> for OAuthError {
                     .with_status(StatusCode::SERVICE_UNAVAILABLE)
                     .with_header("Retry-After", "1")
             }
-            RegisterClientError::Registration(RegistrationError::Trouble(trouble)) => trouble.into(),
+            RegisterClientError::Registration(RegistrationError::Unavailable(trouble)) => trouble.into(),
         }
     }
 }
 
-impl From<Trouble> for OAuthError {
-    fn from(trouble: Trouble) -> Self {
+impl From<Unavailable> for OAuthError {
+    fn from(trouble: Unavailable) -> Self {
         Self::new(OAuthErrorCode::TemporarilyUnavailable, "try again later")
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
             .with_header("Retry-After", retry_after(&trouble).to_string())
@@ -471,9 +475,9 @@ pub(in crate::http) fn shape(path: &str, allowed: &str, error: poem::Error) -> R
     }
     if error.is::<Overdue>() {
         return match path {
-            _ if path.starts_with("/oauth/") => OAuthError::from(Trouble::TooSlow).into_response(),
-            _ if original => Refused::from(Trouble::TooSlow).into_response(),
-            _ => Trouble::TooSlow.into_problem().into_response(),
+            _ if path.starts_with("/oauth/") => OAuthError::from(Unavailable::TooSlow).into_response(),
+            _ if original => Refused::from(Unavailable::TooSlow).into_response(),
+            _ => Unavailable::TooSlow.into_problem().into_response(),
         };
     }
     if error.is::<BearerRefusal>() {

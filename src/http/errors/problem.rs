@@ -139,28 +139,28 @@ macro_rules! statuses {
 
 statuses! {
     /// Reads something public.
-    Reading: 400, 422, 503;
+    PublicRead: 400, 422, 503;
     /// Registers an account.
-    Registering: 400, 403, 408, 409, 413, 415, 422, 503;
+    AccountCreation: 400, 403, 408, 409, 413, 415, 422, 503;
     /// Exchanges credentials for tokens.
-    LoggingIn: 400, 401, 408, 413, 415, 422, 429, 503;
+    CredentialExchange: 400, 401, 408, 413, 415, 422, 429, 503;
     /// Takes a body that proves who sends it, or needs no proof.
-    Proving: 400, 408, 413, 415, 422, 429, 503;
+    PublicWrite: 400, 408, 413, 415, 422, 429, 503;
     /// Names something public that may not be there.
-    Finding: 400, 404, 503;
+    PublicLookup: 400, 404, 503;
     /// Needs a token and nothing else.
-    Bearing: 400, 401, 403, 503;
+    BearerOnly: 400, 401, 403, 503;
     /// Needs a token, and takes a body.
-    Changing: 400, 401, 403, 408, 409, 413, 415, 422, 429, 503;
+    BearerWithBody: 400, 401, 403, 408, 409, 413, 415, 422, 429, 503;
     /// Needs a token, and names something that may not be there.
-    Naming: 400, 401, 403, 404, 503;
+    BearerWithId: 400, 401, 403, 404, 503;
 }
 
 /// A problem of a kind of route.
 #[derive(Debug)]
-pub(in crate::http) struct Refusal<S>(Problem, PhantomData<fn() -> S>);
+pub(in crate::http) struct ProblemFor<S>(Problem, PhantomData<fn() -> S>);
 
-impl<S, E> From<E> for Refusal<S>
+impl<S, E> From<E> for ProblemFor<S>
 where
     E: IntoProblem,
 {
@@ -180,13 +180,13 @@ impl IntoProblem for Problem {
     }
 }
 
-impl<S> From<Refusal<S>> for poem::Error {
-    fn from(refusal: Refusal<S>) -> Self {
+impl<S> From<ProblemFor<S>> for poem::Error {
+    fn from(refusal: ProblemFor<S>) -> Self {
         refusal.0.into()
     }
 }
 
-impl<S: Statuses> ApiResponse for Refusal<S> {
+impl<S: Statuses> ApiResponse for ProblemFor<S> {
     fn meta() -> MetaResponses {
         let responses = S::STATUSES
             .iter()

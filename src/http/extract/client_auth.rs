@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::{
     domain::{client::AuthenticationMethod, client_assertion::JWT_BEARER, ids::ClientId, oauth::OAuthErrorCode},
     http::{errors::oauth::OAuthError, extract::body::decode},
-    services::clients::Presented,
+    services::clients::ClientCredential,
 };
 
 /// The `Authorization` field of a request to an OAuth endpoint, and which endpoint that is.
@@ -59,7 +59,7 @@ fn basic(field: &str) -> Option<(ClientId, SecretString)> {
 
 impl BasicCredentials {
     /// Joins the field with what the form says: one way at the most to prove who one is (RFC 6749 §2.3).
-    pub(in crate::http) fn or_form(self, form: InForm) -> Result<Presented, OAuthError> {
+    pub(in crate::http) fn or_form(self, form: InForm) -> Result<ClientCredential, OAuthError> {
         let Self { credentials, endpoint } = self;
         let invalid = |why: &str| Err(OAuthError::new(OAuthErrorCode::InvalidRequest, why));
         let ways = [credentials.is_some(), form.secret.is_some(), form.assertion.is_some()];
@@ -80,13 +80,15 @@ impl BasicCredentials {
             (Some((id, _)), _, _) if named.as_ref().is_some_and(|named| *named != id) => {
                 invalid("two clients are named")
             }
-            (Some((id, secret)), _, _) => Ok(Presented::Secret(id, secret, AuthenticationMethod::ClientSecretBasic)),
+            (Some((id, secret)), _, _) => {
+                Ok(ClientCredential::Secret(id, secret, AuthenticationMethod::ClientSecretBasic))
+            }
             (None, Some(secret), _) => match named {
-                Some(id) => Ok(Presented::Secret(id, secret.into(), AuthenticationMethod::ClientSecretPost)),
+                Some(id) => Ok(ClientCredential::Secret(id, secret.into(), AuthenticationMethod::ClientSecretPost)),
                 None => invalid("client_secret without client_id"),
             },
-            (None, None, Some(jwt)) => Ok(Presented::Assertion { named, jwt: jwt.into(), endpoint }),
-            (None, None, None) => Ok(named.map_or(Presented::Nothing, Presented::Id)),
+            (None, None, Some(jwt)) => Ok(ClientCredential::Assertion { named, jwt: jwt.into(), endpoint }),
+            (None, None, None) => Ok(named.map_or(ClientCredential::Nothing, ClientCredential::Id)),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::services::accounts::register::FieldError;
 /// A member of a JSON body that should be a string. That it is missing or something else is told together with all else
 /// that is wrong, by [`Fields`]; so reading it never fails.
 #[derive(Default, Clone)]
-pub(in crate::http) enum Text {
+pub(in crate::http) enum LenientString {
     /// Not sent, or `null`.
     #[default]
     Missing,
@@ -24,14 +24,14 @@ pub(in crate::http) enum Text {
     Given(String),
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for LenientString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // It may be a password or a token.
         f.write_str("[redacted]")
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
+impl<'de> Deserialize<'de> for LenientString {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
@@ -58,24 +58,24 @@ impl Fields {
     }
 
     /// A member that must be there.
-    pub(in crate::http) fn required(&mut self, field: &'static str, text: Text) -> String {
+    pub(in crate::http) fn required(&mut self, field: &'static str, text: LenientString) -> String {
         match text {
-            Text::Missing => self.wrong(field, "is required"),
-            Text::NotAString => self.wrong(field, "must be a string"),
-            Text::Given(given) => return given,
+            LenientString::Missing => self.wrong(field, "is required"),
+            LenientString::NotAString => self.wrong(field, "must be a string"),
+            LenientString::Given(given) => return given,
         }
         String::new()
     }
 
     /// A secret member that must be there.
-    pub(in crate::http) fn required_secret(&mut self, field: &'static str, text: Text) -> SecretString {
+    pub(in crate::http) fn required_secret(&mut self, field: &'static str, text: LenientString) -> SecretString {
         self.required(field, text).into()
     }
 
     /// A member that may be there.
-    pub(in crate::http) fn optional(&mut self, field: &'static str, text: Text) -> Option<String> {
+    pub(in crate::http) fn optional(&mut self, field: &'static str, text: LenientString) -> Option<String> {
         match text {
-            Text::Missing => None,
+            LenientString::Missing => None,
             other => Some(self.required(field, other)),
         }
     }
@@ -87,7 +87,7 @@ impl Fields {
 }
 
 // What the OpenAPI document says of it: a string. Parsing goes by serde, above.
-impl Type for Text {
+impl Type for LenientString {
     const IS_REQUIRED: bool = true;
     type RawValueType = String;
     type RawElementValueType = String;
@@ -112,13 +112,13 @@ impl Type for Text {
     }
 }
 
-impl ParseFromJSON for Text {
+impl ParseFromJSON for LenientString {
     fn parse_from_json(value: Option<serde_json::Value>) -> ParseResult<Self> {
         Ok(serde_json::from_value(value.unwrap_or_default()).unwrap_or(Self::NotAString))
     }
 }
 
-impl ToJSON for Text {
+impl ToJSON for LenientString {
     fn to_json(&self) -> Option<serde_json::Value> {
         self.as_raw_value().map(|text| text.clone().into())
     }

@@ -13,7 +13,7 @@ use crate::{
         extract::cookies::{Cookies, DEVICE},
         middleware::forwarded,
     },
-    services::sessions::login::Origin,
+    services::sessions::login::ClientInfo,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -24,7 +24,7 @@ pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
 
 /// The program as it names itself, the client's address, and the token by which its device is known.
 #[derive(Debug)]
-pub(in crate::http) struct RequestOrigin(pub(in crate::http) Origin);
+pub(in crate::http) struct RequestOrigin(pub(in crate::http) ClientInfo);
 
 /// As much of a `User-Agent` as is kept, in characters.
 const USER_AGENT: usize = 200;
@@ -35,7 +35,7 @@ impl<'a> FromRequest<'a> for RequestOrigin {
         let user_agent = user_agent.map(|text| text.chars().filter(|c| !c.is_control()).take(USER_AGENT).collect());
         let ip = request.extensions().get::<ClientAddress>().map(|address| address.0.to_string());
         let device = request.data::<Cookies>().and_then(|cookies| cookies.find(request, DEVICE)).map(Into::into);
-        Ok(Self(Origin { user_agent, ip, device }))
+        Ok(Self(ClientInfo { user_agent, ip, device }))
     }
 }
 

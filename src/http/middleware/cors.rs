@@ -21,7 +21,7 @@ const MAX_AGE: &str = "7200";
 
 /// Whose scripts may read the answers of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Readers {
+enum AllowedOrigins {
     /// Everybody's: the documents are public, and the same for all.
     Everyone,
     /// Those of the listed origins.
@@ -38,14 +38,14 @@ const PUBLIC: [&str; 3] =
 const FOR_APPS: [&str; 6] =
     ["/v1/", "/oauth/token", "/oauth/revoke", "/oauth/userinfo", "/oauth/status-lists/", "/users/"];
 
-fn readers(path: &str) -> Readers {
+fn readers(path: &str) -> AllowedOrigins {
     let for_apps = |entry: &&str| *entry == path || (entry.ends_with('/') && path.starts_with(*entry));
     if is_public(path) {
-        Readers::Everyone
+        AllowedOrigins::Everyone
     } else if FOR_APPS.iter().any(for_apps) {
-        Readers::Listed
+        AllowedOrigins::Listed
     } else {
-        Readers::Ours
+        AllowedOrigins::Ours
     }
 }
 
@@ -61,7 +61,7 @@ pub(in crate::http) struct Cors(pub(in crate::http) Vec<String>);
 /// What a browser is told about an answer, whatever the answer is: it would hide an error without these fields from the
 /// app that has to deal with it.
 #[derive(Debug)]
-pub(in crate::http) struct Leave {
+pub(in crate::http) struct CorsDecision {
     /// Who may read it.
     origin: Option<HeaderValue>,
     /// Whether that follows from who asked.
@@ -72,25 +72,25 @@ pub(in crate::http) struct Leave {
 
 impl Cors {
     /// Judges a request.
-    pub(in crate::http) fn judge(&self, request: &Request) -> Leave {
+    pub(in crate::http) fn judge(&self, request: &Request) -> CorsDecision {
         let readers = readers(request.uri().path());
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
         // Two of them are none: no browser sends that.
         let asking = origins.next().filter(|_| origins.next().is_none());
         let listed = |origin: &&HeaderValue| self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
         let origin = match readers {
-            Readers::Everyone => Some(HeaderValue::from_static("*")),
-            Readers::Listed => asking.filter(listed).cloned(),
-            Readers::Ours => None,
+            AllowedOrigins::Everyone => Some(HeaderValue::from_static("*")),
+            AllowedOrigins::Listed => asking.filter(listed).cloned(),
+            AllowedOrigins::Ours => None,
         };
         let preflight = request.method() == Method::OPTIONS
             && asking.is_some()
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        Leave { origin, varies: readers == Readers::Listed && !self.0.is_empty(), preflight }
+        CorsDecision { origin, varies: readers == AllowedOrigins::Listed && !self.0.is_empty(), preflight }
     }
 }
 
-impl Leave {
+impl CorsDecision {
     /// The answer to a preflight for a route with these methods, as `Allow` lists them. `None` where the request is no
     /// preflight, may not be followed, or there is no such route: then it is a request as any other.
     pub(in crate::http) fn preflight(&self, methods: &str) -> Option<Response> {
@@ -125,10 +125,10 @@ mod tests {
     #[test]
     fn what_is_public_what_is_for_apps_and_what_is_ours() {
         for path in PUBLIC {
-            assert_eq!(readers(path), Readers::Everyone);
+            assert_eq!(readers(path), AllowedOrigins::Everyone);
         }
         for path in ["/v1/users", "/v1/nowhere", "/oauth/token", "/oauth/status-lists/3", "/users/auth"] {
-            assert_eq!(readers(path), Readers::Listed, "{path}");
+            assert_eq!(readers(path), AllowedOrigins::Listed, "{path}");
         }
         for path in [
             "/",
@@ -147,7 +147,7 @@ mod tests {
             "/livez",
             "/.well-known/jwks.json/",
         ] {
-            assert_eq!(readers(path), Readers::Ours, "{path}");
+            assert_eq!(readers(path), AllowedOrigins::Ours, "{path}");
         }
     }
 }

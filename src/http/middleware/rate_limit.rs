@@ -11,9 +11,9 @@ use serde_json::{Value, json};
 
 use crate::{
     domain::rate_limit::{
-        Quota,
+        Quota, QuotaState,
         RouteClass::{self, Availability, Mail, Pages, Registration, Token},
-        Standing, whole_seconds,
+        whole_seconds,
     },
     http::{
         errors::{TooManyRequests, problem},
@@ -140,9 +140,9 @@ fn class(method: &Method, path: &str) -> Option<RouteClass> {
 
 /// How a request stands with the limit of its route, if it has one.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::http) struct Admission(Option<(RouteClass, Quota, Standing)>);
+pub(in crate::http) struct RateLimitDecision(Option<(RouteClass, Quota, QuotaState)>);
 
-impl Admission {
+impl RateLimitDecision {
     /// Counts a request that comes from `client`.
     pub(in crate::http) fn of(limit: &Limit, method: &Method, path: &str, client: Option<IpAddr>) -> Self {
         let counted = |class| limit.run(class, client).map(|(quota, standing)| (class, quota, standing));
@@ -152,8 +152,8 @@ impl Admission {
     /// Whether the request may go on.
     pub(in crate::http) fn check(self) -> Result<(), TooManyRequests> {
         match self.0 {
-            Some((_, _, Standing::Refused { wait })) => Err(TooManyRequests { retry_after: whole_seconds(wait) }),
-            Some((_, _, Standing::Admitted { .. })) | None => Ok(()),
+            Some((_, _, QuotaState::Refused { wait })) => Err(TooManyRequests { retry_after: whole_seconds(wait) }),
+            Some((_, _, QuotaState::Admitted { .. })) | None => Ok(()),
         }
     }
 
@@ -162,8 +162,8 @@ impl Admission {
         let Some((class, quota, standing)) = self.0 else { return };
         // `r` requests are allowed now, and after `t` seconds one more, if not sooner.
         let (remaining, more) = match standing {
-            Standing::Admitted { remaining } => (remaining, quota.interval()),
-            Standing::Refused { wait } => (0, wait),
+            QuotaState::Admitted { remaining } => (remaining, quota.interval()),
+            QuotaState::Refused { wait } => (0, wait),
         };
         let policy = format!(r#""{}";q={};w={}"#, class.as_str(), quota.count, whole_seconds(quota.per));
         let now = format!(r#""{}";r={remaining};t={}"#, class.as_str(), whole_seconds(more));
@@ -215,10 +215,10 @@ mod tests {
     use poem_openapi::OpenApi;
 
     use super::*;
-    use crate::http::{Flows, Setting, apis, routes};
+    use crate::http::{HttpConfig, Services, apis, routes};
 
     /// The routes of these APIs, which need not be made for that.
-    fn documented<A: OpenApi>(_: fn(Flows, &Setting) -> A) -> BTreeSet<(String, String)> {
+    fn documented<A: OpenApi>(_: fn(Services, &HttpConfig) -> A) -> BTreeSet<(String, String)> {
         let paths = A::meta().into_iter().flat_map(|api| api.paths);
         paths
             .flat_map(|path| path.operations.into_iter().map(move |operation| (operation.method, path.path.clone())))
@@ -270,18 +270,18 @@ mod tests {
         }
     }
 
-    fn told(standing: Standing) -> [String; 2] {
+    fn told(standing: QuotaState) -> [String; 2] {
         let quota = Quota { count: NonZeroU32::new(5).expect("some"), per: Duration::from_mins(6) };
         let mut headers = HeaderMap::new();
-        Admission(Some((Token, quota, standing))).tell(&mut headers);
+        RateLimitDecision(Some((Token, quota, standing))).tell(&mut headers);
         [RATE_LIMIT_POLICY, RATE_LIMIT].map(|name| headers[name].to_str().expect("ASCII").to_owned())
     }
 
     #[test]
     fn the_fields_say_what_is_left_and_when_there_is_more() {
         let policy = r#""token";q=5;w=360"#;
-        assert_eq!(told(Standing::Admitted { remaining: 4 }), [policy, r#""token";r=4;t=72"#]);
+        assert_eq!(told(QuotaState::Admitted { remaining: 4 }), [policy, r#""token";r=4;t=72"#]);
         let wait = Duration::from_millis(11_001);
-        assert_eq!(told(Standing::Refused { wait }), [policy, r#""token";r=0;t=12"#]);
+        assert_eq!(told(QuotaState::Refused { wait }), [policy, r#""token";r=0;t=12"#]);
     }
 }

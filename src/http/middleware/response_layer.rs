@@ -16,9 +16,9 @@ use crate::{
         middleware::{
             client_info::{self, ClientAddress},
             cors::{self, Cors},
-            rate_limit::Admission,
+            rate_limit::RateLimitDecision,
         },
-        pages::{self, branding::Look},
+        pages::{self, branding::Branding},
     },
     services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
 };
@@ -34,13 +34,13 @@ const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; f
 
 /// Wraps every route.
 #[derive(Debug, Clone)]
-pub(in crate::http) struct Envelope {
+pub(in crate::http) struct ResponseLayer {
     /// Names requests.
     pub(in crate::http) request_ids: RequestIds,
     /// Counts answers.
     pub(in crate::http) metrics: Metrics,
     /// How pages look, those that say what went wrong too.
-    pub(in crate::http) look: Look,
+    pub(in crate::http) look: Branding,
     /// The networks whose word on where a request comes from is believed.
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
     /// Whose scripts may read which answers.
@@ -53,22 +53,22 @@ pub(in crate::http) struct Envelope {
     pub(in crate::http) routes: Vec<(String, Vec<Method>)>,
 }
 
-impl<E: Endpoint> Middleware<E> for Envelope {
-    type Output = Enveloped<E>;
+impl<E: Endpoint> Middleware<E> for ResponseLayer {
+    type Output = LayeredEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        Enveloped { inner, envelope: self.clone() }
+        LayeredEndpoint { inner, envelope: self.clone() }
     }
 }
 
 /// A route in its envelope.
 #[derive(Debug)]
-pub(in crate::http) struct Enveloped<E> {
+pub(in crate::http) struct LayeredEndpoint<E> {
     inner: E,
-    envelope: Envelope,
+    envelope: ResponseLayer,
 }
 
-impl<E: Endpoint> Endpoint for Enveloped<E> {
+impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -82,7 +82,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
             request.set_data(ClientAddress(address));
         }
         let leave = self.envelope.cors.judge(&request);
-        let admission = Admission::of(&self.envelope.limit, &method, &path, client);
+        let admission = RateLimitDecision::of(&self.envelope.limit, &method, &path, client);
         let body = request.take_body();
         let unread = admission.check().is_err() && !body.is_empty();
         request.set_body(body);
@@ -131,7 +131,7 @@ impl<E: Endpoint> Endpoint for Enveloped<E> {
     }
 }
 
-impl Envelope {
+impl ResponseLayer {
     fn seal(&self, path: &str, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
@@ -201,10 +201,10 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_answered_as_any_other_error_and_says_nothing() {
         let panics = |_| -> Response { panic!("a secret") };
-        let envelope = Envelope {
+        let envelope = ResponseLayer {
             request_ids: RequestIds::default(),
             metrics: Metrics::new(DateTime::UNIX_EPOCH),
-            look: Look::new("Signet".to_owned(), Color([0; 3])),
+            look: Branding::new("Signet".to_owned(), Color([0; 3])),
             trusted_proxies: Vec::new(),
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),

@@ -8,12 +8,12 @@ use crate::{
         signing_key::SigningAlgorithm,
     },
     http::openapi::document::Document,
-    services::{clients::register::RegisterClient, keys::published::Tagged},
+    services::{clients::register::RegisterClient, keys::published::ETagged},
 };
 
 /// Authorization server metadata.
 pub(in crate::http) struct MetadataApi {
-    document: Tagged,
+    document: ETagged,
 }
 
 /// Authorization server metadata (RFC 8414 §2, OIDC Discovery §3). It lists only what works.
@@ -177,7 +177,7 @@ impl MetadataApi {
     /// The metadata of this issuer.
     pub(in crate::http) fn new(issuer: &str, algorithm: SigningAlgorithm, register_client: &RegisterClient) -> Self {
         let registration = register_client.is_on().then_some(REGISTRATION);
-        Self { document: Tagged::of(Metadata::of(issuer, algorithm, registration).to_json_string()) }
+        Self { document: ETagged::of(Metadata::of(issuer, algorithm, registration).to_json_string()) }
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {

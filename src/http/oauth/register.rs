@@ -14,7 +14,7 @@ use crate::{
     },
     services::clients::{
         Registered,
-        register::{Named, RegisterClient, Registration},
+        register::{Named, RegisterClient, RegisteredClient},
     },
 };
 
@@ -180,8 +180,8 @@ impl Example for Information {
 }
 
 impl Information {
-    fn of(issuer: &str, registration: Registration) -> Self {
-        let Registration { registered: Registered { client, secret }, token } = registration;
+    fn of(issuer: &str, registration: RegisteredClient) -> Self {
+        let RegisteredClient { registered: Registered { client, secret }, token } = registration;
         Self {
             client_secret_expires_at: secret.as_ref().map(|_| 0),
             client_secret: secret.map(|secret| secret.expose_secret().to_owned()),

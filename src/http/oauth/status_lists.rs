@@ -8,7 +8,7 @@ use poem_openapi::{
 
 use crate::{
     http::{
-        errors::problem::{Finding, Problem, Refusal},
+        errors::problem::{Problem, ProblemFor, PublicLookup},
         openapi::document::Document,
     },
     services::sessions::status_lists::StatusLists,
@@ -37,7 +37,7 @@ impl StatusListsApi {
         /// The entity tag of the copy that the caller has.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
-    ) -> Result<Document<String>, Refusal<Finding>> {
+    ) -> Result<Document<String>, ProblemFor<PublicLookup>> {
         // Written as we write it: one list has one URI.
         let number = list.0.parse::<u16>().ok().filter(|number| number.to_string() == list.0);
         let found = match number {

@@ -19,7 +19,7 @@ use crate::{
         clients::Clients,
         grants::{
             Asked,
-            authorization_code::{Presented, RedeemCode},
+            authorization_code::{CodeRedemption, RedeemCode},
             client_credentials::ClientCredentials,
             refresh::Refresh,
             token_issuer::{ClientToken, TokenSet},
@@ -210,7 +210,7 @@ impl TokenApi {
             }
             GrantType::ClientCredentials => Ok(self.client_credentials.run(&client, asked)?.into()),
             GrantType::AuthorizationCode => {
-                let presented = Presented {
+                let presented = CodeRedemption {
                     code: required("code", form.code)?.into(),
                     redirect_uri: required("redirect_uri", form.redirect_uri)?,
                     code_verifier: required("code_verifier", form.code_verifier)?.into(),

@@ -4,7 +4,7 @@ use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 
 use crate::{
     http::{
-        errors::problem::{Bearing, Refusal},
+        errors::problem::{BearerOnly, ProblemFor},
         extract::bearer::BearerToken,
     },
     services::sessions::userinfo::{UserClaims, Userinfo},
@@ -61,7 +61,7 @@ impl UserinfoApi {
     ///
     /// Takes the token in the `Authorization` field alone.
     #[oai(path = "/oauth/userinfo", method = "get", method = "post")]
-    async fn userinfo(&self, token: BearerToken) -> Result<Json<UserinfoBody>, Refusal<Bearing>> {
+    async fn userinfo(&self, token: BearerToken) -> Result<Json<UserinfoBody>, ProblemFor<BearerOnly>> {
         Ok(Json(token.userinfo(&self.userinfo).await?.into()))
     }
 }

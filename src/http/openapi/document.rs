@@ -7,7 +7,7 @@ use poem_openapi::{
     types::Type,
 };
 
-use crate::services::keys::published::Tagged;
+use crate::services::keys::published::ETagged;
 
 /// A JSON document, or word that the caller's copy is still the present one. `T` is what its documentation says.
 #[derive(Debug)]
@@ -22,8 +22,8 @@ pub(in crate::http) struct Document<T> {
 impl<T> Document<T> {
     /// A document that caches may keep for `max_age` seconds. `if_none_match` is the
     /// request's field, where it has one.
-    pub(in crate::http) fn new(document: Tagged, max_age: i64, if_none_match: Option<&str>) -> Self {
-        let Tagged { body, etag } = document;
+    pub(in crate::http) fn new(document: ETagged, max_age: i64, if_none_match: Option<&str>) -> Self {
+        let ETagged { body, etag } = document;
         let known = if_none_match.is_some_and(|known| {
             known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
         });

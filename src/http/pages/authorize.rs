@@ -20,13 +20,13 @@ use crate::{
         openapi::docs,
         pages::{
             Pages,
-            branding::Look,
+            branding::Branding,
             error::PageError,
-            form::{self, Visitor},
+            form::{self, BrowserContext},
             layout,
         },
     },
-    services::authorization::authorize::{Answer, AuthorizeError, Outcome},
+    services::authorization::authorize::{Answer, AuthorizeError, AuthorizeOutcome},
 };
 
 /// A form that sends itself to the client, and has a button where there is no script (OAuth 2.0 Form Post Response
@@ -34,7 +34,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPost<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     redirect_uri: &'a str,
     parameters: &'a [(&'static str, String)],
 }
@@ -79,7 +79,7 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
         let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
         pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await?
     };
-    if let Outcome::LogIn(sealed) = &outcome
+    if let AuthorizeOutcome::LogIn(sealed) = &outcome
         && !given_resume
         && let Some(provider) = hinted(pages, &visitor, sealed).await?
     {
@@ -90,17 +90,17 @@ async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Res
 }
 
 /// The provider that a request names, if it can be logged in with here.
-async fn hinted(pages: &Pages, visitor: &Visitor, sealed: &str) -> Result<Option<String>, PageError> {
+async fn hinted(pages: &Pages, visitor: &BrowserContext, sealed: &str) -> Result<Option<String>, PageError> {
     let hint = pages.authorize.asking(sealed, &visitor.browser).await?.idp_hint;
     Ok(hint.filter(|hint| pages.providers.iter().any(|button| button.name == *hint)))
 }
 
 /// Sends the browser where a request leads it.
-pub(in crate::http) fn send_on(pages: &Pages, visitor: &Visitor, outcome: Outcome) -> Response {
+pub(in crate::http) fn send_on(pages: &Pages, visitor: &BrowserContext, outcome: AuthorizeOutcome) -> Response {
     let response = match outcome {
-        Outcome::LogIn(sealed) => see_other(&format!("/login?request={sealed}")),
-        Outcome::Consent(sealed) => see_other(&format!("/consent?request={sealed}")),
-        Outcome::Answer(answer) => match answer.response_mode {
+        AuthorizeOutcome::LogIn(sealed) => see_other(&format!("/login?request={sealed}")),
+        AuthorizeOutcome::Consent(sealed) => see_other(&format!("/consent?request={sealed}")),
+        AuthorizeOutcome::Answer(answer) => match answer.response_mode {
             ResponseMode::Query => see_other(&with_query(&answer)),
             ResponseMode::FormPost => {
                 let Answer { redirect_uri, parameters, .. } = &answer;
@@ -167,7 +167,7 @@ impl From<AuthorizeError> for PageError {
             AuthorizeError::UnknownClient => Self::UnknownClient,
             AuthorizeError::RedirectUri => Self::RedirectUri,
             AuthorizeError::Expired => Self::Expired,
-            AuthorizeError::Trouble(trouble) => Self::Trouble(trouble),
+            AuthorizeError::Unavailable(trouble) => Self::Unavailable(trouble),
         }
     }
 }

@@ -5,7 +5,7 @@ use poem::Route;
 use crate::{
     domain::color::{Color, PAPER},
     http::openapi::docs,
-    services::keys::published::Tagged,
+    services::keys::published::ETagged,
 };
 
 const STYLE: &str = include_str!("style.css");
@@ -18,7 +18,7 @@ pub(in crate::http) const FILES: [&str; 3] = ["/assets/style.css", "/assets/icon
 
 /// What an operator may choose of the pages, and what follows from it.
 #[derive(Debug, Clone)]
-pub(in crate::http) struct Look {
+pub(in crate::http) struct Branding {
     /// What the pages call the service.
     pub(in crate::http) name: String,
     /// Where the style sheet is. Its address changes with it, so that a new version is never shown in an old style.
@@ -31,7 +31,7 @@ pub(in crate::http) struct Look {
     drawing: String,
 }
 
-impl Look {
+impl Branding {
     /// The look of a service that calls itself `name`, with one `color` for what is pressed and what stands out.
     pub(in crate::http) fn new(name: String, color: Color) -> Self {
         let [by_day, by_night] = PAPER.map(|paper| color.readable_on(paper));
@@ -43,7 +43,7 @@ impl Look {
         // By a browser's tab as by a page, the icon may stand on anything: it is drawn in the colour itself.
         let drawing = ICON.replace("ACCENT", &color.to_string()).replace("INK", &color.ink().to_string());
         let address = |path: &str, text: &str| {
-            let etag = Tagged::of(text.to_owned()).etag;
+            let etag = ETagged::of(text.to_owned()).etag;
             format!("{path}?v={}", etag.trim_matches('"'))
         };
         Self {

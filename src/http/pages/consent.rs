@@ -8,14 +8,14 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use super::{
     Pages,
     error::PageError,
-    form::{self, Form, Visitor},
+    form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
     domain::{scope::Scope, session::Session},
     http::pages::{
         authorize::{see_other, send_on},
-        branding::Look,
+        branding::Branding,
     },
 };
 
@@ -24,7 +24,7 @@ const FORM: &str = "consent";
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     request: &'a str,
     client: &'a str,
@@ -78,7 +78,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         "deny" => pages.authorize.deny(&sealed, &form.browser).await?,
         _ => return Err(PageError::Incomplete),
     };
-    Ok(send_on(pages, &Visitor::known(form.browser), outcome))
+    Ok(send_on(pages, &BrowserContext::known(form.browser), outcome))
 }
 
 /// What a scope means, for people.

@@ -17,7 +17,7 @@ use crate::{
             logout::{forgotten, logged_out},
         },
     },
-    services::sessions::logout::Outcome,
+    services::sessions::logout::LogoutOutcome,
 };
 
 /// `GET`
@@ -29,13 +29,13 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     let visitor = form::visitor(pages, request);
     let session = pages.session(request).await?;
     let response = match pages.log_out.run(&asked, &visitor.browser, session.as_ref()).await? {
-        Outcome::LoggedOut { then } => {
+        LogoutOutcome::LoggedOut { then } => {
             let response = then.map_or_else(|| logged_out(pages), |then| see_other(&then));
             // Where there was no log-in to end, whoever sent the browser here may not have a cookie cleared either.
             if session.is_some() { forgotten(pages, response) } else { response }
         }
-        Outcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),
-        Outcome::Ask(sealed) => see_other(&format!("/logout?request={sealed}")),
+        LogoutOutcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),
+        LogoutOutcome::Ask(sealed) => see_other(&format!("/logout?request={sealed}")),
     };
     Ok(form::introduce(pages, &visitor, response))
 }

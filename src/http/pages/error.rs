@@ -12,9 +12,9 @@ use super::layout::{self, Notice};
 use crate::{
     http::{
         errors::{self, BodyError, Overdue, TooManyRequests},
-        pages::branding::Look,
+        pages::branding::Branding,
     },
-    services::Trouble,
+    services::Unavailable,
 };
 
 /// Why a page is not shown, or a form not taken.
@@ -35,12 +35,12 @@ pub(in crate::http) enum PageError {
     /// A client's request is not one that this browser brought, or not lately.
     Expired,
     /// Trouble on our side.
-    Trouble(Trouble),
+    Unavailable(Unavailable),
 }
 
-impl From<Trouble> for PageError {
-    fn from(trouble: Trouble) -> Self {
-        Self::Trouble(trouble)
+impl From<Unavailable> for PageError {
+    fn from(trouble: Unavailable) -> Self {
+        Self::Unavailable(trouble)
     }
 }
 
@@ -54,7 +54,7 @@ impl fmt::Display for PageError {
             Self::UnknownClient => f.write_str("the client is not registered"),
             Self::RedirectUri => f.write_str("the redirect URI is not the client's"),
             Self::Expired => f.write_str("the client's request has expired"),
-            Self::Trouble(trouble) => trouble.fmt(f),
+            Self::Unavailable(trouble) => trouble.fmt(f),
         }
     }
 }
@@ -67,7 +67,7 @@ impl ResponseError for PageError {
             Self::Foreign | Self::Stale => StatusCode::FORBIDDEN,
             Self::Incomplete | Self::UnknownClient | Self::RedirectUri | Self::Expired => StatusCode::BAD_REQUEST,
             Self::Body(error) => error.status(),
-            Self::Trouble(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }
@@ -78,7 +78,7 @@ const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
 /// The page about `error`.
-pub(in crate::http) fn page(look: &Look, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
+pub(in crate::http) fn page(look: &Branding, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
     let (status, (title, text), field) = describe(error);
     let notice = Notice { alarming: true, request_id, ..Notice::new(look, title, text) };
     let mut response = layout::page(status, &notice);
@@ -119,7 +119,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::Trouble(trouble) => return (known.status(), BUSY, Some(errors::retry_after(trouble))),
+            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(errors::retry_after(trouble))),
         };
         return (known.status(), text, None);
     }
@@ -131,7 +131,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
         return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
     }
     if error.is::<Overdue>() {
-        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(errors::retry_after(&Trouble::TooSlow)));
+        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(errors::retry_after(&Unavailable::TooSlow)));
     }
     if error.status().is_client_error() {
         return (error.status(), UNREADABLE, None);

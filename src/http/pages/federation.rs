@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::{
     Pages,
     error::PageError,
-    form::{self, Form, Visitor},
+    form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
@@ -24,11 +24,11 @@ use crate::{
     http::{
         extract::body,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::see_other, branding::Look, post_auth_action::Onward},
+        pages::{authorize::see_other, branding::Branding, post_auth_action::PostAuthAction},
     },
     services::{
         csrf::BrowserId,
-        federation::{self, Arrived, Errand, FederateError, NameWanted, PATIENCE, Returned, Started},
+        federation::{self, CallbackOutcome, CallbackParams, FederateError, Intent, PATIENCE, Started, UsernamePrompt},
     },
 };
 
@@ -102,7 +102,7 @@ impl Pages {
 #[derive(Template)]
 #[template(path = "leaving.html")]
 struct Leaving<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     title: &'a str,
     address: &'a str,
 }
@@ -111,9 +111,9 @@ struct Leaving<'a> {
 #[derive(Template)]
 #[template(path = "federation_name.html")]
 struct NamePage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
-    onward: &'a Onward,
+    onward: &'a PostAuthAction,
     name: &'a str,
     title: &'a str,
     arrival: &'a str,
@@ -125,7 +125,7 @@ struct NamePage<'a> {
 #[derive(Template)]
 #[template(path = "federation_failed.html")]
 struct Failed<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     title: &'a str,
     text: &'a str,
     back: &'a str,
@@ -140,10 +140,10 @@ pub(super) async fn press(
     body: Body,
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
-    let onward = Onward::of_form(&mut form);
+    let onward = PostAuthAction::of_form(&mut form);
     // Before anybody is sent away for a request that leads nowhere.
     let fresh = onward.wants_fresh(pages, &form.browser).await?;
-    match pages.federate.start(&name, &form.browser, Errand::LogIn { fresh }).await {
+    match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh }).await {
         Ok(started) => Ok(leave(pages, request, &name, &started, &onward)),
         Err(error) => failed(pages, &name, error, &onward),
     }
@@ -157,11 +157,11 @@ pub(super) async fn lead(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
-    let onward = Onward::of_query(request);
+    let onward = PostAuthAction::of_query(request);
     let Some(asking) = onward.asking(pages, &visitor.browser).await? else {
         return Ok(see_other(&format!("/login{}", onward.query())));
     };
-    match pages.federate.start(&name, &visitor.browser, Errand::LogIn { fresh: asking.fresh }).await {
+    match pages.federate.start(&name, &visitor.browser, Intent::LogIn { fresh: asking.fresh }).await {
         Ok(started) => {
             let mut response = see_other(&started.address);
             keep(pages, request, &started, &onward, &mut response);
@@ -172,7 +172,13 @@ pub(super) async fn lead(
 }
 
 /// Sends the browser from a form to a provider.
-pub(super) fn leave(pages: &Pages, request: &Request, name: &str, started: &Started, onward: &Onward) -> Response {
+pub(super) fn leave(
+    pages: &Pages,
+    request: &Request,
+    name: &str,
+    started: &Started,
+    onward: &PostAuthAction,
+) -> Response {
     let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
     let page = Leaving { look: &pages.look, title: title.unwrap_or(name), address: &started.address };
     let mut response = layout::page(StatusCode::OK, &page);
@@ -185,7 +191,7 @@ pub(super) fn leave(pages: &Pages, request: &Request, name: &str, started: &Star
 }
 
 /// Has the browser keep an attempt, and what to go on with after it. Where it keeps too many, the others go.
-fn keep(pages: &Pages, request: &Request, started: &Started, onward: &Onward, response: &mut Response) {
+fn keep(pages: &Pages, request: &Request, started: &Started, onward: &PostAuthAction, response: &mut Response) {
     let kept = pages.cookies.names(request, ATTEMPT);
     let crowded = kept.len() >= MOST_ATTEMPTS;
     let gone = kept.iter().filter(|_| crowded).flat_map(|name| {
@@ -226,8 +232,8 @@ pub(super) async fn come_back(
     let key = federation::key(state).unwrap_or_default();
     let (attempt, onward) = (format!("{ATTEMPT}{key}"), format!("{ONWARD}{key}"));
     let sealed = pages.cookies.find(request, &attempt);
-    let goal = Onward::of_text(&pages.cookies.find(request, &onward).unwrap_or_default());
-    let returned = Returned { state, code: parameter("code"), error: parameter("error"), iss: parameter("iss") };
+    let goal = PostAuthAction::of_text(&pages.cookies.find(request, &onward).unwrap_or_default());
+    let returned = CallbackParams { state, code: parameter("code"), error: parameter("error"), iss: parameter("iss") };
     let session = pages.session(request).await?;
     let finished = pages
         .federate
@@ -278,10 +284,10 @@ pub(super) async fn be_named(
     body: Body,
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, NAME_FORM, request, body).await?;
-    let onward = Onward::of_form(&mut form);
+    let onward = PostAuthAction::of_form(&mut form);
     let (arrival, username) = (form.text("arrival"), form.text("username"));
     match pages.federate.name(&name, &form.browser, &arrival, &username, &origin.0).await {
-        Ok(arrived) => arrive(pages, request, &name, &Visitor::known(form.browser), &onward, arrived).await,
+        Ok(arrived) => arrive(pages, request, &name, &BrowserContext::known(form.browser), &onward, arrived).await,
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
@@ -290,17 +296,17 @@ async fn arrive(
     pages: &Pages,
     request: &Request,
     name: &str,
-    visitor: &Visitor,
-    onward: &Onward,
-    arrived: Arrived,
+    visitor: &BrowserContext,
+    onward: &PostAuthAction,
+    arrived: CallbackOutcome,
 ) -> Result<Response, PageError> {
     match arrived {
-        Arrived::LoggedIn(session) => {
-            let too_old = |onward: &Onward| too_old(pages, name, onward);
+        CallbackOutcome::LoggedIn(session) => {
+            let too_old = |onward: &PostAuthAction| too_old(pages, name, onward);
             onward.go_let_in(pages, &visitor.browser, request, *session, too_old).await
         }
-        Arrived::Linked => Ok(see_other("/account/providers?done=linked")),
-        Arrived::Unnamed(NameWanted { sealed, suggestion, why }) => {
+        CallbackOutcome::Linked => Ok(see_other("/account/providers?done=linked")),
+        CallbackOutcome::PendingSignup(UsernamePrompt { sealed, suggestion, why }) => {
             let button = pages.providers.iter().find(|button| button.name == name);
             let asking = onward.asking(pages, &visitor.browser).await?;
             let page = NamePage {
@@ -321,7 +327,7 @@ async fn arrive(
 }
 
 /// The page for whom a provider let in by a log-in that is too old for what they are about.
-fn too_old(pages: &Pages, name: &str, onward: &Onward) -> Response {
+fn too_old(pages: &Pages, name: &str, onward: &PostAuthAction) -> Response {
     let button = pages.providers.iter().find(|button| button.name == name);
     let title = format!("{} did not ask you to log in again", button.map_or(name, |button| &button.title));
     let back = format!("/login{}", onward.query());
@@ -330,12 +336,17 @@ fn too_old(pages: &Pages, name: &str, onward: &Onward) -> Response {
 }
 
 /// The page about why nothing came of it.
-pub(super) fn failed(pages: &Pages, name: &str, error: FederateError, onward: &Onward) -> Result<Response, PageError> {
+pub(super) fn failed(
+    pages: &Pages,
+    name: &str,
+    error: FederateError,
+    onward: &PostAuthAction,
+) -> Result<Response, PageError> {
     let button = pages.providers.iter().find(|button| button.name == name);
     let provider = button.map_or("The provider", |button| button.title.as_str());
     let untold = || (StatusCode::BAD_GATEWAY, format!("{provider} could not tell who you are"), UNTOLD);
     let (status, title, text) = match error {
-        FederateError::Trouble(trouble) => return Err(trouble.into()),
+        FederateError::Unavailable(trouble) => return Err(trouble.into()),
         FederateError::UnknownProvider => {
             (StatusCode::NOT_FOUND, "There is no such provider".to_owned(), "You cannot log in with it here.")
         }
@@ -343,10 +354,10 @@ pub(super) fn failed(pages: &Pages, name: &str, error: FederateError, onward: &O
         FederateError::Denied => {
             (StatusCode::FORBIDDEN, format!("{provider} did not let you in here"), "You, or they, said no.")
         }
-        FederateError::Silent => {
+        FederateError::ProviderUnavailable => {
             (StatusCode::SERVICE_UNAVAILABLE, format!("{provider} does not answer"), "Try again in a moment.")
         }
-        FederateError::Untold(_) | FederateError::WrongIssuer | FederateError::Token(_) => untold(),
+        FederateError::InvalidProviderResponse(_) | FederateError::WrongIssuer | FederateError::Token(_) => untold(),
         FederateError::Closed => (
             StatusCode::FORBIDDEN,
             "There is no account for you yet".to_owned(),

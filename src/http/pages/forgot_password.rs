@@ -12,7 +12,7 @@ use super::{
     layout::{self, Notice},
 };
 use crate::{
-    http::pages::branding::Look,
+    http::pages::branding::Branding,
     services::accounts::request_reset::{RequestResetError, ResetRequest},
 };
 
@@ -21,7 +21,7 @@ const FORM: &str = "forgot-password";
 #[derive(Debug, Template)]
 #[template(path = "forgot_password.html")]
 struct ForgotPassword<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     identifier: &'a str,
     error: &'a str,
@@ -54,6 +54,6 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
             let page = ForgotPassword { look: &pages.look, csrf: &csrf, identifier: &identifier, error };
             Ok(layout::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(RequestResetError::Trouble(trouble)) => Err(trouble.into()),
+        Err(RequestResetError::Unavailable(trouble)) => Err(trouble.into()),
     }
 }

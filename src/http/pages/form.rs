@@ -86,14 +86,14 @@ pub(in crate::http) fn token(request: &Request) -> SecretString {
 
 /// Who asks for a page.
 #[derive(Debug)]
-pub(in crate::http) struct Visitor {
+pub(in crate::http) struct BrowserContext {
     /// The browser.
     pub(in crate::http) browser: BrowserId,
     /// Whether it has not been told its name yet.
     new: bool,
 }
 
-impl Visitor {
+impl BrowserContext {
     /// One whose browser has a name.
     pub(in crate::http) fn known(browser: BrowserId) -> Self {
         Self { browser, new: false }
@@ -101,15 +101,15 @@ impl Visitor {
 }
 
 /// Who asks for a page; a browser that is not known yet is given a name.
-pub(in crate::http) fn visitor(pages: &Pages, request: &Request) -> Visitor {
+pub(in crate::http) fn visitor(pages: &Pages, request: &Request) -> BrowserContext {
     match browser(pages, request) {
-        Some(browser) => Visitor { browser, new: false },
-        None => Visitor { browser: pages.csrf.name_browser(), new: true },
+        Some(browser) => BrowserContext { browser, new: false },
+        None => BrowserContext { browser: pages.csrf.name_browser(), new: true },
     }
 }
 
 /// Tells a new browser its name.
-pub(in crate::http) fn introduce(pages: &Pages, visitor: &Visitor, mut response: Response) -> Response {
+pub(in crate::http) fn introduce(pages: &Pages, visitor: &BrowserContext, mut response: Response) -> Response {
     if visitor.new {
         let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
         if let Ok(field) = HeaderValue::from_str(&field) {

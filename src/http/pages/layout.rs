@@ -3,7 +3,7 @@
 use askama::Template;
 use poem::{IntoResponse, Response, http::StatusCode};
 
-use crate::http::pages::branding::Look;
+use crate::http::pages::branding::Branding;
 
 /// Nothing from anywhere else, and no script but where the page has one of ours. A form goes to where it came from; the
 /// browser holds where its answer redirects to the same rule, so that a page says where that may be (CSP 3 §6.4.1).
@@ -49,7 +49,7 @@ fn rendered(status: StatusCode, template: &impl Template, policy: &str) -> Respo
 #[derive(Debug, Template)]
 #[template(path = "notice.html")]
 pub(in crate::http) struct Notice<'a> {
-    pub(in crate::http) look: &'a Look,
+    pub(in crate::http) look: &'a Branding,
     pub(in crate::http) title: &'static str,
     pub(in crate::http) text: &'a str,
     /// Whether it is about something that went wrong.
@@ -68,7 +68,7 @@ pub(in crate::http) struct Link {
 
 impl<'a> Notice<'a> {
     /// A page that says that something is done.
-    pub(in crate::http) fn new(look: &'a Look, title: &'static str, text: &'a str) -> Self {
+    pub(in crate::http) fn new(look: &'a Branding, title: &'static str, text: &'a str) -> Self {
         Self { look, title, text, alarming: false, request_id: "", link: None }
     }
 

@@ -13,14 +13,14 @@ use super::{
     Pages,
     error::PageError,
     federation::Buttons,
-    form::{self, Form, Visitor},
+    form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
     http::{
         errors::TooManyRequests,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::send_on, branding::Look, post_auth_action::Onward},
+        pages::{authorize::send_on, branding::Branding, post_auth_action::PostAuthAction},
     },
     services::{csrf::BrowserId, grants::GrantError, sessions::login::Credentials},
 };
@@ -30,9 +30,9 @@ const FORM: &str = "login";
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LogInPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
-    onward: &'a Onward,
+    onward: &'a PostAuthAction,
     providers: Buttons<'a>,
     /// Who asks for the log-in; empty where nobody does.
     client: &'a str,
@@ -47,7 +47,7 @@ struct LogInPage<'a> {
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
-    let onward = Onward::of_query(request);
+    let onward = PostAuthAction::of_query(request);
     if onward.request.is_empty()
         && let Some(session) = pages.session(request).await?
     {
@@ -66,14 +66,14 @@ pub(super) async fn send(
     body: Body,
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
-    let onward = Onward::of_form(&mut form);
+    let onward = PostAuthAction::of_form(&mut form);
     if form.text("answer") == "continue" {
         // Whoever is not logged in any more is asked for the password by way of the request itself.
         let Some(session) = pages.session(request).await? else {
             return ask(pages, &form.browser, request, StatusCode::OK, &onward, None, "").await;
         };
         let outcome = pages.authorize.continue_as(&onward.request, &form.browser, &session).await?;
-        return Ok(send_on(pages, &Visitor::known(form.browser), outcome));
+        return Ok(send_on(pages, &BrowserContext::known(form.browser), outcome));
     }
     // Before a password is tried for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;
@@ -91,7 +91,7 @@ pub(super) async fn send(
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
             Ok(response)
         }
-        Err(GrantError::Trouble(trouble)) => Err(trouble.into()),
+        Err(GrantError::Unavailable(trouble)) => Err(trouble.into()),
         // What cannot be a name or a password is as wrong as what is not the right one, and told alike.
         Err(_) => again(StatusCode::UNPROCESSABLE_ENTITY, "The name or the password is wrong.").await,
     }
@@ -111,7 +111,7 @@ async fn ask(
     browser: &BrowserId,
     request: &Request,
     status: StatusCode,
-    onward: &Onward,
+    onward: &PostAuthAction,
     typed: Option<&str>,
     alert: &str,
 ) -> Result<Response, PageError> {

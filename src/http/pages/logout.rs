@@ -17,7 +17,7 @@ use super::{
 };
 use crate::http::{
     extract::cookies::SESSION,
-    pages::{authorize::see_other, branding::Look},
+    pages::{authorize::see_other, branding::Branding},
 };
 
 const FORM: &str = "logout";
@@ -25,7 +25,7 @@ const FORM: &str = "logout";
 #[derive(Template)]
 #[template(path = "logout.html")]
 struct LogOutPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     /// A client's request, sealed; empty where there is none.
     request: &'a str,

@@ -39,13 +39,13 @@ use std::sync::Arc;
 
 use poem::{EndpointExt, Request, Route, get, http::Method, post};
 
-use self::branding::Look;
+use self::branding::Branding;
 pub(super) use self::federation::Button;
 use crate::{
     domain::session::Session,
     http::extract::cookies::{Cookies, SESSION},
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             account::Account, change_password::ChangePassword, register::Register, request_reset::RequestReset,
             reset_password::ResetPassword, verify_email::VerifyEmail,
@@ -83,7 +83,7 @@ const PATHS: [&str; 18] = [
 #[derive(Debug, Clone)]
 pub(super) struct Pages {
     /// How they look.
-    pub(super) look: Look,
+    pub(super) look: Branding,
     /// How cookies are set.
     pub(super) cookies: Cookies,
     /// The origin of every page.
@@ -126,8 +126,8 @@ impl Pages {
     /// Who is logged in in the browser that asks.
     ///
     /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub(super) async fn session(&self, request: &Request) -> Result<Option<Session>, Trouble> {
+    /// [`Unavailable`] where the database cannot tell.
+    pub(super) async fn session(&self, request: &Request) -> Result<Option<Session>, Unavailable> {
         self.browser_sessions.find(self.cookies.find(request, SESSION).as_deref()).await
     }
 }

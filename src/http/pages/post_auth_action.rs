@@ -15,11 +15,11 @@ use crate::{
             Pages,
             authorize::{see_other, send_on},
             error::PageError,
-            form::{self, Form, Visitor},
+            form::{self, BrowserContext, Form},
         },
     },
     services::{
-        authorization::authorize::{Asking, Outcome},
+        authorization::authorize::{Asking, AuthorizeOutcome},
         csrf::BrowserId,
     },
 };
@@ -29,14 +29,14 @@ const HOME: &str = "/account";
 
 /// What somebody goes on with.
 #[derive(Debug, Default)]
-pub(in crate::http) struct Onward {
+pub(in crate::http) struct PostAuthAction {
     /// A client's request, sealed; empty where there is none.
     pub(in crate::http) request: String,
     /// A path of ours; empty where there is none.
     pub(in crate::http) return_to: String,
 }
 
-impl Onward {
+impl PostAuthAction {
     /// What a link to the page says.
     pub(in crate::http) fn of_query(request: &Request) -> Self {
         Self::of(
@@ -112,7 +112,7 @@ impl Onward {
     ) -> Result<Response, PageError> {
         if !self.request.is_empty() {
             let outcome = pages.authorize.resume(&self.request, browser, Some(session)).await?;
-            return Ok(send_on(pages, &Visitor::known(browser.clone()), outcome));
+            return Ok(send_on(pages, &BrowserContext::known(browser.clone()), outcome));
         }
         Ok(see_other(if self.return_to.is_empty() { HOME } else { &self.return_to }))
     }
@@ -156,8 +156,8 @@ impl Onward {
         pages.browser_sessions.replace(before.as_deref(), &session).await?;
         // Whoever has come by a provider has chosen the account.
         let response = match pages.authorize.continue_as(&self.request, browser, &session).await? {
-            Outcome::LogIn(request) => too_old(&Self { request, return_to: String::new() }),
-            outcome => send_on(pages, &Visitor::known(browser.clone()), outcome),
+            AuthorizeOutcome::LogIn(request) => too_old(&Self { request, return_to: String::new() }),
+            outcome => send_on(pages, &BrowserContext::known(browser.clone()), outcome),
         };
         Ok(Self::remember(pages, &session, None, response))
     }

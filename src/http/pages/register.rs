@@ -15,10 +15,10 @@ use super::{
 use crate::{
     http::{
         middleware::client_info::RequestOrigin,
-        pages::{branding::Look, post_auth_action::Onward},
+        pages::{branding::Branding, post_auth_action::PostAuthAction},
     },
     services::{
-        accounts::register::{FieldError, RegisterError, Registration},
+        accounts::register::{FieldError, NewAccount, RegisterError},
         csrf::BrowserId,
         grants::GrantError,
     },
@@ -29,9 +29,9 @@ const FORM: &str = "register";
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
-    onward: &'a Onward,
+    onward: &'a PostAuthAction,
     providers: Buttons<'a>,
     /// Who asks for the log-in; empty where nobody does.
     client: &'a str,
@@ -59,7 +59,7 @@ struct Typed {
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let visitor = form::visitor(pages, request);
-    let onward = Onward::of_query(request);
+    let onward = PostAuthAction::of_query(request);
     let page = ask(pages, &visitor.browser, StatusCode::OK, &onward, &Typed::default(), Errors::default()).await?;
     Ok(form::introduce(pages, &visitor, page))
 }
@@ -73,18 +73,18 @@ pub(super) async fn send(
     body: Body,
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
-    let onward = Onward::of_form(&mut form);
+    let onward = PostAuthAction::of_form(&mut form);
     // Before an account is made for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;
     let typed = Typed { username: form.text("username"), email: form.text("email") };
     let password = form.secret("password");
     let email = Some(typed.email.as_str()).filter(|email| !email.is_empty());
-    let registration = Registration { username: &typed.username, password: &password, email };
+    let registration = NewAccount { username: &typed.username, password: &password, email };
     let errors = match pages.register.run(&registration).await {
         Ok(registered) => {
             return match pages.log_in.at_pages_for_registered(&registered, &origin.0).await {
                 Ok(logged_in) => onward.go_logged_in(pages, &form.browser, request, logged_in).await,
-                Err(GrantError::Trouble(trouble)) => Err(trouble.into()),
+                Err(GrantError::Unavailable(trouble)) => Err(trouble.into()),
                 // Deleted or disabled in the same moment.
                 Err(_) => Err(PageError::Stale),
             };
@@ -94,7 +94,7 @@ pub(super) async fn send(
             Errors { username: "This name is taken. Choose another one.".to_owned(), ..Errors::default() }
         }
         Err(RegisterError::Invalid(errors)) => tied(errors),
-        Err(RegisterError::Trouble(trouble)) => return Err(trouble.into()),
+        Err(RegisterError::Unavailable(trouble)) => return Err(trouble.into()),
     };
     ask(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &onward, &typed, errors).await
 }
@@ -116,7 +116,7 @@ async fn ask(
     pages: &Pages,
     browser: &BrowserId,
     status: StatusCode,
-    onward: &Onward,
+    onward: &PostAuthAction,
     typed: &Typed,
     errors: Errors,
 ) -> Result<Response, PageError> {

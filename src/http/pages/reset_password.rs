@@ -13,7 +13,7 @@ use super::{
     layout::{self, Notice},
 };
 use crate::{
-    http::pages::branding::Look,
+    http::pages::branding::Branding,
     services::{accounts::reset_password::ResetPasswordError, csrf::BrowserId},
 };
 
@@ -22,7 +22,7 @@ const FORM: &str = "reset-password";
 #[derive(Template)]
 #[template(path = "reset_password.html")]
 struct ChoosePassword<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     token: &'a str,
     username: &'a str,
@@ -56,7 +56,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         }
         Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
         Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
-        Err(ResetPasswordError::Trouble(trouble)) => Err(trouble.into()),
+        Err(ResetPasswordError::Unavailable(trouble)) => Err(trouble.into()),
     }
 }
 

@@ -13,14 +13,14 @@ use super::{
     form::{self, Form},
     layout::{self, Notice},
 };
-use crate::{http::pages::branding::Look, services::accounts::verify_email::VerifyEmailError};
+use crate::{http::pages::branding::Branding, services::accounts::verify_email::VerifyEmailError};
 
 const FORM: &str = "verify-email";
 
 #[derive(Template)]
 #[template(path = "verify_email.html")]
 struct Confirm<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     token: &'a str,
     username: &'a str,
@@ -64,7 +64,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     match done {
         Ok(()) => Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, title, text))),
         Err(VerifyEmailError::InvalidToken) => Ok(over(pages)),
-        Err(VerifyEmailError::Trouble(trouble)) => Err(trouble.into()),
+        Err(VerifyEmailError::Unavailable(trouble)) => Err(trouble.into()),
     }
 }
 

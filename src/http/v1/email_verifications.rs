@@ -6,11 +6,11 @@ use serde::Deserialize;
 use super::{password_resets::Accepted, users::Done};
 use crate::{
     http::{
-        errors::problem::{Bearing, Proving, Refusal},
+        errors::problem::{BearerOnly, ProblemFor, PublicWrite},
         extract::{
             bearer::BearerToken,
             body::JsonBody,
-            lenient_string::{Fields, Text},
+            lenient_string::{Fields, LenientString},
         },
     },
     services::{accounts::verify_email::VerifyEmail, sessions::bearer::Bearer},
@@ -28,12 +28,12 @@ pub(in crate::http) struct EmailVerificationsApi {
 struct EmailVerification {
     /// The token of the mail's link; it is good once, for 24 hours.
     #[serde(default)]
-    token: Text,
+    token: LenientString,
 }
 
 impl Example for EmailVerification {
     fn example() -> Self {
-        Self { token: Text::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()) }
+        Self { token: LenientString::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()) }
     }
 }
 
@@ -45,7 +45,7 @@ impl EmailVerificationsApi {
     /// It goes to the address that is not verified yet, or is to replace the verified one. Earlier mails' tokens lose
     /// their worth.
     #[oai(path = "/v1/email-verifications", method = "post", operation_id = "request_email_verification")]
-    async fn request(&self, token: BearerToken) -> Result<Accepted, Refusal<Bearing>> {
+    async fn request(&self, token: BearerToken) -> Result<Accepted, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
         self.verify_email.ask(&caller).await?;
         Ok(Accepted::mail())
@@ -55,7 +55,7 @@ impl EmailVerificationsApi {
     ///
     /// It needs no log-in: the mail may be read elsewhere.
     #[oai(path = "/v1/email-verifications/complete", method = "post", operation_id = "complete_email_verification")]
-    async fn complete(&self, body: JsonBody<EmailVerification>) -> Result<Done, Refusal<Proving>> {
+    async fn complete(&self, body: JsonBody<EmailVerification>) -> Result<Done, ProblemFor<PublicWrite>> {
         let mut fields = Fields::default();
         let token = fields.required_secret("token", body.0.token);
         fields.finish()?;

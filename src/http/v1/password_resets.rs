@@ -6,10 +6,10 @@ use serde::Deserialize;
 use super::users::Done;
 use crate::{
     http::{
-        errors::problem::{Proving, Refusal},
+        errors::problem::{ProblemFor, PublicWrite},
         extract::{
             body::JsonBody,
-            lenient_string::{Fields, Text},
+            lenient_string::{Fields, LenientString},
         },
     },
     services::accounts::{
@@ -31,16 +31,16 @@ struct PasswordResetRequest {
     /// The username, or a verified email address.
     #[serde(default)]
     #[oai(default)]
-    username: Text,
+    username: LenientString,
     /// A verified email address, in the place of `username`.
     #[serde(default)]
     #[oai(default)]
-    email: Text,
+    email: LenientString,
 }
 
 impl Example for PasswordResetRequest {
     fn example() -> Self {
-        Self { username: Text::Given("ada".to_owned()), email: Text::Missing }
+        Self { username: LenientString::Given("ada".to_owned()), email: LenientString::Missing }
     }
 }
 
@@ -50,17 +50,17 @@ impl Example for PasswordResetRequest {
 struct PasswordReset {
     /// The token of the mail's link; it is good once, for 30 minutes.
     #[serde(default)]
-    token: Text,
+    token: LenientString,
     /// The password to come, under the rules of registration.
     #[serde(default)]
-    new_password: Text,
+    new_password: LenientString,
 }
 
 impl Example for PasswordReset {
     fn example() -> Self {
         Self {
-            token: Text::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()),
-            new_password: Text::Given("staple and paper clip".to_owned()),
+            token: LenientString::Given("jv3XqOT9Bn0pYk2LQmUeh4t5cGZsAa7dWfRiM1xKo8E".to_owned()),
+            new_password: LenientString::Given("staple and paper clip".to_owned()),
         }
     }
 }
@@ -103,7 +103,7 @@ impl PasswordResetsApi {
     ///
     /// Whether there is such an account is not told. The mail goes to its verified address alone.
     #[oai(path = "/v1/password-resets", method = "post", operation_id = "request_password_reset")]
-    async fn request(&self, body: JsonBody<PasswordResetRequest>) -> Result<Accepted, Refusal<Proving>> {
+    async fn request(&self, body: JsonBody<PasswordResetRequest>) -> Result<Accepted, ProblemFor<PublicWrite>> {
         let mut fields = Fields::default();
         let username = fields.optional("username", body.0.username);
         let email = fields.optional("email", body.0.email);
@@ -116,7 +116,7 @@ impl PasswordResetsApi {
     ///
     /// All sessions of the account end; nobody is logged in. A password that is refused does not use up the token.
     #[oai(path = "/v1/password-resets/complete", method = "post", operation_id = "complete_password_reset")]
-    async fn complete(&self, body: JsonBody<PasswordReset>) -> Result<Done, Refusal<Proving>> {
+    async fn complete(&self, body: JsonBody<PasswordReset>) -> Result<Done, ProblemFor<PublicWrite>> {
         let mut fields = Fields::default();
         let token = fields.required_secret("token", body.0.token);
         let new = fields.required_secret("new_password", body.0.new_password);

@@ -10,12 +10,12 @@ use super::users::Done;
 use crate::{
     domain::{client::Client, ids::SessionId, session::Session},
     http::{
-        errors::problem::{Bearing, LoggingIn, Naming, Problem, Refusal},
+        errors::problem::{BearerOnly, BearerWithId, CredentialExchange, Problem, ProblemFor},
         extract::{
             bearer::BearerToken,
             body::JsonBody,
             cookies::Cookies,
-            lenient_string::{Fields, Text},
+            lenient_string::{Fields, LenientString},
         },
         middleware::client_info::RequestOrigin,
         openapi::docs::EXAMPLE_ID,
@@ -45,15 +45,18 @@ pub(in crate::http) struct SessionsApi {
 struct NewSession {
     /// The username, or a verified email address.
     #[serde(default)]
-    username: Text,
+    username: LenientString,
     /// The password.
     #[serde(default)]
-    password: Text,
+    password: LenientString,
 }
 
 impl Example for NewSession {
     fn example() -> Self {
-        Self { username: Text::Given("ada".to_owned()), password: Text::Given("correct horse battery".to_owned()) }
+        Self {
+            username: LenientString::Given("ada".to_owned()),
+            password: LenientString::Given("correct horse battery".to_owned()),
+        }
     }
 }
 
@@ -63,12 +66,14 @@ impl Example for NewSession {
 struct RefreshRequest {
     /// The refresh token; it is good for this once.
     #[serde(default)]
-    refresh_token: Text,
+    refresh_token: LenientString,
 }
 
 impl Example for RefreshRequest {
     fn example() -> Self {
-        Self { refresh_token: Text::Given("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()) }
+        Self {
+            refresh_token: LenientString::Given("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
+        }
     }
 }
 
@@ -186,7 +191,11 @@ impl SessionsApi {
     /// An unknown name, a wrong password and a disabled account get the same answer, and so does a right password for a
     /// while after many wrong ones.
     #[oai(path = "/v1/sessions", method = "post", operation_id = "log_in")]
-    async fn create(&self, origin: RequestOrigin, body: JsonBody<NewSession>) -> Result<LoggedIn, Refusal<LoggingIn>> {
+    async fn create(
+        &self,
+        origin: RequestOrigin,
+        body: JsonBody<NewSession>,
+    ) -> Result<LoggedIn, ProblemFor<CredentialExchange>> {
         let mut fields = Fields::default();
         let username = fields.required("username", body.0.username);
         let password = fields.required_secret("password", body.0.password);
@@ -198,7 +207,10 @@ impl SessionsApi {
 
     /// Exchange a refresh token for new tokens
     #[oai(path = "/v1/sessions/refresh", method = "post", operation_id = "refresh_session")]
-    async fn refresh(&self, body: JsonBody<RefreshRequest>) -> Result<Json<SessionTokens>, Refusal<LoggingIn>> {
+    async fn refresh(
+        &self,
+        body: JsonBody<RefreshRequest>,
+    ) -> Result<Json<SessionTokens>, ProblemFor<CredentialExchange>> {
         let mut fields = Fields::default();
         let token = fields.required_secret("refresh_token", body.0.refresh_token);
         fields.finish()?;
@@ -210,7 +222,7 @@ impl SessionsApi {
     ///
     /// Newest first.
     #[oai(path = "/v1/sessions", method = "get", operation_id = "list_sessions")]
-    async fn list(&self, token: BearerToken) -> Result<Json<Vec<SessionBody>>, Refusal<Bearing>> {
+    async fn list(&self, token: BearerToken) -> Result<Json<Vec<SessionBody>>, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
         let sessions = self.sessions.list(&caller).await?;
         Ok(Json(sessions.into_iter().map(|session| SessionBody::of(session, caller.session)).collect()))
@@ -218,7 +230,7 @@ impl SessionsApi {
 
     /// Log out
     #[oai(path = "/v1/sessions/current", method = "delete", operation_id = "log_out")]
-    async fn end_current(&self, token: BearerToken) -> Result<Done, Refusal<Bearing>> {
+    async fn end_current(&self, token: BearerToken) -> Result<Done, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
         self.sessions.end(&caller, caller.session).await?;
         Ok(Done::NoContent)
@@ -231,7 +243,7 @@ impl SessionsApi {
         token: BearerToken,
         /// The session's id.
         id: Path<String>,
-    ) -> Result<Done, Refusal<Naming>> {
+    ) -> Result<Done, ProblemFor<BearerWithId>> {
         let caller = token.account(&self.bearer).await?;
         let named = uuid::Uuid::parse_str(&id.0).ok().map(SessionId);
         if let Some(session) = named
@@ -246,7 +258,7 @@ impl SessionsApi {
     ///
     /// The one that asks among them.
     #[oai(path = "/v1/sessions", method = "delete", operation_id = "end_sessions")]
-    async fn end_all(&self, token: BearerToken) -> Result<Done, Refusal<Bearing>> {
+    async fn end_all(&self, token: BearerToken) -> Result<Done, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
         self.sessions.end_all(&caller).await?;
         Ok(Done::NoContent)
@@ -254,7 +266,7 @@ impl SessionsApi {
 }
 
 /// Refused refreshes have a code of their own: there is no password to type again.
-fn refused(error: GrantError) -> Refusal<LoggingIn> {
+fn refused(error: GrantError) -> ProblemFor<CredentialExchange> {
     match error {
         GrantError::InvalidGrant => Problem::new(
             StatusCode::UNAUTHORIZED,

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use crate::{
     domain::user::User,
     http::{
-        errors::problem::{Changing, Reading, Refusal, Registering},
+        errors::problem::{AccountCreation, BearerWithBody, ProblemFor, PublicRead},
         extract::{
             bearer::BearerToken,
             body::JsonBody,
-            lenient_string::{Fields, Text},
+            lenient_string::{Fields, LenientString},
         },
         openapi::docs::EXAMPLE_ID,
     },
@@ -20,7 +20,7 @@ use crate::{
         accounts::{
             account::{Account, ProfileChange},
             change_password::ChangePassword,
-            register::{Register, Registration},
+            register::{NewAccount, Register},
         },
         sessions::bearer::Bearer,
     },
@@ -40,22 +40,22 @@ pub(in crate::http) struct UsersApi {
 struct NewUser {
     /// Its name: 1 to 64 letters, digits, `.`, `_` and `-` of one script; letter case makes no difference.
     #[serde(default)]
-    username: Text,
+    username: LenientString,
     /// A password of at least 8 characters (or as configured) and at most 1024 bytes, none of the commonest.
     #[serde(default)]
-    password: Text,
+    password: LenientString,
     /// An email address; it starts unverified.
     #[serde(default)]
     #[oai(default)]
-    email: Text,
+    email: LenientString,
 }
 
 impl Example for NewUser {
     fn example() -> Self {
         Self {
-            username: Text::Given("ada".to_owned()),
-            password: Text::Given("correct horse battery".to_owned()),
-            email: Text::Given("ada@example.com".to_owned()),
+            username: LenientString::Given("ada".to_owned()),
+            password: LenientString::Given("correct horse battery".to_owned()),
+            email: LenientString::Given("ada@example.com".to_owned()),
         }
     }
 }
@@ -123,23 +123,23 @@ struct UserChange {
     /// Its new name.
     #[serde(default)]
     #[oai(default)]
-    username: Text,
+    username: LenientString,
     /// Its new email address; takes `current_password`.
     #[serde(default)]
     #[oai(default)]
-    email: Text,
+    email: LenientString,
     /// The current password.
     #[serde(default)]
     #[oai(default)]
-    current_password: Text,
+    current_password: LenientString,
 }
 
 impl Example for UserChange {
     fn example() -> Self {
         Self {
-            username: Text::Given("countess".to_owned()),
-            email: Text::Given("countess@example.com".to_owned()),
-            current_password: Text::Given("correct horse battery".to_owned()),
+            username: LenientString::Given("countess".to_owned()),
+            email: LenientString::Given("countess@example.com".to_owned()),
+            current_password: LenientString::Given("correct horse battery".to_owned()),
         }
     }
 }
@@ -151,12 +151,12 @@ struct UserDeletion {
     /// The password; an account that has none shows a log-in of at most five minutes ago instead.
     #[serde(default)]
     #[oai(default)]
-    password: Text,
+    password: LenientString,
 }
 
 impl Example for UserDeletion {
     fn example() -> Self {
-        Self { password: Text::Given("correct horse battery".to_owned()) }
+        Self { password: LenientString::Given("correct horse battery".to_owned()) }
     }
 }
 
@@ -166,17 +166,17 @@ impl Example for UserDeletion {
 struct PasswordChange {
     /// The current password.
     #[serde(default)]
-    current_password: Text,
+    current_password: LenientString,
     /// The one to come, under the rules of registration.
     #[serde(default)]
-    new_password: Text,
+    new_password: LenientString,
 }
 
 impl Example for PasswordChange {
     fn example() -> Self {
         Self {
-            current_password: Text::Given("correct horse battery".to_owned()),
-            new_password: Text::Given("staple and paper clip".to_owned()),
+            current_password: LenientString::Given("correct horse battery".to_owned()),
+            new_password: LenientString::Given("staple and paper clip".to_owned()),
         }
     }
 }
@@ -204,13 +204,13 @@ impl UsersApi {
     ///
     /// An email address that another account has verified answers the same as a free one.
     #[oai(path = "/v1/users", method = "post", operation_id = "create_user")]
-    async fn create(&self, body: JsonBody<NewUser>) -> Result<Created, Refusal<Registering>> {
+    async fn create(&self, body: JsonBody<NewUser>) -> Result<Created, ProblemFor<AccountCreation>> {
         let mut fields = Fields::default();
         let username = fields.required("username", body.0.username);
         let password = fields.required_secret("password", body.0.password);
         let email = fields.optional("email", body.0.email);
         fields.finish()?;
-        let registration = Registration { username: &username, password: &password, email: email.as_deref() };
+        let registration = NewAccount { username: &username, password: &password, email: email.as_deref() };
         let registered = self.register.run(&registration).await?;
         Ok(Created::User(Json(registered.user.into()), "/v1/users/me".to_owned()))
     }
@@ -221,9 +221,9 @@ impl UsersApi {
         &self,
         /// The name.
         username: Query<Option<String>>,
-    ) -> Result<Json<Availability>, Refusal<Reading>> {
+    ) -> Result<Json<Availability>, ProblemFor<PublicRead>> {
         let mut fields = Fields::default();
-        let username = fields.required("username", username.0.map_or(Text::Missing, Text::Given));
+        let username = fields.required("username", username.0.map_or(LenientString::Missing, LenientString::Given));
         fields.finish()?;
         let available = self.account.is_available(&username).await?;
         Ok(Json(Availability { username, available }))
@@ -231,7 +231,10 @@ impl UsersApi {
 
     /// Show the account
     #[oai(path = "/v1/users/me", method = "get", operation_id = "show_user")]
-    async fn show(&self, token: BearerToken) -> Result<Json<UserBody>, Refusal<crate::http::errors::problem::Bearing>> {
+    async fn show(
+        &self,
+        token: BearerToken,
+    ) -> Result<Json<UserBody>, ProblemFor<crate::http::errors::problem::BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
         Ok(Json(self.account.show(&caller).await?.into()))
     }
@@ -242,7 +245,7 @@ impl UsersApi {
         &self,
         token: BearerToken,
         body: JsonBody<UserChange>,
-    ) -> Result<Json<UserBody>, Refusal<Changing>> {
+    ) -> Result<Json<UserBody>, ProblemFor<BearerWithBody>> {
         let caller = token.account(&self.bearer).await?;
         let mut fields = Fields::default();
         let username = fields.optional("username", body.0.username);
@@ -262,7 +265,11 @@ impl UsersApi {
     ///
     /// All its sessions end.
     #[oai(path = "/v1/users/me", method = "delete", operation_id = "delete_user")]
-    async fn delete(&self, token: BearerToken, body: JsonBody<UserDeletion>) -> Result<Done, Refusal<Changing>> {
+    async fn delete(
+        &self,
+        token: BearerToken,
+        body: JsonBody<UserDeletion>,
+    ) -> Result<Done, ProblemFor<BearerWithBody>> {
         let caller = token.account(&self.bearer).await?;
         let mut fields = Fields::default();
         let password: Option<SecretString> = fields.optional("password", body.0.password).map(Into::into);
@@ -275,7 +282,11 @@ impl UsersApi {
     ///
     /// Every other session of the account ends.
     #[oai(path = "/v1/users/me/password", method = "put", operation_id = "change_password")]
-    async fn password(&self, token: BearerToken, body: JsonBody<PasswordChange>) -> Result<Done, Refusal<Changing>> {
+    async fn password(
+        &self,
+        token: BearerToken,
+        body: JsonBody<PasswordChange>,
+    ) -> Result<Done, ProblemFor<BearerWithBody>> {
         let caller = token.account(&self.bearer).await?;
         let mut fields = Fields::default();
         let current = fields.required_secret("current_password", body.0.current_password);

@@ -7,10 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::domain::mail::Letter;
+use crate::domain::mail::Email;
 
 /// The name of a letter's file: the same each time it is sent, and sorted by time.
-pub(in crate::outbound) fn file_name(letter: &Letter) -> String {
+pub(in crate::outbound) fn file_name(letter: &Email) -> String {
     format!("{}-{}.eml", letter.written_at.format("%Y%m%dT%H%M%SZ"), letter.id)
 }
 

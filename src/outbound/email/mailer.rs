@@ -11,7 +11,7 @@ use url::{Host, Url};
 
 use crate::{
     domain::{
-        mail::Letter,
+        mail::Email,
         mail_server::{MailServer, NotAMailServer, Protection},
     },
     outbound::email::{folder, message::Sender, smtp::Smtp},
@@ -103,7 +103,7 @@ impl Mailer {
     ///
     /// # Errors
     /// [`SendError`] says whether to try again.
-    pub async fn send(&self, letter: &Letter) -> Result<(), SendError> {
+    pub async fn send(&self, letter: &Email) -> Result<(), SendError> {
         let mail = self.sender.writes(letter).map_err(|error| SendError::Never(error.to_string()))?;
         let sent = timeout(self.deadline, async {
             match &self.way {
@@ -130,7 +130,7 @@ impl fmt::Display for Mailer {
     }
 }
 
-async fn put(folder: PathBuf, letter: &Letter, mail: Vec<u8>) -> Result<(), SendError> {
+async fn put(folder: PathBuf, letter: &Email, mail: Vec<u8>) -> Result<(), SendError> {
     let name = folder::file_name(letter);
     let put = spawn_blocking(move || folder::put(&folder, &name, &mail));
     let path = put.await.map_err(std::io::Error::other).flatten();

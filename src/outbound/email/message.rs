@@ -16,7 +16,7 @@ use url::{Host, Url};
 
 use crate::domain::{
     email::EmailAddress,
-    mail::{Letter, Message},
+    mail::{Email, Message},
 };
 
 /// Who writes.
@@ -44,7 +44,7 @@ pub(in crate::outbound) enum Unwritten {
 
 impl Sender {
     /// The letter as a mail, the same bytes each time.
-    pub(in crate::outbound) fn writes(&self, letter: &Letter) -> Result<lettre::Message, Unwritten> {
+    pub(in crate::outbound) fn writes(&self, letter: &Email) -> Result<lettre::Message, Unwritten> {
         let words = self.words(letter);
         let text = Text { words: &words }.render()?;
         let html = Html { words: &words }.render()?;
@@ -81,14 +81,14 @@ impl Sender {
         origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
     }
 
-    fn words(&self, letter: &Letter) -> Words {
+    fn words(&self, letter: &Email) -> MessageBody {
         let host = self.name();
         let forgot = format!("{}/forgot-password", self.issuer.origin().ascii_serialization());
         let new_password = || Some(Action { label: "Set a new password", link: forgot.clone() });
         let hello = |username: &str| format!("Hello {username},");
         let signature = format!("Sent by {host}, automatically: answers to this mail are not read.");
         match &letter.message {
-            Message::PasswordReset { username, link, valid_for } => Words {
+            Message::PasswordReset { username, link, valid_for } => MessageBody {
                 subject: format!("Set a new password at {host}"),
                 greeting: hello(username),
                 before: vec![format!(
@@ -103,7 +103,7 @@ impl Sender {
                 ],
                 signature,
             },
-            Message::EmailVerification { username, link, valid_for } => Words {
+            Message::EmailVerification { username, link, valid_for } => MessageBody {
                 subject: format!("Confirm your email address at {host}"),
                 greeting: hello(username),
                 before: vec![format!("the account {username} at {host} says that this email address belongs to it.")],
@@ -115,7 +115,7 @@ impl Sender {
                 ],
                 signature,
             },
-            Message::PasswordChanged { username, at } => Words {
+            Message::PasswordChanged { username, at } => MessageBody {
                 subject: format!("Your password at {host} was changed"),
                 greeting: hello(username),
                 before: vec![
@@ -126,7 +126,7 @@ impl Sender {
                 after: vec![],
                 signature,
             },
-            Message::EmailChanged { username, new, at } => Words {
+            Message::EmailChanged { username, new, at } => MessageBody {
                 subject: format!("Your email address at {host} was changed"),
                 greeting: hello(username),
                 before: vec![
@@ -145,7 +145,7 @@ impl Sender {
                 after: vec![],
                 signature,
             },
-            Message::RegistrationTried { username, at } => Words {
+            Message::RegistrationTried { username, at } => MessageBody {
                 subject: format!("You already have an account at {host}"),
                 greeting: hello(username),
                 before: vec![
@@ -184,7 +184,7 @@ fn body(text: String) -> Body {
 }
 
 /// What a mail says; both parts are made of it, so that they say the same.
-struct Words {
+struct MessageBody {
     subject: String,
     greeting: String,
     before: Vec<String>,
@@ -202,13 +202,13 @@ struct Action {
 #[derive(Template)]
 #[template(path = "mail/text.txt", whitespace = "preserve")]
 struct Text<'a> {
-    words: &'a Words,
+    words: &'a MessageBody,
 }
 
 #[derive(Template)]
 #[template(path = "mail/html.html", whitespace = "preserve")]
 struct Html<'a> {
-    words: &'a Words,
+    words: &'a MessageBody,
 }
 
 /// `30 minutes`, `1 hour`, `24 hours`: in the largest unit that holds it exactly; a day reads better in hours.

@@ -17,7 +17,7 @@ use crate::{
         username::Username,
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             authenticate::{Authenticate, AuthenticateError, Authenticated},
             register::FieldError,
@@ -27,13 +27,13 @@ use crate::{
         sessions::{
             bearer::Caller,
             end::EndSession,
-            login::{Credentials, Origin},
+            login::{ClientInfo, Credentials},
         },
     },
     store::{
         self, Database, StoreError, consents, identities, one_use_secrets,
-        outbox::{self, Cause, Kind},
-        sessions::{self, Which},
+        outbox::{self, Kind, OutboxEvent},
+        sessions::{self, SessionSelector},
         users::{self, Identifier, PasswordStill, ProfileUpdate},
     },
 };
@@ -90,12 +90,12 @@ pub enum AccountError {
     },
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for AccountError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -177,10 +177,10 @@ impl Account {
         }
         if let Some(email) = email {
             // The newest claim alone counts, from now on and not only once it is mailed.
-            let earlier = one_use_secrets::Which::Of(user.id, Purpose::EmailVerification);
+            let earlier = one_use_secrets::SecretSelector::Of(user.id, Purpose::EmailVerification);
             one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
             outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
-            self.outbox.within(&transaction, &Cause::EmailClaimed(user.id, Some(email))).await?;
+            self.outbox.within(&transaction, &OutboxEvent::EmailClaimed(user.id, Some(email))).await?;
         }
         let changes = &self.end_session.changes;
         let written = changes.write(&transaction, vec![changes.account_changed(user.id)]).await?;
@@ -210,7 +210,7 @@ impl Account {
     pub async fn delete_by_credentials(
         &self,
         credentials: &Credentials<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<(), AccountError> {
         let checked = self.authenticate.check(credentials, origin).await;
         let Authenticated { user, proof } = checked.map_err(|error| refused(error, "password"))?;
@@ -257,7 +257,7 @@ impl Account {
         one_use_secrets::forget(&transaction, user).await?;
         outbox::forget(&transaction, user).await?;
         consents::delete_of_user(&transaction, user).await?;
-        let all = Which::AllOf(user);
+        let all = SessionSelector::AllOf(user);
         let changed = self.end_session.changes.account_changed(user);
         let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
@@ -275,6 +275,6 @@ fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
         }
         AuthenticateError::Invalid => AccountError::WrongPassword,
         AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
-        AuthenticateError::Trouble(trouble) => trouble.into(),
+        AuthenticateError::Unavailable(trouble) => trouble.into(),
     }
 }

@@ -14,12 +14,12 @@ use crate::{
         username::Username,
     },
     services::{
-        Trouble,
-        accounts::throttle::{Admission, Found, Name, Throttle, ThrottleError},
+        Unavailable,
+        accounts::throttle::{Found, Name, Throttle, ThrottleDecision, ThrottleError},
         audit::Event,
         sessions::{
             bearer::Caller,
-            login::{Credentials, Origin},
+            login::{ClientInfo, Credentials},
         },
     },
     store::{
@@ -73,14 +73,14 @@ pub enum AuthenticateError {
     },
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<ThrottleError> for AuthenticateError {
     fn from(error: ThrottleError) -> Self {
         match error {
             ThrottleError::TooMany { retry_after } => Self::TooMany { retry_after },
-            ThrottleError::Trouble(trouble) => Self::Trouble(trouble),
+            ThrottleError::Unavailable(trouble) => Self::Unavailable(trouble),
         }
     }
 }
@@ -95,13 +95,13 @@ impl Authenticate {
     pub async fn check(
         &self,
         credentials: &Credentials<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<Authenticated, AuthenticateError> {
         let password = parse(credentials.password)?;
         let name = identify(credentials.username)?;
         self.throttle.recall(&name, origin)?;
         // A flood that the queue would refuse anyway is refused before it writes.
-        self.hasher.has_room().map_err(Trouble::from)?;
+        self.hasher.has_room().map_err(Unavailable::from)?;
         let found = self.find(name.identifier.as_ref()).await?;
         let admission = self.throttle.admit(&name, found.as_ref(), origin).await?;
         self.evaluate(found, password, admission).await
@@ -117,13 +117,13 @@ impl Authenticate {
         password: &SecretString,
     ) -> Result<Authenticated, AuthenticateError> {
         let password = parse(password)?;
-        self.hasher.has_room().map_err(Trouble::from)?;
+        self.hasher.has_room().map_err(Unavailable::from)?;
         let found = self.find(Some(&Identifier::Id(caller.user))).await?;
         let admission = self.throttle.admit_caller(caller).await?;
         self.evaluate(found, password, admission).await
     }
 
-    async fn find(&self, identifier: Option<&Identifier>) -> Result<Option<Found>, Trouble> {
+    async fn find(&self, identifier: Option<&Identifier>) -> Result<Option<Found>, Unavailable> {
         match identifier {
             Some(identifier) => Ok(users::find_with_password(&self.db, identifier).await?),
             None => Ok(None),
@@ -136,16 +136,16 @@ impl Authenticate {
         &self,
         found: Option<Found>,
         password: Password,
-        admission: Admission,
+        admission: ThrottleDecision,
     ) -> Result<Authenticated, AuthenticateError> {
         let (found, counted) = match admission {
-            Admission::Evaluated(counted) => (found, counted),
-            Admission::Dummy => (found.map(|(user, _)| (user, None)), Vec::new()),
+            ThrottleDecision::Evaluated(counted) => (found, counted),
+            ThrottleDecision::Dummy => (found.map(|(user, _)| (user, None)), Vec::new()),
         };
         let (verdict, Authenticated { user, proof }) = match self.compare(found, password.clone()).await {
             Ok(right) => right,
             Err(error) => {
-                if let AuthenticateError::Trouble(_) = &error {
+                if let AuthenticateError::Unavailable(_) = &error {
                     self.throttle.give_back(&counted).await?;
                 }
                 return Err(error);
@@ -166,7 +166,7 @@ impl Authenticate {
         password: Password,
     ) -> Result<(Verdict, Authenticated), AuthenticateError> {
         let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
-        let verdict = self.hasher.verify(Some(password), stored.clone()).await.map_err(Trouble::from)?;
+        let verdict = self.hasher.verify(Some(password), stored.clone()).await.map_err(Unavailable::from)?;
         let reason = match (user, stored, verdict) {
             (Some(user), Some(proof), Verdict::Right | Verdict::RightButWeaker) if user.disabled_at.is_none() => {
                 return Ok((verdict, Authenticated { user, proof }));
@@ -186,7 +186,12 @@ impl Authenticate {
 
     /// Hashes the password anew with today's parameters. Where another log-in was first, what it left will do: the
     /// caller's own guard tells, and asks again.
-    async fn strengthen(&self, user: &User, old: PasswordHash, password: Password) -> Result<PasswordHash, Trouble> {
+    async fn strengthen(
+        &self,
+        user: &User,
+        old: PasswordHash,
+        password: Password,
+    ) -> Result<PasswordHash, Unavailable> {
         let new = self.hasher.hash(password).await?;
         let replaced = users::replace_password(&self.db, user.id, &old, &new).await?;
         Ok(if replaced { new } else { old })

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use crate::{
     domain::{password_policy::Password, session::EndReason},
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             authenticate::{Authenticate, AuthenticateError, Authenticated},
             choose_password::{ChoosePassword, ChoosePasswordError},
@@ -16,7 +16,7 @@ use crate::{
         outbox::Outbox,
         sessions::{bearer::Caller, end::EndSession},
     },
-    store::{self, Database, outbox::Cause, sessions::Which, users},
+    store::{self, Database, outbox::OutboxEvent, sessions::SessionSelector, users},
 };
 
 /// Changes passwords.
@@ -56,7 +56,7 @@ pub enum ChangePasswordError {
     },
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl ChangePassword {
@@ -83,30 +83,31 @@ impl ChangePassword {
                 ChangePasswordError::WrongPassword
             }
             AuthenticateError::TooMany { retry_after } => ChangePasswordError::TooMany { retry_after },
-            AuthenticateError::Trouble(trouble) => trouble.into(),
+            AuthenticateError::Unavailable(trouble) => trouble.into(),
         })?;
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
         let hash = chosen.map_err(|error| match error {
             ChoosePasswordError::Weak(why) => malformed(&why),
-            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
         })?;
 
-        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
         // The account first, then its sessions: a log-in with the old password waits here or finds it replaced.
-        let replaced = users::replace_password(&transaction, user.id, &proof, &hash).await.map_err(Trouble::from)?;
+        let replaced =
+            users::replace_password(&transaction, user.id, &proof, &hash).await.map_err(Unavailable::from)?;
         if !replaced {
             return Err(ChangePasswordError::WrongPassword);
         }
         if let Some(email) = user.email.filter(|_| user.email_verified) {
-            let changed = Cause::PasswordChanged(user.id, email);
-            self.outbox.within(&transaction, &changed).await.map_err(Trouble::from)?;
+            let changed = OutboxEvent::PasswordChanged(user.id, email);
+            self.outbox.within(&transaction, &changed).await.map_err(Unavailable::from)?;
         }
-        let others = Which::AllOfBut(user.id, caller.session);
+        let others = SessionSelector::AllOfBut(user.id, caller.session);
         let ending = self
             .end_session
             .within(&transaction, &others, EndReason::PasswordChange, Vec::new())
             .await
-            .map_err(Trouble::from)?;
+            .map_err(Unavailable::from)?;
         let changed = Event::done("password_change").account(user.id).session(caller.session);
         let ending = ending.recording(changed);
         self.end_session.commit(transaction, ending).await?;

@@ -12,7 +12,7 @@ use crate::{
         password_policy::{Password, PasswordPolicy, WeakPassword},
         username::Username,
     },
-    services::Trouble,
+    services::Unavailable,
 };
 
 /// Judges and hashes passwords.
@@ -34,7 +34,7 @@ pub enum ChoosePasswordError {
     Weak(#[from] WeakPassword),
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl ChoosePassword {
@@ -55,7 +55,7 @@ impl ChoosePassword {
         username: &Username,
         email: Option<&EmailAddress>,
     ) -> Result<PasswordHash, ChoosePasswordError> {
-        let busy = || Trouble::Busy { retry_after: self.max_wait };
+        let busy = || Unavailable::Busy { retry_after: self.max_wait };
         let turn = tokio::time::timeout(self.max_wait, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
         let (policy, username, email) = (self.policy, username.clone(), email.cloned());
@@ -65,6 +65,6 @@ impl ChoosePassword {
             policy.judge(&password, &username, email.as_ref()).map(|()| password)
         });
         let password = judged.await.map_err(|_| busy())??;
-        Ok(self.hasher.hash(password).await.map_err(Trouble::from)?)
+        Ok(self.hasher.hash(password).await.map_err(Unavailable::from)?)
     }
 }

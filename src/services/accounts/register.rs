@@ -8,18 +8,18 @@ use crate::{
     crypto::random::Random,
     domain::{clock::Clock, email::EmailAddress, ids::UserId, password_policy::Password, username::Username},
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             authenticate::Authenticated,
             choose_password::{ChoosePassword, ChoosePasswordError},
         },
         audit::Event,
-        change_feed::Changes,
+        change_feed::ChangeFeed,
         outbox::Outbox,
     },
     store::{
         self, Database, StoreError,
-        outbox::Cause,
+        outbox::OutboxEvent,
         users::{self, NewUser},
     },
 };
@@ -32,7 +32,7 @@ pub struct Register {
     /// Judges and hashes the password.
     pub choose_password: ChoosePassword,
     /// Commits.
-    pub changes: Changes,
+    pub changes: ChangeFeed,
     /// Has the address verified, or its owner told.
     pub outbox: Outbox,
     /// Draws the account's id.
@@ -45,7 +45,7 @@ pub struct Register {
 
 /// What somebody typed.
 #[derive(Debug)]
-pub struct Registration<'a> {
+pub struct NewAccount<'a> {
     /// The name that they want.
     pub username: &'a str,
     /// The password that they chose.
@@ -77,7 +77,7 @@ pub enum RegisterError {
     UsernameTaken,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl Register {
@@ -85,7 +85,7 @@ impl Register {
     ///
     /// # Errors
     /// [`RegisterError`].
-    pub async fn run(&self, registration: &Registration<'_>) -> Result<Authenticated, RegisterError> {
+    pub async fn run(&self, registration: &NewAccount<'_>) -> Result<Authenticated, RegisterError> {
         if !self.open {
             return Err(RegisterError::Closed);
         }
@@ -95,7 +95,7 @@ impl Register {
             ChoosePasswordError::Weak(why) => {
                 RegisterError::Invalid(vec![FieldError { field: "password", message: why.to_string() }])
             }
-            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
         })?;
         let now = self.clock.now();
         let new = NewUser {
@@ -105,21 +105,21 @@ impl Register {
             password_hash: Some(&proof),
             created_at: now,
         };
-        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+        let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
         let user = match users::insert(&transaction, &new).await {
             Ok(user) => user,
             Err(StoreError::Duplicate(_)) => {
                 Event::refused("register", "username_taken").record();
                 return Err(RegisterError::UsernameTaken);
             }
-            Err(other) => return Err(Trouble::from(other).into()),
+            Err(other) => return Err(Unavailable::from(other).into()),
         };
         // Whether the address is another account's already is not asked here: the mail finds out.
         if let Some(email) = email {
-            let claimed = Cause::EmailClaimed(user.id, Some(email));
-            self.outbox.within(&transaction, &claimed).await.map_err(Trouble::from)?;
+            let claimed = OutboxEvent::EmailClaimed(user.id, Some(email));
+            self.outbox.within(&transaction, &claimed).await.map_err(Unavailable::from)?;
         }
-        let written = self.changes.write(&transaction, Vec::new()).await.map_err(Trouble::from)?;
+        let written = self.changes.write(&transaction, Vec::new()).await.map_err(Unavailable::from)?;
         self.changes.commit(transaction, written.recording(Event::done("register").account(user.id))).await?;
         self.outbox.wake();
         Ok(Authenticated { user, proof })
@@ -127,7 +127,7 @@ impl Register {
 }
 
 /// Reads every field, and says all that is wrong at once. Whether the password may be chosen is judged later.
-fn parse(registration: &Registration<'_>) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
+fn parse(registration: &NewAccount<'_>) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
     let mut errors = Vec::new();
     let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
     let username = Username::parse(registration.username).map_err(|why| wrong("username", &why)).ok();

@@ -3,8 +3,8 @@
 
 use crate::{
     domain::{email::EmailAddress, username::Username},
-    services::{Trouble, accounts::register::FieldError, audit::Event, outbox::Outbox},
-    store::{outbox::Cause, users::Identifier},
+    services::{Unavailable, accounts::register::FieldError, audit::Event, outbox::Outbox},
+    store::{outbox::OutboxEvent, users::Identifier},
 };
 
 /// Takes requests for a new password.
@@ -31,7 +31,7 @@ pub enum RequestResetError {
     Invalid(Vec<FieldError>),
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl RequestReset {
@@ -41,7 +41,7 @@ impl RequestReset {
     /// [`RequestResetError`].
     pub async fn run(&self, request: &ResetRequest<'_>) -> Result<(), RequestResetError> {
         let identifier = identify(request).map_err(|error| RequestResetError::Invalid(vec![error]))?;
-        self.outbox.write(&Cause::ResetRequested(identifier)).await.map_err(Trouble::from)?;
+        self.outbox.write(&OutboxEvent::ResetRequested(identifier)).await.map_err(Unavailable::from)?;
         Event::done("reset_requested").record();
         Ok(())
     }

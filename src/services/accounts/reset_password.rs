@@ -15,7 +15,7 @@ use crate::{
         user::User,
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::{
             choose_password::{ChoosePassword, ChoosePasswordError},
             throttle::Throttle,
@@ -27,8 +27,8 @@ use crate::{
     store::{
         self, Database, StoreError,
         one_use_secrets::{self, LiveSecret},
-        outbox::{self, Cause, Kind},
-        sessions::Which,
+        outbox::{self, Kind, OutboxEvent},
+        sessions::SessionSelector,
         users,
     },
 };
@@ -61,12 +61,12 @@ pub enum ResetPasswordError {
     InvalidToken,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for ResetPasswordError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -74,8 +74,8 @@ impl ResetPassword {
     /// Whose password the secret can set; `None`: nobody's. It is as good as before: scanners of mail look, too.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn look(&self, token: &SecretString) -> Result<Option<User>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn look(&self, token: &SecretString) -> Result<Option<User>, Unavailable> {
         let Ok(secret) = OneUseSecret::parse(token) else { return Ok(None) };
         Ok(self.find(one_use_secret::digest(&secret)).await?.map(|(_, user)| user))
     }
@@ -94,7 +94,7 @@ impl ResetPassword {
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
         let hash = chosen.map_err(|error| match error {
             ChoosePasswordError::Weak(why) => ResetPasswordError::Password(why.to_string()),
-            ChoosePasswordError::Trouble(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
         })?;
 
         let (now, id) = (self.clock.now(), user.id);
@@ -106,13 +106,13 @@ impl ResetPassword {
         if one_use_secrets::consume(&transaction, Purpose::PasswordReset, digest, now).await?.is_none() {
             return Err(refused());
         }
-        one_use_secrets::void(&transaction, one_use_secrets::Which::AllOf(id), now).await?;
+        one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(id), now).await?;
         // Whoever was in the account may have named an address of their own, in a mail that has not left yet.
         for kind in [Kind::EmailClaimed, Kind::ResetRequested] {
             outbox::withdraw(&transaction, id, kind).await?;
         }
-        self.outbox.within(&transaction, &Cause::PasswordChanged(id, live.email)).await?;
-        let all = Which::AllOf(id);
+        self.outbox.within(&transaction, &OutboxEvent::PasswordChanged(id, live.email)).await?;
+        let all = SessionSelector::AllOf(id);
         let ending = self.end_session.within(&transaction, &all, EndReason::PasswordReset, Vec::new()).await?;
         let ending = ending.recording(Event::done("reset_completed").account(id));
         self.end_session.commit(transaction, ending).await?;
@@ -125,7 +125,7 @@ impl ResetPassword {
     }
 
     /// A live secret, and the account that it opens: not disabled, with the address that it was mailed to.
-    async fn find(&self, digest: OneUseDigest) -> Result<Option<(LiveSecret, User)>, Trouble> {
+    async fn find(&self, digest: OneUseDigest) -> Result<Option<(LiveSecret, User)>, Unavailable> {
         let found = one_use_secrets::find(&self.db, Purpose::PasswordReset, digest, self.clock.now()).await?;
         let Some(live) = found else { return Ok(None) };
         let user = users::find(&self.db, live.user).await?;

@@ -30,9 +30,9 @@ use crate::{
         user::User,
     },
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
-        sessions::{bearer::Caller, login::Origin},
+        sessions::{bearer::Caller, login::ClientInfo},
     },
     store::{
         Database, sessions,
@@ -72,7 +72,7 @@ pub(in crate::services) type Found = (User, Option<PasswordHash>);
 
 /// Whether a password is evaluated.
 #[derive(Debug)]
-pub(in crate::services) enum Admission {
+pub(in crate::services) enum ThrottleDecision {
     /// It is. The attempt was counted here, to be settled or given back.
     Evaluated(Vec<Counter>),
     /// It is not: whatever it is, the answer and its cost are those of a wrong one.
@@ -90,22 +90,22 @@ pub(in crate::services) enum ThrottleError {
     },
     /// Trouble on our side, which is never permission.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl<E> From<E> for ThrottleError
 where
-    E: crate::services::grants::IntoTrouble,
+    E: crate::services::grants::IntoUnavailable,
 {
     fn from(error: E) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
 impl Throttle {
     /// Refuses a name that this process knows to be refused, at no cost. A known device is not known yet here, so whoever
     /// shows the token of one is asked about further on.
-    pub(in crate::services) fn recall(&self, name: &Name, origin: &Origin) -> Result<(), ThrottleError> {
+    pub(in crate::services) fn recall(&self, name: &Name, origin: &ClientInfo) -> Result<(), ThrottleError> {
         let now = self.clock.now();
         if self.rule.is_none() || self.presented(origin, now).is_some() {
             return Ok(());
@@ -122,9 +122,9 @@ impl Throttle {
         &self,
         name: &Name,
         found: Option<&Found>,
-        origin: &Origin,
-    ) -> Result<Admission, ThrottleError> {
-        let Some(rule) = &self.rule else { return Ok(Admission::Evaluated(Vec::new())) };
+        origin: &ClientInfo,
+    ) -> Result<ThrottleDecision, ThrottleError> {
+        let Some(rule) = &self.rule else { return Ok(ThrottleDecision::Evaluated(Vec::new())) };
         let now = self.clock.now();
         let by_name = self.by_name(name, now)?;
         let by_account = match found {
@@ -134,7 +134,7 @@ impl Throttle {
         };
         let counted = throttles::attempt(&self.db, &[by_name, by_account], rule, now).await?;
         if counted.len() == 2 {
-            return Ok(Admission::Evaluated(counted));
+            return Ok(ThrottleDecision::Evaluated(counted));
         }
         let event = Event::refused("password_check", "throttled");
         match found {
@@ -143,10 +143,10 @@ impl Throttle {
         }
         if let Some(by_device) = self.known_device(name, found, origin, now).await? {
             self.give_back(&counted).await?;
-            return Ok(Admission::Evaluated(vec![self.count(by_device, rule, now).await?]));
+            return Ok(ThrottleDecision::Evaluated(vec![self.count(by_device, rule, now).await?]));
         }
         if counted.contains(&by_name) {
-            return Ok(Admission::Dummy);
+            return Ok(ThrottleDecision::Dummy);
         }
         self.give_back(&counted).await?;
         let free_at = throttles::free_at(&self.db, &by_name.key).await?.unwrap_or(now);
@@ -157,19 +157,19 @@ impl Throttle {
 
     /// Counts an attempt at the caller's own password. The session is the device: no stranger can use up its attempts,
     /// and a thief of its tokens has no more than these.
-    pub(in crate::services) async fn admit_caller(&self, caller: &Caller) -> Result<Admission, ThrottleError> {
-        let Some(rule) = &self.rule else { return Ok(Admission::Evaluated(Vec::new())) };
+    pub(in crate::services) async fn admit_caller(&self, caller: &Caller) -> Result<ThrottleDecision, ThrottleError> {
+        let Some(rule) = &self.rule else { return Ok(ThrottleDecision::Evaluated(Vec::new())) };
         let now = self.clock.now();
         let parts: [&[u8]; 3] = [b"session", caller.user.0.as_bytes(), caller.session.0.as_bytes()];
         let by_session = self.counter(Counting::Row, &parts, now)?;
         let counted = self.count(by_session, rule, now).await.inspect_err(|_| {
             Event::refused("password_check", "throttled").account(caller.user).session(caller.session).record();
         })?;
-        Ok(Admission::Evaluated(vec![counted]))
+        Ok(ThrottleDecision::Evaluated(vec![counted]))
     }
 
     /// Notes that the password was right.
-    pub(in crate::services) async fn settle(&self, counted: &[Counter]) -> Result<(), Trouble> {
+    pub(in crate::services) async fn settle(&self, counted: &[Counter]) -> Result<(), Unavailable> {
         if let (Some(rule), [_, ..]) = (&self.rule, counted) {
             throttles::settle(&self.db, counted, rule, self.clock.now()).await?;
             self.refused.forget(counted);
@@ -178,7 +178,7 @@ impl Throttle {
     }
 
     /// Forgets the account's row of failures: its owner has a new password, by a proof that no guesser has.
-    pub(in crate::services) async fn forgive(&self, user: UserId) -> Result<(), Trouble> {
+    pub(in crate::services) async fn forgive(&self, user: UserId) -> Result<(), Unavailable> {
         let Some(rule) = &self.rule else { return Ok(()) };
         let now = self.clock.now();
         let by_account = self.counter(Counting::Row, &[b"account", user.0.as_bytes()], now)?;
@@ -186,7 +186,7 @@ impl Throttle {
     }
 
     /// Takes the attempt off again: it was not evaluated, and not for any fault of whoever made it.
-    pub(in crate::services) async fn give_back(&self, counted: &[Counter]) -> Result<(), Trouble> {
+    pub(in crate::services) async fn give_back(&self, counted: &[Counter]) -> Result<(), Unavailable> {
         if let (Some(rule), [_, ..]) = (&self.rule, counted) {
             throttles::give_back(&self.db, counted, rule, self.clock.now()).await?;
             self.refused.forget(counted);
@@ -200,8 +200,8 @@ impl Throttle {
         &self,
         user: UserId,
         proof: &PasswordHash,
-        origin: &Origin,
-    ) -> Result<Option<SecretString>, Trouble> {
+        origin: &ClientInfo,
+    ) -> Result<Option<SecretString>, Unavailable> {
         if self.rule.is_none() {
             return Ok(None);
         }
@@ -227,7 +227,7 @@ impl Throttle {
         &self,
         name: &Name,
         found: Option<&Found>,
-        origin: &Origin,
+        origin: &ClientInfo,
         now: DateTime<Utc>,
     ) -> Result<Option<Counter>, ThrottleError> {
         if let (Some((user, Some(proof))), Some(presented)) = (found, self.presented(origin, now))
@@ -252,13 +252,13 @@ impl Throttle {
     }
 
     /// The device whose token came with the request, if it is one of ours; whose, is still to be seen.
-    fn presented(&self, origin: &Origin, now: DateTime<Utc>) -> Option<KnownDevice> {
+    fn presented(&self, origin: &ClientInfo, now: DateTime<Utc>) -> Option<KnownDevice> {
         let token = origin.device.as_ref()?;
         KnownDevice::open(&self.keyring.current(), token.expose_secret(), now)
     }
 
     /// Under what it is remembered that `name` is refused to this network, which is not known there.
-    fn refused_key(&self, name: &Name, origin: &Origin, now: DateTime<Utc>) -> Result<ThrottleKey, SignError> {
+    fn refused_key(&self, name: &Name, origin: &ClientInfo, now: DateTime<Utc>) -> Result<ThrottleKey, SignError> {
         let network = network(origin).map(|network| network.to_string()).unwrap_or_default();
         self.key(&[b"refused", name.key.as_bytes(), network.as_bytes()], now)
     }
@@ -280,7 +280,7 @@ impl Throttle {
     }
 }
 
-fn network(origin: &Origin) -> Option<ClientNetwork> {
+fn network(origin: &ClientInfo) -> Option<ClientNetwork> {
     origin.ip.as_ref()?.parse::<IpAddr>().ok().map(ClientNetwork::from)
 }
 

@@ -13,11 +13,11 @@ use crate::{
         one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
         user::User,
     },
-    services::{Trouble, audit::Event, change_feed::Changes, outbox::Outbox, sessions::bearer::Caller},
+    services::{Unavailable, audit::Event, change_feed::ChangeFeed, outbox::Outbox, sessions::bearer::Caller},
     store::{
         self, Database, StoreError, Transaction,
-        one_use_secrets::{self, LiveSecret, Which},
-        outbox::{self, Cause, Kind},
+        one_use_secrets::{self, LiveSecret, SecretSelector},
+        outbox::{self, Kind, OutboxEvent},
         users::{self, Claimant},
     },
 };
@@ -28,7 +28,7 @@ pub struct VerifyEmail {
     /// Where accounts and secrets are.
     pub db: Database,
     /// Tells others what an account's address is now.
-    pub changes: Changes,
+    pub changes: ChangeFeed,
     /// Sends the mails.
     pub outbox: Outbox,
     /// Tells the time.
@@ -52,12 +52,12 @@ pub enum VerifyEmailError {
     InvalidToken,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for VerifyEmailError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -65,9 +65,9 @@ impl VerifyEmail {
     /// Has the caller's unverified or pending address written to once more. Whether there is one is not told.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn ask(&self, caller: &Caller) -> Result<(), Trouble> {
-        self.outbox.write(&Cause::EmailClaimed(caller.user, None)).await?;
+    /// [`Unavailable`].
+    pub async fn ask(&self, caller: &Caller) -> Result<(), Unavailable> {
+        self.outbox.write(&OutboxEvent::EmailClaimed(caller.user, None)).await?;
         Event::done("verification_requested").account(caller.user).session(caller.session).record();
         Ok(())
     }
@@ -75,8 +75,8 @@ impl VerifyEmail {
     /// What the secret would prove; `None`: nothing. It is as good as before: scanners of mail look, too.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn look(&self, token: &SecretString) -> Result<Option<Claim>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn look(&self, token: &SecretString) -> Result<Option<Claim>, Unavailable> {
         let Ok(digest) = digest(token) else { return Ok(None) };
         let Some(live) = self.find(digest).await? else { return Ok(None) };
         let user = users::find(&self.db, live.user).await?;
@@ -102,11 +102,11 @@ impl VerifyEmail {
             return Err(refused("email_verified"));
         }
         let losers = users::drop_claims(&transaction, &email, Claimant::AllBut(id)).await?;
-        one_use_secrets::void(&transaction, Which::MailedTo(&email, id), now).await?;
+        one_use_secrets::void(&transaction, SecretSelector::MailedTo(&email, id), now).await?;
         if let Some(old) = user.email.filter(|old| user.email_verified && old.key() != email.key()) {
             // Whoever still reads the old mailbox has no say in the account any more.
-            one_use_secrets::void(&transaction, Which::AllOf(id), now).await?;
-            self.outbox.within(&transaction, &Cause::EmailChanged(id, old, email)).await?;
+            one_use_secrets::void(&transaction, SecretSelector::AllOf(id), now).await?;
+            self.outbox.within(&transaction, &OutboxEvent::EmailChanged(id, old, email)).await?;
         }
         let changed = losers.into_iter().chain([id]).collect();
         self.commit(transaction, changed, Event::done("email_verified").account(id)).await

@@ -21,7 +21,7 @@ use crate::{
         username::Username,
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::choose_password::{ChoosePassword, ChoosePasswordError},
         audit::Event,
         outbox::Outbox,
@@ -29,8 +29,8 @@ use crate::{
     },
     store::{
         self, Database, StoreError, Transaction, identities, one_use_secrets,
-        outbox::{self, Cause},
-        sessions::{self, Which},
+        outbox::{self, OutboxEvent},
+        sessions::{self, SessionSelector},
         users::{self, Claimant, Identifier, NewUser},
     },
 };
@@ -90,7 +90,7 @@ impl NewEmail {
 
 /// An account with what else an operator wants to know of it.
 #[derive(Debug)]
-pub struct Overview {
+pub struct AccountOverview {
     /// The account.
     pub record: AccountRecord,
     /// How many live sessions it has.
@@ -120,12 +120,12 @@ pub enum AdministerError {
     Password(String),
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for AdministerError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -161,18 +161,18 @@ impl Administer {
     ///
     /// # Errors
     /// [`AdministerError::Unknown`] or trouble.
-    pub async fn show(&self, id: UserId) -> Result<Overview, AdministerError> {
+    pub async fn show(&self, id: UserId) -> Result<AccountOverview, AdministerError> {
         let found = users::find_with_password(&self.db, &Identifier::Id(id)).await?;
         let (user, password_hash) = found.ok_or(AdministerError::Unknown)?;
         let sessions = sessions::count_live(&self.db, id, self.clock.now()).await?;
-        Ok(Overview { record: AccountRecord { user, has_password: password_hash.is_some() }, sessions })
+        Ok(AccountOverview { record: AccountRecord { user, has_password: password_hash.is_some() }, sessions })
     }
 
     /// A page of all accounts: those behind `after`, oldest first, `None` for the first page; and where the next one
     /// begins, `None` at the end.
     ///
     /// # Errors
-    /// [`AdministerError::Trouble`].
+    /// [`AdministerError::Unavailable`].
     pub async fn page(&self, after: Option<UserId>) -> Result<(Vec<AccountRecord>, Option<UserId>), AdministerError> {
         let page = users::page(&self.db, after, PAGE).await?;
         let whole = u64::try_from(page.len()).is_ok_and(|rows| rows == PAGE);
@@ -209,10 +209,10 @@ impl Administer {
                 other => other.into(),
             })?;
             dropped = users::drop_claims(&transaction, email, Claimant::AllBut(id)).await?;
-            one_use_secrets::void(&transaction, one_use_secrets::Which::MailedTo(email, id), now).await?;
+            one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::MailedTo(email, id), now).await?;
         }
         if let Some(NewEmail::Unverified(email)) = &new.email {
-            self.outbox.within(&transaction, &Cause::EmailClaimed(id, Some(email.clone()))).await?;
+            self.outbox.within(&transaction, &OutboxEvent::EmailClaimed(id, Some(email.clone()))).await?;
         }
         if !new.roles.is_empty() {
             let roles: Vec<Role> = new.roles.iter().cloned().collect();
@@ -279,9 +279,9 @@ impl Administer {
         let transaction = store::begin(&self.db).await?;
         let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
         // Links that were mailed before would undo it.
-        one_use_secrets::void(&transaction, one_use_secrets::Which::AllOf(user.id), self.clock.now()).await?;
+        one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(user.id), self.clock.now()).await?;
         if let Some(email) = user.email.filter(|_| user.email_verified) {
-            self.outbox.within(&transaction, &Cause::PasswordChanged(user.id, email)).await?;
+            self.outbox.within(&transaction, &OutboxEvent::PasswordChanged(user.id, email)).await?;
         }
         let event = Event::done("password_change").because("operator").account(user.id);
         Ok(before + self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await?)
@@ -290,7 +290,7 @@ impl Administer {
     /// Ends an account's sessions; says how many.
     ///
     /// # Errors
-    /// [`AdministerError::Trouble`].
+    /// [`AdministerError::Unavailable`].
     pub async fn revoke_sessions(&self, id: UserId) -> Result<usize, AdministerError> {
         let before = self.end_excess(id, EndReason::Operator).await?;
         let transaction = store::begin(&self.db).await?;
@@ -352,7 +352,7 @@ impl Administer {
         event: Event,
     ) -> Result<usize, AdministerError> {
         let also = vec![self.end_session.changes.account_changed(id)];
-        let ending = self.end_session.within(&transaction, &Which::AllOf(id), reason, also).await?;
+        let ending = self.end_session.within(&transaction, &SessionSelector::AllOf(id), reason, also).await?;
         Ok(self.end_session.commit(transaction, ending.recording(event)).await?)
     }
 
@@ -362,7 +362,7 @@ impl Administer {
         let mut left = sessions::count_unended(&self.db, id).await?;
         let mut all = 0;
         while left > MOST_TOGETHER {
-            let ended = self.end_session.run(&Which::SomeOf(id, BATCH), reason).await?;
+            let ended = self.end_session.run(&SessionSelector::SomeOf(id, BATCH), reason).await?;
             if ended == 0 {
                 break;
             }
@@ -380,6 +380,6 @@ fn parse(password: &SecretString) -> Result<Password, AdministerError> {
 fn chosen(error: ChoosePasswordError) -> AdministerError {
     match error {
         ChoosePasswordError::Weak(why) => AdministerError::Password(why.to_string()),
-        ChoosePasswordError::Trouble(trouble) => trouble.into(),
+        ChoosePasswordError::Unavailable(trouble) => trouble.into(),
     }
 }

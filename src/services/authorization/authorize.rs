@@ -15,7 +15,7 @@ use crate::{
     },
     domain::{
         authorization_request::{
-            AuthorizationErrorCode as Code, AuthorizationRequest, Parameters, Refusal, ResponseMode,
+            AuthorizationErrorCode as Code, AuthorizationRefusal, AuthorizationRequest, Parameters, ResponseMode,
         },
         client::Client,
         clock::Clock,
@@ -27,10 +27,10 @@ use crate::{
         session::Session,
     },
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
         csrf::BrowserId,
-        grants::{GrantError, narrow, target, token_issuer::Issue},
+        grants::{GrantError, narrow, target, token_issuer::TokenIssuer},
         sealed::Sealer,
     },
     store::{
@@ -44,14 +44,14 @@ mod pending;
 mod pushed;
 
 pub use pending::Asking;
-use pending::Pending;
+use pending::PendingAuthorization;
 pub use pushed::{PushError, Pushed};
 
 /// Answers authorization requests.
 #[derive(Debug, Clone)]
 pub struct Authorize {
     /// Judges resources, and names the issuer.
-    pub issue: Issue,
+    pub issue: TokenIssuer,
     /// Reads hints.
     pub jwt: Arc<Jwt>,
     /// Seals requests.
@@ -66,7 +66,7 @@ pub struct Authorize {
 
 /// What comes of a request.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum AuthorizeOutcome {
     /// The client gets an answer.
     Answer(Answer),
     /// Somebody must log in, or choose an account, before it goes on with this sealed request.
@@ -100,12 +100,12 @@ pub enum AuthorizeError {
     Expired,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for AuthorizeError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -122,7 +122,7 @@ impl Authorize {
         parameters: Parameters,
         browser: &BrowserId,
         session: Option<&Session>,
-    ) -> Result<Outcome, AuthorizeError> {
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let parameters = self.unpushed(parameters)?;
         let (client, redirect_uri) = self.parties(&parameters).await?;
         let state = parameters.state.clone();
@@ -134,14 +134,15 @@ impl Authorize {
             Err(refusal) => {
                 // An unknown mode is told by the one that every client has.
                 let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
-                return Ok(Outcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
+                return Ok(AuthorizeOutcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
             }
         };
         let asked_at = self.clock.now();
-        let pending = Pending { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
+        let pending =
+            PendingAuthorization { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
         // Where nobody may be asked it need not travel.
         if !pending.request.prompt.none && !self.can_travel(&pending) {
-            let refusal = Refusal::new(Code::InvalidRequest, "the parameters are too long together");
+            let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
             return Ok(self.refuse(pending.request, refusal, &client));
         }
         self.decide(&client, pending, session).await
@@ -156,7 +157,7 @@ impl Authorize {
         sealed: &str,
         browser: &BrowserId,
         session: Option<&Session>,
-    ) -> Result<Outcome, AuthorizeError> {
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let pending = self.open(sealed, browser)?;
         let client = self.client(&pending.request).await?;
         self.decide(&client, pending, session).await
@@ -171,8 +172,8 @@ impl Authorize {
         sealed: &str,
         browser: &BrowserId,
         session: &Session,
-    ) -> Result<Outcome, AuthorizeError> {
-        let pending = Pending { account_chosen: true, ..self.open(sealed, browser)? };
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
+        let pending = PendingAuthorization { account_chosen: true, ..self.open(sealed, browser)? };
         let client = self.client(&pending.request).await?;
         self.decide(&client, pending, Some(session)).await
     }
@@ -181,7 +182,12 @@ impl Authorize {
     ///
     /// # Errors
     /// [`AuthorizeError`].
-    pub async fn allow(&self, sealed: &str, browser: &BrowserId, session: &Session) -> Result<Outcome, AuthorizeError> {
+    pub async fn allow(
+        &self,
+        sealed: &str,
+        browser: &BrowserId,
+        session: &Session,
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let pending = self.open(sealed, browser)?;
         let client = self.client(&pending.request).await?;
         let Ok(scope) = narrow(pending.request.scope.as_deref(), &client.scope) else {
@@ -202,10 +208,10 @@ impl Authorize {
     ///
     /// # Errors
     /// [`AuthorizeError`].
-    pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<Outcome, AuthorizeError> {
+    pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<AuthorizeOutcome, AuthorizeError> {
         let pending = self.open(sealed, browser)?;
         let client = self.client(&pending.request).await?;
-        Ok(self.refuse(pending.request, Refusal::new(Code::AccessDenied, "the person said no"), &client))
+        Ok(self.refuse(pending.request, AuthorizationRefusal::new(Code::AccessDenied, "the person said no"), &client))
     }
 
     /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
@@ -237,9 +243,9 @@ impl Authorize {
     async fn decide(
         &self,
         client: &Client,
-        pending: Pending,
+        pending: PendingAuthorization,
         session: Option<&Session>,
-    ) -> Result<Outcome, AuthorizeError> {
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let request = &pending.request;
         let scope = match self.permit(client, request) {
             Ok(scope) => scope,
@@ -249,45 +255,45 @@ impl Authorize {
         let another =
             |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
         if session.is_some_and(another) {
-            let refusal = Refusal::new(Code::LoginRequired, "somebody else is logged in");
+            let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody else is logged in");
             return Ok(self.refuse(pending.request, refusal, client));
         }
         let Some(session) = session.filter(|session| self.is_fresh_enough(&pending, session)) else {
             return Ok(if request.prompt.none {
-                let refusal = Refusal::new(Code::LoginRequired, "somebody must log in");
+                let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody must log in");
                 self.refuse(pending.request, refusal, client)
             } else {
-                Outcome::LogIn(self.seal(&pending))
+                AuthorizeOutcome::LogIn(self.seal(&pending))
             });
         };
         if !self.is_allowed(client, &pending, &scope, session).await? {
             return Ok(if request.prompt.none {
-                let refusal = Refusal::new(Code::ConsentRequired, "the person must consent");
+                let refusal = AuthorizationRefusal::new(Code::ConsentRequired, "the person must consent");
                 self.refuse(pending.request, refusal, client)
             } else {
-                Outcome::Consent(self.seal(&pending))
+                AuthorizeOutcome::Consent(self.seal(&pending))
             });
         }
         self.grant(pending.request, scope, session).await
     }
 
     /// The scope that the request may have at most.
-    fn permit(&self, client: &Client, request: &AuthorizationRequest) -> Result<Scope, Refusal> {
+    fn permit(&self, client: &Client, request: &AuthorizationRequest) -> Result<Scope, AuthorizationRefusal> {
         if !client.may_use(GrantType::AuthorizationCode) {
-            return Err(Refusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
+            return Err(AuthorizationRefusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
         }
         let scope = narrow(request.scope.as_deref(), &client.scope).map_err(|_: GrantError| {
-            Refusal::new(Code::InvalidScope, "the scope is malformed or wider than allowed")
+            AuthorizationRefusal::new(Code::InvalidScope, "the scope is malformed or wider than allowed")
         })?;
         target(&self.issue, client, request.resource.as_deref()).map_err(|_: GrantError| {
-            Refusal::new(Code::InvalidTarget, "the resource is not this client's to ask for")
+            AuthorizationRefusal::new(Code::InvalidTarget, "the resource is not this client's to ask for")
         })?;
         Ok(scope)
     }
 
     /// Whether who is logged in did so lately enough, and is who the client means.
-    fn is_fresh_enough(&self, pending: &Pending, session: &Session) -> bool {
-        let Pending { request, asked_at, account_chosen, .. } = pending;
+    fn is_fresh_enough(&self, pending: &PendingAuthorization, session: &Session) -> bool {
+        let PendingAuthorization { request, asked_at, account_chosen, .. } = pending;
         // Whoever has logged in since the client asked has done all that it can ask for.
         let since = session.authenticated_at >= *asked_at;
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
@@ -308,7 +314,7 @@ impl Authorize {
     async fn is_allowed(
         &self,
         client: &Client,
-        pending: &Pending,
+        pending: &PendingAuthorization,
         scope: &Scope,
         session: &Session,
     ) -> Result<bool, StoreError> {
@@ -328,7 +334,7 @@ impl Authorize {
         request: AuthorizationRequest,
         scope: Scope,
         session: &Session,
-    ) -> Result<Outcome, AuthorizeError> {
+    ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let secret = self.random.secret();
         let text = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
         // What is sealed was read before, so the challenge is one.
@@ -348,12 +354,22 @@ impl Authorize {
         authorization_codes::insert(&self.db, CodeDigest(digest::sha256(text.as_bytes())), &code).await?;
         Event::done("authorize").account(session.user).client(&code.client).session(session.id).record();
         let parameters = vec![("code", text)];
-        Ok(Outcome::Answer(self.answer(request.redirect_uri, request.response_mode, request.state, parameters)))
+        Ok(AuthorizeOutcome::Answer(self.answer(
+            request.redirect_uri,
+            request.response_mode,
+            request.state,
+            parameters,
+        )))
     }
 
-    fn refuse(&self, request: AuthorizationRequest, refusal: Refusal, client: &Client) -> Outcome {
+    fn refuse(
+        &self,
+        request: AuthorizationRequest,
+        refusal: AuthorizationRefusal,
+        client: &Client,
+    ) -> AuthorizeOutcome {
         let AuthorizationRequest { redirect_uri, response_mode, state, .. } = request;
-        Outcome::Answer(self.refusal(redirect_uri, response_mode, state, refusal, &client.id))
+        AuthorizeOutcome::Answer(self.refusal(redirect_uri, response_mode, state, refusal, &client.id))
     }
 
     fn refusal(
@@ -361,7 +377,7 @@ impl Authorize {
         redirect_uri: String,
         mode: ResponseMode,
         state: Option<String>,
-        refusal: Refusal,
+        refusal: AuthorizationRefusal,
         client: &ClientId,
     ) -> Answer {
         Event::refused("authorize", refusal.code.as_str()).client(client).record();

@@ -3,15 +3,15 @@
 use crate::{
     domain::{ids::ClientId, session::EndReason},
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{
         self, Database, authorization_codes,
         consents::{self, Consent},
-        entity_cache::Remembered,
-        sessions::Which,
+        entity_cache::EntityCache,
+        sessions::SessionSelector,
     },
 };
 
@@ -21,7 +21,7 @@ pub struct Consents {
     /// Where it is.
     pub db: Database,
     /// What clients are called.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Ends the sessions of a client that is not allowed any more.
     pub end_session: EndSession,
 }
@@ -30,8 +30,8 @@ impl Consents {
     /// All that the caller allows, newest first, with the names of the clients.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn list(&self, caller: &Caller) -> Result<Vec<(Consent, String)>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<(Consent, String)>, Unavailable> {
         let mut named = Vec::new();
         for consent in consents::of(&self.db, caller.user).await? {
             // What a client was allowed that is deleted in this moment goes with it.
@@ -46,15 +46,15 @@ impl Consents {
     /// allowed anything.
     ///
     /// # Errors
-    /// [`Trouble`]; then all is as it was.
-    pub async fn take_back(&self, caller: &Caller, client: &ClientId) -> Result<bool, Trouble> {
+    /// [`Unavailable`]; then all is as it was.
+    pub async fn take_back(&self, caller: &Caller, client: &ClientId) -> Result<bool, Unavailable> {
         let transaction = store::begin(&self.db).await?;
         if !consents::delete(&transaction, caller.user, client).await? {
             return Ok(false);
         }
         // The codes first: one that is just being exchanged is waited for, and its session ends with the others.
         authorization_codes::delete_of(&transaction, caller.user, client, self.end_session.clock.now()).await?;
-        let which = Which::AllOfAt(caller.user, client.clone());
+        let which = SessionSelector::AllOfAt(caller.user, client.clone());
         let ending = self.end_session.within(&transaction, &which, EndReason::ConsentWithdrawn, Vec::new()).await?;
         let event = Event::done("consent_withdrawn").account(caller.user).client(client).session(caller.session);
         self.end_session.commit(transaction, ending.recording(event)).await?;

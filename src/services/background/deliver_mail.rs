@@ -15,11 +15,11 @@ use uuid::Uuid;
 use crate::{
     domain::{
         delivery::{self, LEASE, RENEWED_EVERY},
-        mail::Letter,
+        mail::Email,
     },
     outbound::email::mailer::{Mailer, SendError},
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
         background::resolve_mail::{ResolveMail, Resolved},
         metrics::Metrics,
@@ -54,7 +54,7 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What became of an attempt.
-enum Attempt {
+enum DeliveryAttempt {
     Sent,
     Failed(SendError),
     /// The row was withdrawn, or is another's.
@@ -123,7 +123,7 @@ impl DeliverMail {
     }
 
     /// Takes on what is due, as far as there is room.
-    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Trouble> {
+    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Unavailable> {
         let (db, now) = (&self.outbox.db, self.outbox.clock.now());
         let room = u64::try_from(room).unwrap_or(0);
         if room == 0 || !outbox::is_due(db, now).await? {
@@ -145,7 +145,7 @@ impl DeliverMail {
             },
             Err(cause) => {
                 tracing::warn!(%cause, mail = %row.id, "a cause of a mail cannot be read here");
-                let attempt = Attempt::Failed(SendError::Later("it cannot be read".to_owned()));
+                let attempt = DeliveryAttempt::Failed(SendError::Later("it cannot be read".to_owned()));
                 self.settle(row, attempt, None).await
             }
         };
@@ -156,7 +156,7 @@ impl DeliverMail {
     }
 
     /// Sends a letter, and says now and then that somebody is still at it.
-    async fn send(&self, row: &Claimed, letter: &Letter) -> Attempt {
+    async fn send(&self, row: &Claimed, letter: &Email) -> DeliveryAttempt {
         let every = Duration::from_secs(RENEWED_EVERY);
         let mut renewal = interval_at(Instant::now() + every, every);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -164,12 +164,12 @@ impl DeliverMail {
         tokio::pin!(sending);
         loop {
             tokio::select! {
-                sent = &mut sending => return sent.map_or_else(Attempt::Failed, |()| Attempt::Sent),
+                sent = &mut sending => return sent.map_or_else(DeliveryAttempt::Failed, |()| DeliveryAttempt::Sent),
                 _ = renewal.tick() => {
                     // Where the database does not answer, the letter goes on: it may be sent twice then.
                     let until = self.outbox.clock.now() + LEASE;
                     if matches!(outbox::renew(&self.outbox.db, row, until).await, Ok(false)) {
-                        return Attempt::Lost;
+                        return DeliveryAttempt::Lost;
                     }
                 }
             }
@@ -177,17 +177,22 @@ impl DeliverMail {
     }
 
     /// Writes down what became of an attempt.
-    async fn settle(&self, row: &Claimed, attempt: Attempt, letter: Option<&Resolved>) -> Result<(), Trouble> {
+    async fn settle(
+        &self,
+        row: &Claimed,
+        attempt: DeliveryAttempt,
+        letter: Option<&Resolved>,
+    ) -> Result<(), Unavailable> {
         let (db, now) = (&self.outbox.db, self.outbox.clock.now());
         match attempt {
-            Attempt::Sent => {
+            DeliveryAttempt::Sent => {
                 self.metrics.mails_sent.inc();
                 outbox::sent(db, row, now).await?;
                 let event = Event::done("mail_sent");
                 about(letter.map_or(event.clone(), |letter| event.because(letter.name)), letter).record();
             }
-            Attempt::Lost => about(Event::refused("mail", "withdrawn"), letter).record(),
-            Attempt::Failed(SendError::Later(why)) => {
+            DeliveryAttempt::Lost => about(Event::refused("mail", "withdrawn"), letter).record(),
+            DeliveryAttempt::Failed(SendError::Later(why)) => {
                 let chance = u16::from_be_bytes(self.outbox.random.bytes());
                 match delivery::next_attempt(row.created_at, now, row.attempts, chance) {
                     Some(next) => {
@@ -199,7 +204,7 @@ impl DeliverMail {
                     None => self.give_up(row, &why, "given_up", letter).await?,
                 }
             }
-            Attempt::Failed(SendError::Never(why)) => self.give_up(row, &why, "refused", letter).await?,
+            DeliveryAttempt::Failed(SendError::Never(why)) => self.give_up(row, &why, "refused", letter).await?,
         }
         Ok(())
     }
@@ -210,7 +215,7 @@ impl DeliverMail {
         why: &str,
         word: &'static str,
         letter: Option<&Resolved>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Unavailable> {
         self.metrics.mails_dead.inc();
         outbox::bury(&self.outbox.db, row, self.outbox.clock.now(), word).await?;
         tracing::error!(mail = %row.id, attempts = row.attempts, why, "a mail was given up");

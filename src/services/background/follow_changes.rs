@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use crate::{
-    services::{Trouble, change_feed::Changes},
+    services::{Unavailable, change_feed::ChangeFeed},
     store::changes::{Notices, OVERLAP},
 };
 
@@ -27,13 +27,13 @@ const SILENCE: Duration = Duration::from_secs(5);
 const AGAIN: Duration = Duration::from_mins(2);
 
 /// Follows until it is dropped.
-pub async fn run(changes: Changes, listen_url: SecretString) {
+pub async fn run(changes: ChangeFeed, listen_url: SecretString) {
     let poke = Arc::new(Notify::new());
     tokio::join!(rounds(&changes, &poke), notices(&listen_url, &poke), again(&changes));
 }
 
 /// Looks every second, and whenever it is poked.
-async fn rounds(changes: &Changes, poke: &Notify) {
+async fn rounds(changes: &ChangeFeed, poke: &Notify) {
     const { assert!(SILENCE.as_secs() + PATIENCE.as_secs() < OVERLAP.as_secs()) };
     let mut tick = tokio::time::interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -50,7 +50,7 @@ async fn rounds(changes: &Changes, poke: &Notify) {
         } else {
             tokio::time::timeout(PATIENCE, changes.look()).await
         };
-        match outcome.unwrap_or(Err(Trouble::TooSlow)) {
+        match outcome.unwrap_or(Err(Unavailable::TooSlow)) {
             Ok(asked) => {
                 good = asked;
                 if std::mem::take(&mut troubled) {
@@ -67,7 +67,7 @@ async fn rounds(changes: &Changes, poke: &Notify) {
 }
 
 /// Reads all again now and then.
-async fn again(changes: &Changes) {
+async fn again(changes: &ChangeFeed) {
     loop {
         tokio::time::sleep(AGAIN).await;
         if let Err(cause) = changes.read_all().await {

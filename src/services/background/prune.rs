@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery, logout_notice},
-    services::{Trouble, sessions::status_indexes::StatusPlaces},
+    services::{Unavailable, sessions::status_indexes::StatusPlaces},
     store::{
         Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
         one_use_secrets, outbox,
@@ -74,13 +74,13 @@ impl Prune {
     /// Deletes all that is over now. Says how many rows that were.
     ///
     /// # Errors
-    /// [`Trouble`] where the database does not answer; what was deleted so far stays so.
-    pub async fn once(&self) -> Result<u64, Trouble> {
+    /// [`Unavailable`] where the database does not answer; what was deleted so far stays so.
+    pub async fn once(&self) -> Result<u64, Unavailable> {
         Ok(self.ended().await? + self.idle().await?)
     }
 
     /// Deletes what has ended.
-    async fn ended(&self) -> Result<u64, Trouble> {
+    async fn ended(&self) -> Result<u64, Unavailable> {
         let now = self.clock.now();
         let over = now - MARGIN;
         let mut pruned = 0;
@@ -103,7 +103,7 @@ impl Prune {
     }
 
     /// Deletes what was left idle.
-    async fn idle(&self) -> Result<u64, Trouble> {
+    async fn idle(&self) -> Result<u64, Unavailable> {
         let over = self.clock.now() - MARGIN;
         let (mut pruned, mut walk) = (0, Some(Walk::START));
         while let Some(from) = walk {

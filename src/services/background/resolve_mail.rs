@@ -19,15 +19,15 @@ use crate::{
         clock::Clock,
         email::EmailAddress,
         ids::UserId,
-        mail::{Letter, Message},
+        mail::{Email, Message},
         one_use_secret::{OneUseSecret, Purpose},
         user::User,
     },
-    services::{Trouble, audit::Event},
+    services::{Unavailable, audit::Event},
     store::{
         self, Database, Transaction,
         one_use_secrets::{self, NewSecret},
-        outbox::{self, Cause, Claimed, Kind},
+        outbox::{self, Claimed, Kind, OutboxEvent},
         users::{self, Identifier},
     },
 };
@@ -51,7 +51,7 @@ pub struct ResolveMail {
 #[derive(Debug)]
 pub struct Resolved {
     /// What is sent.
-    pub letter: Letter,
+    pub letter: Email,
     /// Whose.
     pub user: UserId,
     /// What it is, in a word for the log.
@@ -98,8 +98,8 @@ impl ResolveMail {
     /// The letter for a cause; `None` where there is nobody to write to, and the cause is done with.
     ///
     /// # Errors
-    /// [`Trouble`]; then it is found another time.
-    pub async fn run(&self, row: &Claimed, cause: &Cause) -> Result<Option<Resolved>, Trouble> {
+    /// [`Unavailable`]; then it is found another time.
+    pub async fn run(&self, row: &Claimed, cause: &OutboxEvent) -> Result<Option<Resolved>, Unavailable> {
         let transaction = store::begin(&self.db).await?;
         let found = self.find(&transaction, row, cause).await?;
         store::commit(transaction).await?;
@@ -117,12 +117,12 @@ impl ResolveMail {
         }
     }
 
-    async fn find(&self, transaction: &Transaction, row: &Claimed, cause: &Cause) -> Result<Found, Trouble> {
+    async fn find(&self, transaction: &Transaction, row: &Claimed, cause: &OutboxEvent) -> Result<Found, Unavailable> {
         let identifier = match cause {
-            Cause::ResetRequested(identifier) => identifier.clone(),
-            Cause::EmailClaimed(user, _) | Cause::PasswordChanged(user, _) | Cause::EmailChanged(user, ..) => {
-                Identifier::Id(*user)
-            }
+            OutboxEvent::ResetRequested(identifier) => identifier.clone(),
+            OutboxEvent::EmailClaimed(user, _)
+            | OutboxEvent::PasswordChanged(user, _)
+            | OutboxEvent::EmailChanged(user, ..) => Identifier::Id(*user),
         };
         let Some(user) = users::hold(transaction, &identifier).await? else {
             return Ok(Err((Nobody::Unknown, None)));
@@ -130,15 +130,15 @@ impl ResolveMail {
         let username = user.username.as_written().to_owned();
         let at = row.created_at;
         match cause {
-            Cause::ResetRequested(_) => self.reset(transaction, row, &user).await,
-            Cause::EmailClaimed(_, named) => self.verification(transaction, row, &user, named.as_ref()).await,
+            OutboxEvent::ResetRequested(_) => self.reset(transaction, row, &user).await,
+            OutboxEvent::EmailClaimed(_, named) => self.verification(transaction, row, &user, named.as_ref()).await,
             // Notices of what was done with a credential are never too many, and a disabled account's owner wants to
             // know as well.
-            Cause::PasswordChanged(_, to) => {
+            OutboxEvent::PasswordChanged(_, to) => {
                 let letter = letter(row, to, Message::PasswordChanged { username, at });
                 Ok(Ok(Resolved { letter, user: user.id, name: "password_changed" }))
             }
-            Cause::EmailChanged(_, old, new) => {
+            OutboxEvent::EmailChanged(_, old, new) => {
                 let letter = letter(row, old, Message::EmailChanged { username, new: new.clone(), at });
                 Ok(Ok(Resolved { letter, user: user.id, name: "email_changed" }))
             }
@@ -146,7 +146,7 @@ impl ResolveMail {
     }
 
     /// To the verified address of an account that is not disabled, as it is stored: whatever the request spelled.
-    async fn reset(&self, transaction: &Transaction, row: &Claimed, user: &User) -> Result<Found, Trouble> {
+    async fn reset(&self, transaction: &Transaction, row: &Claimed, user: &User) -> Result<Found, Unavailable> {
         let nobody = |why| Ok(Err((why, Some(user.id))));
         if user.disabled_at.is_some() {
             return nobody(Nobody::Disabled);
@@ -171,7 +171,7 @@ impl ResolveMail {
         row: &Claimed,
         user: &User,
         named: Option<&EmailAddress>,
-    ) -> Result<Found, Trouble> {
+    ) -> Result<Found, Unavailable> {
         let nobody = |why| Ok(Err((why, Some(user.id))));
         if user.disabled_at.is_some() {
             return nobody(Nobody::Disabled);
@@ -199,7 +199,7 @@ impl ResolveMail {
     }
 
     /// Tells an address's owner that another account named it.
-    async fn tell_owner(&self, transaction: &Transaction, row: &Claimed, owner: &User) -> Result<Found, Trouble> {
+    async fn tell_owner(&self, transaction: &Transaction, row: &Claimed, owner: &User) -> Result<Found, Unavailable> {
         let nobody = |why| Ok(Err((why, Some(owner.id))));
         let Some(to) = &owner.email else { return nobody(Nobody::Unverified) };
         if owner.disabled_at.is_some() {
@@ -221,7 +221,7 @@ impl ResolveMail {
         kind: Kind,
         user: UserId,
         to: &EmailAddress,
-    ) -> Result<Option<Nobody>, Trouble> {
+    ) -> Result<Option<Nobody>, Unavailable> {
         let now = self.clock.now();
         if let Some((most, per)) = self.limit.filter(|_| !row.is_addressed) {
             let since = now - TimeDelta::from_std(per).unwrap_or(TimeDelta::MAX);
@@ -242,7 +242,7 @@ impl ResolveMail {
         purpose: Purpose,
         user: UserId,
         to: &EmailAddress,
-    ) -> Result<Option<(OneUseSecret, TimeDelta)>, Trouble> {
+    ) -> Result<Option<(OneUseSecret, TimeDelta)>, Unavailable> {
         let keys = self.keyring.current();
         // The root secret of the time of asking, so that each attempt finds the same. Where that one is gone, an earlier
         // mail's link is, too: this one's takes its place.
@@ -261,6 +261,6 @@ impl ResolveMail {
     }
 }
 
-fn letter(row: &Claimed, to: &EmailAddress, message: Message) -> Letter {
-    Letter { id: row.id, to: to.clone(), message, written_at: row.created_at }
+fn letter(row: &Claimed, to: &EmailAddress, message: Message) -> Email {
+    Email { id: row.id, to: to.clone(), message, written_at: row.created_at }
 }

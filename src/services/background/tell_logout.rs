@@ -23,10 +23,10 @@ use crate::{
         logout_notice::{BACKOFF, LEASE, TOKEN},
     },
     outbound::backchannel::Backchannel,
-    services::{Trouble, audit::Event, metrics::Metrics},
+    services::{Unavailable, audit::Event, metrics::Metrics},
     store::{
         Database,
-        entity_cache::Remembered,
+        entity_cache::EntityCache,
         logout_notices::{self, Claimed},
     },
 };
@@ -37,7 +37,7 @@ pub struct TellLogout {
     /// Where the notices are.
     pub db: Database,
     /// Whom to tell.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Signs what they are told.
     pub jwt: Arc<Jwt>,
     /// Tells them.
@@ -118,7 +118,7 @@ impl TellLogout {
     }
 
     /// Takes on what is due, as far as there is room.
-    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Trouble> {
+    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Unavailable> {
         let now = self.clock.now();
         let room = u64::try_from(room).unwrap_or(0);
         if room == 0 || !logout_notices::is_due(&self.db, now).await? {
@@ -135,7 +135,7 @@ impl TellLogout {
     }
 
     /// Tells a client once, and writes down what became of it.
-    async fn tell(&self, row: &Claimed) -> Result<(), Trouble> {
+    async fn tell(&self, row: &Claimed) -> Result<(), Unavailable> {
         let found = self.remembered.client(&self.db, &row.client).await?;
         let told = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
         let Some((client, uri)) = told else {
@@ -166,7 +166,7 @@ impl TellLogout {
     }
 
     /// What the client is told (§2.4), signed as its ID tokens are. A client that gets none has what everybody verifies.
-    fn logout_token(&self, row: &Claimed, client: &Client, now: DateTime<Utc>) -> Result<String, Trouble> {
+    fn logout_token(&self, row: &Claimed, client: &Client, now: DateTime<Utc>) -> Result<String, Unavailable> {
         let ended = (row.session, row.user);
         let claims = LogoutClaims::of(&self.issuer, ended, &client.id, self.random.token_id(), (now, now + TOKEN));
         let algorithm = client.is_relying_party().then(|| client.id_token_algorithm());

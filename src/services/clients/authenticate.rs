@@ -15,7 +15,7 @@ use crate::{
         ids::ClientId,
     },
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
         clients::{ClientError, Clients},
     },
@@ -28,7 +28,7 @@ use crate::{
 
 /// How a request says which client it comes from.
 #[derive(Debug)]
-pub enum Presented {
+pub enum ClientCredential {
     /// Not at all: the built-in client.
     Nothing,
     /// By its id alone.
@@ -54,12 +54,12 @@ impl Clients {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn authenticate(&self, presented: &Presented) -> Result<Client, ClientError> {
+    pub async fn authenticate(&self, presented: &ClientCredential) -> Result<Client, ClientError> {
         let (id, secret, method) = match presented {
-            Presented::Nothing => return Ok(Client::first_party()),
-            Presented::Id(id) => (id, None, AuthenticationMethod::None),
-            Presented::Secret(id, secret, method) => (id, Some(secret), *method),
-            Presented::Assertion { named, jwt, endpoint } => {
+            ClientCredential::Nothing => return Ok(Client::first_party()),
+            ClientCredential::Id(id) => (id, None, AuthenticationMethod::None),
+            ClientCredential::Secret(id, secret, method) => (id, Some(secret), *method),
+            ClientCredential::Assertion { named, jwt, endpoint } => {
                 return self.authenticate_by_assertion(named.as_ref(), jwt, endpoint).await;
             }
         };
@@ -111,13 +111,13 @@ impl Clients {
         match client_assertions::insert(&self.db, AssertionDigest(digest), expires_at).await {
             Ok(()) => Ok(client),
             Err(StoreError::Duplicate(_)) => Err(refused("assertion_replay", Some(&id))),
-            Err(other) => Err(Trouble::from(other).into()),
+            Err(other) => Err(Unavailable::from(other).into()),
         }
     }
 
     /// A client and the digest of its secret, as they are now. Where the newest changes are not known here, only the
     /// database knows who is still a client.
-    async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Trouble> {
+    async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
         let found = if self.end_session.changes.revocations.are_current() {
             self.remembered.client(&self.db, id).await
         } else {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use self::authenticate::Presented;
+pub use self::authenticate::ClientCredential;
 
 use crate::{
     crypto::{
@@ -23,14 +23,14 @@ use crate::{
         ids::ClientId,
         session::EndReason,
     },
-    services::{Trouble, audit::Event, sessions::end::EndSession},
+    services::{Unavailable, audit::Event, sessions::end::EndSession},
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
         clients::{self, RegistrationTokenDigest, SecretDigest},
         consents,
-        entity_cache::Remembered,
-        sessions::Which,
+        entity_cache::EntityCache,
+        sessions::SessionSelector,
     },
 };
 
@@ -42,7 +42,7 @@ pub struct Clients {
     /// Ends the sessions of a deleted one.
     pub end_session: EndSession,
     /// Clients as they were last read.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Whom client assertions must be made for.
     pub issuer: String,
     /// Draws secrets and ids.
@@ -66,7 +66,7 @@ pub enum ClientError {
     Invalid,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 /// Why a client was not registered, or not changed.
@@ -83,12 +83,12 @@ pub enum RegistrationError {
     Taken(ClientId),
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for RegistrationError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -100,7 +100,7 @@ pub enum RotateSecretError {
     NoSecret,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 /// A client as it is now, and its secret where it just got one: 256 random bits, which are shown this once.
@@ -177,8 +177,8 @@ impl Clients {
     /// # Errors
     /// [`RotateSecretError`]; then the old one stays good.
     pub async fn rotate_secret(&self, id: &ClientId) -> Result<Option<SecretString>, RotateSecretError> {
-        let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
-        let found = clients::find_to_change(&transaction, id).await.map_err(Trouble::from)?;
+        let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
+        let found = clients::find_to_change(&transaction, id).await.map_err(Unavailable::from)?;
         let Some((client, _)) = found else { return Ok(None) };
         if !client.has_secret() {
             return Err(RotateSecretError::NoSecret);
@@ -195,7 +195,7 @@ impl Clients {
         client: &Client,
         secret: Option<SecretDigest>,
         event: &'static str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Unavailable> {
         clients::update(&transaction, client, secret).await?;
         let changes = &self.end_session.changes;
         let written = changes.write(&transaction, vec![changes.client_changed(&client.id)]).await?;
@@ -214,16 +214,16 @@ impl Clients {
     /// Every registered client, oldest first.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn list(&self) -> Result<Vec<Client>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn list(&self) -> Result<Vec<Client>, Unavailable> {
         Ok(clients::all(&self.db).await?)
     }
 
     /// A registered client.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
         Ok(clients::find(&self.db, id).await?.map(|(client, _)| client))
     }
 
@@ -233,8 +233,8 @@ impl Clients {
     /// batch at a time after that.
     ///
     /// # Errors
-    /// [`Trouble`]; deleted again, a client that is gone has the rest of its sessions ended.
-    pub async fn delete(&self, id: &ClientId) -> Result<bool, Trouble> {
+    /// [`Unavailable`]; deleted again, a client that is gone has the rest of its sessions ended.
+    pub async fn delete(&self, id: &ClientId) -> Result<bool, Unavailable> {
         // The built-in client was never registered, and its sessions are everybody's.
         if id.is_built_in() {
             return Ok(false);
@@ -249,7 +249,7 @@ impl Clients {
         let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
         let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
         changes.commit(transaction, written).await?;
-        let some = Which::SomeOfClient(id.clone(), BATCH);
+        let some = SessionSelector::SomeOfClient(id.clone(), BATCH);
         let mut ended = 0;
         loop {
             match self.end_session.run(&some, EndReason::ClientDeleted).await? {

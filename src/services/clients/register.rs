@@ -7,7 +7,7 @@ use crate::{
     crypto::digest,
     domain::{client::Client, client_metadata::ClientMetadata, client_registration::NotRegistrable, ids::ClientId},
     services::{
-        Trouble,
+        Unavailable,
         clients::{Clients, Registered, RegistrationError},
     },
     store::{
@@ -22,12 +22,12 @@ pub struct RegisterClient {
     /// Where they are registered.
     pub clients: Clients,
     /// Who may.
-    pub admission: Admission,
+    pub admission: RegistrationPolicy,
 }
 
 /// Who may register a client.
 #[derive(Debug, Clone)]
-pub enum Admission {
+pub enum RegistrationPolicy {
     /// The operator alone.
     Off,
     /// Whoever has the initial access token (RFC 7591 §3).
@@ -38,7 +38,7 @@ pub enum Admission {
 
 /// A client that is registered, and what its owner manages it with.
 #[derive(Debug)]
-pub struct Registration {
+pub struct RegisteredClient {
     /// The client, and its secret where it just got one.
     pub registered: Registered,
     /// Its registration access token: 256 random bits.
@@ -71,8 +71,8 @@ impl From<StoreError> for RegisterClientError {
     }
 }
 
-impl From<Trouble> for RegisterClientError {
-    fn from(trouble: Trouble) -> Self {
+impl From<Unavailable> for RegisterClientError {
+    fn from(trouble: Unavailable) -> Self {
         Self::Registration(trouble.into())
     }
 }
@@ -96,7 +96,7 @@ impl RegisterClient {
     /// Whether any client may register itself here.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        !matches!(self.admission, Admission::Off)
+        !matches!(self.admission, RegistrationPolicy::Off)
     }
 
     /// Registers a client (RFC 7591 §3.1). `token` is the initial access token that came with the request.
@@ -107,12 +107,12 @@ impl RegisterClient {
         &self,
         token: Option<&SecretString>,
         metadata: ClientMetadata,
-    ) -> Result<Registration, RegisterClientError> {
+    ) -> Result<RegisteredClient, RegisterClientError> {
         match (&self.admission, token) {
-            (Admission::Off, _) => return Err(RegisterClientError::Off),
-            (Admission::Anybody, _) => {}
-            (Admission::Holders(_), None) => return Err(RegisterClientError::TokenMissing),
-            (Admission::Holders(expected), Some(given)) => {
+            (RegistrationPolicy::Off, _) => return Err(RegisterClientError::Off),
+            (RegistrationPolicy::Anybody, _) => {}
+            (RegistrationPolicy::Holders(_), None) => return Err(RegisterClientError::TokenMissing),
+            (RegistrationPolicy::Holders(expected), Some(given)) => {
                 if !digest::equal(&token_digest(expected).0, &token_digest(given).0) {
                     return Err(RegisterClientError::Token);
                 }
@@ -121,17 +121,17 @@ impl RegisterClient {
         let client = metadata.client(self.clients.draw_id(), self.clients.clock.now())?;
         let token = self.clients.random.secret();
         let registered = self.clients.insert(client, Some(token_digest(&token)), "client_register").await?;
-        Ok(Registration { registered, token })
+        Ok(RegisteredClient { registered, token })
     }
 
     /// Shows a client to whoever registered it (RFC 7592 §2.1).
     ///
     /// # Errors
     /// [`RegisterClientError`].
-    pub async fn find(&self, id: &str, token: Option<SecretString>) -> Result<Registration, RegisterClientError> {
+    pub async fn find(&self, id: &str, token: Option<SecretString>) -> Result<RegisteredClient, RegisterClientError> {
         let (id, token) = self.admit(id, token).await?;
         let client = self.clients.find(&id).await?.ok_or(RegisterClientError::Token)?;
-        Ok(Registration { registered: Registered { client, secret: None }, token })
+        Ok(RegisteredClient { registered: Registered { client, secret: None }, token })
     }
 
     /// Replaces a client's metadata, what is left out by its default (RFC 7592 §2.2).
@@ -144,13 +144,13 @@ impl RegisterClient {
         token: Option<SecretString>,
         named: Named,
         metadata: ClientMetadata,
-    ) -> Result<Registration, RegisterClientError> {
+    ) -> Result<RegisteredClient, RegisterClientError> {
         let (id, token) = self.admit(id, token).await?;
         self.recognize(&id, named).await?;
         let new = metadata.client(id.clone(), self.clients.clock.now())?;
         let revise = |old: Client| Client { created_at: old.created_at, ..new };
         let registered = self.clients.change(&id, revise).await?.ok_or(RegisterClientError::Token)?;
-        Ok(Registration { registered, token })
+        Ok(RegisteredClient { registered, token })
     }
 
     /// Deletes a client, its sessions and its token (RFC 7592 §2.3).

@@ -15,7 +15,7 @@ use crate::{
         session::{EndReason, Session},
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::authenticate::{Authenticate, AuthenticateError},
         audit::Event,
         federation::Providers,
@@ -23,7 +23,7 @@ use crate::{
     },
     store::{
         self, Database, StoreError, identities,
-        sessions::Which,
+        sessions::SessionSelector,
         users::{self, Identifier},
     },
 };
@@ -45,7 +45,7 @@ pub struct Identities {
 
 /// What an account's owner sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Overview {
+pub struct IdentityOverview {
     /// What opens the account.
     pub linked: Vec<Linked>,
     /// What could.
@@ -92,12 +92,12 @@ pub enum IdentitiesError {
     },
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for IdentitiesError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
@@ -108,15 +108,15 @@ impl Identities {
     /// What the owner of the account sees who is logged in with `session`.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn of(&self, session: &Session) -> Result<Overview, Trouble> {
+    /// [`Unavailable`].
+    pub async fn of(&self, session: &Session) -> Result<IdentityOverview, Unavailable> {
         let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
         let linked = identities::of(&self.db, session.user).await?;
         let kind = |name: &ProviderName| self.providers.iter().find(|(one, _)| *one == name).map(|(_, kind)| kind);
         let usable = linked.iter().filter(|link| kind(&link.provider).is_some()).count();
         let others = self.providers.iter().filter(|(name, _)| !linked.iter().any(|link| link.provider == **name));
-        Ok(Overview {
+        Ok(IdentityOverview {
             others: others.map(|(name, kind)| (name.clone(), kind)).collect(),
             password_wanted: !self.stands_in(session, has_password),
             linked: linked
@@ -159,7 +159,7 @@ impl Identities {
                 Err(IdentitiesError::WrongPassword)
             }
             Err(AuthenticateError::TooMany { retry_after }) => Err(IdentitiesError::TooMany { retry_after }),
-            Err(AuthenticateError::Trouble(trouble)) => Err(trouble.into()),
+            Err(AuthenticateError::Unavailable(trouble)) => Err(trouble.into()),
         }
     }
 
@@ -183,7 +183,7 @@ impl Identities {
         if !identities::delete(&transaction, user, id).await? {
             return Err(IdentitiesError::Unknown);
         }
-        let others = Which::AllOfBut(user, session.id);
+        let others = SessionSelector::AllOfBut(user, session.id);
         let ending = self.end_session.within(&transaction, &others, EndReason::Unlinked, Vec::new()).await?;
         let ending = ending.recording(Event::done("identity_unlink").account(user).session(session.id));
         self.end_session.commit(transaction, ending).await?;

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        identity::{Claim, Identity, Meaning, Proposal, judge},
+        identity::{Claim, Identity, LinkDecision, UsernameSuggestion, judge},
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
         session::Session,
@@ -10,13 +10,15 @@ use crate::{
     },
     services::{
         audit::Event,
-        federation::{Arrived, ConfiguredProvider, Federate, FederateError, NameWanted, UNNAMED, Unnamed},
-        sessions::{begin::Beginning, login::Origin},
+        federation::{
+            CallbackOutcome, ConfiguredProvider, Federate, FederateError, PendingSignup, UNNAMED, UsernamePrompt,
+        },
+        sessions::{begin::Beginning, login::ClientInfo},
     },
     store::{
         self, StoreError, Transaction, identities, one_use_secrets,
-        outbox::Cause,
-        sessions::{self, Proof},
+        outbox::OutboxEvent,
+        sessions::{self, SessionBasis},
         users::{self, Claimant, Identifier, NewUser},
     },
 };
@@ -39,31 +41,31 @@ impl Federate {
     pub(super) async fn arrive(
         &self,
         configured: &ConfiguredProvider,
-        unnamed: Unnamed,
+        unnamed: PendingSignup,
         name: Option<&str>,
-        origin: &Origin,
-    ) -> Result<Arrived, FederateError> {
+        origin: &ClientInfo,
+    ) -> Result<CallbackOutcome, FederateError> {
         let identity = unnamed.vouched.identity.clone();
         for _ in 0..ATTEMPTS {
             match self.meaning(configured, &unnamed).await? {
-                Meaning::LogIn(user) => {
+                LinkDecision::LogIn(user) => {
                     if let Some(session) = self.log_in(user, &unnamed, origin).await? {
-                        return Ok(Arrived::LoggedIn(Box::new(session)));
+                        return Ok(CallbackOutcome::LoggedIn(Box::new(session)));
                     }
                 }
-                Meaning::Link(user) => self.link_owner(configured, user, &unnamed).await?,
-                Meaning::NewAccount(_) if !self.open => return Err(FederateError::Closed),
-                Meaning::NewAccount(claim) => {
+                LinkDecision::Link(user) => self.link_owner(configured, user, &unnamed).await?,
+                LinkDecision::NewAccount(_) if !self.open => return Err(FederateError::Closed),
+                LinkDecision::NewAccount(claim) => {
                     let proposal = unnamed.vouched.profile.proposal();
                     let username = match (name.map(|typed| (typed, Username::parse(typed))), proposal) {
-                        (Some((_, Ok(username))), _) | (None, Proposal::Handle(username)) => username,
+                        (Some((_, Ok(username))), _) | (None, UsernameSuggestion::Handle(username)) => username,
                         (Some((typed, Err(why))), _) => {
                             return Ok(self.ask_name(&unnamed, typed, format!("The username {why}.")));
                         }
-                        (None, Proposal::FromName(name)) => {
+                        (None, UsernameSuggestion::FromName(name)) => {
                             return Ok(self.ask_name(&unnamed, name.as_written(), String::new()));
                         }
-                        (None, Proposal::Nothing) => return Ok(self.ask_name(&unnamed, "", String::new())),
+                        (None, UsernameSuggestion::Nothing) => return Ok(self.ask_name(&unnamed, "", String::new())),
                     };
                     match self.make(configured, &identity, &username, claim.as_ref()).await? {
                         Made::Account | Made::Overtaken => {}
@@ -79,7 +81,11 @@ impl Federate {
         Err(FederateError::Disabled)
     }
 
-    async fn meaning(&self, configured: &ConfiguredProvider, unnamed: &Unnamed) -> Result<Meaning, FederateError> {
+    async fn meaning(
+        &self,
+        configured: &ConfiguredProvider,
+        unnamed: &PendingSignup,
+    ) -> Result<LinkDecision, FederateError> {
         let (profile, trust) = (&unnamed.vouched.profile, configured.trust_email);
         let linked = identities::find(&self.db, &unnamed.vouched.identity).await?.map(|linked| linked.user);
         let owner = match profile.trusted_address(trust) {
@@ -90,13 +96,18 @@ impl Federate {
     }
 
     /// Begins a session of an account by its identity; `None` where that does not open it any more.
-    async fn log_in(&self, user: UserId, unnamed: &Unnamed, origin: &Origin) -> Result<Option<Session>, FederateError> {
+    async fn log_in(
+        &self,
+        user: UserId,
+        unnamed: &PendingSignup,
+        origin: &ClientInfo,
+    ) -> Result<Option<Session>, FederateError> {
         let found = identities::find(&self.db, &unnamed.vouched.identity).await?;
         let Some(linked) = found else { return Ok(None) };
         let beginning = Beginning {
             user,
             client: &ClientId::pages(),
-            proof: Proof::Identity { link: linked.id, authenticated_at: unnamed.authenticated_at },
+            proof: SessionBasis::Identity { link: linked.id, authenticated_at: unnamed.authenticated_at },
             scope: &Scope::default(),
             resource: None,
             lifetimes: &self.lifetimes,
@@ -113,7 +124,7 @@ impl Federate {
         &self,
         configured: &ConfiguredProvider,
         owner: UserId,
-        unnamed: &Unnamed,
+        unnamed: &PendingSignup,
     ) -> Result<(), FederateError> {
         let Some(address) = unnamed.vouched.profile.trusted_address(configured.trust_email) else { return Ok(()) };
         let transaction = store::begin(&self.db).await?;
@@ -136,7 +147,7 @@ impl Federate {
         configured: &ConfiguredProvider,
         (user, session): (UserId, SessionId),
         identity: &Identity,
-    ) -> Result<Arrived, FederateError> {
+    ) -> Result<CallbackOutcome, FederateError> {
         let transaction = store::begin(&self.db).await?;
         // The provider took its time, in which the session may have been ended as a thief's. Held, so that whoever ends it
         // now waits; the account first, as others hold the two.
@@ -148,14 +159,14 @@ impl Federate {
         match self.insert(&transaction, configured, user, identity).await {
             Ok(true) => {
                 self.commit_link(transaction, user).await?;
-                Ok(Arrived::Linked)
+                Ok(CallbackOutcome::Linked)
             }
             Ok(false) => Err(FederateError::Disabled),
             Err(StoreError::Duplicate(_)) => {
                 drop(transaction);
                 let linked = identities::find(&self.db, identity).await?;
                 if linked.is_some_and(|linked| linked.user == user) {
-                    Ok(Arrived::Linked)
+                    Ok(CallbackOutcome::Linked)
                 } else {
                     Err(FederateError::Taken)
                 }
@@ -218,11 +229,11 @@ impl Federate {
                     Err(other) => return Err(other.into()),
                 }
                 losers = users::drop_claims(&transaction, email, Claimant::AllBut(id)).await?;
-                one_use_secrets::void(&transaction, one_use_secrets::Which::MailedTo(email, id), now).await?;
+                one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::MailedTo(email, id), now).await?;
             }
             // Whether it is another account's already is not asked here: the mail finds out.
             Some(Claim::Unproved(email)) => {
-                self.outbox.within(&transaction, &Cause::EmailClaimed(id, Some(email.clone()))).await?;
+                self.outbox.within(&transaction, &OutboxEvent::EmailClaimed(id, Some(email.clone()))).await?;
             }
             None => {}
         }
@@ -237,8 +248,8 @@ impl Federate {
         Ok(Made::Account)
     }
 
-    fn ask_name(&self, unnamed: &Unnamed, suggestion: &str, why: String) -> Arrived {
+    fn ask_name(&self, unnamed: &PendingSignup, suggestion: &str, why: String) -> CallbackOutcome {
         let sealed = self.sealer.seal(UNNAMED, unnamed);
-        Arrived::Unnamed(NameWanted { sealed, suggestion: suggestion.to_owned(), why })
+        CallbackOutcome::PendingSignup(UsernamePrompt { sealed, suggestion: suggestion.to_owned(), why })
     }
 }

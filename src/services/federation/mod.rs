@@ -18,7 +18,7 @@ pub use self::providers::{ConfiguredProvider, Credential, Providers};
 use crate::{
     crypto::{
         digest,
-        jose::provider_token::{self, ProviderTokenError, SKEW, Vouched},
+        jose::provider_token::{self, ProviderTokenError, SKEW, VerifiedIdentity},
         random::Random,
     },
     domain::{
@@ -29,13 +29,13 @@ use crate::{
     },
     outbound::provider::{Asking, ProviderError},
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
-        change_feed::Changes,
+        change_feed::ChangeFeed,
         csrf::BrowserId,
         outbox::Outbox,
         sealed::Sealer,
-        sessions::{begin::BeginSession, login::Origin},
+        sessions::{begin::BeginSession, login::ClientInfo},
     },
     store::{
         Database, StoreError,
@@ -53,7 +53,7 @@ pub struct Federate {
     /// Begins the session.
     pub begin_session: BeginSession,
     /// Tells the others of what has changed.
-    pub changes: Changes,
+    pub changes: ChangeFeed,
     /// Has addresses verified.
     pub outbox: Outbox,
     /// Draws what nobody must guess.
@@ -70,7 +70,7 @@ pub struct Federate {
 
 /// What a log-in with a provider is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Errand {
+pub enum Intent {
     /// To log in.
     LogIn {
         /// Whether the provider is asked to have the person prove anew who they are, though it may know them still.
@@ -80,7 +80,7 @@ pub enum Errand {
     Link(UserId, SessionId),
 }
 
-impl Errand {
+impl Intent {
     /// Whether the provider is to ask for a proof. For a link it is always: the browser may be another's, whom the
     /// provider knows still.
     fn wants_fresh(self) -> bool {
@@ -90,17 +90,17 @@ impl Errand {
 
 /// What travels with the browser until it comes back.
 #[derive(Debug, Serialize, Deserialize)]
-struct Attempt {
+struct AuthState {
     provider: ProviderName,
     browser: String,
     state: String,
     nonce: String,
     verifier: String,
     begun_at: DateTime<Utc>,
-    errand: Errand,
+    errand: Intent,
 }
 
-impl Attempt {
+impl AuthState {
     /// When the person proved who they are, where the provider has `said` so; else `now`. Whether that is lately enough
     /// is judged by whoever asked.
     fn authenticated_at(&self, said: Option<DateTime<Utc>>, now: DateTime<Utc>) -> DateTime<Utc> {
@@ -117,12 +117,12 @@ impl Attempt {
 
 /// What travels with the browser while somebody new is asked for a name.
 #[derive(Debug, Serialize, Deserialize)]
-struct Unnamed {
+struct PendingSignup {
     /// Used once.
     id: Uuid,
     provider: ProviderName,
     browser: String,
-    vouched: Vouched,
+    vouched: VerifiedIdentity,
     /// When they proved who they are.
     authenticated_at: DateTime<Utc>,
     begun_at: DateTime<Utc>,
@@ -141,7 +141,7 @@ pub struct Started {
 
 /// With what a browser comes back (RFC 6749 §4.1.2, RFC 9207).
 #[derive(Debug, Default)]
-pub struct Returned<'a> {
+pub struct CallbackParams<'a> {
     /// What it was sent with.
     pub state: &'a str,
     /// What the provider gives.
@@ -154,18 +154,18 @@ pub struct Returned<'a> {
 
 /// What comes of it.
 #[derive(Debug)]
-pub enum Arrived {
+pub enum CallbackOutcome {
     /// Somebody is logged in.
     LoggedIn(Box<Session>),
     /// The identity is linked to who is logged in.
     Linked,
     /// Somebody new is to say how they want to be called.
-    Unnamed(NameWanted),
+    PendingSignup(UsernamePrompt),
 }
 
 /// A question for a name.
 #[derive(Debug)]
-pub struct NameWanted {
+pub struct UsernamePrompt {
     /// What travels with the answer.
     pub sealed: String,
     /// What they might want.
@@ -188,10 +188,10 @@ pub enum FederateError {
     Denied,
     /// The provider cannot be reached, or takes too long.
     #[error("the provider does not answer")]
-    Silent,
+    ProviderUnavailable,
     /// The provider answered what is of no use.
     #[error("the provider's answer is of no use: {0}")]
-    Untold(ProviderError),
+    InvalidProviderResponse(ProviderError),
     /// The answer is another provider's (RFC 9207).
     #[error("the answer is from somebody else")]
     WrongIssuer,
@@ -212,20 +212,20 @@ pub enum FederateError {
     NotLoggedIn,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<StoreError> for FederateError {
     fn from(error: StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
 impl From<ProviderError> for FederateError {
     fn from(error: ProviderError) -> Self {
         match error {
-            ProviderError::Down | ProviderError::Slow => Self::Silent,
-            ProviderError::Refused | ProviderError::Garbage(_) => Self::Untold(error),
+            ProviderError::Down | ProviderError::Slow => Self::ProviderUnavailable,
+            ProviderError::Refused | ProviderError::Garbage(_) => Self::InvalidProviderResponse(error),
         }
     }
 }
@@ -237,15 +237,15 @@ impl FederateError {
             Self::UnknownProvider => "unknown_provider",
             Self::Stale => "stale",
             Self::Denied => "denied",
-            Self::Silent => "provider_silent",
-            Self::Untold(_) => "provider_untold",
+            Self::ProviderUnavailable => "provider_silent",
+            Self::InvalidProviderResponse(_) => "provider_untold",
             Self::WrongIssuer => "wrong_issuer",
             Self::Token(_) => "provider_token",
             Self::Closed => "closed",
             Self::Disabled => "disabled",
             Self::Taken => "taken",
             Self::NotLoggedIn => "not_logged_in",
-            Self::Trouble(_) => "trouble",
+            Self::Unavailable(_) => "trouble",
         }
     }
 }
@@ -268,7 +268,7 @@ impl Federate {
     ///
     /// # Errors
     /// [`FederateError`] where there is no such provider, or it cannot be asked.
-    pub async fn start(&self, provider: &str, browser: &BrowserId, errand: Errand) -> Result<Started, FederateError> {
+    pub async fn start(&self, provider: &str, browser: &BrowserId, errand: Intent) -> Result<Started, FederateError> {
         let configured = self.providers.find(provider).ok_or(FederateError::UnknownProvider)?;
         let [state, nonce, verifier] = [(); 3].map(|()| self.random.secret());
         let asking = Asking {
@@ -280,7 +280,7 @@ impl Federate {
         let asked = within(configured.provider.authorization_url(&asking)).await;
         let address = asked.map_err(|error| refused(error.into(), configured))?;
         let text = |secret: &SecretString| secret.expose_secret().to_owned();
-        let attempt = Attempt {
+        let attempt = AuthState {
             provider: configured.provider.name().clone(),
             browser: browser.as_str().to_owned(),
             state: text(&state),
@@ -303,10 +303,10 @@ impl Federate {
         provider: &str,
         browser: Option<&BrowserId>,
         sealed: Option<&str>,
-        returned: &Returned<'_>,
+        returned: &CallbackParams<'_>,
         session: Option<&Session>,
-        origin: &Origin,
-    ) -> Result<Arrived, FederateError> {
+        origin: &ClientInfo,
+    ) -> Result<CallbackOutcome, FederateError> {
         let configured = self.providers.find(provider).ok_or(FederateError::UnknownProvider)?;
         self.attempt(configured, browser, sealed, returned, session, origin)
             .await
@@ -318,11 +318,11 @@ impl Federate {
         configured: &ConfiguredProvider,
         browser: Option<&BrowserId>,
         sealed: Option<&str>,
-        returned: &Returned<'_>,
+        returned: &CallbackParams<'_>,
         session: Option<&Session>,
-        origin: &Origin,
-    ) -> Result<Arrived, FederateError> {
-        let attempt: Option<Attempt> = sealed.and_then(|sealed| self.sealer.open(ATTEMPT, sealed));
+        origin: &ClientInfo,
+    ) -> Result<CallbackOutcome, FederateError> {
+        let attempt: Option<AuthState> = sealed.and_then(|sealed| self.sealer.open(ATTEMPT, sealed));
         let attempt = attempt.ok_or(FederateError::Stale)?;
         let ours = browser.is_some_and(|browser| browser.as_str() == attempt.browser)
             && attempt.provider == *configured.provider.name()
@@ -335,9 +335,9 @@ impl Federate {
         self.use_up(attempt.state.as_bytes(), attempt.begun_at).await?;
         let vouched = within(self.vouched(configured, &attempt, returned)).await?;
         match attempt.errand {
-            Errand::LogIn { .. } => {
+            Intent::LogIn { .. } => {
                 let now = self.clock.now();
-                let unnamed = Unnamed {
+                let unnamed = PendingSignup {
                     id: self.random.uuid_v7(now),
                     authenticated_at: attempt.authenticated_at(vouched.authenticated_at, now),
                     provider: attempt.provider,
@@ -347,7 +347,7 @@ impl Federate {
                 };
                 self.arrive(configured, unnamed, None, origin).await
             }
-            Errand::Link(user, began) => {
+            Intent::Link(user, began) => {
                 let still = session.is_some_and(|session| session.user == user && session.id == began);
                 if !still {
                     return Err(FederateError::NotLoggedIn);
@@ -367,11 +367,11 @@ impl Federate {
         browser: &BrowserId,
         sealed: &str,
         name: &str,
-        origin: &Origin,
-    ) -> Result<Arrived, FederateError> {
+        origin: &ClientInfo,
+    ) -> Result<CallbackOutcome, FederateError> {
         let configured = self.providers.find(provider).ok_or(FederateError::UnknownProvider)?;
         let go = async {
-            let unnamed: Unnamed = self.sealer.open(UNNAMED, sealed).ok_or(FederateError::Stale)?;
+            let unnamed: PendingSignup = self.sealer.open(UNNAMED, sealed).ok_or(FederateError::Stale)?;
             let ours = unnamed.browser == browser.as_str()
                 && unnamed.provider == *configured.provider.name()
                 && self.is_in_time(unnamed.begun_at);
@@ -380,7 +380,7 @@ impl Federate {
             }
             // Once, for whoever finds the form in a browser's history must not log in with it.
             self.use_up(unnamed.id.as_bytes(), unnamed.begun_at).await?;
-            let unnamed = Unnamed { id: self.random.uuid_v7(self.clock.now()), ..unnamed };
+            let unnamed = PendingSignup { id: self.random.uuid_v7(self.clock.now()), ..unnamed };
             self.arrive(configured, unnamed, Some(name), origin).await
         };
         go.await.map_err(|error| refused(error, configured))
@@ -390,9 +390,9 @@ impl Federate {
     async fn vouched(
         &self,
         configured: &ConfiguredProvider,
-        attempt: &Attempt,
-        returned: &Returned<'_>,
-    ) -> Result<Vouched, FederateError> {
+        attempt: &AuthState,
+        returned: &CallbackParams<'_>,
+    ) -> Result<VerifiedIdentity, FederateError> {
         let provider = &configured.provider;
         let metadata = provider.metadata().await?;
         if !provider.answers_as(&metadata, returned.iss) {
@@ -405,7 +405,7 @@ impl Federate {
         let grant = provider.exchange(code, &SecretString::from(attempt.verifier.as_str()), &secret).await?;
         if !provider.signs() {
             let info = provider.user_info(&grant.access_token).await?.ok_or(ProviderError::Garbage("no user info"))?;
-            return Ok(Vouched::by_user_info(provider.issuer(), &info.subject, info.profile)?);
+            return Ok(VerifiedIdentity::by_user_info(provider.issuer(), &info.subject, info.profile)?);
         }
         let token = grant.id_token.as_deref().ok_or(ProviderError::Garbage("no ID token"))?;
         let expected = provider_token::Expected {
@@ -437,7 +437,7 @@ impl Federate {
                     name: name.or(info.profile.name),
                     ..info.profile
                 };
-                Ok(Vouched { profile, ..vouched })
+                Ok(VerifiedIdentity { profile, ..vouched })
             }
             None => Ok(vouched),
         }
@@ -470,9 +470,11 @@ fn refused(error: FederateError, configured: &ConfiguredProvider) -> FederateErr
     let provider = configured.provider.name();
     match &error {
         // Told by whoever answers the request.
-        FederateError::Trouble(_) => return error,
-        FederateError::Silent => tracing::warn!(%provider, "a provider does not answer"),
-        FederateError::Untold(why) => tracing::warn!(%provider, %why, "a provider's answer is of no use"),
+        FederateError::Unavailable(_) => return error,
+        FederateError::ProviderUnavailable => tracing::warn!(%provider, "a provider does not answer"),
+        FederateError::InvalidProviderResponse(why) => {
+            tracing::warn!(%provider, %why, "a provider's answer is of no use");
+        }
         FederateError::Token(why) => tracing::warn!(%provider, %why, "a provider's token was refused"),
         _ => {}
     }

@@ -9,7 +9,7 @@ use crate::{
     crypto::jose::apple_secret::AppleSecret,
     domain::identity::{ProviderKind, ProviderName},
     outbound::provider::Provider,
-    services::{Trouble, federation::FederateError},
+    services::{Unavailable, federation::FederateError},
 };
 
 /// A provider, as it is dealt with.
@@ -63,7 +63,7 @@ impl ConfiguredProvider {
             Credential::Apple(apple) => {
                 // It signed when the service started.
                 let signed = apple.sign(self.provider.client_id(), issuer, now);
-                signed.map_err(|_| Trouble::Sign(crate::crypto::jose::jwt::SignError::NotSigned).into())
+                signed.map_err(|_| Unavailable::Sign(crate::crypto::jose::jwt::SignError::NotSigned).into())
             }
         }
     }

@@ -17,19 +17,19 @@ use crate::{
         audit::Event,
         grants::{
             GrantError, permit,
-            token_issuer::{Issue, TokenSet},
+            token_issuer::{TokenIssuer, TokenSet},
         },
         sessions::{
             begin::{BeginSession, Beginning},
             end::EndSession,
-            login::Origin,
+            login::ClientInfo,
         },
     },
     store::{
         self, Database, StoreError,
         authorization_codes::{self, AuthorizationCode, CodeDigest},
-        entity_cache::Remembered,
-        sessions::{Proof, Which},
+        entity_cache::EntityCache,
+        sessions::{SessionBasis, SessionSelector},
     },
 };
 
@@ -37,13 +37,13 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct RedeemCode {
     /// Signs the tokens.
-    pub issue: Issue,
+    pub issue: TokenIssuer,
     /// Begins the session.
     pub begin_session: BeginSession,
     /// Ends the session of a code that is used again.
     pub end_session: EndSession,
     /// Accounts as they were last read.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Where codes are.
     pub db: Database,
     /// Tells the time.
@@ -52,7 +52,7 @@ pub struct RedeemCode {
 
 /// What a client presents.
 #[derive(Debug)]
-pub struct Presented {
+pub struct CodeRedemption {
     /// The code.
     pub code: SecretString,
     /// Where it was sent.
@@ -72,7 +72,12 @@ impl RedeemCode {
     ///
     /// # Errors
     /// [`GrantError`]; on trouble the code stays as good as it was.
-    pub async fn run(&self, presented: Presented, client: &Client, origin: &Origin) -> Result<TokenSet, GrantError> {
+    pub async fn run(
+        &self,
+        presented: CodeRedemption,
+        client: &Client,
+        origin: &ClientInfo,
+    ) -> Result<TokenSet, GrantError> {
         permit(client, GrantType::AuthorizationCode)?;
         let verifier = CodeVerifier::parse(presented.code_verifier)
             .map_err(|why| GrantError::Malformed { field: "code_verifier", why: why.to_string() })?;
@@ -118,12 +123,12 @@ impl RedeemCode {
         digest: CodeDigest,
         code: &AuthorizationCode,
         client: &Client,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<Option<Session>, GrantError> {
         let beginning = Beginning {
             user: code.user,
             client: &client.id,
-            proof: Proof::Parent(code.parent),
+            proof: SessionBasis::Parent(code.parent),
             scope: &code.scope,
             resource: code.resource.as_deref(),
             lifetimes: &self.issue.lifetimes,
@@ -157,7 +162,7 @@ impl RedeemCode {
         let session = code.and_then(|code| code.session);
         Event::refused("code", if session.is_some() { "reuse" } else { "over" }).client(&client.id).record();
         if let Some(session) = session {
-            self.end_session.run(&Which::One(session), EndReason::Reuse).await?;
+            self.end_session.run(&SessionSelector::One(session), EndReason::Reuse).await?;
         }
         Err(GrantError::InvalidGrant)
     }

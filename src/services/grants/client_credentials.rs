@@ -8,7 +8,7 @@ use crate::{
         audit::Event,
         grants::{
             Asked, GrantError, narrow, permit, target,
-            token_issuer::{ClientToken, Issue},
+            token_issuer::{ClientToken, TokenIssuer},
         },
     },
 };
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ClientCredentials {
     /// Signs the token.
-    pub issue: Issue,
+    pub issue: TokenIssuer,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }

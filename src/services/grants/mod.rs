@@ -7,10 +7,10 @@ pub mod token_issuer;
 
 use std::time::Duration;
 
-use self::token_issuer::Issue;
+use self::token_issuer::TokenIssuer;
 use crate::{
     domain::{client::Client, oauth::GrantType, scope::Scope},
-    services::Trouble,
+    services::Unavailable,
 };
 
 /// Why a grant was not exchanged for tokens. Each variant is one error code of RFC 6749 §5.2.
@@ -44,23 +44,23 @@ pub enum GrantError {
     },
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl<E> From<E> for GrantError
 where
-    E: IntoTrouble,
+    E: IntoUnavailable,
 {
     fn from(error: E) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 
 /// What is trouble, wherever it comes from.
-pub(in crate::services) trait IntoTrouble: Into<Trouble> {}
-impl IntoTrouble for crate::store::StoreError {}
-impl IntoTrouble for crate::crypto::jose::jwt::SignError {}
-impl IntoTrouble for crate::crypto::password::hash::HashError {}
+pub(in crate::services) trait IntoUnavailable: Into<Unavailable> {}
+impl IntoUnavailable for crate::store::StoreError {}
+impl IntoUnavailable for crate::crypto::jose::jwt::SignError {}
+impl IntoUnavailable for crate::crypto::password::hash::HashError {}
 
 /// What a client asked for, beside the grant itself.
 #[derive(Debug, Clone, Copy, Default)]
@@ -84,7 +84,11 @@ pub(in crate::services) fn narrow(asked: Option<&str>, allowed: &Scope) -> Resul
 }
 
 /// Refuses a resource that the client may not ask for.
-pub(in crate::services) fn target(issue: &Issue, client: &Client, resource: Option<&str>) -> Result<(), GrantError> {
+pub(in crate::services) fn target(
+    issue: &TokenIssuer,
+    client: &Client,
+    resource: Option<&str>,
+) -> Result<(), GrantError> {
     match resource {
         Some(resource) if !issue.may_target(client, resource) => Err(GrantError::InvalidTarget),
         _ => Ok(()),

@@ -12,20 +12,20 @@ use crate::{
         client::Client,
         clock::Clock,
         oauth::GrantType,
-        session::{EndReason, Generation, Presented, Session},
+        session::{EndReason, Generation, Session, StaleRefresh},
     },
     services::{
         audit::Event,
         grants::{
             Asked, GrantError, narrow, permit,
-            token_issuer::{Issue, TokenSet},
+            token_issuer::{TokenIssuer, TokenSet},
         },
         sessions::end::EndSession,
     },
     store::{
         Database,
-        entity_cache::Remembered,
-        sessions::{self, Which},
+        entity_cache::EntityCache,
+        sessions::{self, SessionSelector},
     },
 };
 
@@ -35,11 +35,11 @@ pub struct Refresh {
     /// Verifies the token.
     pub jwt: Arc<Jwt>,
     /// Signs its successor.
-    pub issue: Issue,
+    pub issue: TokenIssuer,
     /// Ends a session whose token was stolen.
     pub end_session: EndSession,
     /// Accounts as they were last read.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Where sessions are.
     pub db: Database,
     /// Tells the time.
@@ -94,7 +94,7 @@ impl Refresh {
     async fn judge(&self, claims: &RefreshClaims, asked: Asked<'_>, now: DateTime<Utc>) -> Result<(), GrantError> {
         let Some(session) = sessions::find(&self.db, claims.sid).await? else { return Err(GrantError::InvalidGrant) };
         let presented = session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace);
-        let stale = Generation(claims.generation) != session.generation && presented != Presented::Repeated;
+        let stale = Generation(claims.generation) != session.generation && presented != StaleRefresh::Repeated;
         if stale || session.ended_at.is_some() {
             // The rotation will find out; what was asked does not matter any more.
             return Ok(());
@@ -119,7 +119,7 @@ impl Refresh {
             return Err(GrantError::InvalidGrant);
         };
         match session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace) {
-            Presented::Repeated => {
+            StaleRefresh::Repeated => {
                 Event::done("refresh")
                     .because("repeated")
                     .account(session.user)
@@ -128,12 +128,12 @@ impl Refresh {
                     .record();
                 Ok(session)
             }
-            Presented::Reused => {
+            StaleRefresh::Reused => {
                 refused("reuse");
-                self.end_session.run(&Which::One(session.id), EndReason::Reuse).await?;
+                self.end_session.run(&SessionSelector::One(session.id), EndReason::Reuse).await?;
                 Err(GrantError::InvalidGrant)
             }
-            Presented::Over => {
+            StaleRefresh::Over => {
                 refused("over");
                 Err(GrantError::InvalidGrant)
             }

@@ -21,12 +21,12 @@ use crate::{
         status_list::StatusClaim,
         user::User,
     },
-    services::Trouble,
+    services::Unavailable,
 };
 
 /// Signs tokens for sessions and clients.
 #[derive(Debug, Clone)]
-pub struct Issue {
+pub struct TokenIssuer {
     /// Signs.
     pub jwt: Arc<Jwt>,
     /// Draws the tokens' identifiers.
@@ -69,7 +69,7 @@ pub struct ClientToken {
     pub scope: Scope,
 }
 
-impl Issue {
+impl TokenIssuer {
     /// The tokens of `session` in its present generation; the access token allows `scope`, which is within the
     /// session's. The same session gives the same refresh token, `jti`, `iat` and `exp`, on every replica.
     ///
@@ -129,8 +129,8 @@ impl Issue {
     /// Sees that `client` can be given an ID token, before anything is used up for it.
     ///
     /// # Errors
-    /// [`Trouble`] where its key is not there.
-    pub async fn prepare_id_token(&self, client: &Client, now: DateTime<Utc>) -> Result<(), Trouble> {
+    /// [`Unavailable`] where its key is not there.
+    pub async fn prepare_id_token(&self, client: &Client, now: DateTime<Utc>) -> Result<(), Unavailable> {
         let algorithm = client.id_token_algorithm();
         if !client.is_relying_party() || self.jwt.has_key(algorithm, now) {
             return Ok(());

@@ -6,7 +6,7 @@ use std::{path::Path, sync::Arc};
 use crate::{
     crypto::keys::files::{self, KeyError, KeyKind, KeySet},
     domain::{clock::Clock, signing_key::SigningAlgorithm},
-    services::Trouble,
+    services::Unavailable,
     store::{
         self, Database, clients,
         key_records::{self, KeyRecord},
@@ -37,12 +37,12 @@ pub enum EstablishError {
     },
     /// Trouble with the database.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl From<store::StoreError> for EstablishError {
     fn from(error: store::StoreError) -> Self {
-        Self::Trouble(error.into())
+        Self::Unavailable(error.into())
     }
 }
 

@@ -18,7 +18,7 @@ pub struct PublishedKeys {
 
 /// A JSON document and its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tagged {
+pub struct ETagged {
     /// The JSON.
     pub body: String,
     /// A strong entity tag, in quotes (RFC 9110 §8.8.3): the same wherever the document is the same.
@@ -28,13 +28,13 @@ pub struct Tagged {
 impl PublishedKeys {
     /// The JWK set of now.
     #[must_use]
-    pub fn document(&self) -> Tagged {
+    pub fn document(&self) -> ETagged {
         let jwks::JwkSetDocument { body, etag } = jwks::document(&self.keyring.current(), self.clock.now());
-        Tagged { body, etag }
+        ETagged { body, etag }
     }
 }
 
-impl Tagged {
+impl ETagged {
     /// A document that carries the digest of itself as its tag.
     #[must_use]
     pub fn of(body: String) -> Self {

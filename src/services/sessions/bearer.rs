@@ -14,8 +14,8 @@ use crate::{
         scope::Scope,
         session::Session,
     },
-    services::Trouble,
-    store::{Database, entity_cache::Remembered, revocations::Revocations},
+    services::Unavailable,
+    store::{Database, entity_cache::EntityCache, revocations::Revocations},
 };
 
 /// Checks access tokens.
@@ -26,7 +26,7 @@ pub struct Bearer {
     /// What is refused although its signature is good.
     pub revocations: Revocations,
     /// Which clients are first-party.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Asked for what is not remembered.
     pub db: Database,
     /// Tells the time.
@@ -78,7 +78,7 @@ pub enum BearerError {
     Insufficient,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 impl Bearer {
@@ -122,7 +122,7 @@ impl Bearer {
     pub fn live(&self, token: &str) -> Result<AccessClaims, BearerError> {
         let claims = self.jwt.verify(AccessToken { audience: None }, token, self.clock.now())?;
         if !self.revocations.are_current() {
-            return Err(Trouble::Stale.into());
+            return Err(Unavailable::Stale.into());
         }
         let over = match &claims.user {
             Some(user) => self.revocations.has_ended(user.sid),
@@ -134,7 +134,7 @@ impl Bearer {
         Ok(claims)
     }
 
-    async fn opens_accounts(&self, claims: &AccessClaims) -> Result<bool, Trouble> {
+    async fn opens_accounts(&self, claims: &AccessClaims) -> Result<bool, Unavailable> {
         if !claims.aud.contains(&self.issuer) {
             return Ok(false);
         }

@@ -12,13 +12,13 @@ use crate::{
         status_list::StatusPosition,
     },
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
-        sessions::{login::Origin, status_indexes::StatusPlaces},
+        sessions::{login::ClientInfo, status_indexes::StatusPlaces},
     },
     store::{
         Database, StoreError, Transaction,
-        sessions::{self, NewSession, Proof},
+        sessions::{self, NewSession, SessionBasis},
     },
 };
 
@@ -43,7 +43,7 @@ pub struct Beginning<'a> {
     /// At which client.
     pub client: &'a ClientId,
     /// On the strength of what.
-    pub proof: Proof<'a>,
+    pub proof: SessionBasis<'a>,
     /// What is granted.
     pub scope: &'a Scope,
     /// The one resource asked for (RFC 8707).
@@ -59,8 +59,8 @@ impl BeginSession {
     /// Begins a session; `None` where its proof no longer holds.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn run(&self, beginning: &Beginning<'_>, origin: &Origin) -> Result<Option<Session>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
         let id = self.draw_id();
         let mut place = self.places.draw();
         for taken in 1..=DRAWS {
@@ -93,7 +93,7 @@ impl BeginSession {
         id: SessionId,
         place: StatusPosition,
         beginning: &Beginning<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<Option<Session>, StoreError> {
         let new = beginning.at(id, place, origin);
         sessions::insert(transaction, &new, beginning.lifetimes, self.clock.now()).await
@@ -106,7 +106,7 @@ impl BeginSession {
 }
 
 impl<'a> Beginning<'a> {
-    fn at(&self, id: SessionId, status: StatusPosition, origin: &'a Origin) -> NewSession<'a> {
+    fn at(&self, id: SessionId, status: StatusPosition, origin: &'a ClientInfo) -> NewSession<'a> {
         let Self { user, client, proof, scope, resource, lifetimes: _ } = *self;
         let (user_agent, ip) = (origin.user_agent.as_deref(), origin.ip.as_deref());
         NewSession { id, user, client, proof, scope, resource, user_agent, ip, status }

@@ -11,10 +11,10 @@ use crate::{
         ids::{ClientId, SessionId},
         session::{EndReason, Lifetimes, Session},
     },
-    services::{Trouble, sealed::Sealer, sessions::end::EndSession},
+    services::{Unavailable, sealed::Sealer, sessions::end::EndSession},
     store::{
         self, Database,
-        sessions::{self, Which},
+        sessions::{self, SessionSelector},
     },
 };
 
@@ -48,8 +48,8 @@ impl BrowserSessions {
     /// The live session that a cookie means, if it means one.
     ///
     /// # Errors
-    /// [`Trouble`] where the database cannot tell.
-    pub async fn find(&self, cookie: Option<&str>) -> Result<Option<Session>, Trouble> {
+    /// [`Unavailable`] where the database cannot tell.
+    pub async fn find(&self, cookie: Option<&str>) -> Result<Option<Session>, Unavailable> {
         let found = self.known(cookie).await?;
         if let Some(session) = &found {
             let now = self.clock.now();
@@ -64,8 +64,8 @@ impl BrowserSessions {
     /// any more (OWASP ASVS 5.0, 7.2.4). What the same person used it for lives on; what another one did ends.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn replace(&self, cookie: Option<&str>, new: &Session) -> Result<(), Trouble> {
+    /// [`Unavailable`].
+    pub async fn replace(&self, cookie: Option<&str>, new: &Session) -> Result<(), Unavailable> {
         let Some(old) = self.known(cookie).await?.filter(|old| old.id != new.id) else { return Ok(()) };
         let transaction = store::begin(&self.db).await?;
         if old.user == new.user {
@@ -73,13 +73,15 @@ impl BrowserSessions {
             sessions::hold(&transaction, old.id).await?;
             sessions::adopt(&transaction, new.user, old.id, new.id).await?;
         }
-        let ending =
-            self.end_session.within(&transaction, &Which::One(old.id), EndReason::Replaced, Vec::new()).await?;
+        let ending = self
+            .end_session
+            .within(&transaction, &SessionSelector::One(old.id), EndReason::Replaced, Vec::new())
+            .await?;
         self.end_session.commit(transaction, ending).await?;
         Ok(())
     }
 
-    async fn known(&self, cookie: Option<&str>) -> Result<Option<Session>, Trouble> {
+    async fn known(&self, cookie: Option<&str>) -> Result<Option<Session>, Unavailable> {
         let Some(id) = cookie.and_then(|cookie| self.sealer.open::<SessionId>(CONTEXT, cookie)) else {
             return Ok(None);
         };

@@ -8,15 +8,15 @@ use tokio::sync::Notify;
 use crate::{
     domain::{clock::Clock, session::EndReason},
     services::{
-        Trouble,
+        Unavailable,
         audit::Event,
-        change_feed::{Changes, Written},
+        change_feed::{ChangeFeed, PendingChanges},
     },
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
         logout_notices,
-        sessions::{self, Which},
+        sessions::{self, SessionSelector},
     },
 };
 
@@ -26,7 +26,7 @@ pub struct EndSession {
     /// Where sessions are.
     pub db: Database,
     /// Tells this process and the others.
-    pub changes: Changes,
+    pub changes: ChangeFeed,
     /// Wakes whoever tells clients of ends; others look by themselves.
     pub awake: Arc<Notify>,
     /// Tells the time.
@@ -36,13 +36,13 @@ pub struct EndSession {
 /// Sessions that end when their transaction commits.
 #[must_use = "the ends hold in this process only once they are committed here"]
 #[derive(Debug)]
-pub struct Ending {
+pub struct EndedSessions {
     sessions: usize,
     notices: u64,
-    written: Written,
+    written: PendingChanges,
 }
 
-impl Ending {
+impl EndedSessions {
     /// Has `event` logged when the transaction has committed, beside one for each session that ended.
     pub fn recording(self, event: Event) -> Self {
         Self { written: self.written.recording(event), ..self }
@@ -53,8 +53,8 @@ impl EndSession {
     /// Ends these sessions, durably and at once. Says how many there were.
     ///
     /// # Errors
-    /// [`Trouble`] where the database did not confirm.
-    pub async fn run(&self, which: &Which, reason: EndReason) -> Result<usize, Trouble> {
+    /// [`Unavailable`] where the database did not confirm.
+    pub async fn run(&self, which: &SessionSelector, reason: EndReason) -> Result<usize, Unavailable> {
         let transaction = store::begin(&self.db).await?;
         let ending = self.within(&transaction, which, reason, Vec::new()).await?;
         self.commit(transaction, ending).await
@@ -68,10 +68,10 @@ impl EndSession {
     pub async fn within(
         &self,
         transaction: &Transaction,
-        which: &Which,
+        which: &SessionSelector,
         reason: EndReason,
         also: Vec<Entry>,
-    ) -> Result<Ending, StoreError> {
+    ) -> Result<EndedSessions, StoreError> {
         let ended = sessions::end(transaction, which, reason, self.clock.now()).await?;
         // What has no row as a client wants to hear nothing.
         let of_clients = ended.iter().filter(|ended| !ended.client.is_built_in()).map(|ended| ended.session);
@@ -86,14 +86,14 @@ impl EndSession {
         for ended in &ended {
             written = written.recording(Event::done("session_end").because(reason.as_str()).session(ended.session));
         }
-        Ok(Ending { sessions: ended.len(), notices, written })
+        Ok(EndedSessions { sessions: ended.len(), notices, written })
     }
 
     /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
     ///
     /// # Errors
-    /// [`Trouble`] where the database did not confirm.
-    pub async fn commit(&self, transaction: Transaction, ending: Ending) -> Result<usize, Trouble> {
+    /// [`Unavailable`] where the database did not confirm.
+    pub async fn commit(&self, transaction: Transaction, ending: EndedSessions) -> Result<usize, Unavailable> {
         self.changes.commit(transaction, ending.written).await?;
         if ending.notices > 0 {
             self.awake.notify_one();

@@ -11,7 +11,7 @@ use crate::{
         clock::Clock,
         session::{Generation, Session},
     },
-    services::{Trouble, audit::Event, sessions::bearer::Bearer},
+    services::{Unavailable, audit::Event, sessions::bearer::Bearer},
     store::{Database, sessions},
 };
 
@@ -41,24 +41,24 @@ impl Introspect {
     /// Refuses before anything else is asked where this process could not judge a token.
     ///
     /// # Errors
-    /// [`Trouble::Stale`].
-    pub fn can_judge(&self) -> Result<(), Trouble> {
-        if self.bearer.revocations.are_current() { Ok(()) } else { Err(Trouble::Stale) }
+    /// [`Unavailable::Stale`].
+    pub fn can_judge(&self) -> Result<(), Unavailable> {
+        if self.bearer.revocations.are_current() { Ok(()) } else { Err(Unavailable::Stale) }
     }
 
     /// What `token` is to `client`, which has proved who it is: a token issued to it, or an access token for an
     /// audience that it is itself. `None` for everything else, whatever the reason (RFC 7662 §2.2).
     ///
     /// # Errors
-    /// [`Trouble`] where it cannot be told; never a guess.
-    pub async fn run(&self, token: &str, client: &Client) -> Result<Option<Active>, Trouble> {
+    /// [`Unavailable`] where it cannot be told; never a guess.
+    pub async fn run(&self, token: &str, client: &Client) -> Result<Option<Active>, Unavailable> {
         if let Ok(claims) = self.jwt.verify(RefreshToken, token, self.clock.now()) {
             let active = if claims.client_id == client.id { self.refresh(claims).await? } else { None };
             return Ok(active);
         }
         let claims = match self.bearer.live(token) {
             Ok(claims) => claims,
-            Err(crate::services::sessions::bearer::BearerError::Trouble(trouble)) => return Err(trouble),
+            Err(crate::services::sessions::bearer::BearerError::Unavailable(trouble)) => return Err(trouble),
             Err(_) => return Ok(None),
         };
         let entitled =
@@ -70,7 +70,7 @@ impl Introspect {
         Ok(Some(Active::Access(Box::new(claims))))
     }
 
-    async fn refresh(&self, claims: RefreshClaims) -> Result<Option<Active>, Trouble> {
+    async fn refresh(&self, claims: RefreshClaims) -> Result<Option<Active>, Unavailable> {
         let now = self.clock.now();
         let found = sessions::find(&self.db, claims.sid).await?;
         let live = found.filter(|session| session.is_live(now) && session.generation == Generation(claims.generation));

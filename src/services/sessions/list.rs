@@ -9,13 +9,13 @@ use crate::{
         session::{EndReason, Session},
     },
     services::{
-        Trouble,
+        Unavailable,
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{
         Database,
-        entity_cache::Remembered,
-        sessions::{self, Which},
+        entity_cache::EntityCache,
+        sessions::{self, SessionSelector},
     },
 };
 
@@ -25,7 +25,7 @@ pub struct Sessions {
     /// Where sessions are.
     pub db: Database,
     /// What clients are called.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Ends them.
     pub end_session: EndSession,
     /// Tells the time.
@@ -36,16 +36,16 @@ impl Sessions {
     /// The caller's live sessions, newest first.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn list(&self, caller: &Caller) -> Result<Vec<Session>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn list(&self, caller: &Caller) -> Result<Vec<Session>, Unavailable> {
         Ok(sessions::live_of(&self.db, caller.user, self.clock.now()).await?)
     }
 
     /// The same, each with the name of its client. One whose client is deleted is about to end.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Trouble> {
+    /// [`Unavailable`].
+    pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Unavailable> {
         let mut named = Vec::new();
         for session in self.list(caller).await? {
             let found = self.remembered.client(&self.db, &session.client).await?;
@@ -58,27 +58,27 @@ impl Sessions {
     /// Ends one of the caller's sessions, and what came from it. Says whether there was one to end: another account's is as good as none.
     ///
     /// # Errors
-    /// [`Trouble`]; then nothing has ended.
-    pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<bool, Trouble> {
-        let ended = self.end_session.run(&Which::OneOf(caller.user, session), EndReason::LogOut).await?;
+    /// [`Unavailable`]; then nothing has ended.
+    pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<bool, Unavailable> {
+        let ended = self.end_session.run(&SessionSelector::OneOf(caller.user, session), EndReason::LogOut).await?;
         Ok(ended > 0)
     }
 
     /// Ends all of the caller's sessions but the one that asks; what came from that one ends too.
     ///
     /// # Errors
-    /// [`Trouble`]; then nothing has ended.
-    pub async fn end_others(&self, caller: &Caller) -> Result<(), Trouble> {
-        self.end_session.run(&Which::AllOfBut(caller.user, caller.session), EndReason::LogOut).await?;
+    /// [`Unavailable`]; then nothing has ended.
+    pub async fn end_others(&self, caller: &Caller) -> Result<(), Unavailable> {
+        self.end_session.run(&SessionSelector::AllOfBut(caller.user, caller.session), EndReason::LogOut).await?;
         Ok(())
     }
 
     /// Ends all of the caller's sessions, the one that asks among them.
     ///
     /// # Errors
-    /// [`Trouble`]; then nothing has ended.
-    pub async fn end_all(&self, caller: &Caller) -> Result<(), Trouble> {
-        self.end_session.run(&Which::AllOf(caller.user), EndReason::LogOut).await?;
+    /// [`Unavailable`]; then nothing has ended.
+    pub async fn end_all(&self, caller: &Caller) -> Result<(), Unavailable> {
+        self.end_session.run(&SessionSelector::AllOf(caller.user), EndReason::LogOut).await?;
         Ok(())
     }
 }

@@ -15,16 +15,16 @@ use crate::{
         session::{Lifetimes, Session},
     },
     services::{
-        Trouble,
+        Unavailable,
         accounts::authenticate::{Authenticate, AuthenticateError, Authenticated},
         audit::Event,
         grants::{
             Asked, GrantError, narrow, permit, target,
-            token_issuer::{Issue, TokenSet},
+            token_issuer::{TokenIssuer, TokenSet},
         },
         sessions::begin::{BeginSession, Beginning},
     },
-    store::sessions::Proof,
+    store::sessions::SessionBasis,
 };
 
 /// Logs people in.
@@ -33,7 +33,7 @@ pub struct LogIn {
     /// Checks the password.
     pub authenticate: Authenticate,
     /// Signs the tokens.
-    pub issue: Issue,
+    pub issue: TokenIssuer,
     /// Begins the session.
     pub begin_session: BeginSession,
     /// Tells the time.
@@ -42,7 +42,7 @@ pub struct LogIn {
 
 /// Where a request came from, as far as it is known.
 #[derive(Debug, Clone, Default)]
-pub struct Origin {
+pub struct ClientInfo {
     /// What program, as it named itself.
     pub user_agent: Option<String>,
     /// What address.
@@ -78,7 +78,7 @@ impl From<AuthenticateError> for GrantError {
             AuthenticateError::Malformed { field, why } => Self::Malformed { field, why },
             AuthenticateError::Invalid => Self::InvalidGrant,
             AuthenticateError::TooMany { retry_after } => Self::TooMany { retry_after },
-            AuthenticateError::Trouble(trouble) => Self::Trouble(trouble),
+            AuthenticateError::Unavailable(trouble) => Self::Unavailable(trouble),
         }
     }
 }
@@ -93,7 +93,7 @@ impl LogIn {
         credentials: &Credentials<'_>,
         client: &Client,
         asked: Asked<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<LoggedIn, GrantError> {
         permit(client, GrantType::Password)?;
         let scope = narrow(asked.scope, &client.scope)?;
@@ -101,7 +101,8 @@ impl LogIn {
         let lifetimes = &self.issue.lifetimes;
         let (authenticated, session) =
             self.session(credentials, &client.id, &scope, asked.resource, origin, lifetimes).await?;
-        let tokens = self.issue.session_tokens(&session, client, &scope, self.clock.now()).map_err(Trouble::from)?;
+        let tokens =
+            self.issue.session_tokens(&session, client, &scope, self.clock.now()).map_err(Unavailable::from)?;
         let Authenticated { user, proof } = authenticated;
         let device = self.authenticate.throttle.remember(user.id, &proof, origin)?;
         Ok(LoggedIn { tokens, device })
@@ -115,12 +116,12 @@ impl LogIn {
     pub async fn for_one_token(
         &self,
         credentials: &Credentials<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SecretString, GrantError> {
         let (client, lifetimes) = (Client::first_party(), self.one_token());
         let (_, session) = self.session(credentials, &client.id, &client.scope, None, origin, &lifetimes).await?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
-        Ok(tokens.map_err(Trouble::from)?.access_token)
+        Ok(tokens.map_err(Unavailable::from)?.access_token)
     }
 
     /// The same for an account that was registered just now: its password was given, and is not hashed again.
@@ -130,13 +131,13 @@ impl LogIn {
     pub async fn for_registered(
         &self,
         registered: &Authenticated,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<SecretString, GrantError> {
         let (client, lifetimes) = (Client::first_party(), self.one_token());
         let session = self.begin(registered, &client.id, &client.scope, None, origin, &lifetimes).await?;
         let session = session.ok_or(GrantError::InvalidGrant)?;
         let tokens = self.issue.session_tokens(&session, &client, &client.scope, self.clock.now());
-        Ok(tokens.map_err(Trouble::from)?.access_token)
+        Ok(tokens.map_err(Unavailable::from)?.access_token)
     }
 
     /// Exchanges credentials for a log-in at our own pages, which has no tokens. Says by what token its device is known
@@ -147,7 +148,7 @@ impl LogIn {
     pub async fn at_pages(
         &self,
         credentials: &Credentials<'_>,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<(Session, Option<SecretString>), GrantError> {
         let (scope, lifetimes) = (Scope::default(), &self.issue.lifetimes);
         let (Authenticated { user, proof }, session) =
@@ -162,7 +163,7 @@ impl LogIn {
     pub async fn at_pages_for_registered(
         &self,
         registered: &Authenticated,
-        origin: &Origin,
+        origin: &ClientInfo,
     ) -> Result<(Session, Option<SecretString>), GrantError> {
         let (scope, lifetimes) = (Scope::default(), &self.issue.lifetimes);
         let session = self.begin(registered, &ClientId::pages(), &scope, None, origin, lifetimes).await?;
@@ -182,7 +183,7 @@ impl LogIn {
         client: &ClientId,
         scope: &Scope,
         resource: Option<&str>,
-        origin: &Origin,
+        origin: &ClientInfo,
         lifetimes: &Lifetimes,
     ) -> Result<(Authenticated, Session), GrantError> {
         for _ in 0..ATTEMPTS {
@@ -203,13 +204,13 @@ impl LogIn {
         client: &ClientId,
         scope: &Scope,
         resource: Option<&str>,
-        origin: &Origin,
+        origin: &ClientInfo,
         lifetimes: &Lifetimes,
-    ) -> Result<Option<Session>, Trouble> {
+    ) -> Result<Option<Session>, Unavailable> {
         let beginning = Beginning {
             user: authenticated.user.id,
             client,
-            proof: Proof::Password(&authenticated.proof),
+            proof: SessionBasis::Password(&authenticated.proof),
             scope,
             resource,
             lifetimes,

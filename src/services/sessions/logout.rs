@@ -19,10 +19,10 @@ use crate::{
         redirect_uri,
         session::{EndReason, Session},
     },
-    services::{Trouble, audit::Event, csrf::BrowserId, sealed::Sealer, sessions::end::EndSession},
+    services::{Unavailable, audit::Event, csrf::BrowserId, sealed::Sealer, sessions::end::EndSession},
     store::{
         self, Database, clients,
-        sessions::{self, Which},
+        sessions::{self, SessionSelector},
     },
 };
 
@@ -57,7 +57,7 @@ pub struct Parameters {
 
 /// What comes of it.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum LogoutOutcome {
     /// Nobody is logged in here any more.
     LoggedOut {
         /// Where the browser goes; `None`: no client may have it sent anywhere.
@@ -69,7 +69,7 @@ pub enum Outcome {
 
 /// Where a log-out leads to, while somebody is asked.
 #[derive(Debug, Serialize, Deserialize)]
-struct Pending {
+struct PendingLogout {
     client: ClientId,
     redirect_uri: String,
     state: Option<String>,
@@ -86,13 +86,13 @@ impl LogOut {
     /// Does what a client asks of `browser`, where `session` is who is logged in.
     ///
     /// # Errors
-    /// [`Trouble`]; then nothing has ended.
+    /// [`Unavailable`]; then nothing has ended.
     pub async fn run(
         &self,
         asked: &Parameters,
         browser: &BrowserId,
         session: Option<&Session>,
-    ) -> Result<Outcome, Trouble> {
+    ) -> Result<LogoutOutcome, Unavailable> {
         let hint = asked.id_token_hint.as_deref();
         let hint = hint.and_then(|hint| self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now()).ok());
         let audience = hint.as_ref().map(|hint| match &hint.aud {
@@ -106,15 +106,15 @@ impl LogOut {
         };
         let pending = self.destination(client, asked, browser).await?;
         let Some(session) = session else {
-            return Ok(Outcome::LoggedOut { then: pending.as_ref().map(Pending::location) });
+            return Ok(LogoutOutcome::LoggedOut { then: pending.as_ref().map(PendingLogout::location) });
         };
         if let Some(hint) = hint
             && self.is_of(hint, session).await?
         {
             self.end(session, Some(&hint.aud)).await?;
-            return Ok(Outcome::LoggedOut { then: pending.as_ref().map(Pending::location) });
+            return Ok(LogoutOutcome::LoggedOut { then: pending.as_ref().map(PendingLogout::location) });
         }
-        Ok(Outcome::Ask(pending.map(|pending| self.sealer.seal(CONTEXT, &pending)).unwrap_or_default()))
+        Ok(LogoutOutcome::Ask(pending.map(|pending| self.sealer.seal(CONTEXT, &pending)).unwrap_or_default()))
     }
 
     /// Where a sealed log-out leads to, as a content security policy names it.
@@ -127,19 +127,19 @@ impl LogOut {
     /// client may still say it.
     ///
     /// # Errors
-    /// [`Trouble`]; then nothing has ended.
+    /// [`Unavailable`]; then nothing has ended.
     pub async fn confirm(
         &self,
         sealed: &str,
         browser: &BrowserId,
         session: Option<&Session>,
-    ) -> Result<Option<String>, Trouble> {
+    ) -> Result<Option<String>, Unavailable> {
         let pending = self.open(sealed, browser);
         let client = match &pending {
             Some(pending) => clients::find(&self.db, &pending.client).await?,
             None => None,
         };
-        let may = |pending: &Pending, (client, _): &(Client, _)| is_registered(client, &pending.redirect_uri);
+        let may = |pending: &PendingLogout, (client, _): &(Client, _)| is_registered(client, &pending.redirect_uri);
         let then = pending.zip(client).filter(|(pending, client)| may(pending, client));
         if let Some(session) = session {
             self.end(session, None).await?;
@@ -149,7 +149,7 @@ impl LogOut {
 
     /// Whether a genuine hint is of this log-in: its person's, and of a session that came from it. That session may have
     /// ended since.
-    async fn is_of(&self, hint: &IdClaims, session: &Session) -> Result<bool, Trouble> {
+    async fn is_of(&self, hint: &IdClaims, session: &Session) -> Result<bool, Unavailable> {
         if hint.sub != session.user {
             return Ok(false);
         }
@@ -163,11 +163,11 @@ impl LogOut {
         client: Option<&str>,
         asked: &Parameters,
         browser: &BrowserId,
-    ) -> Result<Option<Pending>, Trouble> {
+    ) -> Result<Option<PendingLogout>, Unavailable> {
         let id = client.and_then(|id| ClientId::parse(id).ok());
         let (Some(id), Some(uri)) = (id, &asked.post_logout_redirect_uri) else { return Ok(None) };
         let found = clients::find(&self.db, &id).await?;
-        Ok(found.filter(|(client, _)| is_registered(client, uri)).map(|(client, _)| Pending {
+        Ok(found.filter(|(client, _)| is_registered(client, uri)).map(|(client, _)| PendingLogout {
             client: client.id,
             redirect_uri: uri.clone(),
             state: asked.state.clone(),
@@ -176,7 +176,7 @@ impl LogOut {
         }))
     }
 
-    async fn end(&self, session: &Session, asked_by: Option<&Audience>) -> Result<(), Trouble> {
+    async fn end(&self, session: &Session, asked_by: Option<&Audience>) -> Result<(), Unavailable> {
         let event = Event::done("log_out").account(session.user).session(session.id);
         let event = match asked_by {
             Some(Audience::One(client)) => match ClientId::parse(client) {
@@ -186,14 +186,14 @@ impl LogOut {
             _ => event,
         };
         let transaction = store::begin(&self.db).await?;
-        let which = Which::One(session.id);
+        let which = SessionSelector::One(session.id);
         let ending = self.end_session.within(&transaction, &which, EndReason::LogOut, Vec::new()).await?;
         self.end_session.commit(transaction, ending.recording(event)).await?;
         Ok(())
     }
 
-    fn open(&self, sealed: &str, browser: &BrowserId) -> Option<Pending> {
-        let pending: Pending = self.sealer.open(CONTEXT, sealed)?;
+    fn open(&self, sealed: &str, browser: &BrowserId) -> Option<PendingLogout> {
+        let pending: PendingLogout = self.sealer.open(CONTEXT, sealed)?;
         let ours = pending.browser == browser.as_str() && self.clock.now() < pending.asked_at + PATIENCE;
         ours.then_some(pending)
     }
@@ -204,7 +204,7 @@ fn is_registered(client: &Client, uri: &str) -> bool {
     client.post_logout_redirect_uris.iter().any(|registered| registered == uri)
 }
 
-impl Pending {
+impl PendingLogout {
     /// The URI as it was registered, and the state behind it.
     fn location(&self) -> String {
         let Some(state) = &self.state else { return self.redirect_uri.clone() };
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn location(redirect_uri: &str, state: Option<&str>) -> String {
-        let pending = Pending {
+        let pending = PendingLogout {
             client: ClientId::first_party(),
             redirect_uri: redirect_uri.to_owned(),
             state: state.map(ToOwned::to_owned),

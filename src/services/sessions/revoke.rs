@@ -13,11 +13,11 @@ use crate::{
         ids::{ClientId, SessionId},
         session::EndReason,
     },
-    services::{Trouble, audit::Event, change_feed::Changes, sessions::end::EndSession},
+    services::{Unavailable, audit::Event, change_feed::ChangeFeed, sessions::end::EndSession},
     store::{
         self, Database,
         changes::{Change, Entry},
-        sessions::Which,
+        sessions::SessionSelector,
     },
 };
 
@@ -29,7 +29,7 @@ pub struct Revoke {
     /// Ends sessions.
     pub end_session: EndSession,
     /// Denies tokens without a session.
-    pub changes: Changes,
+    pub changes: ChangeFeed,
     /// Where changes are written.
     pub db: Database,
     /// Tells the time.
@@ -44,11 +44,11 @@ pub enum RevokeError {
     NotYours,
     /// Trouble on our side.
     #[error(transparent)]
-    Trouble(#[from] Trouble),
+    Unavailable(#[from] Unavailable),
 }
 
 /// What a genuine token stands for.
-enum Stands {
+enum RevocationTarget {
     ForSession(SessionId),
     ForItself { token: String, expires: i64 },
 }
@@ -69,36 +69,36 @@ impl Revoke {
             return Err(RevokeError::NotYours);
         }
         match stands {
-            Stands::ForSession(session) => {
-                let transaction = store::begin(&self.db).await.map_err(Trouble::from)?;
+            RevocationTarget::ForSession(session) => {
+                let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
                 let ending = self
                     .end_session
-                    .within(&transaction, &Which::One(session), EndReason::Revoked, Vec::new())
+                    .within(&transaction, &SessionSelector::One(session), EndReason::Revoked, Vec::new())
                     .await
-                    .map_err(Trouble::from)?
+                    .map_err(Unavailable::from)?
                     .recording(Event::done("revoke").client(&client.id));
                 self.end_session.commit(transaction, ending).await?;
             }
-            Stands::ForItself { token, expires } => self.deny(token, expires, client).await?,
+            RevocationTarget::ForItself { token, expires } => self.deny(token, expires, client).await?,
         }
         Ok(())
     }
 
     /// What the token is, whichever kind; a hint would tell nothing that its type does not.
-    fn read(&self, token: &str) -> Option<(Stands, ClientId)> {
+    fn read(&self, token: &str) -> Option<(RevocationTarget, ClientId)> {
         let now = self.clock.now();
         if let Ok(claims) = self.jwt.verify(RefreshTokenOfAnyAge, token, now) {
-            return Some((Stands::ForSession(claims.sid), claims.client_id));
+            return Some((RevocationTarget::ForSession(claims.sid), claims.client_id));
         }
         let claims = self.jwt.verify(AccessToken { audience: None }, token, now).ok()?;
         let stands = match claims.user {
-            Some(user) => Stands::ForSession(user.sid),
-            None => Stands::ForItself { token: claims.jti, expires: claims.exp },
+            Some(user) => RevocationTarget::ForSession(user.sid),
+            None => RevocationTarget::ForItself { token: claims.jti, expires: claims.exp },
         };
         Some((stands, claims.client_id))
     }
 
-    async fn deny(&self, token: String, expires: i64, client: &Client) -> Result<(), Trouble> {
+    async fn deny(&self, token: String, expires: i64, client: &Client) -> Result<(), Unavailable> {
         let entry = Entry {
             change: Change::TokenDenied { token },
             matters_until: DateTime::from_timestamp(expires, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC),

@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::{
     crypto::{jose::jwt::Jwt, status_list},
     domain::{claims::numeric_date, clock::Clock, status_list::StatusListClaims},
-    services::{Trouble, keys::published::Tagged},
+    services::{Unavailable, keys::published::ETagged},
     store::{Database, revocations::Revocations, sessions},
 };
 
@@ -30,12 +30,12 @@ pub struct StatusLists {
     /// `iss`, and the beginning of every list's URI.
     pub issuer: String,
     /// What was built last.
-    pub built: Shelf,
+    pub built: StatusListCache,
 }
 
 /// The lists as they were built last.
 #[derive(Debug, Clone, Default)]
-pub struct Shelf(Arc<Mutex<Shelved>>);
+pub struct StatusListCache(Arc<Mutex<Shelved>>);
 
 #[derive(Debug, Default)]
 struct Shelved {
@@ -48,7 +48,7 @@ struct Shelved {
 #[derive(Debug)]
 pub struct Published {
     /// The status list token, a JWT of type `statuslist+jwt`, and its entity tag.
-    pub tagged: Tagged,
+    pub tagged: ETagged,
     places: Vec<u32>,
     issued: DateTime<Utc>,
     looked: Instant,
@@ -64,8 +64,8 @@ impl StatusLists {
     /// is the last one that was built, with its old times.
     ///
     /// # Errors
-    /// [`Trouble`] where there is none to give.
-    pub async fn get(&self, number: u16) -> Result<Option<Arc<Published>>, Trouble> {
+    /// [`Unavailable`] where there is none to give.
+    pub async fn get(&self, number: u16) -> Result<Option<Arc<Published>>, Unavailable> {
         if let Some(fresh) = self.on_shelf(number).filter(|shelved| shelved.looked.elapsed() < AT_MOST) {
             return Ok(Some(fresh));
         }
@@ -83,16 +83,16 @@ impl StatusLists {
             return Ok(Some(Arc::clone(fresh)));
         }
         if !self.revocations.are_current() {
-            return old.map(Some).ok_or(Trouble::Stale);
+            return old.map(Some).ok_or(Unavailable::Stale);
         }
         let this = self.clone();
         let built = tokio::task::spawn_blocking(move || this.build(number, old.as_deref())).await;
-        let published = Arc::new(built.map_err(|_| Trouble::TooSlow)??);
+        let published = Arc::new(built.map_err(|_| Unavailable::TooSlow)??);
         self.shelf().lists.insert(number, Arc::clone(&published));
         Ok(Some(published))
     }
 
-    fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Trouble> {
+    fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Unavailable> {
         let looked = Instant::now();
         let now = self.clock.now();
         let places = self.revocations.ended_in(number);
@@ -106,12 +106,12 @@ impl StatusLists {
         let bits = status_list::encode(places.iter().copied());
         let (iat, exp) = (numeric_date(now), numeric_date(now + LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
-        let tagged = Tagged::of(self.jwt.sign_status_list(&claims, now)?);
+        let tagged = ETagged::of(self.jwt.sign_status_list(&claims, now)?);
         Ok(Published { tagged, places, issued: now, looked })
     }
 
     /// Whether any session has a place in the list, or may be given one.
-    async fn exists(&self, number: u16) -> Result<bool, Trouble> {
+    async fn exists(&self, number: u16) -> Result<bool, Unavailable> {
         if number == 0 {
             return Ok(true);
         }

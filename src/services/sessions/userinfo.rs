@@ -3,10 +3,10 @@
 use crate::{
     domain::ids::UserId,
     services::{
-        Trouble,
+        Unavailable,
         sessions::bearer::{Bearer, BearerError},
     },
-    store::{Database, entity_cache::Remembered},
+    store::{Database, entity_cache::EntityCache},
 };
 
 /// Tells claims of users.
@@ -15,7 +15,7 @@ pub struct Userinfo {
     /// Checks the token.
     pub bearer: Bearer,
     /// Accounts as they were last read.
-    pub remembered: Remembered,
+    pub remembered: EntityCache,
     /// Asked for what is not remembered.
     pub db: Database,
 }
@@ -40,7 +40,7 @@ impl Userinfo {
     /// [`BearerError`].
     pub async fn run(&self, token: &str) -> Result<UserClaims, BearerError> {
         let caller = self.bearer.userinfo(token).await?;
-        let found = self.remembered.user(&self.db, caller.user).await.map_err(Trouble::from)?;
+        let found = self.remembered.user(&self.db, caller.user).await.map_err(Unavailable::from)?;
         // A deleted account's sessions end with it; whoever comes in between is late.
         let Some(user) = found else { return Err(BearerError::Ended) };
         let email = user.email.filter(|_| caller.scope.contains("email"));

@@ -42,12 +42,12 @@ fn network(number: u32) -> ClientNetwork {
     IpAddr::V6(Ipv6Addr::from((0x2001_0db8_u128 << 96) | (u128::from(number) << 64))).into()
 }
 
-fn admitted(remaining: u32) -> Standing {
-    Standing::Admitted { remaining }
+fn admitted(remaining: u32) -> QuotaState {
+    QuotaState::Admitted { remaining }
 }
 
-fn refused(wait: Duration) -> Standing {
-    Standing::Refused { wait }
+fn refused(wait: Duration) -> QuotaState {
+    QuotaState::Refused { wait }
 }
 
 /// A limit, and its places to look at.
@@ -77,7 +77,7 @@ fn a_network_has_its_quota_and_then_waits() {
 #[test]
 fn requests_at_the_same_time_get_no_more_than_the_quota() {
     let limit = NetworkLimit::new(quota(50, Duration::from_hours(1)), Still::clock());
-    let count = || (0..50).filter(|_| matches!(limit.count(network(0)), Standing::Admitted { .. })).count();
+    let count = || (0..50).filter(|_| matches!(limit.count(network(0)), QuotaState::Admitted { .. })).count();
     let admitted: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..8).map(|_| scope.spawn(count)).collect();
         threads.into_iter().map(|thread| thread.join().expect("it does not fail")).sum()
@@ -94,7 +94,7 @@ fn a_flood_of_networks_washes_nothing_away_and_takes_bounded_memory() {
             let _ = limit.count(network);
         }
     };
-    let is_refused = |network| matches!(limit.count(network), Standing::Refused { .. });
+    let is_refused = |network| matches!(limit.count(network), QuotaState::Refused { .. });
     exhausts(network(0));
     assert_eq!(limit.count(network(1)), admitted(4), "one that is quiet");
     let flood = 3 * u32::try_from(PLACES).expect("not that many");
@@ -124,7 +124,7 @@ fn most_newcomers_get_in_while_there_is_a_flood() {
         }
     }
     let newcomers =
-        (10_000..11_000).filter(|number| matches!(limit.count(network(*number)), Standing::Admitted { .. }));
+        (10_000..11_000).filter(|number| matches!(limit.count(network(*number)), QuotaState::Admitted { .. }));
     // A tenth of the places is exhausted; the newcomers meet one another in the rest.
     let newcomers = newcomers.count();
     assert!((700..990).contains(&newcomers), "{newcomers} of 1000");

@@ -19,10 +19,10 @@ async fn database() -> (TempDir, Database) {
     (folder, db)
 }
 
-async fn standing(db: &Database, counter: Counter) -> Option<Standing> {
+async fn standing(db: &Database, counter: Counter) -> Option<ThrottleState> {
     let time = |milliseconds| DateTime::from_timestamp_millis(milliseconds).expect("a time");
     let row = Entity::find_by_id(counter.key.0.to_vec()).one(db).await.expect("it reads")?;
-    Some(Standing { failures: row.failures, free_at: time(row.free_at), forget_at: time(row.forget_at) })
+    Some(ThrottleState { failures: row.failures, free_at: time(row.free_at), forget_at: time(row.forget_at) })
 }
 
 fn rule() -> ThrottleRule {
@@ -68,7 +68,7 @@ async fn a_right_password_ends_a_row_and_takes_its_own_attempt_off_a_rate() {
     assert_eq!(attempt(&db, &[RATE, ROW], &rule(), NOW).await.expect("it counts"), []);
     assert_eq!(free_at(&db, &RATE.key).await.expect("it reads"), Some(NOW + TimeDelta::minutes(5)));
     settle(&db, &[RATE, ROW], &rule(), NOW).await.expect("it settles");
-    assert_eq!(standing(&db, ROW).await, Some(Standing { failures: 0, free_at: NOW, forget_at: NOW }));
+    assert_eq!(standing(&db, ROW).await, Some(ThrottleState { failures: 0, free_at: NOW, forget_at: NOW }));
     assert_eq!(attempt(&db, &[RATE], &rule(), NOW).await.expect("it counts"), [RATE]);
     assert_eq!(attempt(&db, &[RATE], &rule(), NOW).await.expect("it counts"), [], "it had one more, and no others");
 }

@@ -121,7 +121,7 @@ impl Idp {
         let script = Arc::new(Mutex::new(script));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let port = acceptor.local_addr()[0].as_socket_addr().expect("a TCP address").port();
-        let desk = Desk { script: Arc::clone(&script), issuer: format!("http://127.0.0.1:{port}") };
+        let desk = HashWorkerPool { script: Arc::clone(&script), issuer: format!("http://127.0.0.1:{port}") };
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(desk).await.expect("it serves as long as the story lasts");
         });
@@ -230,12 +230,12 @@ pub(crate) fn leaves(answer: &Answer) -> String {
 }
 
 /// What answers.
-struct Desk {
+struct HashWorkerPool {
     script: Arc<Mutex<Script>>,
     issuer: String,
 }
 
-impl Endpoint for Desk {
+impl Endpoint for HashWorkerPool {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -306,7 +306,7 @@ fn edited(mut whole: Value, edit: &Value) -> Value {
     whole
 }
 
-impl Desk {
+impl HashWorkerPool {
     fn with<T>(&self, look: impl FnOnce(&Script) -> T) -> T {
         look(&self.script.lock().expect("nobody fails while writing it"))
     }

@@ -51,18 +51,18 @@ impl Provider {
         ProviderKeys::parse(json!({"keys": [self.key.jwk()]}).to_string().as_bytes()).unwrap()
     }
 
-    fn judges(&self, token: &str) -> Result<Vouched, ProviderTokenError> {
+    fn judges(&self, token: &str) -> Result<VerifiedIdentity, ProviderTokenError> {
         let Self { kind, issuer, .. } = *self;
         verify(token, &self.keys(), &Expected { kind, issuer, client_id: CLIENT, nonce: "n", now: now() })
     }
 
     /// What becomes of a token whose claims have these members instead; `null` takes one away.
-    fn with(&self, members: &Value) -> Result<Vouched, ProviderTokenError> {
+    fn with(&self, members: &Value) -> Result<VerifiedIdentity, ProviderTokenError> {
         self.judges(&self.signs(&self.header(), &edited(self.claims(), members)))
     }
 
     /// The same of the header.
-    fn headed(&self, members: &Value) -> Result<Vouched, ProviderTokenError> {
+    fn headed(&self, members: &Value) -> Result<VerifiedIdentity, ProviderTokenError> {
         self.judges(&self.signs(&edited(self.header(), members), &self.claims()))
     }
 }

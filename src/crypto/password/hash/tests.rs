@@ -22,7 +22,7 @@ fn stored(phc: &str) -> PasswordHash {
 /// Tells with which parameters it was asked, and hashes nothing.
 struct Listening(mpsc::Sender<(HashParameters, usize, Vec<u8>)>);
 
-impl Engine for Listening {
+impl Hasher for Listening {
     fn hash(
         &mut self,
         parameters: HashParameters,

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
-use super::{Member, done, log_in, moment};
+use super::{SignedInUser, done, log_in, moment};
 use crate::{
     domain::ids::ClientId,
-    http::pages::{Pages, authorize::see_other, branding::Look, consent, error::PageError},
+    http::pages::{Pages, authorize::see_other, branding::Branding, consent, error::PageError},
 };
 
 const PATH: &str = "/account/apps";
@@ -16,7 +16,7 @@ const PATH: &str = "/account/apps";
 #[derive(Template)]
 #[template(path = "account_apps.html")]
 struct AppsPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     rows: Vec<Row>,
@@ -35,7 +35,7 @@ struct Row {
 /// The list.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let all = pages.consents.list(&member.caller).await?;
     let rows = all.into_iter().map(|(consent, name)| Row {
         id: consent.client.to_string(),
@@ -55,7 +55,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let client = ClientId::parse(&form.text("client")).map_err(|_| PageError::Incomplete)?;
     pages.consents.take_back(&member.caller, &client).await?;

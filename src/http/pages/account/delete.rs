@@ -6,12 +6,12 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
-use super::{Member, log_in, patience, with_patience};
+use super::{SignedInUser, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
     http::pages::{
         Pages,
-        branding::Look,
+        branding::Branding,
         error::PageError,
         layout::{self, Notice},
         logout,
@@ -24,7 +24,7 @@ const PATH: &str = "/account/delete";
 #[derive(Template)]
 #[template(path = "account_delete.html")]
 struct DeletePage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     has_password: bool,
@@ -35,7 +35,7 @@ struct DeletePage<'a> {
 /// The form.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     ask(pages, &member, StatusCode::OK, "", "").await
 }
 
@@ -46,7 +46,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let password = Some(form.secret("password")).filter(|password| !password.expose_secret().is_empty());
     let again =
@@ -70,14 +70,14 @@ pub(in crate::http) async fn send(
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, &patience(retry_after), "").await?;
             Ok(with_patience(response, retry_after))
         }
-        Err(AccountError::Trouble(trouble)) => Err(trouble.into()),
+        Err(AccountError::Unavailable(trouble)) => Err(trouble.into()),
         Err(AccountError::Gone | AccountError::UsernameTaken) => Ok(log_in(PATH)),
     }
 }
 
 async fn ask(
     pages: &Pages,
-    member: &Member,
+    member: &SignedInUser,
     status: StatusCode,
     alert: &str,
     error: &str,

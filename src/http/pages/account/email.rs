@@ -6,10 +6,10 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
-use super::{Member, back, log_in, patience, with_patience};
+use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::{email::EmailAddress, user::AccountRecord},
-    http::pages::{Pages, branding::Look, error::PageError},
+    http::pages::{Pages, branding::Branding, error::PageError},
     services::accounts::account::{AccountError, ProfileChange},
 };
 
@@ -18,7 +18,7 @@ const PATH: &str = "/account/email";
 #[derive(Template)]
 #[template(path = "account_email.html")]
 struct EmailPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     /// The address that counts now; empty where there is none.
@@ -43,7 +43,7 @@ struct Errors {
 /// The form.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     ask(pages, &member, StatusCode::OK, "", Errors::default()).await
 }
 
@@ -54,7 +54,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let (email, password) = (form.text("email"), form.secret("current_password"));
     // An account without one has nothing to type.
@@ -78,14 +78,19 @@ pub(in crate::http) async fn send(
         Err(AccountError::TooMany { retry_after }) => {
             return too_many(pages, &member, &email, retry_after).await;
         }
-        Err(AccountError::Trouble(trouble)) => return Err(trouble.into()),
+        Err(AccountError::Unavailable(trouble)) => return Err(trouble.into()),
         Err(AccountError::LogInTooOld) => Errors { alert: TOO_OLD.to_owned(), ..Errors::default() },
         Err(AccountError::Gone | AccountError::UsernameTaken) => return Ok(log_in(PATH)),
     };
     ask(pages, &member, StatusCode::UNPROCESSABLE_ENTITY, &email, errors).await
 }
 
-async fn too_many(pages: &Pages, member: &Member, email: &str, retry_after: Duration) -> Result<Response, PageError> {
+async fn too_many(
+    pages: &Pages,
+    member: &SignedInUser,
+    email: &str,
+    retry_after: Duration,
+) -> Result<Response, PageError> {
     let errors = Errors { alert: patience(retry_after), ..Errors::default() };
     let response = ask(pages, member, StatusCode::TOO_MANY_REQUESTS, email, errors).await?;
     Ok(with_patience(response, retry_after))
@@ -93,7 +98,7 @@ async fn too_many(pages: &Pages, member: &Member, email: &str, retry_after: Dura
 
 async fn ask(
     pages: &Pages,
-    member: &Member,
+    member: &SignedInUser,
     status: StatusCode,
     email: &str,
     errors: Errors,

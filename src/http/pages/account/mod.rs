@@ -35,7 +35,7 @@ use poem::{
 use super::{
     Pages,
     error::PageError,
-    form::{self, Form, Visitor},
+    form::{self, BrowserContext, Form},
     layout,
     login::in_words,
 };
@@ -43,7 +43,7 @@ use crate::{
     domain::{email::EmailAddress, session::Session, user::AccountRecord},
     http::{
         errors::TooManyRequests,
-        pages::{authorize::see_other, branding::Look},
+        pages::{authorize::see_other, branding::Branding},
     },
     services::{accounts::account::AccountError, sessions::bearer::Caller},
 };
@@ -53,7 +53,7 @@ const PATH: &str = "/account";
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     username: &'a str,
@@ -70,7 +70,7 @@ struct AccountPage<'a> {
 /// The account.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let sessions = pages.sessions.list(&member.caller).await?.len();
     let providers = pages.identities.of(&member.session).await?;
@@ -93,20 +93,20 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 /// The mail that verifies the address did not come.
 #[handler]
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     member.form(pages, PATH, request, body).await?;
     pages.verify_email.ask(&member.caller).await?;
     Ok(back("verification"))
 }
 
 /// Somebody who looks at their own account.
-struct Member {
+struct SignedInUser {
     session: Session,
     caller: Caller,
-    visitor: Visitor,
+    visitor: BrowserContext,
 }
 
-impl Member {
+impl SignedInUser {
     /// Whoever is logged in where `request` comes from.
     async fn find(pages: &Pages, request: &Request) -> Result<Option<Self>, PageError> {
         let session = pages.session(request).await?;
@@ -118,7 +118,7 @@ impl Member {
     async fn account(&self, pages: &Pages) -> Result<Option<AccountRecord>, PageError> {
         match pages.account.overview(&self.caller).await {
             Ok(account) => Ok(Some(account)),
-            Err(AccountError::Trouble(trouble)) => Err(trouble.into()),
+            Err(AccountError::Unavailable(trouble)) => Err(trouble.into()),
             Err(_) => Ok(None),
         }
     }

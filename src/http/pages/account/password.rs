@@ -6,10 +6,10 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
-use super::{Member, back, log_in, patience, with_patience};
+use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
-    http::pages::{Pages, branding::Look, error::PageError},
+    http::pages::{Pages, branding::Branding, error::PageError},
     services::accounts::change_password::ChangePasswordError,
 };
 
@@ -18,7 +18,7 @@ const PATH: &str = "/account/password";
 #[derive(Template)]
 #[template(path = "account_password.html")]
 struct PasswordPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     has_password: bool,
@@ -37,7 +37,7 @@ struct Errors {
 /// The form.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     ask(pages, &member, StatusCode::OK, Errors::default()).await
 }
 
@@ -48,7 +48,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let (current, new) = (form.secret("current_password"), form.secret("new_password"));
     let unprocessable = StatusCode::UNPROCESSABLE_ENTITY;
@@ -72,12 +72,12 @@ pub(in crate::http) async fn send(
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, errors).await?;
             return Ok(with_patience(response, retry_after));
         }
-        Err(ChangePasswordError::Trouble(trouble)) => return Err(trouble.into()),
+        Err(ChangePasswordError::Unavailable(trouble)) => return Err(trouble.into()),
     };
     ask(pages, &member, unprocessable, errors).await
 }
 
-async fn ask(pages: &Pages, member: &Member, status: StatusCode, errors: Errors) -> Result<Response, PageError> {
+async fn ask(pages: &Pages, member: &SignedInUser, status: StatusCode, errors: Errors) -> Result<Response, PageError> {
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let page = PasswordPage {
         look: &pages.look,

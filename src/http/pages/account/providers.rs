@@ -17,17 +17,17 @@ use crate::{
         pages::{
             Pages,
             authorize::see_other,
-            branding::Look,
+            branding::Branding,
             error::PageError,
             federation::{failed, leave, title},
             form::{self, Form},
             layout,
-            post_auth_action::Onward,
+            post_auth_action::PostAuthAction,
         },
     },
     services::{
         csrf::BrowserId,
-        federation::{Errand, identities::IdentitiesError},
+        federation::{Intent, identities::IdentitiesError},
     },
 };
 
@@ -38,7 +38,7 @@ const LOGIN: &str = "/login?return_to=/account/providers";
 #[derive(Template)]
 #[template(path = "providers.html")]
 struct ProvidersPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     done: &'a str,
     alert: &'a str,
@@ -88,10 +88,10 @@ pub(in crate::http) async fn change(
         return refuse(pages, &form.browser, &session, error).await;
     }
     if !link.is_empty() {
-        let errand = Errand::Link(session.user, session.id);
+        let errand = Intent::Link(session.user, session.id);
         return match pages.federate.start(&link, &form.browser, errand).await {
-            Ok(started) => Ok(leave(pages, request, &link, &started, &Onward::back_to(PATH))),
-            Err(error) => failed(pages, &link, error, &Onward::back_to(PATH)),
+            Ok(started) => Ok(leave(pages, request, &link, &started, &PostAuthAction::back_to(PATH))),
+            Err(error) => failed(pages, &link, error, &PostAuthAction::back_to(PATH)),
         };
     }
     let id = Uuid::parse_str(&unlink).map_err(|_| PageError::Incomplete)?;
@@ -109,7 +109,7 @@ async fn refuse(
 ) -> Result<Response, PageError> {
     let mut wait = None;
     let (status, alert) = match error {
-        IdentitiesError::Trouble(trouble) => return Err(trouble.into()),
+        IdentitiesError::Unavailable(trouble) => return Err(trouble.into()),
         IdentitiesError::Unknown => (StatusCode::NOT_FOUND, "It is not linked any more."),
         IdentitiesError::LastWayIn => {
             (StatusCode::CONFLICT, "It is the only way into your account, and stays. Set a password first, by mail.")

@@ -6,10 +6,10 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use uuid::Uuid;
 
-use super::{Member, device, done, log_in, moment};
+use super::{SignedInUser, device, done, log_in, moment};
 use crate::{
     domain::{ids::SessionId, session::Session},
-    http::pages::{Pages, authorize::see_other, branding::Look, error::PageError},
+    http::pages::{Pages, authorize::see_other, branding::Branding, error::PageError},
 };
 
 const PATH: &str = "/account/sessions";
@@ -19,7 +19,7 @@ const SHOWN: usize = 100;
 #[derive(Template)]
 #[template(path = "account_sessions.html")]
 struct SessionsPage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     rows: Vec<Row>,
@@ -43,7 +43,7 @@ struct Row {
 /// The list.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut rows = Vec::new();
     let all = pages.sessions.list_named(&member.caller).await?;
     let more = all.len().saturating_sub(SHOWN);
@@ -63,7 +63,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     if form.text("answer") == "others" {
         pages.sessions.end_others(&member.caller).await?;

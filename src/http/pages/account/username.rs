@@ -5,9 +5,9 @@ use std::sync::Arc;
 use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
-use super::{Member, back, log_in};
+use super::{SignedInUser, back, log_in};
 use crate::{
-    http::pages::{Pages, branding::Look, error::PageError},
+    http::pages::{Pages, branding::Branding, error::PageError},
     services::accounts::account::{AccountError, ProfileChange},
 };
 
@@ -16,7 +16,7 @@ const PATH: &str = "/account/username";
 #[derive(Template)]
 #[template(path = "account_username.html")]
 struct UsernamePage<'a> {
-    look: &'a Look,
+    look: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     error: &'a str,
@@ -25,7 +25,7 @@ struct UsernamePage<'a> {
 /// The form.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     Ok(ask(pages, &member, StatusCode::OK, &member.session.username, ""))
 }
 
@@ -36,7 +36,7 @@ pub(in crate::http) async fn send(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(member) = Member::find(pages, request).await? else { return Ok(log_in(PATH)) };
+    let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let username = form.text("username");
     let change = ProfileChange { username: Some(&username), ..ProfileChange::default() };
@@ -46,7 +46,7 @@ pub(in crate::http) async fn send(
         Err(AccountError::Invalid(errors)) => {
             errors.first().map(|error| format!("The username {}.", error.message)).unwrap_or_default()
         }
-        Err(AccountError::Trouble(trouble)) => return Err(trouble.into()),
+        Err(AccountError::Unavailable(trouble)) => return Err(trouble.into()),
         // It takes no password, so that nothing but its end is left.
         Err(
             AccountError::Gone | AccountError::WrongPassword | AccountError::LogInTooOld | AccountError::TooMany { .. },
@@ -55,7 +55,7 @@ pub(in crate::http) async fn send(
     Ok(ask(pages, &member, StatusCode::UNPROCESSABLE_ENTITY, &username, &error))
 }
 
-fn ask(pages: &Pages, member: &Member, status: StatusCode, username: &str, error: &str) -> Response {
+fn ask(pages: &Pages, member: &SignedInUser, status: StatusCode, username: &str, error: &str) -> Response {
     let page = UsernamePage { look: &pages.look, csrf: &member.code(pages, PATH), username, error };
     member.shown(pages, status, &page)
 }

@@ -17,8 +17,8 @@ fn at() -> DateTime<Utc> {
     "2026-11-03T09:05:07Z".parse().unwrap()
 }
 
-fn letter(message: Message) -> Letter {
-    Letter { id: Uuid::from_u128(7), to: EmailAddress::parse("ada@example.net").unwrap(), message, written_at: at() }
+fn letter(message: Message) -> Email {
+    Email { id: Uuid::from_u128(7), to: EmailAddress::parse("ada@example.net").unwrap(), message, written_at: at() }
 }
 
 fn every_message(username: &str) -> Vec<Message> {

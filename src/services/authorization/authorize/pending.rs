@@ -14,7 +14,7 @@ use crate::{
 
 /// A request while somebody is asked.
 #[derive(Debug, Serialize, Deserialize)]
-pub(in crate::services) struct Pending {
+pub(in crate::services) struct PendingAuthorization {
     /// What is asked.
     pub(in crate::services) request: AuthorizationRequest,
     /// Who brought it.
@@ -58,7 +58,7 @@ impl Authorize {
     /// # Errors
     /// [`AuthorizeError`].
     pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
-        let Pending { request, .. } = self.open(sealed, browser)?;
+        let PendingAuthorization { request, .. } = self.open(sealed, browser)?;
         let client = self.client(&request).await?;
         Ok(Asking {
             scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
@@ -72,12 +72,12 @@ impl Authorize {
     }
 
     /// Seals a request while its browser is asked.
-    pub(in crate::services) fn seal(&self, pending: &Pending) -> String {
+    pub(in crate::services) fn seal(&self, pending: &PendingAuthorization) -> String {
         self.sealer.seal(CONTEXT, pending)
     }
 
     /// Whether a request can travel with a browser. It grows no longer while somebody is asked.
-    pub(in crate::services) fn can_travel(&self, pending: &Pending) -> bool {
+    pub(in crate::services) fn can_travel(&self, pending: &PendingAuthorization) -> bool {
         self.seal(pending).len() <= MAX_LENGTH
     }
 
@@ -85,10 +85,15 @@ impl Authorize {
     ///
     /// # Errors
     /// [`AuthorizeError::Expired`].
-    pub(in crate::services) fn open(&self, sealed: &str, browser: &BrowserId) -> Result<Pending, AuthorizeError> {
-        let pending: Option<Pending> = self.sealer.open(CONTEXT, sealed);
+    pub(in crate::services) fn open(
+        &self,
+        sealed: &str,
+        browser: &BrowserId,
+    ) -> Result<PendingAuthorization, AuthorizeError> {
+        let pending: Option<PendingAuthorization> = self.sealer.open(CONTEXT, sealed);
         let now = self.clock.now();
-        let ours = |pending: &Pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE;
+        let ours =
+            |pending: &PendingAuthorization| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE;
         pending.filter(ours).ok_or(AuthorizeError::Expired)
     }
 }

@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     domain::{
-        authorization_request::{AuthorizationErrorCode, AuthorizationRequest, Parameters, Refusal, ResponseMode},
+        authorization_request::{
+            AuthorizationErrorCode, AuthorizationRefusal, AuthorizationRequest, Parameters, ResponseMode,
+        },
         client::Client,
         redirect_uri,
     },
@@ -36,7 +38,7 @@ pub enum PushError {
     TooLong,
     /// A parameter cannot be taken.
     #[error("{}", .0.description)]
-    Refused(Refusal),
+    Refused(AuthorizationRefusal),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
