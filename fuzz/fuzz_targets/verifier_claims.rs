@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| verifier::laws::claims(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| verifier::properties::claims(data));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| verifier::laws::status_list(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| verifier::properties::status_list(data));

@@ -25,8 +25,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{
     Deadlines,
-    exchange::{AnswerBody, AskedBody, ConnectionState, Overdue, TimedIo},
-    roster::ConnectionHandle,
+    connection_state::{AnswerBody, AskedBody, ConnectionState, Overdue, TimedIo},
+    connection_table::ConnectionHandle,
 };
 
 /// The most bytes of a request's header, names and values and all. It is also the read buffer of an HTTP/1 connection.
@@ -72,13 +72,13 @@ where
         Self { endpoint: Arc::new(endpoint), tls, http: http(), deadlines, address, stopped }
     }
 
-    /// Serves one connection to its end, whoever ends it; also when `member` is asked to go and waits for its peer.
-    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, member: ConnectionHandle) {
+    /// Serves one connection to its end, whoever ends it; also when `handle` is asked to go and waits for its peer.
+    pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, handle: ConnectionHandle) {
         let local = stream.local_addr().unwrap_or(self.address);
         match &self.tls {
-            None => self.speak(stream, local, peer, Scheme::HTTP, member).await,
+            None => self.speak(stream, local, peer, Scheme::HTTP, handle).await,
             Some(tls) => {
-                let asked = member.asked();
+                let asked = handle.asked();
                 let handshake = tokio::select! {
                     handshake = timeout(self.deadlines.handshake, tls.accept(stream)) => handshake,
                     () = stopped(self.stopped.clone()) => return,
@@ -86,7 +86,7 @@ where
                 };
                 // Scanners and plain HTTP end here by the thousand: not worth a line above debug.
                 match handshake {
-                    Ok(Ok(stream)) => self.speak(stream, local, peer, Scheme::HTTPS, member).await,
+                    Ok(Ok(stream)) => self.speak(stream, local, peer, Scheme::HTTPS, handle).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
                 }
@@ -94,12 +94,12 @@ where
         }
     }
 
-    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, member: ConnectionHandle)
+    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, handle: ConnectionHandle)
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let asked = member.asked();
-        let exchange = ConnectionState::open(self.deadlines, member);
+        let asked = handle.asked();
+        let exchange = ConnectionState::open(self.deadlines, handle);
         let local = LocalAddr(Addr::SocketAddr(plain(local)));
         let remote = RemoteAddr(Addr::SocketAddr(plain(peer)));
         let service = service_fn(|request: http::Request<Incoming>| {
@@ -138,7 +138,7 @@ where
                     closing = true;
                 }
                 () = asked.notified() => {
-                    if exchange.may_go() {
+                    if exchange.is_evictable() {
                         return tracing::debug!(%peer, "connection closed to make room");
                     }
                 }

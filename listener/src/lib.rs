@@ -6,10 +6,10 @@
 
 mod accept;
 mod connection;
+mod connection_limit;
+mod connection_state;
+mod connection_table;
 mod descriptors;
-mod exchange;
-mod room;
-mod roster;
 pub mod tls;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -26,7 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use self::{
     accept::{Backoff, accept},
     connection::Connections,
-    room::ConnectionLimit,
+    connection_limit::ConnectionLimit,
 };
 
 /// How long a peer may take. Each bound is on what the peer does, never on how long it may stay.
@@ -146,7 +146,7 @@ async fn serve<E>(
     listener: &TcpListener,
     connections: &Arc<Connections<E>>,
     open: &mut JoinSet<()>,
-    mut room: ConnectionLimit,
+    mut limit: ConnectionLimit,
 ) where
     E: Endpoint<Output = Response> + 'static,
 {
@@ -156,13 +156,13 @@ async fn serve<E>(
             Some(ended) = open.join_next() => report(ended),
             accepted = accept(listener, backoff.until()) => match accepted {
                 Ok((stream, peer)) => {
-                    room.make(open).await;
-                    let member = room.enter(peer.ip());
-                    open.spawn(Arc::clone(connections).serve(prepare(stream), peer, member));
+                    limit.make(open).await;
+                    let handle = limit.register(peer.ip());
+                    open.spawn(Arc::clone(connections).serve(prepare(stream), peer, handle));
                 }
                 Err(error) => {
                     backoff.failed(&error, Instant::now());
-                    room.evict_one();
+                    limit.evict_one();
                 }
             },
         }

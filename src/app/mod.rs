@@ -139,7 +139,7 @@ impl Signet {
 
         let direct = schema_connection(&config).await?;
         migrate(&config, &direct).await?;
-        let strangers = algorithms_of_strangers(&config);
+        let strangers = dynamic_client_algorithms(&config);
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish::run(&direct, &config.keys_dir, &kinds, &clock).await?;
         store::close(direct).await?;
@@ -160,16 +160,16 @@ impl Signet {
             tokio::spawn(wired.prune.run(Random)),
             tokio::spawn(serve_metrics(metrics_server, wired.watch)),
         ];
-        let (close, closed) = oneshot::channel::<()>();
-        let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { closed.await.unwrap_or(()) }));
-        let (hush, hushed) = oneshot::channel::<()>();
-        let tell_logout = tokio::spawn(wired.tell_logout.run(async move { hushed.await.unwrap_or(()) }));
+        let (stop_mail, mail_stopped) = oneshot::channel::<()>();
+        let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { mail_stopped.await.unwrap_or(()) }));
+        let (stop_notices, notices_stopped) = oneshot::channel::<()>();
+        let tell_logout = tokio::spawn(wired.tell_logout.run(async move { notices_stopped.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // Whether it is told or the sender is gone: either is the end.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
             // What the last requests caused is in the outbox; what is under way may leave.
-            drop((close, hush));
+            drop((stop_mail, stop_notices));
             if let Err(cause) = tell_logout.await {
                 tracing::error!(%cause, "telling clients of log-outs broke");
             }
@@ -264,7 +264,7 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
 
 /// What ID tokens of clients may be signed with that are not registered yet: where they register themselves, each chooses,
 /// and none shall wait until an RSA key is made.
-fn algorithms_of_strangers(config: &Config) -> &'static [SigningAlgorithm] {
+fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     match config.client_registration {
         ClientRegistration::Off => &[],
         ClientRegistration::Open => &SigningAlgorithm::ALL,

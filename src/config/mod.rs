@@ -5,7 +5,7 @@
 
 mod keys;
 #[cfg(any(test, fuzzing))]
-pub mod laws;
+pub mod properties;
 mod read;
 mod show;
 mod sources;

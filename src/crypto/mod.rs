@@ -11,11 +11,11 @@ pub mod digest;
 pub mod jose;
 pub mod keys;
 pub mod known_device;
-#[cfg(any(test, fuzzing))]
-pub mod laws;
 pub mod mac;
 pub mod one_use_secret;
 pub mod password;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod random;
 pub mod seal;
 pub mod status_list;

@@ -123,7 +123,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::laws;
+    use crate::domain::properties;
 
     fn refused(text: &str) -> Option<NotAnEmailAddress> {
         EmailAddress::parse(text).err()
@@ -259,7 +259,7 @@ mod tests {
                 "[a-z]{1,3}@([\\p{L}\\p{M}]{1,5}\\.){1,3}[a-zA-Z]{2}", "a@xn--[a-z0-9-]{1,10}\\.org",
             ]
         ) {
-            laws::email(text.as_bytes());
+            properties::email(text.as_bytes());
         }
     }
 }

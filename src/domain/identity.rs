@@ -274,7 +274,7 @@ pub fn is_issuer(issuer: &str, iss: &str) -> bool {
 /// What an account merely claims counts for nothing: whoever registered with somebody else's address gains nothing when
 /// the owner of that address comes by a provider, and neither does a provider that claims an address for somebody.
 #[must_use]
-pub fn judge(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> LinkDecision {
+pub fn decide(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> LinkDecision {
     if let Some(user) = linked {
         return LinkDecision::LogIn(user);
     }
@@ -301,7 +301,7 @@ mod tests {
     #[test]
     fn a_linked_identity_logs_in_whatever_its_address_has_become() {
         for profile in [says(None, false), says(Some("bob@example.org"), true)] {
-            assert_eq!(judge(Some(ADA), Some(BOB), &profile, true), LinkDecision::LogIn(ADA));
+            assert_eq!(decide(Some(ADA), Some(BOB), &profile, true), LinkDecision::LogIn(ADA));
         }
     }
 
@@ -309,20 +309,21 @@ mod tests {
     fn an_account_is_linked_only_when_both_sides_proved_the_address_and_the_provider_is_trusted() {
         let ada = || EmailAddress::parse("ada@example.org").unwrap();
         let claimed = LinkDecision::NewAccount(Some(Claim::Unproved(ada())));
-        let judge = |verified, trusted, owner| judge(None, owner, &says(Some("ada@example.org"), verified), trusted);
-        assert_eq!(judge(true, true, Some(ADA)), LinkDecision::Link(ADA));
+        let decision =
+            |verified, trusted, owner| decide(None, owner, &says(Some("ada@example.org"), verified), trusted);
+        assert_eq!(decision(true, true, Some(ADA)), LinkDecision::Link(ADA));
         for (verified, trusted) in [(true, false), (false, true), (false, false)] {
-            assert_eq!(judge(verified, trusted, Some(ADA)), claimed, "{verified} {trusted}");
-            assert_eq!(judge(verified, trusted, None), claimed, "{verified} {trusted}");
+            assert_eq!(decision(verified, trusted, Some(ADA)), claimed, "{verified} {trusted}");
+            assert_eq!(decision(verified, trusted, None), claimed, "{verified} {trusted}");
         }
         // Nobody has proved it here: whoever merely claims it is no owner.
-        assert_eq!(judge(true, true, None), LinkDecision::NewAccount(Some(Claim::Proved(ada()))));
+        assert_eq!(decision(true, true, None), LinkDecision::NewAccount(Some(Claim::Proved(ada()))));
     }
 
     #[test]
     fn a_missing_or_malformed_address_is_fine() {
         for email in [None, Some(""), Some("not an address"), Some("a@b"), Some("ada@example.org\r\nBcc: x@y.z")] {
-            assert_eq!(judge(None, None, &says(email, true), true), LinkDecision::NewAccount(None), "{email:?}");
+            assert_eq!(decide(None, None, &says(email, true), true), LinkDecision::NewAccount(None), "{email:?}");
         }
     }
 

@@ -17,8 +17,6 @@ pub mod delivery;
 pub mod email;
 pub mod identity;
 pub mod ids;
-#[cfg(any(test, fuzzing))]
-pub mod laws;
 pub mod logout_notice;
 pub mod mail;
 pub mod mail_server;
@@ -27,6 +25,8 @@ pub mod one_use_secret;
 pub mod password_hash;
 pub mod password_policy;
 pub mod pkce;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod rate_limit;
 pub mod redirect_uri;
 pub mod return_to;

@@ -150,7 +150,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::laws;
+    use crate::domain::properties;
 
     const POLICY: PasswordPolicy = PasswordPolicy { min_length: 8 };
 
@@ -289,7 +289,7 @@ mod tests {
     proptest! {
         #[test]
         fn whatever_is_read_can_be_read_again_and_judged(text in prop_oneof![".{0,40}", "\\PC{1,300}", "[ -~]{8,100}"]) {
-            laws::password(text.as_bytes());
+            properties::password(text.as_bytes());
         }
 
         #[test]
@@ -297,7 +297,7 @@ mod tests {
             name in "[a-zA-Z0-9._é-]{1,20}", email in "[a-zA-Z0-9.+]{1,20}@[a-zA-Z]{1,9}\\.(org|EXAMPLE)",
         ) {
             for password in [&name, &email] {
-                laws::password(format!("{password}\n{name}\n{email}").as_bytes());
+                properties::password(format!("{password}\n{name}\n{email}").as_bytes());
             }
         }
     }

@@ -111,7 +111,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::laws;
+    use crate::domain::properties;
 
     #[test]
     fn only_the_characters_of_rfc_6749_make_a_scope() {
@@ -124,7 +124,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_refused_or_written_back_as_an_equal_scope(text in ".{0,40}|[a-c\"\\\\é]{0,3}( [a-c]{1,2}){0,6}") {
-            laws::scope(text.as_bytes());
+            properties::scope(text.as_bytes());
         }
     }
 }

@@ -172,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::domain::laws;
+    use crate::domain::properties;
 
     fn key(text: &str) -> String {
         Username::parse(text).unwrap_or_else(|error| panic!("{text:?} {error}")).key
@@ -329,7 +329,7 @@ mod tests {
                 "[\\p{Arabic}0-9]{1,8}", "[\\p{Han}\\p{Katakana}\\p{Hangul}]{1,6}", "[\\p{Devanagari}]{1,6}",
             ]
         ) {
-            laws::username(text.as_bytes());
+            properties::username(text.as_bytes());
         }
 
         #[test]
@@ -337,7 +337,7 @@ mod tests {
             // Letters with marks, look-alikes, ligatures, and what folds to something longer.
             text in "[a-zA-Zſßẞ\u{130}ıİŁłǅﬁﬀ\u{300}-\u{308}\u{323}éÉΣςσµＡａ𝐀²②\u{1e9e}\u{212a}\u{212b}K]{1,10}"
         ) {
-            laws::username(text.as_bytes());
+            properties::username(text.as_bytes());
         }
     }
 }

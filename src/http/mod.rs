@@ -25,14 +25,14 @@
 mod errors;
 mod extract;
 mod health;
-#[cfg(any(test, fuzzing))]
-pub mod laws;
 mod legacy;
 pub mod metrics;
 mod middleware;
 mod oauth;
 mod openapi;
 mod pages;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod v1;
 
 use ipnet::IpNet;
@@ -157,9 +157,9 @@ pub struct HttpConfig {
 /// Everything that the service answers.
 #[must_use]
 pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = Response> + 'static {
-    let look = Branding::new(setting.name.clone(), setting.color);
+    let branding = Branding::new(setting.name.clone(), setting.color);
     let pages = Pages {
-        look: look.clone(),
+        branding: branding.clone(),
         cookies: cookies::Cookies { https: setting.https },
         issuer: setting.issuer.clone(),
         csrf: setting.csrf.clone(),
@@ -181,8 +181,8 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     };
     let service = service(flows, &setting);
     let document = docs::document(&service);
-    let envelope = response_layer::ResponseLayer {
-        look,
+    let layer = response_layer::ResponseLayer {
+        branding,
         request_ids: setting.request_ids,
         limit: setting.limit,
         metrics: setting.metrics,
@@ -197,13 +197,13 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         .nest_no_strip("/", service)
         .nest_no_strip("/docs", docs)
         .at("/openapi.json", openapi);
-    enveloped(routes, envelope)
+    layered(routes, layer)
 }
 
 /// The same with what every answer has, those that panics leave behind included.
-fn enveloped<E: Endpoint<Output = Response> + 'static>(
+fn layered<E: Endpoint<Output = Response> + 'static>(
     routes: E,
-    envelope: response_layer::ResponseLayer,
+    layer: response_layer::ResponseLayer,
 ) -> impl Endpoint<Output = Response> + 'static {
     let panics = CatchPanic::new().with_handler(|panic: Box<dyn std::any::Any + Send>| {
         let _ = panic;
@@ -214,7 +214,7 @@ fn enveloped<E: Endpoint<Output = Response> + 'static>(
             "Something broke on our side; it has been logged.",
         )
     });
-    routes.with(panics).with(envelope)
+    routes.with(panics).with(layer)
 }
 
 /// The OpenAPI document of these routes, as JSON.

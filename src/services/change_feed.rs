@@ -79,7 +79,7 @@ impl ChangeFeed {
         let finish = async move {
             store::commit(transaction).await?;
             for entry in &written.entries {
-                changes.learn(entry);
+                changes.apply(entry);
             }
             written.events.into_iter().for_each(Event::record);
             Ok::<_, StoreError>(())
@@ -102,8 +102,8 @@ impl ChangeFeed {
     }
 
     /// Applies a change in this process.
-    fn learn(&self, entry: &Entry) {
-        self.revocations.learn(entry, self.clock.now());
+    fn apply(&self, entry: &Entry) {
+        self.revocations.apply(entry, self.clock.now());
         self.remembered.forget(&entry.change);
     }
 
@@ -130,7 +130,7 @@ impl ChangeFeed {
         while let Some(last) = after {
             let (entries, next) = changes::page(&self.db, now, last).await?;
             for entry in &entries {
-                self.learn(entry);
+                self.apply(entry);
             }
             after = next;
         }
@@ -141,14 +141,14 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
-    pub async fn look(&self) -> Result<Instant, Unavailable> {
+    pub async fn poll(&self) -> Result<Instant, Unavailable> {
         self.look_back(OVERLAP).await
     }
 
     async fn look_back(&self, span: Duration) -> Result<Instant, Unavailable> {
         let asked = Instant::now();
         for entry in &changes::since(&self.db, span).await? {
-            self.learn(entry);
+            self.apply(entry);
         }
         self.revocations.confirm(asked);
         Ok(asked)

@@ -51,7 +51,7 @@ impl BrowserId {
 impl Csrf {
     /// Names a browser that has no name yet.
     #[must_use]
-    pub fn name_browser(&self) -> BrowserId {
+    pub fn new_browser_id(&self) -> BrowserId {
         BrowserId(self.random.token_id())
     }
 
@@ -100,7 +100,7 @@ mod tests {
     #[test]
     fn a_code_is_good_for_its_form_and_its_browser_alone() {
         let (_dir, csrf) = csrf();
-        let (ada, eve) = (csrf.name_browser(), csrf.name_browser());
+        let (ada, eve) = (csrf.new_browser_id(), csrf.new_browser_id());
         let code = csrf.code(&ada, "login");
         assert!(csrf.is_good(&ada, "login", &code));
         assert!(!csrf.is_good(&eve, "login", &code));
@@ -113,7 +113,7 @@ mod tests {
     #[test]
     fn a_code_stays_good_while_its_root_secret_is_kept() {
         let (dir, csrf) = csrf();
-        let browser = csrf.name_browser();
+        let browser = csrf.new_browser_id();
         let code = csrf.code(&browser, "login");
         key_files::create(dir.path(), KeyKind::RootSecret, DateTime::UNIX_EPOCH + chrono::TimeDelta::days(1)).unwrap();
         assert!(csrf.keyring.reload().unwrap());
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn a_browser_has_a_name_that_we_could_have_given() {
         let (_dir, csrf) = csrf();
-        let name = csrf.name_browser();
+        let name = csrf.new_browser_id();
         assert_eq!(BrowserId::parse(name.as_str()), Some(name));
         for bad in ["", "short", "AAAAAAAAAAAAAAAAAAAAA;", "AAAAAAAAAAAAAAAAAAAAAAA"] {
             assert_eq!(BrowserId::parse(bad), None, "{bad}");

@@ -85,7 +85,7 @@ impl Default for Revocations {
 
 impl Revocations {
     /// Learns of a change, from this process or another.
-    pub fn learn(&self, entry: &Entry, now: DateTime<Utc>) {
+    pub fn apply(&self, entry: &Entry, now: DateTime<Utc>) {
         // What matters no more is not kept.
         let Ok(lifetime) = (entry.matters_until + CLOCK_STEP - now).to_std() else { return };
         match &entry.change {
@@ -168,8 +168,8 @@ mod tests {
     fn an_ended_session_is_remembered_and_one_without_live_tokens_is_not() {
         let revocations = Revocations::default();
         let ((live, lives), (dead, died)) = (ended(1, 600), ended(2, -301));
-        revocations.learn(&lives, NOW);
-        revocations.learn(&died, NOW);
+        revocations.apply(&lives, NOW);
+        revocations.apply(&died, NOW);
         assert!(revocations.has_ended(live));
         assert!(!revocations.has_ended(dead));
         assert_eq!(revocations.ended_in(3), [7]);
@@ -179,7 +179,7 @@ mod tests {
     #[test]
     fn no_number_of_ended_sessions_makes_it_forget_one() {
         let revocations = Revocations::default();
-        (0..20_000).for_each(|n| revocations.learn(&ended(n, 600).1, NOW));
+        (0..20_000).for_each(|n| revocations.apply(&ended(n, 600).1, NOW));
         assert!((0..20_000).all(|n| revocations.has_ended(SessionId(Uuid::from_u128(n)))));
     }
 
@@ -189,7 +189,7 @@ mod tests {
         let Ok(client) = ClientId::parse("orders") else { panic!("a good id") };
         let at = NOW + TimeDelta::seconds(100);
         let change = Change::ClientDeleted { client: client.clone(), at };
-        revocations.learn(&Entry { change, matters_until: at + TimeDelta::seconds(600) }, NOW);
+        revocations.apply(&Entry { change, matters_until: at + TimeDelta::seconds(600) }, NOW);
         assert!(revocations.is_deleted(&client, 99) && revocations.is_deleted(&client, 135));
         assert!(!revocations.is_deleted(&client, 136));
     }

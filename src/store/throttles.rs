@@ -61,7 +61,7 @@ pub async fn attempt(
 ///
 /// # Errors
 /// [`StoreError`] where the database cannot tell.
-pub async fn give_back(
+pub async fn release(
     db: &impl ConnectionTrait,
     counters: &[Counter],
     rule: &ThrottleRule,

@@ -1,8 +1,8 @@
 //! The account as a person sees it: in a real browser, with scripts and without.
 
 use crate::harness::{
-    NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, relying_party::RelyingParty, stories_on, surfer::Surfer,
-    town::Town,
+    NEW_PASSWORD, PASSWORD, browser::Browser, browser_session::BrowserSession, driver::Scripts,
+    relying_party::RelyingParty, smtp_app::TestAppWithSmtp, stories_on,
 };
 
 const ADA: &str = "Ada@example.org";
@@ -15,14 +15,14 @@ async fn logs_in(browser: &Browser, username: &str, password: &str) {
     browser.presses("Log in").await;
 }
 
-async fn a_person_looks_after_the_account(mut town: Town) {
+async fn a_person_looks_after_the_account(mut mail_app: TestAppWithSmtp) {
     for (scripts, name) in [(Scripts::Run, "ada"), (Scripts::Blocked, "grace")] {
         let email = format!("{name}@example.org");
-        let person = town.registers_verified(name, &email).await;
-        let app = RelyingParty::registers(&town.house).await;
-        app.logs_in(&Surfer::at(&town.house), &person).await;
+        let person = mail_app.registers_verified(name, &email).await;
+        let app = RelyingParty::registers(&mail_app.signet).await;
+        app.logs_in(&BrowserSession::at(&mail_app.signet), &person).await;
         let browser = Browser::with(scripts).await;
-        browser.visits(&town.url("/account")).await;
+        browser.visits(&mail_app.url("/account")).await;
         browser.is_at("/login").await;
         logs_in(&browser, name, PASSWORD).await;
         browser.is_at("/account").await;
@@ -49,7 +49,7 @@ async fn a_person_looks_after_the_account(mut town: Town) {
         browser.types("Your password", PASSWORD).await;
         browser.presses("Change the address").await;
         browser.sees("We have written to the new address").await;
-        town.link("/verify-email", &format!("new-{email}")).await;
+        mail_app.link("/verify-email", &format!("new-{email}")).await;
 
         browser.follows("Change the password").await;
         browser.types("Your password now", PASSWORD).await;
@@ -57,15 +57,15 @@ async fn a_person_looks_after_the_account(mut town: Town) {
         browser.types("The same again", NEW_PASSWORD).await;
         browser.presses("Change the password").await;
         browser.sees("Your password is changed.").await;
-        assert!(town.brings(&email).await.subject.contains("password"), "the owner is told");
+        assert!(mail_app.brings(&email).await.subject.contains("password"), "the owner is told");
 
-        let elsewhere = Surfer::at(&town.house);
-        elsewhere.logs_in_at("/login", &renamed, NEW_PASSWORD).await.is(303);
+        let other_origin = BrowserSession::at(&mail_app.signet);
+        other_origin.logs_in_at("/login", &renamed, NEW_PASSWORD).await.is(303);
         browser.follows("See where you are logged in").await;
         browser.sees("this browser").await;
         browser.presses("Log out everywhere else").await;
         browser.sees("Every other log-in is over.").await;
-        elsewhere.opens("/account").await.is(303);
+        other_origin.opens("/account").await.is(303);
 
         browser.follows("Your account").await;
         browser.follows("See which apps may use your account").await;
@@ -86,25 +86,25 @@ async fn a_person_looks_after_the_account(mut town: Town) {
         browser.types("Your password", NEW_PASSWORD).await;
         browser.presses("Delete the account for ever").await;
         browser.sees("Your account is deleted").await;
-        browser.visits(&town.url("/account")).await;
+        browser.visits(&mail_app.url("/account")).await;
         browser.is_at("/login").await;
         browser.closes().await;
     }
 }
 
 /// The client has its browser back after a form of ours, which the page's own policy must allow.
-async fn the_policy_lets_a_log_out_lead_on(town: Town) {
-    let bye = format!("{}/livez", town.house.issuer.replace("127.0.0.1", "localhost"));
-    let app = RelyingParty::registers_with(&town.house, &["--post-logout-redirect-uri", &bye]).await;
-    town.house.registers("ada").await;
+async fn the_policy_lets_a_log_out_lead_on(mail_app: TestAppWithSmtp) {
+    let bye = format!("{}/livez", mail_app.signet.issuer.replace("127.0.0.1", "localhost"));
+    let app = RelyingParty::registers_with(&mail_app.signet, &["--post-logout-redirect-uri", &bye]).await;
+    mail_app.signet.registers("ada").await;
     let browser = Browser::open().await;
-    browser.visits(&town.url("/account")).await;
+    browser.visits(&mail_app.url("/account")).await;
     logs_in(&browser, "ada", PASSWORD).await;
     browser.is_at("/account").await;
     let query = url::form_urlencoded::Serializer::new(String::new())
         .extend_pairs([("client_id", app.client.id.as_str()), ("post_logout_redirect_uri", &bye), ("state", "x")])
         .finish();
-    browser.visits(&town.url(&format!("/oauth/logout?{query}"))).await;
+    browser.visits(&mail_app.url(&format!("/oauth/logout?{query}"))).await;
     browser.is_at("/logout").await;
     browser.presses("Log out").await;
     browser.is_at("/livez").await;
@@ -112,13 +112,13 @@ async fn the_policy_lets_a_log_out_lead_on(town: Town) {
     browser.closes().await;
 }
 
-async fn every_page_of_the_account_fits_every_screen(mut town: Town) {
-    let person = town.registers_verified("ada", ADA).await;
-    let app = RelyingParty::registers(&town.house).await;
-    app.logs_in(&Surfer::at(&town.house), &person).await;
+async fn every_page_of_the_account_fits_every_screen(mut mail_app: TestAppWithSmtp) {
+    let person = mail_app.registers_verified("ada", ADA).await;
+    let app = RelyingParty::registers(&mail_app.signet).await;
+    app.logs_in(&BrowserSession::at(&mail_app.signet), &person).await;
     person.logs_in().await;
     let browser = Browser::open().await;
-    browser.visits(&town.url("/account")).await;
+    browser.visits(&mail_app.url("/account")).await;
     logs_in(&browser, "ada", PASSWORD).await;
     for (path, words, name) in [
         ("/account", "Your account", "account"),
@@ -131,26 +131,26 @@ async fn every_page_of_the_account_fits_every_screen(mut town: Town) {
         ("/account/delete", "Delete your account?", "account-delete"),
         ("/logout", "Log out?", "logout"),
     ] {
-        browser.visits(&town.url(path)).await;
+        browser.visits(&mail_app.url(path)).await;
         browser.sees(words).await;
         browser.is_looked_at(name).await;
     }
-    browser.visits(&town.url("/account/password")).await;
+    browser.visits(&mail_app.url("/account/password")).await;
     browser.types("Your password now", "not my password").await;
     browser.types("New password", NEW_PASSWORD).await;
     browser.types("The same again", NEW_PASSWORD).await;
     browser.presses("Change the password").await;
     browser.sees("This is not your password.").await;
     browser.is_looked_at("account-password-wrong").await;
-    browser.visits(&town.url("/logout")).await;
+    browser.visits(&mail_app.url("/logout")).await;
     browser.presses("Log out").await;
     browser.sees("You are logged out").await;
     browser.is_looked_at("logged-out").await;
 
     // The longest name and address that there can be, without a place to break them.
     let (username, email) = ("m".repeat(64), format!("{}@{}.example.org", "w".repeat(64), "w".repeat(63)));
-    town.registers(&username, &email).await;
-    browser.visits(&town.url("/account")).await;
+    mail_app.registers(&username, &email).await;
+    browser.visits(&mail_app.url("/account")).await;
     logs_in(&browser, &username, PASSWORD).await;
     browser.sees("not confirmed").await;
     browser.is_looked_at("account-longest").await;

@@ -14,8 +14,8 @@ use signet::{
 };
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, Person, Plan, Site, Tokens,
-    post::{EMAIL_CHANGED, Post, TRIED, VERIFY},
+    Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens,
+    inbox::{EMAIL_CHANGED, Inbox, TRIED, VERIFY},
     seconds, stories,
 };
 
@@ -51,47 +51,47 @@ fn unverified(email: &str) -> (Value, Value) {
     (json!(email), json!(false))
 }
 
-async fn an_address_is_proved_by_the_mail_that_went_there(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers(&house, "ada", ADA).await;
+async fn an_address_is_proved_by_the_mail_that_went_there(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     let token = post.brings_verification(ADA).await;
     assert_eq!(address(&ada, &tokens).await, unverified(ADA));
     let by_address = Person { username: ADA.into(), ..ada.clone() };
     by_address.tries(PASSWORD).await.refused("invalid_grant");
-    verifies(&house.site, &token).await.is(204);
+    verifies(&signet.site, &token).await.is(204);
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
     by_address.tries(PASSWORD).await.granted();
-    verifies(&house.site, &token).await.problem(400, "invalid_token");
+    verifies(&signet.site, &token).await.problem(400, "invalid_token");
     post.delivers_nothing().await;
 }
 
-async fn a_link_is_good_for_a_day_and_the_newest_alone(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers(&house, "ada", ADA).await;
+async fn a_link_is_good_for_a_day_and_the_newest_alone(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers(&signet, "ada", ADA).await;
     let first = post.brings_verification(ADA).await;
-    house.clock.advance(seconds(24 * 3600));
-    verifies(&house.site, &first).await.problem(400, "invalid_token");
+    signet.clock.advance(seconds(24 * 3600));
+    verifies(&signet.site, &first).await.problem(400, "invalid_token");
     let tokens = ada.logs_in().await;
     asks_again(&ada, &tokens).await;
     let second = post.brings_verification(ADA).await;
-    house.clock.advance(seconds(1));
+    signet.clock.advance(seconds(1));
     asks_again(&ada, &tokens).await;
     let third = post.brings_verification(ADA).await;
-    verifies(&house.site, &second).await.problem(400, "invalid_token");
+    verifies(&signet.site, &second).await.problem(400, "invalid_token");
     for bad in ["", "x", &"A".repeat(43), &third[1..]] {
-        verifies(&house.site, bad).await.blames_the_sender();
+        verifies(&signet.site, bad).await.blames_the_sender();
     }
-    house.clock.advance(seconds(24 * 3600 - 1));
-    verifies(&house.site, &third).await.is(204);
+    signet.clock.advance(seconds(24 * 3600 - 1));
+    verifies(&signet.site, &third).await.is(204);
 }
 
 /// Whether there was anything to verify shows in no answer.
-async fn where_nothing_is_to_be_verified_nothing_is_sent(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
-    let bob = house.registers("bob").await;
-    let kim = post.registers(&house, "kim", "kim@example.org").await;
+async fn where_nothing_is_to_be_verified_nothing_is_sent(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let bob = signet.registers("bob").await;
+    let kim = post.registers(&signet, "kim", "kim@example.org").await;
     post.delivers_one().await.is(VERIFY, "kim@example.org");
     let [adas, bobs, kims] = [ada.logs_in().await, bob.logs_in().await, kim.logs_in().await];
     let answers = [asks_again(&ada, &adas).await, asks_again(&bob, &bobs).await, asks_again(&kim, &kims).await];
@@ -99,26 +99,26 @@ async fn where_nothing_is_to_be_verified_nothing_is_sent(house: House) {
         assert_eq!((answer.text(), answer.fields()), (answers[2].text(), answers[2].fields()));
     }
     post.brings_verification("kim@example.org").await;
-    house.site.post("/v1/email-verifications").answer().await.asks_for_a_token();
+    signet.site.post("/v1/email-verifications").answer().await.asks_for_a_token();
 }
 
-async fn a_new_address_waits_for_its_proof(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_new_address_waits_for_its_proof(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     let answer = names(&ada, &tokens, NEW).await.json();
     assert_eq!((&answer["email"], &answer["email_verified"]), (&json!(ADA), &json!(true)));
     let first = post.brings_verification(NEW).await;
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
-    house.clock.advance(seconds(1));
+    signet.clock.advance(seconds(1));
     asks_again(&ada, &tokens).await;
     let token = post.brings_verification(NEW).await;
-    verifies(&house.site, &first).await.problem(400, "invalid_token");
+    verifies(&signet.site, &first).await.problem(400, "invalid_token");
     let by = |address: &str| Person { username: address.into(), ..ada.clone() };
     by(ADA).tries(PASSWORD).await.granted();
     by(NEW).tries(PASSWORD).await.refused("invalid_grant");
 
-    verifies(&house.site, &token).await.is(204);
+    verifies(&signet.site, &token).await.is(204);
     assert_eq!(address(&ada, &tokens).await, verified(NEW));
     let notice = post.delivers_one().await.is(EMAIL_CHANGED, ADA);
     assert!(notice.text.contains(NEW), "{notice:?}");
@@ -126,40 +126,40 @@ async fn a_new_address_waits_for_its_proof(house: House) {
     by(ADA).tries(PASSWORD).await.refused("invalid_grant");
 }
 
-async fn an_unproved_address_is_replaced_at_once(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers(&house, "ada", ADA).await;
+async fn an_unproved_address_is_replaced_at_once(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     let old = post.brings_verification(ADA).await;
-    house.clock.advance(seconds(1));
+    signet.clock.advance(seconds(1));
     let answer = names(&ada, &tokens, NEW).await.json();
     assert_eq!((&answer["email"], &answer["email_verified"]), (&json!(NEW), &json!(false)));
-    verifies(&house.site, &old).await.problem(400, "invalid_token");
-    verifies(&house.site, &post.brings_verification(NEW).await).await.is(204);
+    verifies(&signet.site, &old).await.problem(400, "invalid_token");
+    verifies(&signet.site, &post.brings_verification(NEW).await).await.is(204);
     assert_eq!(address(&ada, &tokens).await, verified(NEW));
     post.delivers_nothing().await; // there was no owner to tell
 }
 
-async fn naming_the_present_address_takes_the_pending_one_back(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn naming_the_present_address_takes_the_pending_one_back(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     names(&ada, &tokens, NEW).await;
     let token = post.brings_verification(NEW).await;
     names(&ada, &tokens, ADA).await;
-    verifies(&house.site, &token).await.problem(400, "invalid_token");
+    verifies(&signet.site, &token).await.problem(400, "invalid_token");
     asks_again(&ada, &tokens).await;
     post.delivers_nothing().await;
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
 }
 
 /// Neither a registration nor a change tells that somebody has the address; its owner is told instead.
-async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", "Ada@example.org").await;
+async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", "Ada@example.org").await;
     let register = async |username: &str, email: &str| {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
-        house.site.post("/v1/users").json(&body).answer().await.is(201)
+        signet.site.post("/v1/users").json(&body).answer().await.is(201)
     };
     let free = register("bob", "bob@example.org").await;
     post.delivers_one().await.is(VERIFY, "bob@example.org");
@@ -172,12 +172,13 @@ async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(house: House) {
     };
     assert_eq!((members(&free), free.fields()), (members(&taken), taken.fields()));
 
-    let eve = Person { username: "eve".into(), password: PASSWORD.into(), id: String::new(), site: house.site.clone() };
+    let eve =
+        Person { username: "eve".into(), password: PASSWORD.into(), id: String::new(), site: signet.site.clone() };
     let tokens = eve.logs_in().await;
     asks_again(&eve, &tokens).await;
     post.delivers_one().await.is(TRIED, "Ada@example.org");
     names(&eve, &tokens, "eve@example.org").await;
-    verifies(&house.site, &post.brings_verification("eve@example.org").await).await.is(204);
+    verifies(&signet.site, &post.brings_verification("eve@example.org").await).await.is(204);
     names(&eve, &tokens, "ada@example.org").await;
     post.delivers_one().await.is(TRIED, "Ada@example.org");
     assert_eq!(address(&eve, &tokens).await, verified("eve@example.org"));
@@ -185,42 +186,42 @@ async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(house: House) {
 }
 
 /// Whoever registers with another's address before them gains nothing by it.
-async fn who_proves_an_address_takes_it_from_all_who_claimed_it(house: House) {
-    let mut post = Post::of(&house).await;
-    let eve = post.registers(&house, "eve", ADA).await;
+async fn who_proves_an_address_takes_it_from_all_who_claimed_it(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let eve = post.registers(&signet, "eve", ADA).await;
     let eves = post.brings_verification(ADA).await;
-    let mallory = post.registers_verified(&house, "mallory", "mallory@example.org").await;
+    let mallory = post.registers_verified(&signet, "mallory", "mallory@example.org").await;
     let (eve_in, mallory_in) = (eve.logs_in().await, mallory.logs_in().await);
     names(&mallory, &mallory_in, "ADA@example.org").await;
     let mallorys = post.brings_verification("ADA@example.org").await;
 
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     assert_eq!(address(&eve, &eve_in).await, (Value::Null, json!(false)));
     for token in [&eves, &mallorys] {
-        verifies(&house.site, token).await.problem(400, "invalid_token");
+        verifies(&signet.site, token).await.problem(400, "invalid_token");
     }
     assert_eq!(address(&mallory, &mallory_in).await, verified("mallory@example.org"));
     asks_again(&eve, &eve_in).await;
     post.delivers_nothing().await;
-    house.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
+    signet.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
     let token = post.brings_reset(ADA).await;
     let body = json!({"token": token, "new_password": crate::harness::NEW_PASSWORD});
-    house.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
+    signet.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
     ada.tries(crate::harness::NEW_PASSWORD).await.granted();
     eve.tries(PASSWORD).await.granted();
 }
 
-async fn of_many_who_prove_one_address_one_has_it(house: House) {
-    let mut post = Post::of(&house).await;
+async fn of_many_who_prove_one_address_one_has_it(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
     let mut claims = Vec::new();
     for n in 0..8 {
-        let person = post.registers(&house, &format!("person{n}"), ADA).await;
+        let person = post.registers(&signet, &format!("person{n}"), ADA).await;
         claims.push((person, post.brings_verification(ADA).await));
     }
     let all: Vec<_> = claims
         .iter()
         .map(|(_, token)| {
-            let (site, token) = (house.site.clone(), token.clone());
+            let (site, token) = (signet.site.clone(), token.clone());
             tokio::spawn(async move { verifies(&site, &token).await })
         })
         .collect();
@@ -240,8 +241,8 @@ async fn of_many_who_prove_one_address_one_has_it(house: House) {
 }
 
 /// The flow of the page behind the link, which looks before anybody decides.
-async fn flow(house: &House) -> VerifyEmail {
-    let (db, clock) = (house.store().await, Arc::new(house.clock.clone()));
+async fn flow(signet: &TestApp) -> VerifyEmail {
+    let (db, clock) = (signet.store().await, Arc::new(signet.clock.clone()));
     let changes = ChangeFeed {
         db: db.clone(),
         revocations: Revocations::default(),
@@ -252,17 +253,17 @@ async fn flow(house: &House) -> VerifyEmail {
     VerifyEmail { db, changes, outbox, clock }
 }
 
-async fn looking_uses_nothing_up_and_not_me_takes_the_address_away(house: House) {
-    let mut post = Post::of(&house).await;
-    let page = flow(&house).await;
-    let ada = post.registers(&house, "ada", ADA).await;
+async fn looking_uses_nothing_up_and_not_me_takes_the_address_away(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let page = flow(&signet).await;
+    let ada = post.registers(&signet, "ada", ADA).await;
     let token: SecretString = post.brings_verification(ADA).await.into();
     for _ in 0..10 {
-        let claim = page.look(&token).await.expect("the database answers").expect("it is live");
+        let claim = page.peek(&token).await.expect("the database answers").expect("it is live");
         assert_eq!((claim.user.username.as_written(), claim.email.as_str()), ("ada", ADA));
     }
     page.disown(&token).await.expect("it is live");
-    assert!(page.look(&token).await.expect("the database answers").is_none());
+    assert!(page.peek(&token).await.expect("the database answers").is_none());
     page.complete(&token).await.expect_err("it was used");
     let tokens = ada.logs_in().await;
     assert_eq!(address(&ada, &tokens).await, (Value::Null, json!(false)));
@@ -278,30 +279,30 @@ async fn looking_uses_nothing_up_and_not_me_takes_the_address_away(house: House)
     assert_eq!(address(&ada, &tokens).await, verified(NEW), "the one in force stays");
 }
 
-async fn a_deleted_account_leaves_nothing_behind(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_deleted_account_leaves_nothing_behind(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     names(&ada, &tokens, NEW).await;
-    house.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
+    signet.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
     post.delivers().await;
     ada.sends(Method::DELETE, "/v1/users/me", &tokens, Some(json!({"password": PASSWORD}))).await.is(204);
-    let store = house.store().await;
+    let store = signet.store().await;
     let secrets = one_use_secret::Entity::find().count(&store).await.expect("the database answers");
     let mails = outbox::Entity::find().count(&store).await.expect("the database answers");
     assert_eq!((secrets, mails), (0, 0));
 }
 
 /// One account cannot have the world written to, nor many accounts one mailbox.
-async fn mails_to_unproved_addresses_are_limited(plan: Plan) {
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
-    let house = plan.open().await;
-    let mut post = Post::of(&house).await;
+async fn mails_to_unproved_addresses_are_limited(builder: TestEnvBuilder) {
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
+    let signet = builder.open().await;
+    let mut post = Inbox::of(&signet).await;
     for n in 0..3 {
-        post.registers(&house, &format!("person{n}"), ADA).await;
+        post.registers(&signet, &format!("person{n}"), ADA).await;
         post.brings_verification(ADA).await;
     }
-    let eve = post.registers(&house, "eve", ADA).await;
+    let eve = post.registers(&signet, "eve", ADA).await;
     post.delivers_nothing().await;
     let tokens = eve.logs_in().await;
     for n in 0..3 {
@@ -311,7 +312,7 @@ async fn mails_to_unproved_addresses_are_limited(plan: Plan) {
     }
     names(&eve, &tokens, "victim3@example.org").await;
     post.delivers_nothing().await;
-    house.clock.advance(seconds(3600));
+    signet.clock.advance(seconds(3600));
     asks_again(&eve, &eve.logs_in().await).await;
     post.brings_verification("victim3@example.org").await;
 }

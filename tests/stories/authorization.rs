@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, days, jwt,
-    place::Client,
+    Answer, Ask, PASSWORD, TestApp,
+    browser_session::{BrowserSession, hidden, location},
+    days, jwt,
     relying_party::{CALLBACK, CHALLENGE, RelyingParty, STATE, registers_public},
     seconds, stories, stories_on,
-    surfer::{Surfer, hidden, location},
+    test_env::Client,
 };
 
 /// The browser stays here, and is told why in words.
@@ -78,37 +79,37 @@ const ALMOST: &[&str] = &[
     "http://127.0.0.1/callback",
 ];
 
-async fn no_browser_is_sent_where_nobody_registered(house: House) {
+async fn no_browser_is_sent_where_nobody_registered(signet: TestApp) {
     assert!(ALMOST.len() > 50);
-    let app = RelyingParty::registers_first_party(&house).await;
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    app.gets_a_code(&surfer, &ada).await;
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    app.gets_a_code(&session_browser, &ada).await;
     for uri in ALMOST {
         for more in [&[][..], &[("prompt", "none")], &[("response_type", "token")], &[("response_mode", "form_post")]] {
             let link = app.link(&[&[("redirect_uri", *uri)], more].concat());
             let link = if uri.is_empty() { link + "&redirect_uri=" } else { link };
-            stays_here(&surfer.opens(&link).await, uri);
+            stays_here(&session_browser.opens(&link).await, uri);
         }
         let form =
             app.request().into_iter().map(|(name, value)| (name, if name == "redirect_uri" { uri } else { value }));
-        let pushed = app.client.posts(&house.site, "/oauth/par", &form.collect::<Vec<_>>()).await;
+        let pushed = app.client.posts(&signet.site, "/oauth/par", &form.collect::<Vec<_>>()).await;
         assert_eq!(pushed.status, 400, "{uri}: {pushed:?}");
     }
     let twice = app.link(&[]) + "&redirect_uri=https%3A%2F%2Fevil.example%2Fcallback";
-    let answer = surfer.opens(&twice).await.is(400);
+    let answer = session_browser.opens(&twice).await.is(400);
     assert_eq!(answer.header("location"), "");
 }
 
-async fn a_native_app_chooses_its_port_and_nothing_else(house: House) {
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
+async fn a_native_app_chooses_its_port_and_nothing_else(signet: TestApp) {
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
     for registered in ["http://127.0.0.1/callback", "http://[::1]:1234/callback"] {
-        let client = registers_public(&house, registered).await;
+        let client = registers_public(&signet, registered).await;
         let host = if registered.contains('[') { "[::1]" } else { "127.0.0.1" };
         for port in ["", ":1", ":8080", ":65535"] {
-            let app = RelyingParty::of(&house, client.clone(), &format!("http://{host}{port}/callback"));
-            let code = app.gets_a_code_for(&surfer, &ada, &[("scope", "openid")]).await;
+            let app = RelyingParty::of(&signet, client.clone(), &format!("http://{host}{port}/callback"));
+            let code = app.gets_a_code_for(&session_browser, &ada, &[("scope", "openid")]).await;
             app.redeems(&code).await.granted();
         }
         for bad in [
@@ -126,27 +127,27 @@ async fn a_native_app_chooses_its_port_and_nothing_else(house: House) {
             "http://127.0.0.2:8080/callback".to_owned(),
             "http://[0:0:0:0:0:0:0:1]:8080/callback".to_owned(),
         ] {
-            let app = RelyingParty::of(&house, client.clone(), &bad);
-            stays_here(&surfer.opens(&app.link(&[])).await, &bad);
+            let app = RelyingParty::of(&signet, client.clone(), &bad);
+            stays_here(&session_browser.opens(&app.link(&[])).await, &bad);
         }
     }
 }
 
-async fn an_unknown_client_gets_no_browser(house: House) {
-    let app = RelyingParty::registers(&house).await;
-    let surfer = Surfer::at(&house);
+async fn an_unknown_client_gets_no_browser(signet: TestApp) {
+    let app = RelyingParty::registers(&signet).await;
+    let session_browser = BrowserSession::at(&signet);
     for client in ["", "nobody", "first-party", "pages", "evil\"><script>", "\0", &"x".repeat(300)] {
-        stays_here(&surfer.opens(&app.link(&[("client_id", client)])).await, client);
+        stays_here(&session_browser.opens(&app.link(&[("client_id", client)])).await, client);
     }
-    house.runs(&["client", "delete", &app.client.id]).await.well();
-    stays_here(&surfer.opens(&app.link(&[])).await, "deleted");
+    signet.runs(&["client", "delete", &app.client.id]).await.well();
+    stays_here(&session_browser.opens(&app.link(&[])).await, "deleted");
 }
 
-async fn what_a_client_asks_wrongly_it_is_told(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    app.gets_a_code(&surfer, &ada).await;
+async fn what_a_client_asks_wrongly_it_is_told(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    app.gets_a_code(&session_browser, &ada).await;
     let long = "x".repeat(2049);
     for (error, other) in [
         ("invalid_request", &[("response_type", "")][..]),
@@ -176,32 +177,35 @@ async fn what_a_client_asks_wrongly_it_is_told(house: House) {
         ("login_required", &[("prompt", "none"), ("max_age", "0")]),
     ] {
         if error == "login_required" {
-            house.clock.advance(seconds(2));
+            signet.clock.advance(seconds(2));
         }
-        app.is_refused(&surfer.opens(&app.link(other)).await, error);
+        app.is_refused(&session_browser.opens(&app.link(other)).await, error);
     }
-    app.is_refused(&Surfer::at(&house).opens(&app.link(&[("prompt", "none")])).await, "login_required");
+    app.is_refused(&BrowserSession::at(&signet).opens(&app.link(&[("prompt", "none")])).await, "login_required");
 }
 
-async fn a_client_without_the_grant_gets_no_code(house: House) {
+async fn a_client_without_the_grant_gets_no_code(signet: TestApp) {
     let options = ["--name", "Machine", "--grant", "client_credentials", "--scope", "read"];
-    let client = house.registers_client(&options).await;
-    stays_here(&Surfer::at(&house).opens(&RelyingParty::of(&house, client, CALLBACK).link(&[])).await, "no URI");
+    let client = signet.registers_client(&options).await;
+    stays_here(
+        &BrowserSession::at(&signet).opens(&RelyingParty::of(&signet, client, CALLBACK).link(&[])).await,
+        "no URI",
+    );
 }
 
-async fn a_client_may_ask_for_the_person_it_knows(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    let (ada, grace) = (house.registers("ada").await, house.registers("grace").await);
-    let (adas, graces) = (Surfer::at(&house), Surfer::at(&house));
+async fn a_client_may_ask_for_the_person_it_knows(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let (ada, grace) = (signet.registers("ada").await, signet.registers("grace").await);
+    let (adas, graces) = (BrowserSession::at(&signet), BrowserSession::at(&signet));
     let (tokens, id_token) = app.logs_in(&adas, &ada).await;
     app.logs_in(&graces, &grace).await;
-    house.clock.advance(days(2)); // a hint may be old
+    signet.clock.advance(days(2)); // a hint may be old
     let hint = ("id_token_hint", id_token.as_str());
     app.is_given_a_code(&adas.opens(&app.link(&[("prompt", "none"), hint])).await);
     app.is_refused(&graces.opens(&app.link(&[("prompt", "none"), hint])).await, "login_required");
     // Whoever logs in as somebody else has done what they can: the client is told, and nobody is asked for ever.
-    house.clock.advance(seconds(1));
-    let fresh = Surfer::at(&house);
+    signet.clock.advance(seconds(1));
+    let fresh = BrowserSession::at(&signet);
     let login = location(&fresh.opens(&app.link(&[hint])).await);
     app.is_refused(&fresh.logs_in_at(&login, "grace", PASSWORD).await, "login_required");
     for forged in [jwt::with_claims(&id_token, &jwt::claims(&tokens.access)), tokens.access.clone(), "x".to_owned()] {
@@ -210,26 +214,26 @@ async fn a_client_may_ask_for_the_person_it_knows(house: House) {
     }
 }
 
-async fn a_form_of_a_client_is_read_as_its_link(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    app.gets_a_code(&surfer, &ada).await;
+async fn a_form_of_a_client_is_read_as_its_link(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    app.gets_a_code(&session_browser, &ada).await;
     // It comes from the client's site.
-    let request = house.site.post("/oauth/authorize").header("sec-fetch-site", "cross-site");
+    let request = signet.site.post("/oauth/authorize").header("sec-fetch-site", "cross-site");
     let answer = request.form(&app.request()).answer().await;
-    app.is_given_a_code(&surfer.follows(&answer).await);
+    app.is_given_a_code(&session_browser.follows(&answer).await);
 }
 
-async fn an_answer_may_be_a_form(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    app.gets_a_code(&surfer, &ada).await;
-    let answer = surfer.opens(&app.link(&[("response_mode", "form_post")])).await.is(200);
+async fn an_answer_may_be_a_form(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    app.gets_a_code(&session_browser, &ada).await;
+    let answer = session_browser.opens(&app.link(&[("response_mode", "form_post")])).await.is(200);
     let fields = hidden(&answer.text(), CALLBACK);
     let value = |name: &str| fields.iter().find(|field| field.0 == name).map_or("", |field| field.1.as_str());
-    assert_eq!(value("iss"), house.issuer);
+    assert_eq!(value("iss"), signet.issuer);
     assert_eq!(value("state"), STATE);
     let policy = answer.header("content-security-policy");
     assert!(policy.contains("form-action https://app.example.com;"), "{policy}");
@@ -238,13 +242,13 @@ async fn an_answer_may_be_a_form(house: House) {
     app.redeems(value("code")).await.granted();
 }
 
-async fn a_request_may_be_pushed(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    let other = RelyingParty::registers_first_party(&house).await;
-    house.registers("ada").await;
-    let surfer = Surfer::at(&house);
+async fn a_request_may_be_pushed(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let other = RelyingParty::registers_first_party(&signet).await;
+    signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
     let push = async || {
-        let answer = app.client.posts(&house.site, "/oauth/par", &app.request()).await.is(201);
+        let answer = app.client.posts(&signet.site, "/oauth/par", &app.request()).await.is(201);
         assert_eq!(answer.json()["expires_in"], 60);
         answer.string("request_uri")
     };
@@ -258,29 +262,33 @@ async fn a_request_may_be_pushed(house: House) {
         )
     };
     // What stands beside it is not read.
-    let answer = surfer.opens(&(path(&app.client.id, &uri) + "&scope=admin&redirect_uri=https://evil.example")).await;
-    let answer = surfer.logs_in_at(&location(&answer), "ada", PASSWORD).await;
+    let answer =
+        session_browser.opens(&(path(&app.client.id, &uri) + "&scope=admin&redirect_uri=https://evil.example")).await;
+    let answer = session_browser.logs_in_at(&location(&answer), "ada", PASSWORD).await;
     app.redeems(&app.is_given_a_code(&answer)).await.granted();
 
     let another = push().await;
-    assert_eq!(surfer.opens(&path(&other.client.id, &another)).await.is(400).header("location"), "");
-    assert_eq!(surfer.opens(&path(&app.client.id, &another[..another.len() - 1])).await.is(400).header("location"), "");
-    house.clock.advance(seconds(60));
-    assert_eq!(surfer.opens(&path(&app.client.id, &another)).await.is(400).header("location"), "");
+    assert_eq!(session_browser.opens(&path(&other.client.id, &another)).await.is(400).header("location"), "");
+    assert_eq!(
+        session_browser.opens(&path(&app.client.id, &another[..another.len() - 1])).await.is(400).header("location"),
+        ""
+    );
+    signet.clock.advance(seconds(60));
+    assert_eq!(session_browser.opens(&path(&app.client.id, &another)).await.is(400).header("location"), "");
 
     // Nobody pushes in another's name, nor nonsense in their own.
     let wrong = Client { secret: "guess".into(), ..app.client.clone() };
-    wrong.posts(&house.site, "/oauth/par", &app.request()).await.oauth_error(401, "invalid_client");
+    wrong.posts(&signet.site, "/oauth/par", &app.request()).await.oauth_error(401, "invalid_client");
     let mut request = app.request();
     request.retain(|(name, _)| *name != "code_challenge");
-    app.client.posts(&house.site, "/oauth/par", &request).await.oauth_error(400, "invalid_request");
+    app.client.posts(&signet.site, "/oauth/par", &request).await.oauth_error(400, "invalid_request");
     request.push(("request_uri", &another));
-    app.client.posts(&house.site, "/oauth/par", &request).await.blames_the_sender();
+    app.client.posts(&signet.site, "/oauth/par", &request).await.blames_the_sender();
 }
 
 /// What discovery says, and nothing else, is what a client finds.
-async fn discovery_leads_the_way(house: House) {
-    let found: Value = house.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
+async fn discovery_leads_the_way(signet: TestApp) {
+    let found: Value = signet.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
     for (member, path) in [
         ("authorization_endpoint", "/oauth/authorize"),
         ("pushed_authorization_request_endpoint", "/oauth/par"),
@@ -288,7 +296,7 @@ async fn discovery_leads_the_way(house: House) {
         ("userinfo_endpoint", "/oauth/userinfo"),
         ("end_session_endpoint", "/oauth/logout"),
     ] {
-        assert_eq!(found[member], format!("{}{path}", house.issuer), "{member}");
+        assert_eq!(found[member], format!("{}{path}", signet.issuer), "{member}");
     }
 }
 

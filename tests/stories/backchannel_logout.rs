@@ -12,51 +12,52 @@ use serde_json::{Value, json};
 use signet::domain::clock::Clock;
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, Tokens, eventually, jwt,
-    place::Client,
+    Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, Tokens,
+    browser_session::{BrowserSession, location},
+    eventually, jwt,
     receiver::{Manner, Receiver},
     relying_party::RelyingParty,
     run, seconds, stories, stories_on,
-    surfer::{Surfer, location},
+    test_env::Client,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A first-party client that wants to be told there.
-async fn app(house: &House, receiver: &Receiver) -> RelyingParty {
-    RelyingParty::registers_with(house, &["--first-party", "--backchannel-logout-uri", &receiver.uri()]).await
+async fn app(signet: &TestApp, receiver: &Receiver) -> RelyingParty {
+    RelyingParty::registers_with(signet, &["--first-party", "--backchannel-logout-uri", &receiver.uri()]).await
 }
 
 /// A client that people log in at with their passwords, and that wants to be told there.
-async fn kiosk(house: &Place, receiver: &Receiver) -> Client {
-    house.registers_kiosk(&["--backchannel-logout-uri", &receiver.uri()]).await
+async fn public_client(signet: &TestEnv, receiver: &Receiver) -> Client {
+    signet.registers_kiosk(&["--backchannel-logout-uri", &receiver.uri()]).await
 }
 
 /// How many notices wait.
-async fn waiting(house: &Place) -> u64 {
-    logout_notice::Entity::find().count(&house.store().await).await.expect("a number")
+async fn waiting(signet: &TestEnv) -> u64 {
+    logout_notice::Entity::find().count(&signet.store().await).await.expect("a number")
 }
 
 /// Nothing waits any more: whoever has not been told by now will not be.
-async fn nothing_waits(house: &Place) {
-    eventually(PATIENCE, "nothing waits", async || waiting(house).await == 0).await;
+async fn nothing_waits(signet: &TestEnv) {
+    eventually(PATIENCE, "nothing waits", async || waiting(signet).await == 0).await;
 }
 
 /// The claims of a logout token, which is one of this service for this client, as the client sees it.
-async fn verified(house: &House, client: &str, token: &str, algorithm: &str) -> Value {
+async fn verified(signet: &TestApp, client: &str, token: &str, algorithm: &str) -> Value {
     let header = jwt::header(token);
     assert_eq!((&header["typ"], &header["alg"]), (&json!("logout+jwt"), &json!(algorithm)));
-    let keys = house.site.get("/.well-known/jwks.json").answer().await.json();
+    let keys = signet.site.get("/.well-known/jwks.json").answer().await.json();
     let key = keys["keys"].as_array().expect("keys").iter().find(|key| key["kid"] == header["kid"]).expect("the key");
     let key: jsonwebtoken::jwk::Jwk = serde_json::from_value(key.clone()).expect("a JWK");
-    let (signed, signature) = token.rsplit_once('.').expect("a JWT");
+    let (signing_input, signature) = token.rsplit_once('.').expect("a JWT");
     let algorithm: Algorithm = algorithm.parse().expect("an algorithm");
     let key = DecodingKey::from_jwk(&key).expect("a key");
-    assert!(crypto::verify(signature, signed.as_bytes(), &key, algorithm).expect("it can be judged"), "{token}");
+    assert!(crypto::verify(signature, signing_input.as_bytes(), &key, algorithm).expect("it can be judged"), "{token}");
     assert!(BASE64_URL_SAFE_NO_PAD.decode(signature).is_ok());
     let claims = jwt::claims(token);
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(house.issuer), &json!(client)));
-    let now = house.clock.now().timestamp();
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(signet.issuer), &json!(client)));
+    let now = signet.clock.now().timestamp();
     let time = |name: &str| claims[name].as_i64().expect("a time");
     // It was signed before or after the story moved the clock.
     assert!((now - 300..=now).contains(&time("iat")) && time("exp") == time("iat") + 120, "{claims}");
@@ -66,10 +67,10 @@ async fn verified(house: &House, client: &str, token: &str, algorithm: &str) -> 
     claims
 }
 
-async fn a_client_is_told_of_every_end_of_its_sessions(house: House) {
+async fn a_client_is_told_of_every_end_of_its_sessions(signet: TestApp) {
     let receiver = Receiver::starts().await;
-    let app = app(&house, &receiver).await;
-    let mut ada = house.registers("ada").await;
+    let app = app(&signet, &receiver).await;
+    let mut ada = signet.registers("ada").await;
     let client = app.client.id.clone();
     let mut identifiers = BTreeSet::new();
     // One session at a time, each ended in another way.
@@ -86,18 +87,18 @@ async fn a_client_is_told_of_every_end_of_its_sessions(house: House) {
         "disabling",
     ];
     for (told, end) in ends.into_iter().enumerate() {
-        let surfer = Surfer::at(&house);
-        let (tokens, id_token) = app.logs_in(&surfer, &ada).await;
+        let session_browser = BrowserSession::at(&signet);
+        let (tokens, id_token) = app.logs_in(&session_browser, &ada).await;
         let own = ada.logs_in().await;
         match end {
             "the browser's own log-out" => {
-                let page = surfer.opens("/logout").await.is(200);
-                location(&surfer.sends(&page, "/logout", &[]).await);
+                let page = session_browser.opens("/logout").await.is(200);
+                location(&session_browser.sends(&page, "/logout", &[]).await);
             }
             "the client's request" => {
-                surfer.opens(&format!("/oauth/logout?id_token_hint={id_token}")).await.is(200);
+                session_browser.opens(&format!("/oauth/logout?id_token_hint={id_token}")).await.is(200);
             }
-            "revocation" => drop(app.client.revokes(&house.site, &tokens.access).await.is(200)),
+            "revocation" => drop(app.client.revokes(&signet.site, &tokens.access).await.is(200)),
             "the list of sessions" => {
                 let path = format!("/v1/sessions/{}", jwt::sid(&tokens.access));
                 ada.sends(Method::DELETE, &path, &own, None).await.is(204);
@@ -108,99 +109,103 @@ async fn a_client_is_told_of_every_end_of_its_sessions(house: House) {
                 ada.changes_password(&own, new).await;
             }
             // Another process ends it; this one finds out by itself.
-            "the operator" => drop(house.runs(&["user", "revoke-sessions", "ada"]).await.well()),
+            "the operator" => drop(signet.runs(&["user", "revoke-sessions", "ada"]).await.well()),
             "a reused token" => {
-                app.client.refreshes(&house.site, &tokens).await.granted();
-                house.clock.advance(seconds(11));
-                app.client.refreshes(&house.site, &tokens).await.refused("invalid_grant");
+                app.client.refreshes(&signet.site, &tokens).await.granted();
+                signet.clock.advance(seconds(11));
+                app.client.refreshes(&signet.site, &tokens).await.refused("invalid_grant");
             }
             "another person" => {
-                house.registers("grace").await;
-                house.clock.advance(seconds(1));
-                surfer
-                    .logs_in_at(&location(&surfer.opens(&app.link(&[("prompt", "login")])).await), "grace", PASSWORD)
+                signet.registers("grace").await;
+                signet.clock.advance(seconds(1));
+                session_browser
+                    .logs_in_at(
+                        &location(&session_browser.opens(&app.link(&[("prompt", "login")])).await),
+                        "grace",
+                        PASSWORD,
+                    )
                     .await;
             }
-            "disabling" => drop(house.runs(&["user", "disable", "ada"]).await.well()),
+            "disabling" => drop(signet.runs(&["user", "disable", "ada"]).await.well()),
             other => panic!("{other}"),
         }
         // A command's clock goes on while the house's stands still.
-        house.clock.advance(seconds(300));
+        signet.clock.advance(seconds(300));
         let tokens_told = receiver.waits_for(told + 1).await;
         assert_eq!(tokens_told.len(), told + 1, "{end}: {tokens_told:?}");
-        let claims = verified(&house, &client, &tokens_told[told], "RS256").await;
+        let claims = verified(&signet, &client, &tokens_told[told], "RS256").await;
         assert_eq!((&claims["sub"], &claims["sid"]), (&json!(ada.id), &json!(jwt::sid(&tokens.access))), "{end}");
         assert!(identifiers.insert(claims["jti"].as_str().expect("a jti").to_owned()), "{end}");
     }
     assert!(receiver.requests().iter().all(|line| line == "post /told?of=log-outs http/1.1"));
-    nothing_waits(&house).await;
+    nothing_waits(&signet).await;
 }
 
 /// Taken back on the account's page, deleted with the account, and ended with the client.
-async fn a_client_is_told_when_nobody_wants_it_any_more(house: House) {
+async fn a_client_is_told_when_nobody_wants_it_any_more(signet: TestApp) {
     let receiver = Receiver::starts().await;
-    let app = RelyingParty::registers_with(&house, &["--backchannel-logout-uri", &receiver.uri()]).await;
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    let (tokens, _) = app.logs_in(&surfer, &ada).await;
-    let page = surfer.opens("/account/apps").await.is(200);
-    surfer.sends(&page, "/account/apps", &[("client", &app.client.id)]).await.is(303);
-    let claims = verified(&house, &app.client.id, &receiver.waits_for(1).await[0], "RS256").await;
+    let app = RelyingParty::registers_with(&signet, &["--backchannel-logout-uri", &receiver.uri()]).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    let (tokens, _) = app.logs_in(&session_browser, &ada).await;
+    let page = session_browser.opens("/account/apps").await.is(200);
+    session_browser.sends(&page, "/account/apps", &[("client", &app.client.id)]).await.is(303);
+    let claims = verified(&signet, &app.client.id, &receiver.waits_for(1).await[0], "RS256").await;
     assert_eq!(claims["sid"], jwt::sid(&tokens.access));
-    let (tokens, _) = app.logs_in(&surfer, &ada).await;
-    let page = surfer.opens("/account/delete").await.is(200);
-    surfer.sends(&page, "/account/delete", &[("password", PASSWORD)]).await.is(200);
-    let claims = verified(&house, &app.client.id, &receiver.waits_for(2).await[1], "RS256").await;
+    let (tokens, _) = app.logs_in(&session_browser, &ada).await;
+    let page = session_browser.opens("/account/delete").await.is(200);
+    session_browser.sends(&page, "/account/delete", &[("password", PASSWORD)]).await.is(200);
+    let claims = verified(&signet, &app.client.id, &receiver.waits_for(2).await[1], "RS256").await;
     assert_eq!((&claims["sid"], &claims["sub"]), (&json!(jwt::sid(&tokens.access)), &json!(ada.id)));
-    nothing_waits(&house).await;
+    nothing_waits(&signet).await;
 }
 
-async fn a_client_that_is_gone_or_does_not_ask_is_told_nothing(house: House) {
+async fn a_client_that_is_gone_or_does_not_ask_is_told_nothing(signet: TestApp) {
     let receiver = Receiver::starts().await;
-    let (asks, asks_not) = (app(&house, &receiver).await, RelyingParty::registers_first_party(&house).await);
-    let ada = house.registers("ada").await;
-    let surfer = Surfer::at(&house);
-    asks_not.logs_in(&surfer, &ada).await;
+    let (asks, asks_not) = (app(&signet, &receiver).await, RelyingParty::registers_first_party(&signet).await);
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    asks_not.logs_in(&session_browser, &ada).await;
     let own = ada.logs_in().await;
     ada.logs_out(&own).await;
-    let page = surfer.opens("/logout").await.is(200);
-    surfer.sends(&page, "/logout", &[]).await.is(303);
-    assert_eq!(waiting(&house).await, 0);
+    let page = session_browser.opens("/logout").await.is(200);
+    session_browser.sends(&page, "/logout", &[]).await.is(303);
+    assert_eq!(waiting(&signet).await, 0);
     // One that is deleted while it is still to be told, and its sessions with it.
     receiver.behaves(Manner::Answers(503));
-    asks.logs_in(&Surfer::at(&house), &ada).await;
-    let (tokens, _) = asks.logs_in(&Surfer::at(&house), &ada).await;
-    asks.client.revokes(&house.site, &tokens.refresh).await.is(200);
+    asks.logs_in(&BrowserSession::at(&signet), &ada).await;
+    let (tokens, _) = asks.logs_in(&BrowserSession::at(&signet), &ada).await;
+    asks.client.revokes(&signet.site, &tokens.refresh).await.is(200);
     receiver.waits_for(1).await;
-    house.runs(&["client", "delete", &asks.client.id]).await.well();
+    signet.runs(&["client", "delete", &asks.client.id]).await.well();
     receiver.behaves(Manner::Good);
     // The service forgets the client when it learns of it, and that is within a second.
     eventually(PATIENCE, "the client is forgotten", async || {
-        asks.client.refreshes(&house.site, &tokens).await.status == 401
+        asks.client.refreshes(&signet.site, &tokens).await.status == 401
     })
     .await;
-    house.clock.advance(seconds(10));
-    nothing_waits(&house).await;
+    signet.clock.advance(seconds(10));
+    nothing_waits(&signet).await;
     assert_eq!(receiver.tokens().len(), 1, "{:?}", receiver.requests());
 }
 
-async fn a_client_that_does_not_take_it_is_told_again(house: House) {
+async fn a_client_that_does_not_take_it_is_told_again(signet: TestApp) {
     let (receiver, trap) = (Receiver::starts().await, Receiver::starts().await);
-    let kiosk = kiosk(&house, &receiver).await;
-    let ada = house.registers("ada").await;
+    let public_client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
     for manner in
         [Manner::Answers(500), Manner::Answers(400), Manner::Answers(302), Manner::Redirects(trap.uri()), Manner::Drops]
     {
         let begin = receiver.tokens().len();
         receiver.behaves(manner.clone());
-        let tokens = ada.logs_in_at(&kiosk, &[]).await;
-        kiosk.revokes(&house.site, &tokens.access).await.is(200);
+        let tokens = ada.logs_in_at(&public_client, &[]).await;
+        public_client.revokes(&signet.site, &tokens.access).await.is(200);
         let first = receiver.waits_for(begin + 1).await[begin].clone();
         receiver.behaves(Manner::Good);
         // Each time with a token of this time.
         eventually(PATIENCE, "it is told again", async || {
-            house.clock.advance(seconds(1));
-            waiting(&house).await == 0
+            signet.clock.advance(seconds(1));
+            waiting(&signet).await == 0
         })
         .await;
         assert!(receiver.tokens().len() > begin + 1, "{manner:?}");
@@ -213,10 +218,10 @@ async fn a_client_that_does_not_take_it_is_told_again(house: House) {
 }
 
 /// Nobody else waits for it, and what it says without end is not listened to.
-async fn a_client_that_stalls_or_floods_holds_up_no_other(house: House) {
+async fn a_client_that_stalls_or_floods_holds_up_no_other(signet: TestApp) {
     let (stuck, good) = (Receiver::starts().await, Receiver::starts().await);
-    let (bad, fine) = (kiosk(&house, &stuck).await, kiosk(&house, &good).await);
-    let ada = house.registers("ada").await;
+    let (bad, fine) = (public_client(&signet, &stuck).await, public_client(&signet, &good).await);
+    let ada = signet.registers("ada").await;
     stuck.behaves(Manner::Stalls);
     // Far more than are told at a time: in turn, each for its ten seconds, they would take most of a minute.
     for _ in 0..64 {
@@ -226,84 +231,84 @@ async fn a_client_that_stalls_or_floods_holds_up_no_other(house: House) {
     ada.sends(Method::DELETE, "/v1/sessions", &own, None).await.is(204);
     stuck.waits_for(1).await;
     // It comes after them all.
-    house.clock.advance(seconds(1));
+    signet.clock.advance(seconds(1));
     let tokens = ada.logs_in_at(&fine, &[]).await;
-    fine.revokes(&house.site, &tokens.access).await.is(200);
-    let claims = verified(&house, &fine.id, &good.waits_for(1).await[0], "ES256").await;
+    fine.revokes(&signet.site, &tokens.access).await.is(200);
+    let claims = verified(&signet, &fine.id, &good.waits_for(1).await[0], "ES256").await;
     assert_eq!(claims["sid"], jwt::sid(&tokens.access));
-    assert!(waiting(&house).await == 64, "the others still wait for their client");
+    assert!(waiting(&signet).await == 64, "the others still wait for their client");
     stuck.behaves(Manner::Floods);
     eventually(Duration::from_mins(1), "the flood counts as an answer", async || {
-        house.clock.advance(seconds(5));
-        waiting(&house).await == 0
+        signet.clock.advance(seconds(5));
+        waiting(&signet).await == 0
     })
     .await;
     let told: BTreeSet<String> = stuck.tokens().iter().map(|token| jwt::sid(token)).collect();
     assert_eq!(told.len(), 64);
 }
 
-async fn after_an_hour_it_is_given_up(house: House) {
+async fn after_an_hour_it_is_given_up(signet: TestApp) {
     let receiver = Receiver::starts().await;
-    let kiosk = kiosk(&house, &receiver).await;
-    let ada = house.registers("ada").await;
+    let public_client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
     receiver.behaves(Manner::Answers(500));
-    let tokens = ada.logs_in_at(&kiosk, &[]).await;
-    kiosk.revokes(&house.site, &tokens.access).await.is(200);
+    let tokens = ada.logs_in_at(&public_client, &[]).await;
+    public_client.revokes(&signet.site, &tokens.access).await.is(200);
     receiver.waits_for(1).await;
-    assert_eq!(waiting(&house).await, 1);
-    house.clock.advance(seconds(3600));
-    nothing_waits(&house).await;
+    assert_eq!(waiting(&signet).await, 1);
+    signet.clock.advance(seconds(3600));
+    nothing_waits(&signet).await;
     assert_eq!(receiver.tokens().len(), 2, "it was tried once more");
 }
 
 /// More sessions than one statement writes down.
-async fn many_ends_at_once_are_all_told(house: House) {
+async fn many_ends_at_once_are_all_told(signet: TestApp) {
     let receiver = Receiver::starts().await;
-    let kiosk = kiosk(&house, &receiver).await;
-    let ada = house.registers("ada").await;
+    let public_client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
     let mut sessions = BTreeSet::new();
     for _ in 0..520 {
-        sessions.insert(jwt::sid(&ada.logs_in_at(&kiosk, &[]).await.access));
+        sessions.insert(jwt::sid(&ada.logs_in_at(&public_client, &[]).await.access));
     }
     let own = ada.logs_in().await;
     ada.sends(Method::DELETE, "/v1/sessions", &own, None).await.is(204);
-    eventually(Duration::from_mins(2), "all are told", async || waiting(&house).await == 0).await;
+    eventually(Duration::from_mins(2), "all are told", async || waiting(&signet).await == 0).await;
     let told: BTreeSet<String> = receiver.tokens().iter().map(|token| jwt::sid(token)).collect();
     assert_eq!(told, sessions);
 }
 
-async fn two_replicas_tell_it_once(house: House) {
-    let replica = house.replica().await;
+async fn two_replicas_tell_it_once(signet: TestApp) {
+    let replica = signet.replica().await;
     let receiver = Receiver::starts().await;
-    let kiosk = kiosk(&house, &receiver).await;
-    let ada = house.registers("ada").await;
+    let public_client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
     for _ in 0..30 {
-        let tokens = ada.logs_in_at(&kiosk, &[]).await;
-        kiosk.revokes(&replica.site, &tokens.access).await.is(200);
+        let tokens = ada.logs_in_at(&public_client, &[]).await;
+        public_client.revokes(&replica.site, &tokens.access).await.is(200);
     }
-    nothing_waits(&house).await;
+    nothing_waits(&signet).await;
     assert_eq!(receiver.tokens().len(), 30);
     replica.stop().await;
 }
 
 /// Killed while the client is being told: whoever starts next tells it again.
-async fn a_crash_loses_no_log_out(mut place: Place) {
+async fn a_crash_loses_no_log_out(mut env: TestEnv) {
     let listen = format!("127.0.0.1:{}", run::free_port());
-    place.set("issuer", &format!("http://{listen}"));
+    env.set("issuer", &format!("http://{listen}"));
     let receiver = Receiver::starts().await;
-    let process = place.serves(&[("listen", &listen)]).ready().await;
-    let kiosk = kiosk(&place, &receiver).await;
+    let process = env.serves(&[("listen", &listen)]).ready().await;
+    let public_client = public_client(&env, &receiver).await;
     let ada = Person::registers(&process.site, "ada").await;
     receiver.behaves(Manner::Stalls);
-    let tokens = ada.logs_in_at(&kiosk, &[]).await;
-    ends(&kiosk, &process.site, &tokens).await;
+    let tokens = ada.logs_in_at(&public_client, &[]).await;
+    ends(&public_client, &process.site, &tokens).await;
     receiver.waits_for(1).await;
     process.signal("KILL");
     process.ends().await;
-    assert_eq!(waiting(&place).await, 1);
+    assert_eq!(waiting(&env).await, 1);
     receiver.behaves(Manner::Good);
-    let process = place.serves(&[("listen", &listen)]).ready().await;
-    eventually(Duration::from_mins(1), "it is told again", async || waiting(&place).await == 0).await;
+    let process = env.serves(&[("listen", &listen)]).ready().await;
+    eventually(Duration::from_mins(1), "it is told again", async || waiting(&env).await == 0).await;
     let told = receiver.tokens();
     let (first, last) = (jwt::claims(&told[0]), jwt::claims(told.last().expect("some")));
     assert_eq!(first["sid"], last["sid"]);

@@ -1,19 +1,19 @@
 //! What a person sees in a real browser, and that its console is silent.
 
-use crate::harness::{House, browser::Browser, driver::FOREIGN_HOST, elsewhere::Elsewhere, stories_on};
+use crate::harness::{TestApp, browser::Browser, driver::FOREIGN_HOST, other_origin::OtherOrigin, stories_on};
 
 /// What the other stories rely on: a browser that is told not to run scripts runs none, and one whose page breaks its own
 /// policy says so.
-async fn the_browser_does_what_the_stories_believe(_: House) {
+async fn the_browser_does_what_the_stories_believe(_: TestApp) {
     let page = "<!doctype html><title>Test</title>\
                 <meta http-equiv='Content-Security-Policy' content=\"script-src 'nonce-good'\">\
                 <p id=place>nothing ran</p>\
                 <script nonce=good>place.textContent = 'the good script ran'</script>\
                 <script>place.textContent = 'the bad script ran'</script>\
                 <p>the end";
-    let elsewhere = Elsewhere::serves(page).await;
+    let other_origin = OtherOrigin::serves(page).await;
     let browser = Browser::open().await;
-    browser.visits(&elsewhere.at(FOREIGN_HOST)).await;
+    browser.visits(&other_origin.at(FOREIGN_HOST)).await;
     browser.sees("the end").await;
     browser.sees("the good script ran").await;
     let complaints = browser.complaints().await;
@@ -21,15 +21,15 @@ async fn the_browser_does_what_the_stories_believe(_: House) {
     browser.closes().await;
 
     let browser = Browser::without_javascript().await;
-    browser.visits(&elsewhere.at(FOREIGN_HOST)).await;
+    browser.visits(&other_origin.at(FOREIGN_HOST)).await;
     browser.sees("the end").await;
     browser.sees("nothing ran").await;
     browser.closes().await;
 }
 
-async fn the_documentation_can_be_read_in_a_browser(house: House) {
+async fn the_documentation_can_be_read_in_a_browser(signet: TestApp) {
     let browser = Browser::open().await;
-    browser.visits(&format!("{}/docs", house.issuer)).await;
+    browser.visits(&format!("{}/docs", signet.issuer)).await;
     browser.sees("POST\n/v1/users\n").await;
     assert_eq!(browser.title().await, "Signet: API");
     browser.resizes(1280, 800).await;

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Ask, Durability, House, Plan, Site,
+    Answer, Ask, Durability, Site, TestApp, TestEnvBuilder,
     client_key::{self, ClientKey, JWT_BEARER, claims},
-    place::{Client, Place},
     seconds, stories, stories_on,
+    test_env::{Client, TestEnv},
 };
 
 /// Asks for a client's own token with this assertion, and with these parameters too.
@@ -21,9 +21,9 @@ async fn presents(site: &Site, assertion: &str) -> Answer {
 }
 
 /// A client with an ES256 key.
-async fn app(place: &Place) -> (Client, ClientKey) {
+async fn app(env: &TestEnv) -> (Client, ClientKey) {
     let key = ClientKey::new("ES256", "k1");
-    (client_key::registers(place, &key).await, key)
+    (client_key::registers(env, &key).await, key)
 }
 
 fn with(mut json: Value, name: &str, value: Value) -> Value {
@@ -36,16 +36,16 @@ fn without(mut json: Value, name: &str) -> Value {
     json
 }
 
-async fn nobody_passes_for_a_client_without_its_key(house: House) {
-    let (client, key) = app(&house).await;
+async fn nobody_passes_for_a_client_without_its_key(signet: TestApp) {
+    let (client, key) = app(&signet).await;
     let other_key = ClientKey::new("ES256", "k1");
     let stranger = ClientKey::new("EdDSA", "k1");
-    let (other, _) = app(&house).await;
-    let good = claims(&house, &client);
+    let (other, _) = app(&signet).await;
+    let good = claims(&signet, &client);
     for assertion in [
-        other_key.asserts(&house, &client),
-        stranger.asserts(&house, &client),
-        key.asserts(&house, &other), // its own key, in another's name
+        other_key.asserts(&signet, &client),
+        stranger.asserts(&signet, &client),
+        key.asserts(&signet, &other), // its own key, in another's name
         key.signs(&key.header(), &with(good.clone(), "sub", json!(other.id))),
         key.signs(&key.header(), &with(good.clone(), "iss", json!(other.id))),
         key.signs(&with(key.header(), "jwk", other_key.jwk()), &good), // brings keys
@@ -58,46 +58,46 @@ async fn nobody_passes_for_a_client_without_its_key(house: House) {
         key.signs(&with(key.header(), "alg", json!("EdDSA")), &good),
         key.signs(&with(key.header(), "typ", json!("at+jwt")), &good),
         key.signs(&key.header(), &with(good.clone(), "pad", json!("x".repeat(4096)))),
-        format!("{}.", key.asserts(&house, &client).rsplit_once('.').expect("a JWT").0),
+        format!("{}.", key.asserts(&signet, &client).rsplit_once('.').expect("a JWT").0),
         "x".to_owned(),
         "x.y.z".to_owned(),
     ] {
-        presents(&house.site, &assertion).await.refused("invalid_client");
+        presents(&signet.site, &assertion).await.refused("invalid_client");
     }
-    presents(&house.site, &key.signs(&key.header(), &good)).await.granted();
+    presents(&signet.site, &key.signs(&key.header(), &good)).await.granted();
 }
 
-async fn an_assertion_is_taken_once(house: House) {
-    let (client, key) = app(&house).await;
-    let assertion = key.asserts(&house, &client);
-    presents(&house.site, &assertion).await.granted();
-    presents(&house.site, &assertion).await.refused("invalid_client");
+async fn an_assertion_is_taken_once(signet: TestApp) {
+    let (client, key) = app(&signet).await;
+    let assertion = key.asserts(&signet, &client);
+    presents(&signet.site, &assertion).await.granted();
+    presents(&signet.site, &assertion).await.refused("invalid_client");
     // Another text with the same jti, and another endpoint, are the same assertion.
-    let good = claims(&house, &client);
-    presents(&house.site, &key.signs(&key.header(), &good)).await.granted();
-    let again = key.signs(&key.header(), &with(good.clone(), "aud", json!(format!("{}/oauth/token", house.issuer))));
-    presents(&house.site, &again).await.refused("invalid_client");
+    let good = claims(&signet, &client);
+    presents(&signet.site, &key.signs(&key.header(), &good)).await.granted();
+    let again = key.signs(&key.header(), &with(good.clone(), "aud", json!(format!("{}/oauth/token", signet.issuer))));
+    presents(&signet.site, &again).await.refused("invalid_client");
     let form = [("token", "x"), ("client_assertion_type", JWT_BEARER), ("client_assertion", again.as_str())];
-    house.site.post("/oauth/revoke").form(&form).answer().await.refused("invalid_client");
+    signet.site.post("/oauth/revoke").form(&form).answer().await.refused("invalid_client");
     // Its end plus what clocks differ: from then on it is refused for its age.
-    house.clock.advance(seconds(91));
-    presents(&house.site, &assertion).await.refused("invalid_client");
+    signet.clock.advance(seconds(91));
+    presents(&signet.site, &assertion).await.refused("invalid_client");
     // Another client may use the same jti.
-    let (other, other_key) = app(&house).await;
-    let jti = claims(&house, &client)["jti"].clone();
+    let (other, other_key) = app(&signet).await;
+    let jti = claims(&signet, &client)["jti"].clone();
     for (client, key) in [(&client, &key), (&other, &other_key)] {
-        let claims = with(claims(&house, client), "jti", jti.clone());
-        presents(&house.site, &key.signs(&key.header(), &claims)).await.granted();
+        let claims = with(claims(&signet, client), "jti", jti.clone());
+        presents(&signet.site, &key.signs(&key.header(), &claims)).await.granted();
     }
 }
 
-async fn of_many_replicas_one_takes_an_assertion(house: House) {
-    let (client, key) = app(&house).await;
-    let replica = house.replica().await;
-    let assertion = key.asserts(&house, &client);
+async fn of_many_replicas_one_takes_an_assertion(signet: TestApp) {
+    let (client, key) = app(&signet).await;
+    let replica = signet.replica().await;
+    let assertion = key.asserts(&signet, &client);
     let all: Vec<_> = (0..20)
         .map(|n| {
-            let site = if n % 2 == 0 { house.site.clone() } else { replica.site.clone() };
+            let site = if n % 2 == 0 { signet.site.clone() } else { replica.site.clone() };
             let assertion = assertion.clone();
             tokio::spawn(async move { presents(&site, &assertion).await.status })
         })
@@ -111,11 +111,11 @@ async fn of_many_replicas_one_takes_an_assertion(house: House) {
     replica.stop().await;
 }
 
-async fn an_assertion_is_for_us_and_for_now(house: House) {
-    let (client, key) = app(&house).await;
-    let good = claims(&house, &client);
+async fn an_assertion_is_for_us_and_for_now(signet: TestApp) {
+    let (client, key) = app(&signet).await;
+    let good = claims(&signet, &client);
     let now = good["exp"].as_i64().expect("a number") - 60;
-    let issuer = house.issuer.as_str();
+    let issuer = signet.issuer.as_str();
     for bad in [
         with(good.clone(), "aud", json!("https://other.example")),
         with(good.clone(), "aud", json!([issuer, "https://other.example"])),
@@ -137,93 +137,95 @@ async fn an_assertion_is_for_us_and_for_now(house: House) {
         json!({}),
         json!([]),
     ] {
-        let answer = presents(&house.site, &key.signs(&key.header(), &bad)).await;
+        let answer = presents(&signet.site, &key.signs(&key.header(), &bad)).await;
         assert_eq!(answer.status, 401, "{bad}: {answer:?}");
         answer.refused("invalid_client");
     }
     let endpoint = format!("{issuer}/oauth/token");
     for aud in [json!(issuer), json!([issuer]), json!(endpoint), json!([issuer, endpoint])] {
-        let claims = with(claims(&house, &client), "aud", aud);
-        presents(&house.site, &key.signs(&key.header(), &claims)).await.granted();
+        let claims = with(claims(&signet, &client), "aud", aud);
+        presents(&signet.site, &key.signs(&key.header(), &claims)).await.granted();
     }
     // As long as the libraries that say nothing else let it live.
-    let hour = with(claims(&house, &client), "exp", json!(now + 3600));
-    presents(&house.site, &key.signs(&key.header(), &hour)).await.granted();
+    let hour = with(claims(&signet, &client), "exp", json!(now + 3600));
+    presents(&signet.site, &key.signs(&key.header(), &hour)).await.granted();
 }
 
-async fn a_client_proves_itself_in_its_own_way_alone(house: House) {
-    let (client, key) = app(&house).await;
-    let other = house.registers_service(&[]).await;
+async fn a_client_proves_itself_in_its_own_way_alone(signet: TestApp) {
+    let (client, key) = app(&signet).await;
+    let other = signet.registers_service(&[]).await;
     // It has no secret, and one who names it only is nobody.
     let form = [("grant_type", "client_credentials"), ("client_id", client.id.as_str())];
-    house.site.token(&form).answer().await.refused("invalid_client");
+    signet.site.token(&form).answer().await.refused("invalid_client");
     let secret = [&form[..], &[("client_secret", "")]].concat();
-    house.site.token(&secret).answer().await.refused("invalid_client");
+    signet.site.token(&secret).answer().await.refused("invalid_client");
     let secret = [&form[..], &[("client_secret", "guess")]].concat();
-    house.site.token(&secret).answer().await.refused("invalid_client");
-    let basic = house.site.token(&form[..1]).basic_auth(&client.id, Some(""));
+    signet.site.token(&secret).answer().await.refused("invalid_client");
+    let basic = signet.site.token(&form[..1]).basic_auth(&client.id, Some(""));
     basic.answer().await.refused("invalid_client");
     // A client with a secret proves nothing with a key.
-    presents(&house.site, &key.asserts(&house, &other)).await.refused("invalid_client");
+    presents(&signet.site, &key.asserts(&signet, &other)).await.refused("invalid_client");
     // Two ways at once, half a way, and a way that nobody knows.
-    let assertion = key.asserts(&house, &client);
-    presents_with(&house.site, &assertion, &[("client_secret", "guess")]).await.refused("invalid_request");
-    let both = house.site.token(&[
+    let assertion = key.asserts(&signet, &client);
+    presents_with(&signet.site, &assertion, &[("client_secret", "guess")]).await.refused("invalid_request");
+    let both = signet.site.token(&[
         ("grant_type", "client_credentials"),
         ("client_assertion_type", JWT_BEARER),
         ("client_assertion", &assertion),
     ]);
     both.basic_auth(&other.id, Some(&other.secret)).answer().await.refused("invalid_request");
     let half = [("grant_type", "client_credentials"), ("client_assertion", assertion.as_str())];
-    house.site.token(&half).answer().await.refused("invalid_request");
+    signet.site.token(&half).answer().await.refused("invalid_request");
     let half = [("grant_type", "client_credentials"), ("client_assertion_type", JWT_BEARER)];
-    house.site.token(&half).answer().await.refused("invalid_request");
+    signet.site.token(&half).answer().await.refused("invalid_request");
     let saml = "urn:ietf:params:oauth:client-assertion-type:saml2-bearer";
     let unknown = [&half[..1], &[("client_assertion_type", saml), ("client_assertion", &assertion)]].concat();
-    house.site.token(&unknown).answer().await.refused("invalid_client");
+    signet.site.token(&unknown).answer().await.refused("invalid_client");
     // Another client named beside it.
-    presents_with(&house.site, &assertion, &[("client_id", &other.id)]).await.refused("invalid_client");
-    presents_with(&house.site, &assertion, &[("client_id", &client.id)]).await.granted();
+    presents_with(&signet.site, &assertion, &[("client_id", &other.id)]).await.refused("invalid_client");
+    presents_with(&signet.site, &assertion, &[("client_id", &client.id)]).await.granted();
 }
 
-async fn every_kind_of_key_will_do(house: House) {
+async fn every_kind_of_key_will_do(signet: TestApp) {
     for alg in ["ES256", "EdDSA", "RS256", "PS256"] {
         let key = ClientKey::new(alg, "k1");
-        let client = client_key::registers(&house, &key).await;
-        presents(&house.site, &key.asserts(&house, &client)).await.granted();
+        let client = client_key::registers(&signet, &key).await;
+        presents(&signet.site, &key.asserts(&signet, &client)).await.granted();
         let nameless = without(key.header(), "kid");
-        presents(&house.site, &key.signs(&nameless, &claims(&house, &client))).await.granted();
+        presents(&signet.site, &key.signs(&nameless, &claims(&signet, &client))).await.granted();
     }
     // An RSA key that is registered for one scheme does not verify the other.
     let pkcs1 = ClientKey::new("RS256", "k1");
     let jwks = client_key::file(&[with(pkcs1.jwk(), "alg", json!("PS256"))]);
     let options = ["--auth-method", "private_key_jwt", "--jwks", jwks.to_str().expect("a path of ASCII")];
-    let client = house.registers_service(&options).await;
-    presents(&house.site, &pkcs1.asserts(&house, &client)).await.refused("invalid_client");
+    let client = signet.registers_service(&options).await;
+    presents(&signet.site, &pkcs1.asserts(&signet, &client)).await.refused("invalid_client");
 }
 
-async fn every_endpoint_takes_an_assertion(house: House) {
-    let (client, key) = app(&house).await;
+async fn every_endpoint_takes_an_assertion(signet: TestApp) {
+    let (client, key) = app(&signet).await;
     let asks = async |path: &str, aud: String, token: &str| {
-        let claims = with(claims(&house, &client), "aud", json!(aud));
+        let claims = with(claims(&signet, &client), "aud", json!(aud));
         let assertion = key.signs(&key.header(), &claims);
         let form = [("token", token), ("client_assertion_type", JWT_BEARER), ("client_assertion", &assertion)];
-        house.site.post(path).form(&form).answer().await
+        signet.site.post(path).form(&form).answer().await
     };
-    let tokens = presents(&house.site, &key.asserts(&house, &client)).await.granted();
+    let tokens = presents(&signet.site, &key.asserts(&signet, &client)).await.granted();
     for aud in ["", "/oauth/introspect", "/oauth/token"] {
-        asks("/oauth/introspect", format!("{}{aud}", house.issuer), &tokens.access).await.active();
+        asks("/oauth/introspect", format!("{}{aud}", signet.issuer), &tokens.access).await.active();
     }
-    asks("/oauth/introspect", format!("{}/oauth/revoke", house.issuer), &tokens.access).await.refused("invalid_client");
-    asks("/oauth/revoke", format!("{}/oauth/revoke", house.issuer), &tokens.access).await.is(200);
-    asks("/oauth/introspect", house.issuer.clone(), &tokens.access).await.inactive();
+    asks("/oauth/introspect", format!("{}/oauth/revoke", signet.issuer), &tokens.access)
+        .await
+        .refused("invalid_client");
+    asks("/oauth/revoke", format!("{}/oauth/revoke", signet.issuer), &tokens.access).await.is(200);
+    asks("/oauth/introspect", signet.issuer.clone(), &tokens.access).await.inactive();
 }
 
-async fn only_public_keys_are_registered(place: Place) {
+async fn only_public_keys_are_registered(env: TestEnv) {
     let key = ClientKey::new("ES256", "k1");
     let options =
         ["client", "create", "--name", "App", "--grant", "client_credentials", "--auth-method", "private_key_jwt"];
-    place.runs(&options).await.with(2, &["private_key_jwt", "keys"]);
+    env.runs(&options).await.with(2, &["private_key_jwt", "keys"]);
     for (keys, word) in [
         (vec![with(key.jwk(), "d", json!("AQ"))], "private"),
         (vec![json!({"kty": "oct", "k": "AQ"})], "private"),
@@ -234,29 +236,29 @@ async fn only_public_keys_are_registered(place: Place) {
     ] {
         let file = client_key::file(&keys);
         let file = file.to_str().expect("a path of ASCII");
-        place.runs(&[&options[..], &["--jwks", file]].concat()).await.with(2, &["jwks", word]);
+        env.runs(&[&options[..], &["--jwks", file]].concat()).await.with(2, &["jwks", word]);
     }
-    place.runs(&[&options[..], &["--jwks", "/nowhere.json"]].concat()).await.with(2, &["/nowhere.json"]);
-    assert_eq!(place.runs(&["client", "list"]).await.well().json(), json!([]), "nothing was registered");
+    env.runs(&[&options[..], &["--jwks", "/nowhere.json"]].concat()).await.with(2, &["/nowhere.json"]);
+    assert_eq!(env.runs(&["client", "list"]).await.well().json(), json!([]), "nothing was registered");
 }
 
 /// The secret of a client that has none is not asked for, and its keys are shown for what they are.
-async fn a_client_with_a_key_has_no_secret(place: Place) {
-    let (client, key) = app(&place).await;
+async fn a_client_with_a_key_has_no_secret(env: TestEnv) {
+    let (client, key) = app(&env).await;
     assert_eq!(client.secret, "");
-    let shown = place.runs(&["client", "show", &client.id]).await.well().json();
+    let shown = env.runs(&["client", "show", &client.id]).await.well().json();
     assert_eq!(shown["token_endpoint_auth_method"], "private_key_jwt");
     assert_eq!(shown["jwks"], json!({"keys": [key.jwk()]}));
 }
 
 /// Trouble of ours must not read as a client that is not believed: it would give up.
-async fn a_database_that_is_gone_is_no_refusal(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::None).open().await;
-    let (client, key) = app(&house).await;
-    presents(&house.site, &key.asserts(&house, &client)).await.granted();
-    house.cluster().stop();
-    let assertion = key.asserts(&house, &client);
-    presents(&house.site, &assertion).await.unavailable().oauth_error(503, "temporarily_unavailable");
+async fn a_database_that_is_gone_is_no_refusal(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    let (client, key) = app(&signet).await;
+    presents(&signet.site, &key.asserts(&signet, &client)).await.granted();
+    signet.cluster().stop();
+    let assertion = key.asserts(&signet, &client);
+    presents(&signet.site, &assertion).await.unavailable().oauth_error(503, "temporarily_unavailable");
 }
 
 stories![

@@ -4,12 +4,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Ask, House, Plan, Site,
+    Answer, Ask, Site, TestApp, TestEnvBuilder,
+    browser_session::{BrowserSession, location},
     client_key::{ClientKey, JWT_BEARER},
-    place::{Client, list},
     relying_party::{CALLBACK, RelyingParty},
     stories, stories_on,
-    surfer::{Surfer, location},
+    test_env::{Client, list},
 };
 
 /// What a client of the code flow says of itself.
@@ -29,8 +29,8 @@ fn with(name: &str, value: Value) -> Value {
 }
 
 /// A service where anybody's client may register itself.
-async fn open(plan: Plan) -> House {
-    plan.set("client_registration", "open").open().await
+async fn open(builder: TestEnvBuilder) -> TestApp {
+    builder.set("client_registration", "open").open().await
 }
 
 async fn tries(site: &Site, metadata: &Value) -> Answer {
@@ -74,44 +74,44 @@ impl Registered {
 }
 
 /// The clients that there are.
-async fn clients(house: &House) -> Vec<Value> {
-    list(&house.runs(&["client", "list", "--json"]).await.well().json()).clone()
+async fn clients(signet: &TestApp) -> Vec<Value> {
+    list(&signet.runs(&["client", "list", "--json"]).await.well().json()).clone()
 }
 
-async fn by_default_clients_are_the_operators_to_register(house: House) {
-    tries(&house.site, &app()).await.oauth_error(404, "invalid_request");
-    let own = house.registers_service(&[]).await;
+async fn by_default_clients_are_the_operators_to_register(signet: TestApp) {
+    tries(&signet.site, &app()).await.oauth_error(404, "invalid_request");
+    let own = signet.registers_service(&[]).await;
     for method in [Method::GET, Method::PUT, Method::DELETE] {
-        let request = house.site.request(method, &format!("/oauth/register/{}", own.id)).bearer_auth("x".repeat(43));
+        let request = signet.site.request(method, &format!("/oauth/register/{}", own.id)).bearer_auth("x".repeat(43));
         request.json(&app()).answer().await.is(404);
     }
-    let metadata = house.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
+    let metadata = signet.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
     assert!(metadata.get("registration_endpoint").is_none(), "{metadata}");
-    assert_eq!(clients(&house).await.len(), 1);
+    assert_eq!(clients(&signet).await.len(), 1);
 }
 
-async fn an_initial_access_token_keeps_strangers_out(plan: Plan) {
+async fn an_initial_access_token_keeps_strangers_out(builder: TestEnvBuilder) {
     let token = "initial-access-token-of-32-chars";
-    let house = plan.set("client_registration", "open").set("client_registration_token", token).open().await;
-    tries(&house.site, &app()).await.asks_for_a_token();
+    let signet = builder.set("client_registration", "open").set("client_registration_token", token).open().await;
+    tries(&signet.site, &app()).await.asks_for_a_token();
     let presents = async |authorization: String| {
-        house.site.post("/oauth/register").header("authorization", authorization).json(&app()).answer().await
+        signet.site.post("/oauth/register").header("authorization", authorization).json(&app()).answer().await
     };
     for bad in [&token[1..], &format!("{token}x"), "x", &token.to_uppercase()] {
         presents(format!("Bearer {bad}")).await.challenges(401, "invalid_token");
     }
     presents(format!("Bearer {token} {token}")).await.blames_the_sender();
     presents(format!("Basic {token}")).await.is(401);
-    assert_eq!(clients(&house).await, Vec::<Value>::new(), "nobody was registered");
+    assert_eq!(clients(&signet).await, Vec::<Value>::new(), "nobody was registered");
     let answer = presents(format!("Bearer {token}")).await.is(201);
     assert_ne!(answer.string("registration_access_token"), token);
     // It registers, and manages nothing.
     let path = format!("/oauth/register/{}", answer.string("client_id"));
-    house.site.get(&path).bearer_auth(token).answer().await.challenges(401, "invalid_token");
+    signet.site.get(&path).bearer_auth(token).answer().await.challenges(401, "invalid_token");
 }
 
-async fn a_stranger_gets_what_a_third_party_gets_and_no_more(plan: Plan) {
-    let house = open(plan).await;
+async fn a_stranger_gets_what_a_third_party_gets_and_no_more(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
     for (name, value) in [
         ("grant_types", json!(["password"])),
         ("grant_types", json!(["authorization_code", "password"])),
@@ -147,7 +147,7 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(plan: Plan) {
         ("client_name", json!("a\nb")),
         ("client_name", json!("bank\u{202e}knab")),
     ] {
-        let answer = tries(&house.site, &with(name, value.clone())).await;
+        let answer = tries(&signet.site, &with(name, value.clone())).await;
         assert_eq!(
             (answer.status, answer.string("error").as_str()),
             (400, "invalid_client_metadata"),
@@ -155,7 +155,7 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(plan: Plan) {
         );
         assert!(!answer.text().contains("169.254"), "what was sent is not echoed: {answer:?}");
     }
-    assert_eq!(clients(&house).await, Vec::<Value>::new(), "nobody was registered");
+    assert_eq!(clients(&signet).await, Vec::<Value>::new(), "nobody was registered");
     // Members of ours mean nothing here.
     let mut sly = with("scope", json!("openid admin email"));
     sly["first_party"] = json!(true);
@@ -164,16 +164,16 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(plan: Plan) {
     sly["client_id"] = json!("first-party");
     sly["id"] = json!("billing");
     sly["self_registered"] = json!(false);
-    let sly = Registered::with(&house.site, &sly).await;
+    let sly = Registered::with(&signet.site, &sly).await;
     assert!(sly.client.id.starts_with("c-"), "{}", sly.information);
     assert_eq!(sly.information["scope"], "openid email");
-    let [shown] = &clients(&house).await[..] else { panic!("one client") };
+    let [shown] = &clients(&signet).await[..] else { panic!("one client") };
     assert_eq!((&shown["first_party"], &shown["self_registered"]), (&json!(false), &json!(true)));
     assert_eq!((&shown["audiences"], &shown["resources"]), (&json!([]), &json!([])));
 }
 
-async fn codes_go_nowhere_that_could_not_be_the_clients(plan: Plan) {
-    let house = open(plan).await;
+async fn codes_go_nowhere_that_could_not_be_the_clients(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
     for uris in [
         json!([]),
         json!(["http://app.example.com/cb"]),
@@ -187,26 +187,26 @@ async fn codes_go_nowhere_that_could_not_be_the_clients(plan: Plan) {
         json!([""]),
         json!(["com.example.app:/cb"]), // of a client that has a secret to keep
     ] {
-        let answer = tries(&house.site, &with("redirect_uris", uris.clone())).await;
+        let answer = tries(&signet.site, &with("redirect_uris", uris.clone())).await;
         assert_eq!((answer.status, answer.string("error").as_str()), (400, "invalid_redirect_uri"), "{uris}");
     }
     let web = json!({"redirect_uris": ["http://127.0.0.1/cb"], "application_type": "web"});
-    tries(&house.site, &web).await.oauth_error(400, "invalid_redirect_uri");
+    tries(&signet.site, &web).await.oauth_error(400, "invalid_redirect_uri");
     let many: Vec<String> = (0..21).map(|n| format!("https://app.example.com/{n}")).collect();
-    tries(&house.site, &with("redirect_uris", json!(many))).await.oauth_error(400, "invalid_client_metadata");
-    assert_eq!(clients(&house).await, Vec::<Value>::new(), "nobody was registered");
+    tries(&signet.site, &with("redirect_uris", json!(many))).await.oauth_error(400, "invalid_client_metadata");
+    assert_eq!(clients(&signet).await, Vec::<Value>::new(), "nobody was registered");
     for uri in ["http://127.0.0.1/cb", "http://localhost:3000/cb", "com.example.app:/cb"] {
         let native = json!({"redirect_uris": [uri], "token_endpoint_auth_method": "none"});
-        let native = Registered::with(&house.site, &native).await;
+        let native = Registered::with(&signet.site, &native).await;
         assert_eq!((native.client.secret.as_str(), &native.information["application_type"]), ("", &json!("native")));
         assert!(native.information.get("client_secret_expires_at").is_none(), "{}", native.information);
     }
 }
 
-async fn what_is_no_metadata_is_refused(plan: Plan) {
-    let house = open(plan).await;
+async fn what_is_no_metadata_is_refused(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
     let posts = async |kind: &str, body: String| {
-        let request = house.site.post("/oauth/register").header("content-type", kind.to_owned()).body(body);
+        let request = signet.site.post("/oauth/register").header("content-type", kind.to_owned()).body(body);
         request.answer().await.blames_the_sender()
     };
     for body in [
@@ -227,60 +227,60 @@ async fn what_is_no_metadata_is_refused(plan: Plan) {
     posts("application/json", format!(r#"{{"client_name": "{}"}}"#, "x".repeat(70_000))).await.is(413);
     posts("text/plain", app().to_string()).await.is(415);
     posts("application/x-www-form-urlencoded", "client_name=x".to_owned()).await.is(415);
-    assert_eq!(clients(&house).await, Vec::<Value>::new(), "nobody was registered");
+    assert_eq!(clients(&signet).await, Vec::<Value>::new(), "nobody was registered");
 }
 
-async fn a_client_that_registered_itself_logs_people_in_and_asks_them(plan: Plan) {
-    let house = open(plan).await;
-    let ada = house.registers("ada").await;
-    let registered = Registered::with(&house.site, &app()).await;
+async fn a_client_that_registered_itself_logs_people_in_and_asks_them(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
+    let ada = signet.registers("ada").await;
+    let registered = Registered::with(&signet.site, &app()).await;
     let information = &registered.information;
     assert_eq!(information["client_secret_expires_at"], 0);
     assert_eq!(information["token_endpoint_auth_method"], "client_secret_basic");
     assert_eq!(information["response_types"], json!(["code"]));
     assert_eq!(information["scope"], "openid profile email offline_access");
     assert!(information["client_id_issued_at"].is_i64(), "{information}");
-    assert_eq!(information["registration_client_uri"], format!("{}{}", house.issuer, registered.path()));
-    let metadata = house.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
-    assert_eq!(metadata["registration_endpoint"], format!("{}/oauth/register", house.issuer));
+    assert_eq!(information["registration_client_uri"], format!("{}{}", signet.issuer, registered.path()));
+    let metadata = signet.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
+    assert_eq!(metadata["registration_endpoint"], format!("{}/oauth/register", signet.issuer));
 
-    let party = RelyingParty::of(&house, registered.client.clone(), CALLBACK);
-    let surfer = Surfer::at(&house);
-    let page = surfer.opens(&party.link(&[])).await;
-    let answer = surfer.logs_in_at(&location(&page), &ada.username, &ada.password).await;
+    let party = RelyingParty::of(&signet, registered.client.clone(), CALLBACK);
+    let session_browser = BrowserSession::at(&signet);
+    let page = session_browser.opens(&party.link(&[])).await;
+    let answer = session_browser.logs_in_at(&location(&page), &ada.username, &ada.password).await;
     assert!(location(&answer).starts_with("/consent"), "{answer:?}");
-    let page = surfer.follows(&answer).await.is(200);
+    let page = session_browser.follows(&answer).await.is(200);
     assert!(page.text().contains("Lighthouse"), "people read who asks");
-    let code = party.is_given_a_code(&surfer.sends(&page, "/consent", &[("answer", "allow")]).await);
+    let code = party.is_given_a_code(&session_browser.sends(&page, "/consent", &[("answer", "allow")]).await);
     let tokens = party.redeems(&code).await.granted();
-    house.site.user_info(&tokens.access).await.is(200);
+    signet.site.user_info(&tokens.access).await.is(200);
     ada.looks(&tokens).await.challenges(403, "insufficient_scope");
     let form = [("grant_type", "password"), ("username", "ada"), ("password", &ada.password)];
-    registered.client.posts(&house.site, "/oauth/token", &form).await.refused("unauthorized_client");
-    registered.client.posts(&house.site, "/oauth/token", &form[..0]).await.refused("invalid_request");
+    registered.client.posts(&signet.site, "/oauth/token", &form).await.refused("unauthorized_client");
+    registered.client.posts(&signet.site, "/oauth/token", &form[..0]).await.refused("invalid_request");
 
     // The end of the registration is the end of what it holds.
     registered.sends(Method::DELETE, &registered.token, None).await.is(204);
-    house.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
-    registered.client.refreshes(&house.site, &tokens).await.refused("invalid_client");
+    signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
+    registered.client.refreshes(&signet.site, &tokens).await.refused("invalid_client");
     registered.sends(Method::GET, &registered.token, None).await.challenges(401, "invalid_token");
     registered.sends(Method::DELETE, &registered.token, None).await.challenges(401, "invalid_token");
 }
 
-async fn only_its_own_token_manages_a_client(plan: Plan) {
-    let house = open(plan).await;
-    let registered = Registered::with(&house.site, &app()).await;
-    let other = Registered::with(&house.site, &app()).await;
-    let own = house.registers_service(&[]).await;
+async fn only_its_own_token_manages_a_client(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
+    let registered = Registered::with(&signet.site, &app()).await;
+    let other = Registered::with(&signet.site, &app()).await;
+    let own = signet.registers_service(&[]).await;
     let evil = with("redirect_uris", json!(["https://evil.example/cb"]));
     for method in [Method::GET, Method::PUT, Method::DELETE] {
         for token in [&other.token, &registered.client.secret, &registered.client.id, "x"] {
             registered.sends(method.clone(), token, Some(&evil)).await.challenges(401, "invalid_token");
         }
-        house.site.request(method.clone(), &registered.path()).json(&evil).answer().await.asks_for_a_token();
+        signet.site.request(method.clone(), &registered.path()).json(&evil).answer().await.asks_for_a_token();
         for id in [own.id.as_str(), "nobody", "first-party", "pages", "a%20b"] {
             let path = format!("/oauth/register/{id}");
-            let request = house.site.request(method.clone(), &path).bearer_auth(&registered.token).json(&evil);
+            let request = signet.site.request(method.clone(), &path).bearer_auth(&registered.token).json(&evil);
             request.answer().await.challenges(401, "invalid_token");
         }
     }
@@ -290,13 +290,13 @@ async fn only_its_own_token_manages_a_client(plan: Plan) {
         expected.as_object_mut().expect("an object").remove(once);
     }
     assert_eq!(shown, expected, "nothing changed, and the secret is not shown again");
-    let listed = house.runs(&["client", "list"]).await.well().out;
+    let listed = signet.runs(&["client", "list"]).await.well().out;
     assert!(!listed.contains(&registered.token) && !listed.contains(&registered.client.secret));
 }
 
-async fn a_change_replaces_all_that_is_registered(plan: Plan) {
-    let house = open(plan).await;
-    let registered = Registered::with(&house.site, &with("scope", json!("openid email"))).await;
+async fn a_change_replaces_all_that_is_registered(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
+    let registered = Registered::with(&signet.site, &with("scope", json!("openid email"))).await;
     // Another client's id or secret is a mix-up.
     for (name, value) in [("client_id", json!("other")), ("client_secret", json!("guess"))] {
         registered.changes(&with(name, value)).await.oauth_error(400, "invalid_client_metadata");
@@ -318,26 +318,26 @@ async fn a_change_replaces_all_that_is_registered(plan: Plan) {
     assert_eq!(changed["client_id_issued_at"], registered.information["client_id_issued_at"]);
     assert!(changed.get("client_secret").is_none(), "it keeps the one that it has: {changed}");
     let form = [("grant_type", "authorization_code")];
-    registered.client.posts(&house.site, "/oauth/token", &form).await.refused("invalid_request");
+    registered.client.posts(&signet.site, "/oauth/token", &form).await.refused("invalid_request");
 
     // A client that becomes public loses its secret; one that comes back gets another.
     let public = registered.changes(&with("token_endpoint_auth_method", json!("none"))).await.is(200).json();
     assert!(public.get("client_secret").is_none(), "{public}");
-    registered.client.posts(&house.site, "/oauth/token", &form).await.refused("invalid_client");
+    registered.client.posts(&signet.site, "/oauth/token", &form).await.refused("invalid_client");
     let again = registered.changes(&app()).await.is(200).json();
     let secret = again["client_secret"].as_str().expect("a new secret");
     assert_ne!(secret, registered.client.secret);
     let client = Client { secret: secret.to_owned(), ..registered.client.clone() };
-    client.posts(&house.site, "/oauth/token", &form).await.refused("invalid_request");
+    client.posts(&signet.site, "/oauth/token", &form).await.refused("invalid_request");
 }
 
-async fn a_client_registers_its_own_keys(plan: Plan) {
-    let house = open(plan).await;
+async fn a_client_registers_its_own_keys(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
     let key = ClientKey::new("ES256", "k1");
     let mut metadata = with("jwks", json!({"keys": [key.jwk()]}));
     metadata["token_endpoint_auth_method"] = json!("private_key_jwt");
     metadata["id_token_signed_response_alg"] = json!("EdDSA");
-    let registered = Registered::with(&house.site, &metadata).await;
+    let registered = Registered::with(&signet.site, &metadata).await;
     assert_eq!(registered.client.secret, "");
     assert_eq!(registered.information["jwks"], metadata["jwks"]);
     assert_eq!(registered.information["id_token_signed_response_alg"], "EdDSA");
@@ -347,15 +347,15 @@ async fn a_client_registers_its_own_keys(plan: Plan) {
             ("client_assertion_type", JWT_BEARER),
             ("client_assertion", assertion.as_str()),
         ];
-        house.site.token(&form).answer().await
+        signet.site.token(&form).answer().await
     };
-    asks(key.asserts(&house, &registered.client)).await.refused("unauthorized_client"); // it is believed, and no more
-    asks(ClientKey::new("ES256", "k1").asserts(&house, &registered.client)).await.refused("invalid_client");
+    asks(key.asserts(&signet, &registered.client)).await.refused("unauthorized_client"); // it is believed, and no more
+    asks(ClientKey::new("ES256", "k1").asserts(&signet, &registered.client)).await.refused("invalid_client");
 }
 
-async fn the_operator_cannot_take_a_strangers_client_for_his_own(plan: Plan) {
-    let house = open(plan).await;
-    let registered = Registered::with(&house.site, &app()).await;
+async fn the_operator_cannot_take_a_strangers_client_for_his_own(builder: TestEnvBuilder) {
+    let signet = open(builder).await;
+    let registered = Registered::with(&signet.site, &app()).await;
     for options in [
         &["--first-party"][..],
         &["--grant", "client_credentials"],
@@ -365,23 +365,23 @@ async fn the_operator_cannot_take_a_strangers_client_for_his_own(plan: Plan) {
         &["--backchannel-logout-uri", "https://app.example.com/logout"],
     ] {
         let arguments = [&["client", "update", &registered.client.id][..], options].concat();
-        house.runs(&arguments).await.with(2, &["registers itself"]);
+        signet.runs(&arguments).await.with(2, &["registers itself"]);
     }
-    house.runs(&["client", "update", &registered.client.id, "--name", "Known to us"]).await.well();
-    house.runs(&["client", "delete", &registered.client.id]).await.well();
+    signet.runs(&["client", "update", &registered.client.id, "--name", "Known to us"]).await.well();
+    signet.runs(&["client", "delete", &registered.client.id]).await.well();
     registered.sends(Method::GET, &registered.token, None).await.challenges(401, "invalid_token");
 }
 
 /// What somebody registers takes room for ever, so that one network registers so much and no more.
-async fn a_network_registers_few_clients(plan: Plan) {
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.registration", "3/1h");
-    let house = open(plan).await;
+async fn a_network_registers_few_clients(builder: TestEnvBuilder) {
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.registration", "3/1h");
+    let signet = open(builder).await;
     for _ in 0..3 {
-        Registered::with(&house.site, &app()).await;
+        Registered::with(&signet.site, &app()).await;
     }
-    let answer = tries(&house.site, &app()).await.oauth_error(429, "temporarily_unavailable");
+    let answer = tries(&signet.site, &app()).await.oauth_error(429, "temporarily_unavailable");
     assert!(answer.header("retry-after").parse::<u32>().is_ok(), "{answer:?}");
-    assert_eq!(clients(&house).await.len(), 3);
+    assert_eq!(clients(&signet).await.len(), 3);
 }
 
 stories![

@@ -5,64 +5,63 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Ask, House, Site, Tokens,
+    Ask, Site, TestApp, Tokens,
     client_key::{self, ClientKey, JWT_BEARER},
-    eventually,
-    place::{Client, Place},
-    stories, stories_on,
+    eventually, stories, stories_on,
+    test_env::{Client, TestEnv},
 };
 
 /// Within this time a running service goes by what another process has changed.
 const BOUND: Duration = Duration::from_secs(10);
 
-async fn shown(place: &Place, client: &Client) -> Value {
-    place.runs(&["client", "show", &client.id, "--json"]).await.well().json()
+async fn shown(env: &TestEnv, client: &Client) -> Value {
+    env.runs(&["client", "show", &client.id, "--json"]).await.well().json()
 }
 
 /// Changes the client as these options say.
-async fn updates(place: &Place, client: &Client, options: &[&str]) -> Value {
-    place.runs(&[&["client", "update", &client.id][..], options].concat()).await.well().json()
+async fn updates(env: &TestEnv, client: &Client, options: &[&str]) -> Value {
+    env.runs(&[&["client", "update", &client.id][..], options].concat()).await.well().json()
 }
 
 /// Whether the client gets a token of its own with this secret.
 async fn is_believed(site: &Site, client: &Client, secret: &str) -> bool {
     let form = [("grant_type", "client_credentials")];
     let answer = site.token(&form).basic_auth(&client.id, Some(secret)).answer().await;
-    let believed = answer.status == 200;
-    if !believed {
+    let resolve_client_ip = answer.status == 200;
+    if !resolve_client_ip {
         answer.refused("invalid_client");
     }
-    believed
+    resolve_client_ip
 }
 
-async fn a_rotated_secret_kills_the_old_one(house: House) {
-    let client = house.registers_service(&[]).await;
-    assert!(is_believed(&house.site, &client, &client.secret).await);
-    let rotated = house.runs(&["client", "rotate-secret", &client.id, "--json"]).await.well().json();
+async fn a_rotated_secret_kills_the_old_one(signet: TestApp) {
+    let client = signet.registers_service(&[]).await;
+    assert!(is_believed(&signet.site, &client, &client.secret).await);
+    let rotated = signet.runs(&["client", "rotate-secret", &client.id, "--json"]).await.well().json();
     assert_eq!(rotated["client_id"], client.id.as_str());
     let secret = rotated["client_secret"].as_str().expect("a secret").to_owned();
     assert_ne!(secret, client.secret);
-    eventually(BOUND, "the old secret is refused", async || !is_believed(&house.site, &client, &client.secret).await)
+    eventually(BOUND, "the old secret is refused", async || !is_believed(&signet.site, &client, &client.secret).await)
         .await;
-    assert!(is_believed(&house.site, &client, &secret).await);
-    let all = house.runs(&["client", "list", "--json"]).await.well().out;
-    assert!(!all.contains(&secret) && !shown(&house, &client).await.to_string().contains(&secret), "it is shown once");
+    assert!(is_believed(&signet.site, &client, &secret).await);
+    let all = signet.runs(&["client", "list", "--json"]).await.well().out;
+    assert!(!all.contains(&secret) && !shown(&signet, &client).await.to_string().contains(&secret), "it is shown once");
 }
 
-async fn who_has_no_secret_gets_none(place: Place) {
-    let kiosk = place.registers_kiosk(&[]).await;
-    place.runs(&["client", "rotate-secret", &kiosk.id]).await.with(1, &["no secret"]);
+async fn who_has_no_secret_gets_none(env: TestEnv) {
+    let public_client = env.registers_kiosk(&[]).await;
+    env.runs(&["client", "rotate-secret", &public_client.id]).await.with(1, &["no secret"]);
     let key = ClientKey::new("ES256", "k1");
-    let app = client_key::registers(&place, &key).await;
-    place.runs(&["client", "rotate-secret", &app.id]).await.with(1, &["no secret"]);
+    let app = client_key::registers(&env, &key).await;
+    env.runs(&["client", "rotate-secret", &app.id]).await.with(1, &["no secret"]);
     for id in ["nobody", "first-party", "pages"] {
-        place.runs(&["client", "rotate-secret", id]).await.with(1, &["no client"]);
-        place.runs(&["client", "update", id, "--name", "x"]).await.with(1, &["no client"]);
+        env.runs(&["client", "rotate-secret", id]).await.with(1, &["no client"]);
+        env.runs(&["client", "update", id, "--name", "x"]).await.with(1, &["no client"]);
     }
-    place.runs(&["client", "update", "a b", "--name", "x"]).await.with(2, &["client id"]);
+    env.runs(&["client", "update", "a b", "--name", "x"]).await.with(2, &["client id"]);
 }
 
-async fn what_is_named_changes_and_nothing_else(place: Place) {
+async fn what_is_named_changes_and_nothing_else(env: TestEnv) {
     let options = [
         "--scope",
         "write",
@@ -73,27 +72,27 @@ async fn what_is_named_changes_and_nothing_else(place: Place) {
         "--backchannel-logout-uri",
         "https://api.example/logout",
     ];
-    let client = place.registers_service(&options).await;
-    let before = shown(&place, &client).await;
-    let changed = updates(&place, &client, &["--name", "Bills"]).await;
+    let client = env.registers_service(&options).await;
+    let before = shown(&env, &client).await;
+    let changed = updates(&env, &client, &["--name", "Bills"]).await;
     let mut expected = before.clone();
     expected["client_name"] = json!("Bills");
     assert_eq!(changed, expected, "no secret is shown, since none is new");
-    assert_eq!(shown(&place, &client).await, expected);
+    assert_eq!(shown(&env, &client).await, expected);
 
-    let changed = updates(&place, &client, &["--scope", "read", "--audience", "https://a", "--audience", "https://b"]);
+    let changed = updates(&env, &client, &["--scope", "read", "--audience", "https://a", "--audience", "https://b"]);
     let changed = changed.await;
     assert_eq!((&changed["scope"], &changed["audiences"]), (&json!("read"), &json!(["https://a", "https://b"])));
     assert_eq!(changed["resources"], json!(["https://other.example"]));
-    let changed = updates(&place, &client, &["--audience", "", "--backchannel-logout-uri", ""]).await;
+    let changed = updates(&env, &client, &["--audience", "", "--backchannel-logout-uri", ""]).await;
     assert_eq!((&changed["audiences"], &changed["backchannel_logout_uri"]), (&json!([]), &Value::Null));
     assert_eq!(changed["created_at"], before["created_at"]);
-    assert!(is_believed(&place.open().await.site, &client, &client.secret).await, "its secret stays");
+    assert!(is_believed(&env.open().await.site, &client, &client.secret).await, "its secret stays");
 }
 
-async fn what_could_not_be_registered_is_refused_and_changes_nothing(place: Place) {
-    let client = place.registers_service(&[]).await;
-    let before = shown(&place, &client).await;
+async fn what_could_not_be_registered_is_refused_and_changes_nothing(env: TestEnv) {
+    let client = env.registers_service(&[]).await;
+    let before = shown(&env, &client).await;
     for (options, words) in [
         (&[][..], &["what to change"][..]),
         (&["--name", ""], &["name"]),
@@ -115,66 +114,66 @@ async fn what_could_not_be_registered_is_refused_and_changes_nothing(place: Plac
         (&["--first-party=perhaps"], &["perhaps"]),
     ] {
         let arguments = [&["client", "update", &client.id][..], options].concat();
-        place.runs(&arguments).await.with(2, words);
-        assert_eq!(shown(&place, &client).await, before, "{options:?}");
+        env.runs(&arguments).await.with(2, words);
+        assert_eq!(shown(&env, &client).await, before, "{options:?}");
     }
 }
 
-async fn a_running_service_goes_by_the_change(house: House) {
-    let kiosk = house.registers_kiosk(&[]).await;
-    let ada = house.registers("ada").await;
-    let tokens: Tokens = ada.logs_in_at(&kiosk, &[]).await;
+async fn a_running_service_goes_by_the_change(signet: TestApp) {
+    let public_client = signet.registers_kiosk(&[]).await;
+    let ada = signet.registers("ada").await;
+    let tokens: Tokens = ada.logs_in_at(&public_client, &[]).await;
     ada.is_let_in(&tokens).await;
-    updates(&house, &kiosk, &["--first-party=false", "--grant", "refresh_token"]).await;
+    updates(&signet, &public_client, &["--first-party=false", "--grant", "refresh_token"]).await;
     eventually(BOUND, "its users' tokens open /v1 no more", async || ada.looks(&tokens).await.status == 403).await;
     let form = [("grant_type", "password"), ("username", "ada"), ("password", &ada.password)];
-    kiosk.posts(&house.site, "/oauth/token", &form).await.refused("unauthorized_client");
-    kiosk.refreshes(&house.site, &tokens).await.granted(); // its sessions go on
-    updates(&house, &kiosk, &["--first-party"]).await;
+    public_client.posts(&signet.site, "/oauth/token", &form).await.refused("unauthorized_client");
+    public_client.refreshes(&signet.site, &tokens).await.granted(); // its sessions go on
+    updates(&signet, &public_client, &["--first-party"]).await;
     eventually(BOUND, "they open it again", async || ada.looks(&tokens).await.status == 200).await;
 }
 
-async fn a_client_changes_the_way_it_proves_itself(house: House) {
-    let client = house.registers_service(&[]).await;
+async fn a_client_changes_the_way_it_proves_itself(signet: TestApp) {
+    let client = signet.registers_service(&[]).await;
     let key = ClientKey::new("EdDSA", "k1");
     let jwks = client_key::file(&[key.jwk()]);
     let jwks = jwks.to_str().expect("a path of ASCII");
-    let changed = updates(&house, &client, &["--auth-method", "private_key_jwt", "--jwks", jwks]).await;
+    let changed = updates(&signet, &client, &["--auth-method", "private_key_jwt", "--jwks", jwks]).await;
     assert!(changed.get("client_secret").is_none(), "{changed}");
     let asserts = async |key: &ClientKey| {
-        let assertion = key.asserts(&house, &client);
+        let assertion = key.asserts(&signet, &client);
         let form = [
             ("grant_type", "client_credentials"),
             ("client_assertion_type", JWT_BEARER),
             ("client_assertion", &assertion),
         ];
-        house.site.token(&form).answer().await.status
+        signet.site.token(&form).answer().await.status
     };
     eventually(BOUND, "its key is taken", async || asserts(&key).await == 200).await;
-    assert!(!is_believed(&house.site, &client, &client.secret).await, "the secret is gone");
+    assert!(!is_believed(&signet.site, &client, &client.secret).await, "the secret is gone");
 
     let next = ClientKey::new("ES256", "k2");
     let jwks = client_key::file(&[next.jwk()]);
-    updates(&house, &client, &["--jwks", jwks.to_str().expect("a path of ASCII")]).await;
+    updates(&signet, &client, &["--jwks", jwks.to_str().expect("a path of ASCII")]).await;
     eventually(BOUND, "the other key is taken", async || asserts(&next).await == 200).await;
     assert_eq!(asserts(&key).await, 401, "the first one is no more");
 
-    let changed = updates(&house, &client, &["--auth-method", "client_secret_basic"]).await;
+    let changed = updates(&signet, &client, &["--auth-method", "client_secret_basic"]).await;
     let secret = changed["client_secret"].as_str().expect("it gets a new one");
     assert_ne!(secret, client.secret);
-    eventually(BOUND, "the secret is taken", async || is_believed(&house.site, &client, secret).await).await;
+    eventually(BOUND, "the secret is taken", async || is_believed(&signet.site, &client, secret).await).await;
     assert_eq!(asserts(&next).await, 401);
 }
 
 /// A client of the code flow gets ID tokens, which somebody must be able to sign.
-async fn a_client_that_comes_to_the_code_flow_brings_a_key(house: House) {
-    let client = house.registers_service(&[]).await;
-    assert_eq!(house.key_files().iter().filter(|file| is_rsa(file)).count(), 0);
+async fn a_client_that_comes_to_the_code_flow_brings_a_key(signet: TestApp) {
+    let client = signet.registers_service(&[]).await;
+    assert_eq!(signet.key_files().iter().filter(|file| is_rsa(file)).count(), 0);
     let options = ["--grant", "authorization_code", "--scope", "openid", "--redirect-uri", "https://app.example/cb"];
-    updates(&house, &client, &options).await;
-    assert_eq!(house.key_files().iter().filter(|file| is_rsa(file)).count(), 1);
+    updates(&signet, &client, &options).await;
+    assert_eq!(signet.key_files().iter().filter(|file| is_rsa(file)).count(), 1);
     let algorithms = async || {
-        let jwks = house.site.get("/.well-known/jwks.json").answer().await.is(200).json();
+        let jwks = signet.site.get("/.well-known/jwks.json").answer().await.is(200).json();
         jwks["keys"].as_array().expect("keys").iter().any(|key| key["alg"] == "RS256")
     };
     eventually(BOUND, "the key is published", algorithms).await;

@@ -6,17 +6,16 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, Site, Tokens, jwt,
-    place::{Client, Place, list},
-    stories,
+    Answer, Ask, PASSWORD, Site, TestApp, Tokens, jwt, stories,
+    test_env::{Client, TestEnv, list},
 };
 
 const FORM: [(&str, &str); 1] = [("grant_type", "client_credentials")];
 
 /// A client of the grant with scopes `read` and `write`, which authenticates by this method.
-async fn billing(place: &Place, method: &str) -> Client {
+async fn billing(env: &TestEnv, method: &str) -> Client {
     let options = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read", "--scope", "write"];
-    place.registers_client(&[&options[..], &["--auth-method", method]].concat()).await
+    env.registers_client(&[&options[..], &["--auth-method", method]].concat()).await
 }
 
 /// Asks for a token of its own, with `Authorization: Basic`.
@@ -30,24 +29,24 @@ fn is_a_stranger(answer: Answer) {
     assert!(answer.header("www-authenticate").starts_with("Basic"), "{answer:?}");
 }
 
-async fn a_wrong_secret_is_refused_like_an_unknown_client(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
+async fn a_wrong_secret_is_refused_like_an_unknown_client(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
     let wrong = Client { secret: "guess".into(), ..client.clone() };
     let unknown = Client { id: "nobody".into(), ..client.clone() };
     let empty = Client { secret: String::new(), ..client.clone() };
-    let first = asks_with_basic(&house.site, &wrong, &FORM).await;
-    let second = asks_with_basic(&house.site, &unknown, &FORM).await;
+    let first = asks_with_basic(&signet.site, &wrong, &FORM).await;
+    let second = asks_with_basic(&signet.site, &unknown, &FORM).await;
     assert_eq!(first.json(), second.json());
     is_a_stranger(first);
     is_a_stranger(second);
-    is_a_stranger(asks_with_basic(&house.site, &empty, &FORM).await);
+    is_a_stranger(asks_with_basic(&signet.site, &empty, &FORM).await);
     let form = [("grant_type", "client_credentials"), ("client_id", client.id.as_str())];
-    let answer = house.site.token(&form).answer().await;
+    let answer = signet.site.token(&form).answer().await;
     answer.oauth_error(401, "invalid_client"); // a confidential client that names itself only
 }
 
-async fn malformed_credentials_are_refused(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
+async fn malformed_credentials_are_refused(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
     let basic = |text: &[u8]| format!("Basic {}", STANDARD.encode(text));
     for header in [
         "Basic".to_owned(),
@@ -62,62 +61,62 @@ async fn malformed_credentials_are_refused(house: House) {
         basic(b"a%00b:x"),
         basic(&[b'x'; 10_000]),
     ] {
-        let answer = house.site.token(&FORM).header("authorization", header).answer().await.blames_the_sender();
+        let answer = signet.site.token(&FORM).header("authorization", header).answer().await.blames_the_sender();
         assert!(["invalid_client", "invalid_request"].contains(&answer.string("error").as_str()), "{answer:?}");
     }
 }
 
-async fn one_method_at_a_time(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
+async fn one_method_at_a_time(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
     let both = client.in_form(&FORM);
-    asks_with_basic(&house.site, &client, &both).await.refused("invalid_request");
+    asks_with_basic(&signet.site, &client, &both).await.refused("invalid_request");
     let other = [("grant_type", "client_credentials"), ("client_id", "somebody-else")];
-    asks_with_basic(&house.site, &client, &other).await.blames_the_sender();
+    asks_with_basic(&signet.site, &client, &other).await.blames_the_sender();
 }
 
-async fn a_client_gets_a_token_of_its_own(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
-    let tokens = asks_with_basic(&house.site, &client, &FORM).await.granted();
+async fn a_client_gets_a_token_of_its_own(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
+    let tokens = asks_with_basic(&signet.site, &client, &FORM).await.granted();
     assert_eq!(tokens.refresh, "", "a client needs no refresh token (RFC 6749 §4.4.3)");
     assert_eq!(tokens.scopes(), ["read", "write"]);
     let claims = jwt::claims(&tokens.access);
     assert_eq!((&claims["sub"], &claims["client_id"]), (&json!(client.id), &json!(client.id)));
-    assert_eq!(claims["aud"], house.issuer.as_str());
+    assert_eq!(claims["aud"], signet.issuer.as_str());
     let mut members: Vec<&String> = claims.as_object().expect("an object").keys().collect();
     members.sort();
     assert_eq!(members, ["aud", "client_id", "exp", "iat", "iss", "jti", "scope", "sub"]);
     assert_eq!(jwt::header(&tokens.access)["typ"], "at+jwt");
 }
 
-async fn its_token_opens_no_users_door(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
-    let ada = house.registers("ada").await;
-    let tokens = asks_with_basic(&house.site, &client, &FORM).await.granted();
+async fn its_token_opens_no_users_door(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
+    let ada = signet.registers("ada").await;
+    let tokens = asks_with_basic(&signet.site, &client, &FORM).await.granted();
     ada.looks(&tokens).await.challenges(403, "insufficient_scope");
     ada.sends(reqwest::Method::GET, "/v1/sessions", &tokens, None).await.challenges(403, "insufficient_scope");
-    house.site.user_info(&tokens.access).await.challenges(403, "insufficient_scope");
+    signet.site.user_info(&tokens.access).await.challenges(403, "insufficient_scope");
 }
 
-async fn scope_is_within_what_is_registered(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
+async fn scope_is_within_what_is_registered(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
     let asks = async |scope| {
-        asks_with_basic(&house.site, &client, &[("grant_type", "client_credentials"), ("scope", scope)]).await
+        asks_with_basic(&signet.site, &client, &[("grant_type", "client_credentials"), ("scope", scope)]).await
     };
     asks("read admin").await.refused("invalid_scope");
     asks("openid").await.refused("invalid_scope");
     assert_eq!(asks("read").await.granted().scopes(), ["read"]);
 }
 
-async fn the_secret_may_come_in_the_form(house: House) {
-    let client = billing(&house, "client_secret_post").await;
-    house.site.token(&client.in_form(&FORM)).answer().await.granted();
+async fn the_secret_may_come_in_the_form(signet: TestApp) {
+    let client = billing(&signet, "client_secret_post").await;
+    signet.site.token(&client.in_form(&FORM)).answer().await.granted();
     let wrong = Client { secret: "guess".into(), ..client };
-    house.site.token(&wrong.in_form(&FORM)).answer().await.oauth_error(401, "invalid_client");
+    signet.site.token(&wrong.in_form(&FORM)).answer().await.oauth_error(401, "invalid_client");
 }
 
 /// RFC 6749 §2.3.1: both halves are form-encoded before they are joined, so any of their characters may come as `%XX`.
-async fn basic_credentials_are_form_decoded(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
+async fn basic_credentials_are_form_decoded(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
     let encode = |text: &str| {
         text.bytes().fold(String::new(), |mut encoded, byte| {
             write!(encoded, "%{byte:02X}").expect("a String takes everything");
@@ -125,77 +124,79 @@ async fn basic_credentials_are_form_decoded(house: House) {
         })
     };
     let encoded = Client { id: encode(&client.id), secret: encode(&client.secret) };
-    asks_with_basic(&house.site, &encoded, &FORM).await.granted();
+    asks_with_basic(&signet.site, &encoded, &FORM).await.granted();
 }
 
-async fn a_client_uses_only_the_grants_it_has(house: House) {
-    let client = billing(&house, "client_secret_basic").await;
-    house.registers("ada").await;
+async fn a_client_uses_only_the_grants_it_has(signet: TestApp) {
+    let client = billing(&signet, "client_secret_basic").await;
+    signet.registers("ada").await;
     let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
-    asks_with_basic(&house.site, &client, &form).await.refused("unauthorized_client");
+    asks_with_basic(&signet.site, &client, &form).await.refused("unauthorized_client");
     let form = [("grant_type", "refresh_token"), ("refresh_token", "x")];
-    asks_with_basic(&house.site, &client, &form).await.blames_the_sender();
-    let kiosk = ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
-    let kiosk = house.registers_client(&kiosk).await;
-    assert_eq!(kiosk.secret, "");
-    house.site.token(&kiosk.in_form(&FORM)).answer().await.refused("unauthorized_client");
-    house.site.token(&FORM).answer().await.refused("unauthorized_client"); // the built-in one
+    asks_with_basic(&signet.site, &client, &form).await.blames_the_sender();
+    let public_client =
+        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+    let public_client = signet.registers_client(&public_client).await;
+    assert_eq!(public_client.secret, "");
+    signet.site.token(&public_client.in_form(&FORM)).answer().await.refused("unauthorized_client");
+    signet.site.token(&FORM).answer().await.refused("unauthorized_client"); // the built-in one
 }
 
-async fn the_resource_is_one_that_is_registered(house: House) {
+async fn the_resource_is_one_that_is_registered(signet: TestApp) {
     let options =
         ["--name", "Jobs", "--grant", "client_credentials", "--scope", "read", "--resource", "https://api.example"];
-    let client = house.registers_client(&options).await;
+    let client = signet.registers_client(&options).await;
     let asks = async |resource| {
-        asks_with_basic(&house.site, &client, &[("grant_type", "client_credentials"), ("resource", resource)]).await
+        asks_with_basic(&signet.site, &client, &[("grant_type", "client_credentials"), ("resource", resource)]).await
     };
     asks("https://other.example").await.refused("invalid_target");
     assert_eq!(jwt::claims(&asks("https://api.example").await.granted().access)["aud"], "https://api.example");
 }
 
-async fn ids_that_would_be_mistaken_are_not_given(place: Place) {
+async fn ids_that_would_be_mistaken_are_not_given(env: TestEnv) {
     for id in ["first-party", "018f0000-0000-7000-8000-000000000000", "", "a b", "a\"b"] {
-        let ended = place.runs(&["client", "create", "--name", "x", "--grant", "client_credentials", "--id", id]).await;
+        let ended = env.runs(&["client", "create", "--name", "x", "--grant", "client_credentials", "--id", id]).await;
         assert!(matches!(ended.code, Some(1 | 2)), "{id:?}: {ended:?}");
         assert_eq!(ended.out, "");
     }
     let options = ["--name", "x", "--grant", "client_credentials", "--scope", "read", "--id", "billing"];
-    assert_eq!(place.registers_client(&options).await.id, "billing");
+    assert_eq!(env.registers_client(&options).await.id, "billing");
     let twice =
-        place.runs(&["client", "create", "--name", "x", "--grant", "client_credentials", "--id", "billing"]).await;
+        env.runs(&["client", "create", "--name", "x", "--grant", "client_credentials", "--id", "billing"]).await;
     assert_eq!(twice.code, Some(1), "{twice:?}");
 }
 
-async fn a_secret_is_shown_once(place: Place) {
-    let client = billing(&place, "client_secret_basic").await;
-    let shown = place.runs(&["client", "show", &client.id, "--json"]).await.well();
+async fn a_secret_is_shown_once(env: TestEnv) {
+    let client = billing(&env, "client_secret_basic").await;
+    let shown = env.runs(&["client", "show", &client.id, "--json"]).await.well();
     assert!(!shown.out.contains(&client.secret) && shown.out.contains(&client.id));
-    let listed = place.runs(&["client", "list", "--json"]).await.well();
+    let listed = env.runs(&["client", "list", "--json"]).await.well();
     assert!(!listed.out.contains(&client.secret));
     assert!(list(&listed.json()).iter().any(|entry| entry["client_id"] == client.id.as_str()), "{listed:?}");
 }
 
-async fn a_deleted_client_takes_its_sessions_with_it(mut house: House) {
-    let kiosk = ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
-    let kiosk = house.registers_client(&kiosk).await;
-    let ada = house.registers("ada").await;
+async fn a_deleted_client_takes_its_sessions_with_it(mut signet: TestApp) {
+    let public_client =
+        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+    let public_client = signet.registers_client(&public_client).await;
+    let ada = signet.registers("ada").await;
     let own = ada.logs_in().await;
     let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
-    let tokens: Tokens = house.site.token(&kiosk.in_form(&form)).answer().await.granted();
-    house.runs(&["client", "delete", &kiosk.id]).await.well();
+    let tokens: Tokens = signet.site.token(&public_client.in_form(&form)).answer().await.granted();
+    signet.runs(&["client", "delete", &public_client.id]).await.well();
 
     let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-    house.site.token(&kiosk.in_form(&form)).answer().await.blames_the_sender();
-    house.restart().await; // it was ended by another process, and is felt here at the latest now
+    signet.site.token(&public_client.in_form(&form)).answer().await.blames_the_sender();
+    signet.restart().await; // it was ended by another process, and is felt here at the latest now
     ada.is_shut_out(&tokens).await;
     ada.is_let_in(&own).await;
 }
 
 /// It was never registered; its sessions are those of everybody who named no client.
-async fn nobody_deletes_the_built_in_client(house: House) {
-    let ada = house.registers("ada").await;
+async fn nobody_deletes_the_built_in_client(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let refused = house.runs(&["client", "delete", "first-party"]).await;
+    let refused = signet.runs(&["client", "delete", "first-party"]).await;
     assert_eq!(refused.code, Some(1), "{refused:?}");
     ada.is_logged_in(&tokens).await;
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::{
-    Ask, House, Person, Place, process::Process, raw::Line, slowloris::Slowloris, stories, stories_on,
+    Ask, Person, TestApp, TestEnv, process::Process, raw::Line, slowloris::Slowloris, stories, stories_on,
 };
 
 /// The most of one core that may go into those who never come to the point. A loop that spins takes all of one; an
@@ -48,14 +48,14 @@ async fn a_crowd_is_held_out(process: &Process, count: u32) {
     assert!(share < SHARE, "{share:.2} of a core was spent");
 }
 
-async fn two_thousand_who_never_finish_keep_nobody_out(place: Place) {
-    let process = place.serves(&[]).ready().await;
+async fn two_thousand_who_never_finish_keep_nobody_out(env: TestEnv) {
+    let process = env.serves(&[]).ready().await;
     a_crowd_is_held_out(&process, 2000).await;
 }
 
 /// At the limit, those who wait make room; the rest of the service keeps the files that it needs.
-async fn more_connections_than_open_files_keep_nobody_out(place: Place) {
-    let process = place.serves_with_files(256, &[]).ready().await;
+async fn more_connections_than_open_files_keep_nobody_out(env: TestEnv) {
+    let process = env.serves_with_files(256, &[]).ready().await;
     a_crowd_is_held_out(&process, 400).await;
     let log = process.log();
     assert_eq!(log.matches("connections are as many as can be").count(), 1, "once, not for each: {log}");
@@ -64,9 +64,9 @@ async fn more_connections_than_open_files_keep_nobody_out(place: Place) {
 }
 
 /// The rest of the body stays unread, so whatever comes next on the connection would be taken for it.
-async fn a_body_that_was_given_up_ends_its_connection_and_says_so(house: House) {
+async fn a_body_that_was_given_up_ends_its_connection_and_says_so(signet: TestApp) {
     let gives_up = async |length: &str, body: &[u8], status: &str| {
-        let mut line = Line::to(&house.site).await;
+        let mut line = Line::to(&signet.site).await;
         let head = "POST /v1/users HTTP/1.1\r\nHost: signet\r\nContent-Type: application/json\r\n";
         line.send(format!("{head}{length}\r\n\r\n").as_bytes()).await.send(body).await;
         let answer = line.answer().await.to_lowercase();

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, Durability, House, PASSWORD, Plan, Site, raw::Line, register, stories, stories_on};
+use crate::harness::{
+    Answer, Ask, Durability, PASSWORD, Site, TestApp, TestEnvBuilder, raw::Line, register, stories, stories_on,
+};
 
 const APP: &str = "https://app.example.org";
 const LOCAL: &str = "http://localhost:5173";
@@ -14,8 +16,8 @@ const LOCAL: &str = "http://localhost:5173";
 const PUBLIC: [&str; 3] =
     ["/.well-known/jwks.json", "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
-fn listed(plan: Plan) -> Plan {
-    plan.set("cors_origins", &format!("{APP},{LOCAL}"))
+fn listed(builder: TestEnvBuilder) -> TestEnvBuilder {
+    builder.set("cors_origins", &format!("{APP},{LOCAL}"))
 }
 
 /// Asks as a script does before it sends what no form could.
@@ -44,16 +46,16 @@ fn is_open_to(answer: &Answer, origin: &str) {
     assert_eq!(answer.header("access-control-allow-credentials"), "", "{answer:?}");
 }
 
-async fn a_listed_app_does_all_that_a_person_does(plan: Plan) {
-    let house = listed(plan).open().await;
+async fn a_listed_app_does_all_that_a_person_does(builder: TestEnvBuilder) {
+    let signet = listed(builder).open().await;
     for (origin, name) in [(APP, "ada"), (LOCAL, "bob")] {
         let sends = async |method: Method, path: &str, token: &str, body: Value| {
-            let leave = asks_for_leave(&house.site, origin, method.as_str(), path).await.is(204);
+            let leave = asks_for_leave(&signet.site, origin, method.as_str(), path).await.is(204);
             is_open_to(&leave, origin);
             assert!(words(&leave, "access-control-allow-methods").contains(&method.as_str().to_lowercase()));
             let fields = words(&leave, "access-control-allow-headers");
             assert!(fields.contains("authorization") && fields.contains("content-type"), "{leave:?}");
-            let request = house.site.request(method, path).header("origin", origin);
+            let request = signet.site.request(method, path).header("origin", origin);
             let request = if token.is_empty() { request } else { request.bearer_auth(token) };
             let request = if body.is_null() { request } else { request.json(&body) };
             let answer = request.answer().await;
@@ -74,9 +76,9 @@ async fn a_listed_app_does_all_that_a_person_does(plan: Plan) {
 }
 
 /// Whoever is not listed gets what they would get without the field, and no leave to read it.
-async fn no_other_origin_gets_leave(plan: Plan) {
-    let house = listed(plan).open().await;
-    house.registers("ada").await;
+async fn no_other_origin_gets_leave(builder: TestEnvBuilder) {
+    let signet = listed(builder).open().await;
+    signet.registers("ada").await;
     for origin in [
         "https://evil.example",
         "null",
@@ -102,29 +104,29 @@ async fn no_other_origin_gets_leave(plan: Plan) {
             answer
         };
         let credentials = json!({"username": "ada", "password": PASSWORD});
-        sends(house.site.post("/v1/sessions").json(&credentials)).await.is(200);
-        sends(house.site.get("/v1/users/me")).await.is(401);
-        sends(house.site.get("/v1/nowhere")).await.is(404);
-        let leave = asks_for_leave(&house.site, origin, "POST", "/v1/sessions").await.is(405);
+        sends(signet.site.post("/v1/sessions").json(&credentials)).await.is(200);
+        sends(signet.site.get("/v1/users/me")).await.is(401);
+        sends(signet.site.get("/v1/nowhere")).await.is(404);
+        let leave = asks_for_leave(&signet.site, origin, "POST", "/v1/sessions").await.is(405);
         is_closed(&leave);
     }
     // Bytes that are no text, and two origins at once.
     for field in ["Origin: \u{fc}\u{fc}".to_owned(), format!("Origin: {APP}\r\nOrigin: https://evil.example")] {
-        let mut line = Line::to(&house.site).await;
+        let mut line = Line::to(&signet.site).await;
         let head = "GET /v1/users/me HTTP/1.1\r\nHost: signet\r\nConnection: close\r\n";
         line.send(format!("{head}{field}\r\n\r\n").as_bytes()).await;
         let answer = line.answer().await.to_lowercase();
         assert!(answer.starts_with("http/1.1 401") && !answer.contains("access-control-"), "{answer}");
     }
-    let unasked = house.site.get("/v1/users/me").answer().await.is(401);
+    let unasked = signet.site.get("/v1/users/me").answer().await.is(401);
     is_closed(&unasked);
     assert!(words(&unasked, "vary").contains("origin"), "a cache keeps this one apart too: {unasked:?}");
 }
 
 /// A browser hides an error without these fields from the app, which then sees a broken connection.
-async fn an_app_sees_why_it_is_refused(plan: Plan) {
-    let plan = listed(plan).set("rate_limits.enabled", "true").set("rate_limits.availability", "1/1h");
-    let house = plan.open().await;
+async fn an_app_sees_why_it_is_refused(builder: TestEnvBuilder) {
+    let builder = listed(builder).set("rate_limits.enabled", "true").set("rate_limits.availability", "1/1h");
+    let signet = builder.open().await;
     let sends = async |status: u16, request: RequestBuilder| {
         let answer = request.header("origin", APP).answer().await.is(status);
         is_open_to(&answer, APP);
@@ -134,7 +136,7 @@ async fn an_app_sees_why_it_is_refused(plan: Plan) {
         }
         answer
     };
-    let site = &house.site;
+    let site = &signet.site;
     sends(400, site.get("/v1/users/me?a=1&a=2")).await;
     sends(400, site.token(&[("grant_type", "nonsense")])).await;
     sends(401, site.get("/v1/users/me")).await;
@@ -152,18 +154,18 @@ async fn an_app_sees_why_it_is_refused(plan: Plan) {
     asks_for_leave(site, APP, "GET", "/v1/users/availability").await.is(204);
 }
 
-async fn an_app_sees_that_the_trouble_is_ours(plan: Plan) {
-    let house = listed(plan).on_its_own_cluster(Durability::None).open().await;
-    house.cluster().stop();
-    let request = house.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
+async fn an_app_sees_that_the_trouble_is_ours(builder: TestEnvBuilder) {
+    let signet = listed(builder).on_its_own_cluster(Durability::None).open().await;
+    signet.cluster().stop();
+    let request = signet.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
     let answer = request.header("origin", APP).answer().await.unavailable();
     is_open_to(&answer, APP);
     assert!(words(&answer, "access-control-expose-headers").contains("retry-after"), "{answer:?}");
-    is_open_to(&asks_for_leave(&house.site, APP, "POST", "/v1/sessions").await.is(204), APP);
+    is_open_to(&asks_for_leave(&signet.site, APP, "POST", "/v1/sessions").await.is(204), APP);
 }
 
-async fn leave_names_the_methods_of_the_route(plan: Plan) {
-    let house = listed(plan).open().await;
+async fn leave_names_the_methods_of_the_route(builder: TestEnvBuilder) {
+    let signet = listed(builder).open().await;
     for (path, methods) in [
         ("/v1/users", "post"),
         ("/v1/users/me", "get patch delete"),
@@ -175,28 +177,28 @@ async fn leave_names_the_methods_of_the_route(plan: Plan) {
         ("/users/delete", "delete"),
     ] {
         // The route's own, whichever was asked for: that the asked one is not among them, the browser sees itself.
-        let leave = asks_for_leave(&house.site, APP, "PUT", path).await.is(204);
+        let leave = asks_for_leave(&signet.site, APP, "PUT", path).await.is(204);
         is_open_to(&leave, APP);
         let methods: BTreeSet<String> = methods.split(' ').map(str::to_owned).collect();
         assert_eq!(words(&leave, "access-control-allow-methods"), methods, "{leave:?}");
         assert!(leave.header("access-control-max-age").parse::<u32>().is_ok_and(|age| age <= 86_400), "{leave:?}");
         assert_eq!(leave.text(), "");
     }
-    let nowhere = asks_for_leave(&house.site, APP, "GET", "/v1/nowhere").await.is(404);
+    let nowhere = asks_for_leave(&signet.site, APP, "GET", "/v1/nowhere").await.is(404);
     assert_eq!(nowhere.header("access-control-allow-methods"), "");
 }
 
 /// Every route: what is added lands among those that an app may read, or on this list.
-async fn what_is_not_for_apps_is_open_to_no_script(plan: Plan) {
-    let house = listed(plan).open().await;
-    let document = house.site.get("/openapi.json").answer().await.json();
+async fn what_is_not_for_apps_is_open_to_no_script(builder: TestEnvBuilder) {
+    let signet = listed(builder).open().await;
+    let document = signet.site.get("/openapi.json").answer().await.json();
     let described = document["paths"].as_object().expect("paths").keys().map(String::as_str);
     let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
     let (mut closed, mut public) = (BTreeSet::new(), BTreeSet::new());
     for route in described.chain(own).chain(["/", "/login", "/consent"]) {
         let path = route.replace("{list}", "0").replace("{id}", "current");
-        let answer = house.site.get(&path).header("origin", APP).answer().await;
-        let leave = asks_for_leave(&house.site, APP, "POST", &path).await;
+        let answer = signet.site.get(&path).header("origin", APP).answer().await;
+        let leave = asks_for_leave(&signet.site, APP, "POST", &path).await;
         let told = answer.header("access-control-allow-origin");
         assert_eq!(leave.header("access-control-allow-origin"), told, "{path}");
         match told {
@@ -227,14 +229,14 @@ async fn what_is_not_for_apps_is_open_to_no_script(plan: Plan) {
     assert_eq!(closed, own.into_iter().chain(ours).collect());
 }
 
-async fn discovery_and_keys_are_open_to_everybody(house: House) {
+async fn discovery_and_keys_are_open_to_everybody(signet: TestApp) {
     for path in PUBLIC {
         for origin in ["https://anybody.example", "null", APP] {
-            let answer = house.site.get(path).header("origin", origin).answer().await.is(200);
+            let answer = signet.site.get(path).header("origin", origin).answer().await.is(200);
             assert_eq!(answer.header("access-control-allow-origin"), "*", "{answer:?}");
             assert_eq!(answer.header("access-control-allow-credentials"), "", "{answer:?}");
             assert_eq!(answer.header("vary"), "", "one answer for all, which caches keep: {answer:?}");
-            let leave = asks_for_leave(&house.site, origin, "GET", path).await.is(204);
+            let leave = asks_for_leave(&signet.site, origin, "GET", path).await.is(204);
             assert_eq!(leave.header("access-control-allow-origin"), "*", "{leave:?}");
             assert_eq!(words(&leave, "access-control-allow-methods"), BTreeSet::from(["get".to_owned()]));
             assert!(words(&leave, "access-control-allow-headers").contains("if-none-match"), "{leave:?}");
@@ -242,21 +244,21 @@ async fn discovery_and_keys_are_open_to_everybody(house: House) {
     }
 }
 
-async fn with_nothing_configured_no_origin_is_listed(house: House) {
-    register(&house.site, "ada", PASSWORD).await.is(201);
-    for origin in [APP, LOCAL, "null", house.issuer.as_str()] {
-        let request = house.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
+async fn with_nothing_configured_no_origin_is_listed(signet: TestApp) {
+    register(&signet.site, "ada", PASSWORD).await.is(201);
+    for origin in [APP, LOCAL, "null", signet.issuer.as_str()] {
+        let request = signet.site.post("/v1/sessions").json(&json!({"username": "ada", "password": PASSWORD}));
         let answer = request.header("origin", origin).answer().await.is(200);
         is_closed(&answer);
         assert_eq!(answer.header("vary"), "", "{answer:?}");
-        is_closed(&asks_for_leave(&house.site, origin, "POST", "/v1/sessions").await.is(405));
+        is_closed(&asks_for_leave(&signet.site, origin, "POST", "/v1/sessions").await.is(405));
     }
 }
 
-async fn options_without_a_preflight_is_a_method_as_any_other(plan: Plan) {
-    let house = listed(plan).open().await;
+async fn options_without_a_preflight_is_a_method_as_any_other(builder: TestEnvBuilder) {
+    let signet = listed(builder).open().await;
     let asks = async |path: &str, origin: Option<&str>| {
-        let request = house.site.request(Method::OPTIONS, path);
+        let request = signet.site.request(Method::OPTIONS, path);
         let request = origin.into_iter().fold(request, |request, origin| request.header("origin", origin));
         request.answer().await
     };
@@ -267,7 +269,7 @@ async fn options_without_a_preflight_is_a_method_as_any_other(plan: Plan) {
         asks("/v1/nowhere", origin).await.problem(404, "not_found");
         asks("/.well-known/jwks.json", origin).await.is(405);
     }
-    let unsigned = house.site.request(Method::OPTIONS, "/v1/sessions").header("access-control-request-method", "POST");
+    let unsigned = signet.site.request(Method::OPTIONS, "/v1/sessions").header("access-control-request-method", "POST");
     is_closed(&unsigned.answer().await.is(405));
 }
 

@@ -4,12 +4,12 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use sea_orm::ConnectionTrait as _;
 
-use crate::harness::{Person, Place, stories_on};
+use crate::harness::{Person, TestEnv, stories_on};
 
 /// What a backup does by SQLite's own means: it opens the database, copies it, and closes it properly. The last program
 /// to close a database deletes its write-ahead log, so the service must be seen to use it.
-async fn copies(place: &Place, to: &Path) {
-    let store = place.store().await;
+async fn copies(env: &TestEnv, to: &Path) {
+    let store = env.store().await;
     store.execute_unprepared(&format!("VACUUM INTO '{}'", to.display())).await.expect("a copy");
     store.close().await.expect("it closes");
 }
@@ -28,23 +28,23 @@ fn holds_lock(process: u32, file: &Path) -> bool {
 
 /// A descriptor of the file that the service opened and closed beside SQLite gave up SQLite's locks: 15 of 81 starts
 /// held none, and 5 of these lost acknowledged accounts at the next start.
-async fn nothing_acknowledged_is_lost_when_another_program_copies_the_database(place: Place) {
-    let file = place.folder.join("signet.db");
+async fn nothing_acknowledged_is_lost_when_another_program_copies_the_database(env: TestEnv) {
+    let file = env.folder.join("signet.db");
     let mut people: Vec<Person> = Vec::new();
     for start in 0..40 {
-        let process = place.serves(&[]).ready().await;
+        let process = env.serves(&[]).ready().await;
         if let Some(last) = people.last() {
             last.at(&process.site).logs_in().await;
         }
         assert!(holds_lock(process.id(), &file), "start {start} holds no lock on its database");
         people.push(Person::registers(&process.site, &format!("before-{start}")).await);
-        copies(&place, &place.folder.join(format!("copy-{start}.db"))).await;
+        copies(&env, &env.folder.join(format!("copy-{start}.db"))).await;
         assert!(holds_lock(process.id(), &file), "start {start} lost its lock");
         people.push(Person::registers(&process.site, &format!("after-{start}")).await);
         process.signal("KILL");
         process.ends().await;
     }
-    let process = place.serves(&[]).ready().await;
+    let process = env.serves(&[]).ready().await;
     for person in people {
         person.at(&process.site).logs_in().await;
     }

@@ -12,8 +12,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Ask, Durability, House, NEW_PASSWORD, PASSWORD, Person, Place, Plan, eventually, jwt, register, stories,
-    stories_on,
+    Answer, Ask, Durability, NEW_PASSWORD, PASSWORD, Person, TestApp, TestEnv, TestEnvBuilder, eventually, jwt,
+    register, stories, stories_on,
 };
 
 /// The number that an SQL query gives.
@@ -24,14 +24,14 @@ async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
 }
 
 /// A database that answers nobody is trouble on our side as well, and what we asked of it is not left behind.
-async fn a_database_that_is_slow_is_not_the_users_fault(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::None).open().await;
-    let ada = house.registers("ada").await;
+async fn a_database_that_is_slow_is_not_the_users_fault(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    let ada = signet.registers("ada").await;
     let mut sessions = Vec::new();
     for _ in 0..20 {
         sessions.push(ada.logs_in().await);
     }
-    let db = house.store().await;
+    let db = signet.store().await;
     let lock = db.begin().await.expect("a transaction");
     lock.execute_unprepared("LOCK TABLE session IN ACCESS EXCLUSIVE MODE").await.expect("nobody else has it");
 
@@ -52,35 +52,35 @@ async fn a_database_that_is_slow_is_not_the_users_fault(plan: Plan) {
 }
 
 /// Where the newest log-outs cannot be known, nobody is let in, and no traffic is asked for.
-async fn it_is_not_ready_while_the_newest_revocations_are_not_known(house: House) {
-    let ada = house.registers("ada").await;
+async fn it_is_not_ready_while_the_newest_revocations_are_not_known(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let db = house.store().await;
+    let db = signet.store().await;
     let lock = db.begin().await.expect("a transaction");
     lock.execute_unprepared("LOCK TABLE change IN ACCESS EXCLUSIVE MODE").await.expect("nobody holds it for long");
     eventually(Duration::from_secs(15), "it is not ready", async || {
-        house.site.get("/readyz").answer().await.status == 503
+        signet.site.get("/readyz").answer().await.status == 503
     })
     .await;
-    let answer = house.site.get("/readyz").answer().await.unavailable();
+    let answer = signet.site.get("/readyz").answer().await.unavailable();
     assert_eq!(answer.string("reason"), "the newest revocations are not known here yet");
     ada.looks(&tokens).await.unavailable();
-    house.site.get("/livez").answer().await.is(200);
+    signet.site.get("/livez").answer().await.is(200);
 
     lock.rollback().await.expect("it ends");
     eventually(Duration::from_secs(15), "it is ready again", async || {
-        house.site.get("/readyz").answer().await.status == 200
+        signet.site.get("/readyz").answer().await.status == 200
     })
     .await;
     ada.is_let_in(&tokens).await;
 }
 
-async fn a_term_signal_ends_a_start_that_waits(place: Place) {
-    let db = place.store().await;
+async fn a_term_signal_ends_a_start_that_waits(env: TestEnv) {
+    let db = env.store().await;
     let turn = db.begin().await.expect("a transaction");
     let lock = format!("SELECT pg_advisory_xact_lock({})", 0x7369_676e_6574_i64); // the one of all migrations
     turn.execute_unprepared(&lock).await.expect("nobody else has it");
-    let process = place.serves(&[]);
+    let process = env.serves(&[]);
     let waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
     let patience = Duration::from_secs(30);
@@ -91,16 +91,17 @@ async fn a_term_signal_ends_a_start_that_waits(place: Place) {
     process.ends().await.well();
     assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
     turn.rollback().await.expect("it ends");
-    place.serves(&[]).ready().await;
+    env.serves(&[]).ready().await;
 }
 
 /// A name is not taken by a request that was refused, nor an account made without its token.
-async fn a_registration_is_whole_or_is_not(plan: Plan) {
-    let plan = plan.set("password.memory_kib", "65536").set("password.workers", "1").set("password.max_wait", "100ms");
-    let house = plan.open().await;
+async fn a_registration_is_whole_or_is_not(builder: TestEnvBuilder) {
+    let builder =
+        builder.set("password.memory_kib", "65536").set("password.workers", "1").set("password.max_wait", "100ms");
+    let signet = builder.open().await;
     let creates = async |username: &str| {
         let body = json!({"username": username, "password": PASSWORD});
-        house.site.post("/users/create").json(&body).answer().await
+        signet.site.post("/users/create").json(&body).answer().await
     };
     let names: Vec<String> = (0..40).map(|n| format!("person{n}")).collect();
     let answers = join_all(names.iter().map(|name| creates(name))).await;
@@ -108,22 +109,22 @@ async fn a_registration_is_whole_or_is_not(plan: Plan) {
     assert!(!made.is_empty() && !refused.is_empty(), "{} of 40 were made", made.len());
     for (name, answer) in made {
         let body = json!({"session_id": answer.string("session_id")});
-        house.site.post("/users/session_auth").json(&body).answer().await.is(200);
+        signet.site.post("/users/session_auth").json(&body).answer().await.is(200);
         creates(name).await.blames_the_sender();
     }
     for (name, answer) in refused {
         let answer = answer.unavailable();
         assert_eq!(answer.json()["success"], false, "{answer:?}");
         let query = [("username", name.as_str())];
-        let answer = house.site.get_with("/v1/users/availability", &query).answer().await.is(200);
+        let answer = signet.site.get_with("/v1/users/availability", &query).answer().await.is(200);
         assert_eq!(answer.json()["available"], true, "{name} is taken by nobody: {answer:?}");
     }
 }
 
 /// Whatever door a guesser tries, the operator sees whose account it was, and nothing of what was typed.
-async fn guesses_leave_traces(mut place: Place) {
-    place.set("log_format", "json");
-    let process = place.serves(&[]).ready().await;
+async fn guesses_leave_traces(mut env: TestEnv) {
+    env.set("log_format", "json");
+    let process = env.serves(&[]).ready().await;
     let site = process.site.clone();
     let ada = Person::registers(&site, "ada").await;
     let tokens = ada.logs_in().await;
@@ -164,8 +165,8 @@ async fn guesses_leave_traces(mut place: Place) {
 }
 
 /// Judging this password takes the judge as long as any can; who asks for something else must not wait for that.
-async fn a_crafted_password_holds_nobody_up(place: Place) {
-    let site = &place.serves(&[]).ready().await.site;
+async fn a_crafted_password_holds_nobody_up(env: TestEnv) {
+    let site = &env.serves(&[]).ready().await.site;
     let end = Instant::now() + Duration::from_secs(2);
     let registers = async |n: usize| {
         for again in 0.. {
@@ -190,20 +191,20 @@ async fn a_crafted_password_holds_nobody_up(place: Place) {
 }
 
 /// Half a lost mount is a lost mount: it goes on with the keys that it had, and says so.
-async fn a_lost_signing_key_is_told_and_ends_no_token(mut place: Place) {
-    place.set("signing_algorithm", "EdDSA");
-    let first = place.serves(&[]).ready().await;
+async fn a_lost_signing_key_is_told_and_ends_no_token(mut env: TestEnv) {
+    env.set("signing_algorithm", "EdDSA");
+    let first = env.serves(&[]).ready().await;
     first.signal("TERM");
     first.ends().await.well();
-    let others = place.key_files();
-    place.set("signing_algorithm", "ES256");
-    let process = place.serves(&[]).ready().await;
-    let active = place.key_files().into_iter().find(|file| !others.contains(file)).expect("a second key");
+    let others = env.key_files();
+    env.set("signing_algorithm", "ES256");
+    let process = env.serves(&[]).ready().await;
+    let active = env.key_files().into_iter().find(|file| !others.contains(file)).expect("a second key");
     let ada = Person::registers(&process.site, "ada").await;
     let tokens = ada.logs_in().await;
     assert_eq!(jwt::header(&tokens.access)["alg"], "ES256");
 
-    fs::rename(&active, place.folder.join("away.pem")).expect("it is ours");
+    fs::rename(&active, env.folder.join("away.pem")).expect("it is ours");
     let told = || process.log().matches("the last good keys stay").count();
     eventually(Duration::from_secs(10), "it says so", async || told() > 0).await;
     tokio::time::sleep(Duration::from_secs(3)).await; // it looks every second
@@ -215,46 +216,46 @@ async fn a_lost_signing_key_is_told_and_ends_no_token(mut place: Place) {
     assert!(keys["keys"].as_array().expect("a list").iter().any(|key| &key["kid"] == kid), "no {kid}: {keys}");
 }
 
-async fn a_sqlite_file_is_its_owners_alone(place: Place) {
-    fs::set_permissions(&place.folder, Permissions::from_mode(0o755)).expect("it is ours");
-    let process = place.serves(&[]).ready().await;
+async fn a_sqlite_file_is_its_owners_alone(env: TestEnv) {
+    fs::set_permissions(&env.folder, Permissions::from_mode(0o755)).expect("it is ours");
+    let process = env.serves(&[]).ready().await;
     Person::registers(&process.site, "ada").await;
     for name in ["signet.db", "signet.db-wal", "signet.db-shm"] {
-        let file = fs::metadata(place.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let file = fs::metadata(env.folder.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(file.permissions().mode() & 0o777, 0o600, "{name}");
     }
 }
 
-async fn a_database_in_memory_is_refused(place: Place) {
+async fn a_database_in_memory_is_refused(env: TestEnv) {
     for url in ["sqlite::memory:", "sqlite://:memory:", "sqlite://signet.db?mode=memory"] {
-        place.serves(&[("database_url", url)]).ends().await.with(2, &["database_url", "file"]);
+        env.serves(&[("database_url", url)]).ends().await.with(2, &["database_url", "file"]);
     }
-    assert!(place.key_files().is_empty(), "nothing starts");
+    assert!(env.key_files().is_empty(), "nothing starts");
 }
 
 /// The lock is on the file that the driver opens, however its name is written.
-async fn a_path_means_one_file_in_every_spelling(place: Place) {
-    let folder = place.folder.display();
+async fn a_path_means_one_file_in_every_spelling(env: TestEnv) {
+    let folder = env.folder.display();
     let encoded = format!("sqlite://{folder}/my%20data/signet%231.db?mode=rwc");
     let plain = format!("sqlite://{folder}/my data/signet#1.db?mode=rwc");
-    let process = place.serves(&[("database_url", &encoded)]).ready().await;
+    let process = env.serves(&[("database_url", &encoded)]).ready().await;
     Person::registers(&process.site, "ada").await;
     for name in ["signet#1.db", "signet#1.db.lock"] {
-        assert!(place.folder.join("my data").join(name).is_file(), "no {name}");
+        assert!(env.folder.join("my data").join(name).is_file(), "no {name}");
     }
-    assert!(!place.folder.join("my%20data").exists());
+    assert!(!env.folder.join("my%20data").exists());
     for url in [&encoded, &plain] {
-        place.serves(&[("database_url", url)]).ends().await.with(1, &["SQLite", "my data/signet#1.db"]);
+        env.serves(&[("database_url", url)]).ends().await.with(1, &["SQLite", "my data/signet#1.db"]);
     }
     process.signal("TERM");
     process.ends().await.well();
-    let again = place.serves(&[("database_url", &plain)]).ready().await;
+    let again = env.serves(&[("database_url", &plain)]).ready().await;
     register(&again.site, "ada", PASSWORD).await.is(409);
 }
 
 /// A private key that was once in our database is nobody's secret any more.
-async fn a_clients_private_key_is_not_taken(place: Place) {
-    let file = place.folder.join("jwks.json");
+async fn a_clients_private_key_is_not_taken(env: TestEnv) {
+    let file = env.folder.join("jwks.json");
     let path = file.display().to_string();
     let arguments =
         ["client", "create", "--name", "Billing", "--auth-method", "private_key_jwt", "--jwks", path.as_str()];
@@ -265,23 +266,23 @@ async fn a_clients_private_key_is_not_taken(place: Place) {
         let mut key = public.clone();
         key[name] = if name == "oth" { json!([{"d": "c2VjcmV0"}]) } else { json!("c2VjcmV0") };
         fs::write(&file, json!({"keys": [public, key]}).to_string()).expect("the folder is ours");
-        let ended = place.runs(&arguments).await.with(2, &["--jwks", "private"]);
+        let ended = env.runs(&arguments).await.with(2, &["--jwks", "private"]);
         assert!(!ended.err.contains("c2VjcmV0"), "{ended:?}");
     }
-    assert_eq!(place.runs(&["client", "list"]).await.well().json(), json!([]));
+    assert_eq!(env.runs(&["client", "list"]).await.well().json(), json!([]));
     fs::write(&file, json!({"keys": [public]}).to_string()).expect("the folder is ours");
-    place.runs(&arguments).await.well();
+    env.runs(&arguments).await.well();
 }
 
-async fn only_a_trusted_proxy_says_where_a_log_in_came_from(mut house: House) {
-    let ada = house.registers("ada").await;
+async fn only_a_trusted_proxy_says_where_a_log_in_came_from(mut signet: TestApp) {
+    let ada = signet.registers("ada").await;
     for (proxies, ip) in [(None, "127.0.0.1"), (Some("127.0.0.0/8"), "203.0.113.9"), (Some("10.0.0.0/8"), "127.0.0.1")]
     {
         if let Some(proxies) = proxies {
-            house.restart_with(&[("trusted_proxies", proxies)]).await;
+            signet.restart_with(&[("trusted_proxies", proxies)]).await;
         }
         let body = json!({"username": "ada", "password": PASSWORD});
-        let request = house.site.post("/v1/sessions").header("x-forwarded-for", "198.51.100.1, 203.0.113.9");
+        let request = signet.site.post("/v1/sessions").header("x-forwarded-for", "198.51.100.1, 203.0.113.9");
         let tokens = request.json(&body).answer().await.granted();
         let sessions = ada.sessions(&tokens).await;
         let current = sessions.iter().find(|session| session["current"] == true).expect("this one");

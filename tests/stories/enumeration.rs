@@ -7,33 +7,33 @@ use reqwest::{Method, RequestBuilder};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
 
-use crate::harness::{Answer, Ask, House, PASSWORD, Plan, Site, stories, stories_on};
+use crate::harness::{Answer, Ask, PASSWORD, Site, TestApp, TestEnvBuilder, stories, stories_on};
 
 const WRONG: &str = "wrong guess 12";
 /// Beyond this many standard deviations two samples of times differ: by chance once in a million comparisons.
 const DIFFER: f64 = 5.0;
 
 /// What is done to an account through the back door.
-async fn alters(house: &House, username: &str, column: user::Column, value: Expr) {
+async fn alters(signet: &TestApp, username: &str, column: user::Column, value: Expr) {
     let update = user::Entity::update_many().col_expr(column, value).filter(user::Column::UsernameKey.eq(username));
-    assert_eq!(update.exec(&house.store().await).await.expect("it is SQL").rows_affected, 1);
+    assert_eq!(update.exec(&signet.store().await).await.expect("it is SQL").rows_affected, 1);
 }
 
 /// A house with one account of every kind. Each has a verified address but the one that has not.
-async fn with_all_kinds(plan: Plan) -> House {
+async fn with_all_kinds(builder: TestEnvBuilder) -> TestApp {
     // So many attempts that none is refused for their number, and each is counted.
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.account", "1000000/1s");
-    let house = plan.set("rate_limits.token", "1000000/1s").open().await;
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.account", "1000000/1s");
+    let signet = builder.set("rate_limits.token", "1000000/1s").open().await;
     for name in ["ada", "disabled", "passwordless", "unverified"] {
-        house.registers(name).await;
+        signet.registers(name).await;
         let address = format!("{name}@example.org");
-        alters(&house, name, user::Column::Email, Expr::value(&*address)).await;
-        alters(&house, name, user::Column::EmailKey, Expr::value(&*address)).await;
-        alters(&house, name, user::Column::EmailVerified, Expr::value(name != "unverified")).await;
+        alters(&signet, name, user::Column::Email, Expr::value(&*address)).await;
+        alters(&signet, name, user::Column::EmailKey, Expr::value(&*address)).await;
+        alters(&signet, name, user::Column::EmailVerified, Expr::value(name != "unverified")).await;
     }
-    alters(&house, "disabled", user::Column::DisabledAt, Expr::current_timestamp()).await;
-    alters(&house, "passwordless", user::Column::PasswordHash, Expr::value(None::<String>)).await;
-    house
+    alters(&signet, "disabled", user::Column::DisabledAt, Expr::current_timestamp()).await;
+    alters(&signet, "passwordless", user::Column::PasswordHash, Expr::value(None::<String>)).await;
+    signet
 }
 
 /// Log-ins that must not be told apart: what is typed as name and password.
@@ -78,51 +78,51 @@ fn told(answer: &Answer) -> String {
     format!("{}\n{}\n{}", answer.status, headers.join("\n"), answer.text())
 }
 
-async fn every_failed_log_in_gets_the_same_answer(plan: Plan) {
-    let house = with_all_kinds(plan).await;
+async fn every_failed_log_in_gets_the_same_answer(builder: TestEnvBuilder) {
+    let signet = with_all_kinds(builder).await;
     for door in DOORS {
         let mut first = None;
         for (name, password) in ALIKE {
-            let told = told(&knocks(&house.site, door, name, password).answer().await.blames_the_sender());
+            let told = told(&knocks(&signet.site, door, name, password).answer().await.blames_the_sender());
             let first = first.get_or_insert_with(|| told.clone());
             assert_eq!(*first, told, "{door}: {name}");
         }
     }
     for door in ["session", "grant", "auth by GET"] {
-        knocks(&house.site, door, "ada@example.org", PASSWORD).answer().await.is(200);
+        knocks(&signet.site, door, "ada@example.org", PASSWORD).answer().await.is(200);
     }
 }
 
 /// And the same too once there were too many of them.
-async fn every_name_is_refused_after_as_many_failures(mut house: House) {
+async fn every_name_is_refused_after_as_many_failures(mut signet: TestApp) {
     let settings =
         [("rate_limits.enabled", "true"), ("rate_limits.account", "3/3m"), ("rate_limits.token", "1000000/1s")];
-    house.registers("ada").await;
-    alters(&house, "ada", user::Column::Email, Expr::value("ada@example.org")).await;
-    alters(&house, "ada", user::Column::EmailKey, Expr::value("ada@example.org")).await;
-    alters(&house, "ada", user::Column::EmailVerified, Expr::value(true)).await;
-    house.restart_with(&settings).await;
+    signet.registers("ada").await;
+    alters(&signet, "ada", user::Column::Email, Expr::value("ada@example.org")).await;
+    alters(&signet, "ada", user::Column::EmailKey, Expr::value("ada@example.org")).await;
+    alters(&signet, "ada", user::Column::EmailVerified, Expr::value(true)).await;
+    signet.restart_with(&settings).await;
     for door in DOORS {
         let mut first = None;
         for name in ["ada@example.org", "nobody@example.org", "eve@example.com"] {
             let mut all = Vec::new();
             for _ in 0..5 {
-                all.push(told(&knocks(&house.site, door, name, WRONG).answer().await.blames_the_sender()));
+                all.push(told(&knocks(&signet.site, door, name, WRONG).answer().await.blames_the_sender()));
             }
             assert!(all[4].starts_with("429"), "{all:?}");
             let first = first.get_or_insert_with(|| all.clone());
             assert_eq!(*first, all, "{door}: {name}");
         }
-        house.clock.advance(chrono::TimeDelta::days(60));
+        signet.clock.advance(chrono::TimeDelta::days(60));
     }
 }
 
 /// A registration with an address that somebody else has verified is like any other.
-async fn a_registration_does_not_tell_whose_an_address_is(plan: Plan) {
-    let house = with_all_kinds(plan).await;
+async fn a_registration_does_not_tell_whose_an_address_is(builder: TestEnvBuilder) {
+    let signet = with_all_kinds(builder).await;
     let register = async |name: &str, email: &str| {
         let body = json!({"username": name, "password": PASSWORD, "email": email});
-        let answer = house.site.post("/v1/users").json(&body).answer().await.is(201);
+        let answer = signet.site.post("/v1/users").json(&body).answer().await.is(201);
         let json = answer.json();
         let unlike = [json["id"].as_str(), json["created_at"].as_str(), Some(name), Some(email)];
         unlike.into_iter().flatten().fold(told(&answer), |told, text| told.replace(text, "~"))
@@ -157,7 +157,7 @@ fn the_statistic_sees_what_differs_and_nothing_else() {
 }
 
 /// Times are taken in turns, so that whatever else the machine does meets all of them alike.
-async fn every_failed_log_in_takes_the_same_time(plan: Plan) {
+async fn every_failed_log_in_takes_the_same_time(builder: TestEnvBuilder) {
     const SAMPLES: usize = 150;
     const KINDS: [(&str, &str); 6] = [
         ("nobody@example.org", PASSWORD),
@@ -168,17 +168,17 @@ async fn every_failed_log_in_takes_the_same_time(plan: Plan) {
         ("frugal", WRONG), // the control
     ];
     // Tens of milliseconds a hash, and for the control next to none: everything else about it is the same.
-    let mut house = with_all_kinds(plan.set("password.memory_kib", "24576")).await;
-    house.restart_with(&[("password.memory_kib", "64")]).await;
-    house.registers("frugal").await;
-    house.restart_with(&[("password.memory_kib", "24576")]).await;
+    let mut signet = with_all_kinds(builder.set("password.memory_kib", "24576")).await;
+    signet.restart_with(&[("password.memory_kib", "64")]).await;
+    signet.registers("frugal").await;
+    signet.restart_with(&[("password.memory_kib", "24576")]).await;
     let mut times = vec![Vec::with_capacity(SAMPLES); KINDS.len()];
     // The first round warms connections and caches up, and is not counted.
     for round in 0..=SAMPLES {
         for turn in 0..KINDS.len() {
             let kind = (turn * 5 + round) % KINDS.len();
             let (name, password) = KINDS[kind];
-            let request = knocks(&house.site, "session", name, password);
+            let request = knocks(&signet.site, "session", name, password);
             let begin = Instant::now();
             request.answer().await.blames_the_sender();
             if round > 0 {
@@ -202,16 +202,17 @@ async fn every_failed_log_in_takes_the_same_time(plan: Plan) {
 }
 
 /// Where the queue is full, who is refused does not depend on who asks.
-async fn a_full_queue_refuses_all_alike(plan: Plan) {
+async fn a_full_queue_refuses_all_alike(builder: TestEnvBuilder) {
     const ROUNDS: usize = 12;
     const AT_ONCE: usize = 12;
-    let plan = plan.set("password.memory_kib", "16384").set("password.workers", "1").set("password.max_wait", "20ms");
-    let house = with_all_kinds(plan).await;
+    let builder =
+        builder.set("password.memory_kib", "16384").set("password.workers", "1").set("password.max_wait", "20ms");
+    let signet = with_all_kinds(builder).await;
     let mut refused = [0_u32; 2];
     for round in 0..ROUNDS {
         let knock = |n: usize| {
             let known = (n + round) % 2;
-            let request = knocks(&house.site, "session", ["nobody@example.org", "ada@example.org"][known], WRONG);
+            let request = knocks(&signet.site, "session", ["nobody@example.org", "ada@example.org"][known], WRONG);
             tokio::spawn(async move { (known, request.answer().await) })
         };
         let all: Vec<_> = (0..2 * AT_ONCE).map(knock).collect();

@@ -4,33 +4,33 @@
 use serde_json::json;
 
 use crate::harness::{
-    PASSWORD, Person, browser::Browser, elsewhere::Elsewhere, house::House, jwt, node_provider::NodeProvider,
-    place::Plan, relying_party::RelyingParty, stories_on, surfer::parameter,
+    PASSWORD, Person, browser::Browser, browser_session::parameter, jwt, node_provider::NodeProvider,
+    other_origin::OtherOrigin, relying_party::RelyingParty, stories_on, test_app::TestApp, test_env::TestEnvBuilder,
 };
 
 /// A house that knows the provider as `node`.
-async fn house(plan: Plan) -> (House, NodeProvider) {
+async fn signet(builder: TestEnvBuilder) -> (TestApp, NodeProvider) {
     let mut provider = NodeProvider::opens();
-    let house = plan
+    let signet = builder
         .set("providers.node.kind", "oidc")
         .set("providers.node.issuer", &provider.issuer)
         .set("providers.node.client_id", "signet")
         .set("providers.node.client_secret", "0123456789abcdef0123456789abcdef")
         .open()
         .await;
-    let redirect = format!("{}/federation/node/callback", house.issuer);
+    let redirect = format!("{}/federation/node/callback", signet.issuer);
     provider.serves("signet", "0123456789abcdef0123456789abcdef", &redirect);
-    (house, provider)
+    (signet, provider)
 }
 
 /// A client whose redirect URI is a page that can be looked at.
-async fn client(house: &House, page: &Elsewhere) -> RelyingParty {
+async fn client(signet: &TestApp, page: &OtherOrigin) -> RelyingParty {
     let redirect = page.at("127.0.0.1");
     let options =
         ["--name", "Lighthouse", "--first-party", "--redirect-uri", &redirect, "--grant", "authorization_code"];
     let scopes = ["--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access"];
-    let client = house.registers_client(&[&options[..], &scopes[..], &["--grant", "refresh_token"]].concat()).await;
-    RelyingParty::of(house, client, &redirect)
+    let client = signet.registers_client(&[&options[..], &scopes[..], &["--grant", "refresh_token"]].concat()).await;
+    RelyingParty::of(signet, client, &redirect)
 }
 
 /// Logs in at the provider, and consents there.
@@ -42,17 +42,17 @@ async fn logs_in_there(browser: &Browser, name: &str) {
 }
 
 /// Closes the browser. Of its complaints, those about the provider's own pages are not ours.
-async fn closes(browser: Browser, house: &House) {
+async fn closes(browser: Browser, signet: &TestApp) {
     let complaints = browser.complaints().await;
-    assert!(!complaints.iter().any(|complaint| complaint.contains(&house.issuer)), "{complaints:?}");
+    assert!(!complaints.iter().any(|complaint| complaint.contains(&signet.issuer)), "{complaints:?}");
     browser.closes().await;
 }
 
-async fn gets_tokens(plan: Plan, browser: Browser) {
-    let (house, _provider) = house(plan).await;
-    let page = Elsewhere::serves("<!doctype html><title>x</title>this is the app").await;
-    let app = client(&house, &page).await;
-    browser.visits(&format!("{}{}", house.issuer, app.link(&[]))).await;
+async fn gets_tokens(builder: TestEnvBuilder, browser: Browser) {
+    let (signet, _provider) = signet(builder).await;
+    let page = OtherOrigin::serves("<!doctype html><title>x</title>this is the app").await;
+    let app = client(&signet, &page).await;
+    browser.visits(&format!("{}{}", signet.issuer, app.link(&[]))).await;
     browser.sees("Continue with node").await;
     browser.resizes(390, 844).await;
     assert!(browser.fits().await);
@@ -66,22 +66,22 @@ async fn gets_tokens(plan: Plan, browser: Browser) {
     assert_eq!(claims["preferred_username"], "ada");
     assert_eq!(claims["amr"], json!(["fed"]));
     answer.granted();
-    closes(browser, &house).await;
+    closes(browser, &signet).await;
 }
 
-async fn a_log_in_by_a_provider_leads_to_a_clients_tokens(plan: Plan) {
-    gets_tokens(plan, Browser::open().await).await;
+async fn a_log_in_by_a_provider_leads_to_a_clients_tokens(builder: TestEnvBuilder) {
+    gets_tokens(builder, Browser::open().await).await;
 }
 
-async fn a_log_in_by_a_provider_needs_no_script(plan: Plan) {
-    gets_tokens(plan, Browser::without_javascript().await).await;
+async fn a_log_in_by_a_provider_needs_no_script(builder: TestEnvBuilder) {
+    gets_tokens(builder, Browser::without_javascript().await).await;
 }
 
-async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(plan: Plan) {
-    let (house, provider) = house(plan).await;
-    Person::registers(&house.site, "ada").await;
+async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(builder: TestEnvBuilder) {
+    let (signet, provider) = signet(builder).await;
+    Person::registers(&signet.site, "ada").await;
     let browser = Browser::open().await;
-    let at = |path: &str| format!("{}{path}", house.issuer);
+    let at = |path: &str| format!("{}{path}", signet.issuer);
     // Her name is taken: somebody else of the same name registered before.
     browser.visits(&at("/register")).await;
     browser.presses("Continue with node").await;
@@ -112,7 +112,7 @@ async fn a_provider_is_linked_and_a_new_name_chosen_in_a_browser(plan: Plan) {
     browser.screenshot("providers-linked").await;
     browser.presses("Unlink node").await;
     browser.sees("It is unlinked now.").await;
-    closes(browser, &house).await;
+    closes(browser, &signet).await;
 }
 
 stories_on![Sqlite:

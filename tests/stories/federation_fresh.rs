@@ -4,69 +4,69 @@ use serde_json::json;
 use signet::domain::clock::Clock;
 
 use crate::harness::{
-    Ask, House,
+    Ask, TestApp,
+    browser_session::{BrowserSession, location, parameter},
     idp::{Idp, presses},
     jwt,
-    place::Plan,
     relying_party::RelyingParty,
     stories, stories_on,
-    surfer::{Surfer, location, parameter},
+    test_env::TestEnvBuilder,
 };
 
 /// The provider says from now on that people proved who they are so long ago.
-fn proved(idp: &Idp, house: &House, seconds_ago: i64) {
-    idp.script().claims = json!({"auth_time": house.clock.now().timestamp() - seconds_ago});
+fn proved(idp: &Idp, signet: &TestApp, seconds_ago: i64) {
+    idp.script().claims = json!({"auth_time": signet.clock.now().timestamp() - seconds_ago});
 }
 
 /// Opens the log-in page for a request, and says where the provider's button leads.
-async fn leaves_for(idp: &str, surfer: &Surfer, app: &RelyingParty, other: &[(&str, &str)]) -> String {
-    let login = surfer.follows(&surfer.opens(&app.link(other)).await).await.is(200);
-    presses(surfer, &login, idp).await
+async fn leaves_for(idp: &str, session_browser: &BrowserSession, app: &RelyingParty, other: &[(&str, &str)]) -> String {
+    let login = session_browser.follows(&session_browser.opens(&app.link(other)).await).await.is(200);
+    presses(session_browser, &login, idp).await
 }
 
-async fn who_wants_a_fresh_log_in_has_the_provider_ask(plan: Plan) {
+async fn who_wants_a_fresh_log_in_has_the_provider_ask(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let house = idp.in_house(plan).await;
-    let app = RelyingParty::registers_first_party(&house).await;
+    let signet = idp.in_house(builder).await;
+    let app = RelyingParty::registers_first_party(&signet).await;
     for (other, word) in [(&[][..], ""), (&[("prompt", "login")], "login"), (&[("max_age", "60")], "login")] {
-        let surfer = Surfer::at(&house);
-        let address = leaves_for("idp", &surfer, &app, other).await;
+        let session_browser = BrowserSession::at(&signet);
+        let address = leaves_for("idp", &session_browser, &app, other).await;
         assert_eq!(parameter(&address, "prompt"), word, "{other:?}");
-        let hinted = surfer.opens(&app.link(&[other, &[("idp_hint", "idp")]].concat())).await;
-        assert_eq!(parameter(&location(&surfer.follows(&hinted).await), "prompt"), word, "{other:?}");
+        let hinted = session_browser.opens(&app.link(&[other, &[("idp_hint", "idp")]].concat())).await;
+        assert_eq!(parameter(&location(&session_browser.follows(&hinted).await), "prompt"), word, "{other:?}");
     }
     // Accounts are changed at our own pages, by who has logged in lately.
-    let surfer = Surfer::at(&house);
-    let login = surfer.opens("/login").await.is(200);
-    assert_eq!(parameter(&presses(&surfer, &login, "idp").await, "prompt"), "login");
+    let session_browser = BrowserSession::at(&signet);
+    let login = session_browser.opens("/login").await.is(200);
+    assert_eq!(parameter(&presses(&session_browser, &login, "idp").await, "prompt"), "login");
 }
 
-async fn a_silent_log_in_is_no_fresh_one(plan: Plan) {
+async fn a_silent_log_in_is_no_fresh_one(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let house = idp.in_house(plan).await;
-    let app = RelyingParty::registers_first_party(&house).await;
+    let signet = idp.in_house(builder).await;
+    let app = RelyingParty::registers_first_party(&signet).await;
     for other in [("prompt", "login"), ("max_age", "1800")] {
-        let surfer = Surfer::at(&house);
-        proved(&idp, &house, 3600);
-        let address = leaves_for("idp", &surfer, &app, &[other]).await;
-        let page = surfer.opens(&idp.logs_in(&address)).await.is(403);
+        let session_browser = BrowserSession::at(&signet);
+        proved(&idp, &signet, 3600);
+        let address = leaves_for("idp", &session_browser, &app, &[other]).await;
+        let page = session_browser.opens(&idp.logs_in(&address)).await.is(403);
         assert!(page.text().contains("did not ask you to log in again"), "{page:?}");
         // They may try again from there, and are let on once the provider has asked; its clock may be a little slow.
         let text = page.text();
         let (_, rest) = text.split_once("href=\"/login?request=").expect("a way back");
         let back = format!("/login?request={}", rest.split('"').next().expect("it ends"));
-        let login = surfer.opens(&back).await.is(200);
-        proved(&idp, &house, 30);
-        let answer = idp.brings_back(&surfer, &login, "idp").await;
+        let login = session_browser.opens(&back).await.is(200);
+        proved(&idp, &signet, 30);
+        let answer = idp.brings_back(&session_browser, &login, "idp").await;
         app.redeems(&app.is_given_a_code(&answer)).await.granted();
     }
 }
 
-async fn a_log_in_is_as_old_as_the_provider_says(plan: Plan) {
+async fn a_log_in_is_as_old_as_the_provider_says(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let house = idp.in_house(plan).await;
-    let app = RelyingParty::registers_first_party(&house).await;
-    let now = house.clock.now().timestamp();
+    let signet = idp.in_house(builder).await;
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let now = signet.clock.now().timestamp();
     for (said, other, told) in [
         (json!(now - 3600), &[][..], now - 3600),
         (json!(now - 3600), &[("max_age", "7200")], now - 3600),
@@ -80,38 +80,38 @@ async fn a_log_in_is_as_old_as_the_provider_says(plan: Plan) {
         (json!(null), &[], now),
     ] {
         idp.script().claims = json!({"auth_time": said});
-        let surfer = Surfer::at(&house);
-        let address = leaves_for("idp", &surfer, &app, other).await;
-        let answer = surfer.opens(&idp.logs_in(&address)).await;
+        let session_browser = BrowserSession::at(&signet);
+        let address = leaves_for("idp", &session_browser, &app, other).await;
+        let answer = session_browser.opens(&idp.logs_in(&address)).await;
         let tokens = app.redeems(&app.is_given_a_code(&answer)).await.granted();
         assert_eq!(jwt::claims(&tokens.access)["auth_time"], json!(told), "{said} {other:?}");
-        let none = surfer.opens(&app.link(&[("prompt", "none"), ("max_age", "1800")])).await;
+        let none = session_browser.opens(&app.link(&[("prompt", "none"), ("max_age", "1800")])).await;
         if told == now {
             app.is_given_a_code(&none);
         } else {
             app.is_refused(&none, "login_required");
             // Nor does it stand in for a password that the account does not have.
-            let patch = house.site.request(reqwest::Method::PATCH, "/v1/users/me").bearer_auth(&tokens.access);
+            let patch = signet.site.request(reqwest::Method::PATCH, "/v1/users/me").bearer_auth(&tokens.access);
             patch.json(&json!({"email": "ada@example.org"})).answer().await.blames_the_sender();
         }
     }
 }
 
 /// Browsers drop cookies of more than 4096 bytes without a word.
-async fn what_no_cookie_holds_is_refused_at_once(plan: Plan) {
+async fn what_no_cookie_holds_is_refused_at_once(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let house = idp.in_house(plan).await;
-    let app = RelyingParty::registers_first_party(&house).await;
+    let signet = idp.in_house(builder).await;
+    let app = RelyingParty::registers_first_party(&signet).await;
     let (long, longest) = ("n".repeat(1800), "n".repeat(2048));
-    let surfer = Surfer::at(&house);
+    let session_browser = BrowserSession::at(&signet);
     let other = [("nonce", longest.as_str()), ("login_hint", longest.as_str())];
-    app.is_refused(&surfer.opens(&app.link(&other)).await, "invalid_request");
+    app.is_refused(&session_browser.opens(&app.link(&other)).await, "invalid_request");
     // Where nobody is asked it goes nowhere.
     let none = [&other[..], &[("prompt", "none")]].concat();
-    app.is_refused(&surfer.opens(&app.link(&none)).await, "login_required");
-    let address = leaves_for("idp", &surfer, &app, &[("nonce", &long)]).await;
-    assert!(surfer.cookies().iter().all(|cookie| cookie.len() <= 4096), "{:?}", surfer.cookies());
-    app.is_given_a_code(&surfer.opens(&idp.logs_in(&address)).await);
+    app.is_refused(&session_browser.opens(&app.link(&none)).await, "login_required");
+    let address = leaves_for("idp", &session_browser, &app, &[("nonce", &long)]).await;
+    assert!(session_browser.cookies().iter().all(|cookie| cookie.len() <= 4096), "{:?}", session_browser.cookies());
+    app.is_given_a_code(&session_browser.opens(&idp.logs_in(&address)).await);
 }
 
 stories![a_log_in_is_as_old_as_the_provider_says,];

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::harness::{Ask, Person, Place, Plan, process::Process, stories_on};
+use crate::harness::{Ask, Person, TestEnv, TestEnvBuilder, process::Process, stories_on};
 
 /// What a log-in may wait, and what nothing else may.
 const MAX_WAIT: Duration = Duration::from_secs(6);
@@ -36,20 +36,21 @@ async fn in_time<T>(what: &str, answer: impl Future<Output = T>) -> T {
     answer
 }
 
-async fn flooded(plan: Plan) -> Place {
-    let plan = plan.set("password.workers", &WORKERS.to_string()).set("password.memory_kib", &MEMORY_KIB.to_string());
-    let plan = plan.set("password.max_wait", &format!("{}s", MAX_WAIT.as_secs())).set("password.iterations", "4");
-    let mut place = plan.place().await;
-    place.set("issuer", "http://127.0.0.1:8080");
-    place
+async fn flooded(builder: TestEnvBuilder) -> TestEnv {
+    let builder =
+        builder.set("password.workers", &WORKERS.to_string()).set("password.memory_kib", &MEMORY_KIB.to_string());
+    let builder = builder.set("password.max_wait", &format!("{}s", MAX_WAIT.as_secs())).set("password.iterations", "4");
+    let mut env = builder.env().await;
+    env.set("issuer", "http://127.0.0.1:8080");
+    env
 }
 
-async fn a_flood_of_log_ins_holds_nobody_else_up_and_takes_no_memory(plan: Plan) {
-    let place = flooded(plan).await;
-    let process = place.serves(&[]).ready().await;
+async fn a_flood_of_log_ins_holds_nobody_else_up_and_takes_no_memory(builder: TestEnvBuilder) {
+    let env = flooded(builder).await;
+    let process = env.serves(&[]).ready().await;
     let before = peak(&process);
     let ada = Person::registers(&process.site, "ada").await;
-    let teller = place.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
     let mut tokens = ada.logs_in().await;
 
     let open = Arc::new(AtomicUsize::new(LOG_INS));

@@ -13,8 +13,8 @@ use signet::{
 };
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, Person, Plan, Site, days, eventually, link::Link, seconds, statements::Statements,
-    stories, stories_on,
+    Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, days, eventually, link::Link, seconds,
+    statements::Statements, stories, stories_on,
 };
 
 /// How many failures are free.
@@ -25,12 +25,12 @@ pub(crate) const STEP: i64 = 60;
 pub(crate) const WRONG: &str = "wrong guess 12";
 
 /// A house that counts.
-async fn counting(plan: Plan) -> House {
-    counting_place(plan).place().await.open().await
+async fn counting(builder: TestEnvBuilder) -> TestApp {
+    counting_place(builder).env().await.open().await
 }
 
-pub(crate) fn counting_place(plan: Plan) -> Plan {
-    plan.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m").set("rate_limits.token", "1000000/1s")
+pub(crate) fn counting_place(builder: TestEnvBuilder) -> TestEnvBuilder {
+    builder.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m").set("rate_limits.token", "1000000/1s")
 }
 
 /// A log-in through the JSON API.
@@ -48,18 +48,18 @@ pub(crate) async fn a_stranger_tries(site: &Site, name: &str, password: &str) ->
 }
 
 /// A house behind a proxy, so that people can come from anywhere.
-pub(crate) async fn behind_a_proxy(plan: Plan) -> House {
-    counting(plan.set("trusted_proxies", "127.0.0.1/32")).await
+pub(crate) async fn behind_a_proxy(builder: TestEnvBuilder) -> TestApp {
+    counting(builder.set("trusted_proxies", "127.0.0.1/32")).await
 }
 
 /// Gives the account a verified address, as the owner's click on a link would.
-pub(crate) async fn verifies(house: &House, person: &Person, email: &str) {
+pub(crate) async fn verifies(signet: &TestApp, person: &Person, email: &str) {
     let update = user::Entity::update_many()
         .col_expr(user::Column::Email, Expr::value(email))
         .col_expr(user::Column::EmailKey, Expr::value(email))
         .col_expr(user::Column::EmailVerified, Expr::value(true))
         .filter(user::Column::UsernameKey.eq(&person.username));
-    assert_eq!(update.exec(&house.store().await).await.expect("it is SQL").rows_affected, 1);
+    assert_eq!(update.exec(&signet.store().await).await.expect("it is SQL").rows_affected, 1);
 }
 
 /// Is told to come again, and when: in so many seconds.
@@ -68,30 +68,30 @@ pub(crate) fn told_to_wait(answer: &Answer) -> i64 {
     answer.header("retry-after").parse().unwrap_or_else(|_| panic!("no Retry-After: {answer:?}"))
 }
 
-async fn too_many_guesses_at_a_name_are_not_looked_at(plan: Plan) {
-    let house = counting(plan).await;
-    house.registers("ada").await;
+async fn too_many_guesses_at_a_name_are_not_looked_at(builder: TestEnvBuilder) {
+    let signet = counting(builder).await;
+    signet.registers("ada").await;
     for name in ["ada", "nobody", "nobody@example.org"] {
         for _ in 0..FREE {
-            tries(&house.site, name, WRONG).await.problem(401, "invalid_credentials");
+            tries(&signet.site, name, WRONG).await.problem(401, "invalid_credentials");
         }
         for password in [WRONG, PASSWORD] {
-            let answer = tries(&house.site, name, password).await.problem(429, "too_many_requests");
+            let answer = tries(&signet.site, name, password).await.problem(429, "too_many_requests");
             assert_eq!(told_to_wait(&answer), STEP, "{name}: {answer:?}");
         }
     }
-    house.clock.advance(seconds(STEP - 1));
-    assert_eq!(told_to_wait(&tries(&house.site, "ada", PASSWORD).await), 1);
-    house.clock.advance(seconds(1));
-    tries(&house.site, "ada", PASSWORD).await.is(200);
+    signet.clock.advance(seconds(STEP - 1));
+    assert_eq!(told_to_wait(&tries(&signet.site, "ada", PASSWORD).await), 1);
+    signet.clock.advance(seconds(1));
+    tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
 /// Each spelling and each route is the same door.
-async fn every_spelling_and_every_route_count_together(plan: Plan) {
-    let house = counting(plan).await;
-    house.registers("ada").await;
+async fn every_spelling_and_every_route_count_together(builder: TestEnvBuilder) {
+    let signet = counting(builder).await;
+    signet.registers("ada").await;
     let body = |name: &str| json!({"username": name, "password": WRONG});
-    let site = &house.site;
+    let site = &signet.site;
     tries(site, "ADA", WRONG).await.is(401);
     tries(site, "ａｄａ", WRONG).await.is(401);
     site.token(&[("grant_type", "password"), ("username", "Ada"), ("password", WRONG)]).answer().await.is(400);
@@ -111,68 +111,68 @@ async fn every_spelling_and_every_route_count_together(plan: Plan) {
 }
 
 /// By address and by name it is one account, and nothing tells that it is.
-async fn an_account_is_guessed_at_once_however_it_is_called(plan: Plan) {
-    let house = counting(plan).await;
-    let ada = house.registers("ada").await;
-    verifies(&house, &ada, "ada@example.org").await;
+async fn an_account_is_guessed_at_once_however_it_is_called(builder: TestEnvBuilder) {
+    let signet = counting(builder).await;
+    let ada = signet.registers("ada").await;
+    verifies(&signet, &ada, "ada@example.org").await;
     for _ in 0..FREE {
-        tries(&house.site, "ada", WRONG).await.is(401);
+        tries(&signet.site, "ada", WRONG).await.is(401);
     }
     // The address has its own attempts, but the account has none: the answer to the right password is that to a wrong one.
-    let right = tries(&house.site, "ada@example.org", PASSWORD).await.problem(401, "invalid_credentials");
-    let wrong = tries(&house.site, "ada@example.org", WRONG).await.problem(401, "invalid_credentials");
-    let nobody = tries(&house.site, "eve@example.org", WRONG).await.problem(401, "invalid_credentials");
+    let right = tries(&signet.site, "ada@example.org", PASSWORD).await.problem(401, "invalid_credentials");
+    let wrong = tries(&signet.site, "ada@example.org", WRONG).await.problem(401, "invalid_credentials");
+    let nobody = tries(&signet.site, "eve@example.org", WRONG).await.problem(401, "invalid_credentials");
     assert!(right.text() == wrong.text() && wrong.text() == nobody.text());
-    house.clock.advance(seconds(STEP));
-    tries(&house.site, "ada@example.org", PASSWORD).await.is(200);
-    tries(&house.site, "ada", PASSWORD).await.is(200);
+    signet.clock.advance(seconds(STEP));
+    tries(&signet.site, "ada@example.org", PASSWORD).await.is(200);
+    tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
-async fn waits_grow_and_a_patient_owner_gets_in(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    house.registers("ada").await;
+async fn waits_grow_and_a_patient_owner_gets_in(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    signet.registers("ada").await;
     for _ in 0..FREE {
-        a_stranger_tries(&house.site, "ada", WRONG).await.is(401);
+        a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
     }
     for wait in [STEP, 2 * STEP, 4 * STEP, 8 * STEP] {
-        house.clock.advance(seconds(wait - 1));
-        let early = a_stranger_tries(&house.site, "ada", PASSWORD).await;
+        signet.clock.advance(seconds(wait - 1));
+        let early = a_stranger_tries(&signet.site, "ada", PASSWORD).await;
         assert!([401, 429].contains(&early.status), "{early:?}");
         // What came too early neither counts nor makes the wait longer; so the owner could have got in now.
-        house.clock.advance(seconds(1 + STEP));
-        a_stranger_tries(&house.site, "ada", WRONG).await.is(401);
+        signet.clock.advance(seconds(1 + STEP));
+        a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
     }
-    house.clock.advance(seconds(16 * STEP));
-    a_stranger_tries(&house.site, "ada", PASSWORD).await.is(200);
+    signet.clock.advance(seconds(16 * STEP));
+    a_stranger_tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
 /// A hundred failures in a row, by whatever patience, and the account rests for thirty days (NIST SP 800-63B-4 §3.2.2).
-async fn a_hundred_failures_are_the_end_for_thirty_days(plan: Plan) {
-    let house = counting(plan.set("password.workers", "1")).await;
-    let ada = house.registers("ada").await;
-    let store = house.store().await;
+async fn a_hundred_failures_are_the_end_for_thirty_days(builder: TestEnvBuilder) {
+    let signet = counting(builder.set("password.workers", "1")).await;
+    let ada = signet.registers("ada").await;
+    let store = signet.store().await;
     let failures = async || {
         let rows = throttle::Entity::find().filter(throttle::Column::Counting.eq(2)).all(&store).await.expect("rows");
         rows.iter().map(|row| row.failures).max().unwrap_or_default()
     };
     for n in 1..=100 {
-        tries(&house.site, "ada", WRONG).await.is(401);
+        tries(&signet.site, "ada", WRONG).await.is(401);
         assert_eq!(failures().await, n);
         if n < 100 {
-            house.clock.advance(days(1));
+            signet.clock.advance(days(1));
         }
     }
-    house.clock.advance(days(29));
-    tries(&house.site, "ada", WRONG).await.is(401);
+    signet.clock.advance(days(29));
+    tries(&signet.site, "ada", WRONG).await.is(401);
     assert_eq!(failures().await, 100, "it was not looked at");
-    house.clock.advance(days(1));
+    signet.clock.advance(days(1));
     ada.logs_in().await;
 }
 
 /// What a right password does: the account's row of failures is over, and the name has its attempt back.
-async fn the_owner_never_waits_for_right_passwords(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    let ada = house.registers("ada").await;
+async fn the_owner_never_waits_for_right_passwords(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
     for _ in 0..3 * FREE {
         ada.logs_in().await;
     }
@@ -183,42 +183,42 @@ async fn the_owner_never_waits_for_right_passwords(plan: Plan) {
         ada.logs_in().await;
     }
     ada.tries(WRONG).await.refused("invalid_grant");
-    told_to_wait(&a_stranger_tries(&house.site, "ada", PASSWORD).await);
+    told_to_wait(&a_stranger_tries(&signet.site, "ada", PASSWORD).await);
 }
 
-async fn counters_outlive_a_restart(plan: Plan) {
-    let mut house = counting(plan).await;
-    house.registers("ada").await;
+async fn counters_outlive_a_restart(builder: TestEnvBuilder) {
+    let mut signet = counting(builder).await;
+    signet.registers("ada").await;
     for _ in 0..FREE {
-        tries(&house.site, "ada", WRONG).await.is(401);
+        tries(&signet.site, "ada", WRONG).await.is(401);
     }
-    house.restart().await;
-    assert_eq!(told_to_wait(&tries(&house.site, "ada", PASSWORD).await), STEP);
-    house.restart_with(&[("rate_limits.enabled", "false")]).await;
-    tries(&house.site, "ada", PASSWORD).await.is(200);
+    signet.restart().await;
+    assert_eq!(told_to_wait(&tries(&signet.site, "ada", PASSWORD).await), STEP);
+    signet.restart_with(&[("rate_limits.enabled", "false")]).await;
+    tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
-async fn counters_outlive_a_process_that_is_killed(plan: Plan) {
-    let mut place = counting_place(plan).place().await;
-    place.set("issuer", "http://127.0.0.1:8080");
-    let process = place.serves(&[]).ready().await;
+async fn counters_outlive_a_process_that_is_killed(builder: TestEnvBuilder) {
+    let mut env = counting_place(builder).env().await;
+    env.set("issuer", "http://127.0.0.1:8080");
+    let process = env.serves(&[]).ready().await;
     Person::registers(&process.site, "ada").await;
     for _ in 0..FREE {
         tries(&process.site, "ada", WRONG).await.is(401);
     }
     process.signal("KILL");
     process.ends().await;
-    let again = place.serves(&[]).ready().await;
+    let again = env.serves(&[]).ready().await;
     told_to_wait(&tries(&again.site, "ada", PASSWORD).await);
 }
 
 /// The right password is among the guesses, so that one more that was looked at would show.
-async fn guesses_at_once_at_two_replicas_get_no_more_looked_at(plan: Plan) {
+async fn guesses_at_once_at_two_replicas_get_no_more_looked_at(builder: TestEnvBuilder) {
     const GUESSES: usize = 200;
-    let house = behind_a_proxy(plan).await;
-    let replica = house.replica().await;
-    house.registers("ada").await;
-    let sites = [house.site.clone(), replica.site.clone()];
+    let signet = behind_a_proxy(builder).await;
+    let replica = signet.replica().await;
+    signet.registers("ada").await;
+    let sites = [signet.site.clone(), replica.site.clone()];
     let guess = |n: usize| {
         let site = sites[n % 2].clone();
         tokio::spawn(async move { a_stranger_tries(&site, "ada", &format!("wrong guess {n}")).await.status })
@@ -236,21 +236,22 @@ async fn guesses_at_once_at_two_replicas_get_no_more_looked_at(plan: Plan) {
     for site in &sites {
         told_to_wait(&a_stranger_tries(site, "ada", PASSWORD).await);
     }
-    let rows = throttle::Entity::find().all(&house.store().await).await.expect("rows");
+    let rows = throttle::Entity::find().all(&signet.store().await).await.expect("rows");
     assert!(rows.iter().all(|row| usize::try_from(row.failures).is_ok_and(|failures| failures <= FREE)), "{rows:?}");
     replica.stop().await;
 }
 
 /// Trouble on our side is nobody's guess.
-async fn what_the_queue_refuses_uses_no_attempt_up(plan: Plan) {
+async fn what_the_queue_refuses_uses_no_attempt_up(builder: TestEnvBuilder) {
     const AT_ONCE: usize = 60;
     // A hash of some 50 ms, one worker, and hardly any patience.
-    let plan = plan.set("password.memory_kib", "32768").set("password.workers", "1").set("password.max_wait", "1ms");
-    let mut house = counting(plan).await;
-    house.restart_with(&[("rate_limits.account", "1000/1000m")]).await;
-    house.registers("ada").await;
+    let builder =
+        builder.set("password.memory_kib", "32768").set("password.workers", "1").set("password.max_wait", "1ms");
+    let mut signet = counting(builder).await;
+    signet.restart_with(&[("rate_limits.account", "1000/1000m")]).await;
+    signet.registers("ada").await;
     let guess = |_| {
-        let site = house.site.clone();
+        let site = signet.site.clone();
         tokio::spawn(async move { tries(&site, "ada", WRONG).await.status })
     };
     let all: Vec<_> = (0..AT_ONCE).map(guess).collect();
@@ -261,17 +262,17 @@ async fn what_the_queue_refuses_uses_no_attempt_up(plan: Plan) {
     let evaluated = statuses.iter().filter(|status| **status == 401).count();
     assert!(statuses.iter().all(|status| [401, 503].contains(status)), "{statuses:?}");
     assert!((1..AT_ONCE).contains(&evaluated), "{statuses:?}");
-    let rows = throttle::Entity::find().all(&house.store().await).await.expect("rows");
+    let rows = throttle::Entity::find().all(&signet.store().await).await.expect("rows");
     assert_eq!(rows.len(), 2, "{rows:?}");
     assert!(rows.iter().all(|row| usize::try_from(row.failures) == Ok(evaluated)), "{evaluated} of {rows:?}");
 }
 
 /// Failure is never permission: a right password does not pass uncounted.
-async fn without_its_counters_nobody_is_let_in(plan: Plan) {
-    let house = counting(plan).await;
-    let link = Link::to(house.database_url()).await;
-    let replica = house.replica_with(&[("database_url", &link.through(house.database_url()))]).await;
-    house.registers("ada").await;
+async fn without_its_counters_nobody_is_let_in(builder: TestEnvBuilder) {
+    let signet = counting(builder).await;
+    let link = Link::to(signet.database_url()).await;
+    let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
+    signet.registers("ada").await;
     link.cut();
     tries(&replica.site, "ada", PASSWORD).await.unavailable();
     link.mend();
@@ -282,31 +283,31 @@ async fn without_its_counters_nobody_is_let_in(plan: Plan) {
     replica.stop().await;
 }
 
-async fn a_table_that_cannot_be_written_lets_nobody_in(plan: Plan) {
+async fn a_table_that_cannot_be_written_lets_nobody_in(builder: TestEnvBuilder) {
     use sea_orm::ConnectionTrait;
-    let house = counting(plan).await;
-    house.registers("ada").await;
-    let store = house.store().await;
+    let signet = counting(builder).await;
+    signet.registers("ada").await;
+    let store = signet.store().await;
     store.execute_unprepared("ALTER TABLE throttle RENAME TO elsewhere").await.expect("it is SQL");
     for password in [PASSWORD, WRONG] {
-        tries(&house.site, "ada", password).await.unavailable();
+        tries(&signet.site, "ada", password).await.unavailable();
     }
     store.execute_unprepared("ALTER TABLE elsewhere RENAME TO throttle").await.expect("it is SQL");
-    tries(&house.site, "ada", PASSWORD).await.is(200);
+    tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
 /// A flood of names that nobody has leaves the database, all of it.
-async fn counters_are_pruned_once_they_are_forgotten(plan: Plan) {
-    let house = counting(plan).await;
-    house.registers("ada").await;
+async fn counters_are_pruned_once_they_are_forgotten(builder: TestEnvBuilder) {
+    let signet = counting(builder).await;
+    signet.registers("ada").await;
     for n in 0..10 {
-        tries(&house.site, &format!("nobody{n}"), WRONG).await.is(401);
+        tries(&signet.site, &format!("nobody{n}"), WRONG).await.is(401);
     }
-    tries(&house.site, "ada", PASSWORD).await.is(200);
-    let db = house.store().await;
+    tries(&signet.site, "ada", PASSWORD).await.is(200);
+    let db = signet.store().await;
     let left = async |time: TimeDelta| {
-        house.clock.advance(time);
-        let clock = std::sync::Arc::new(house.clock.clone());
+        signet.clock.advance(time);
+        let clock = std::sync::Arc::new(signet.clock.clone());
         let prune = Prune { db: db.clone(), clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) };
         prune.once().await.expect("the database answers");
         throttle::Entity::find().count(&db).await.expect("the database answers")
@@ -316,10 +317,10 @@ async fn counters_are_pruned_once_they_are_forgotten(plan: Plan) {
     assert_eq!(left(days(30)).await, 0);
 }
 
-async fn an_ordinary_log_in_is_one_look_and_three_writes(plan: Plan) {
-    let house = counting_place(plan).with_statements_counted().open().await;
-    let ada = house.registers("ada").await;
-    let statements = Statements::of(&house).await;
+async fn an_ordinary_log_in_is_one_look_and_three_writes(builder: TestEnvBuilder) {
+    let signet = counting_place(builder).with_statements_counted().open().await;
+    let ada = signet.registers("ada").await;
+    let statements = Statements::of(&signet).await;
     ada.logs_in().await;
     statements.reset().await;
     ada.logs_in().await;
@@ -333,11 +334,11 @@ async fn an_ordinary_log_in_is_one_look_and_three_writes(plan: Plan) {
 
     // Whoever goes on after that costs no more writes, and from one network no questions either.
     for _ in 0..=FREE {
-        a_stranger_tries(&house.site, "nobody", WRONG).await;
+        a_stranger_tries(&signet.site, "nobody", WRONG).await;
     }
     statements.reset().await;
     for _ in 0..20 {
-        told_to_wait(&a_stranger_tries(&house.site, "nobody", WRONG).await);
+        told_to_wait(&a_stranger_tries(&signet.site, "nobody", WRONG).await);
     }
     assert_eq!(statements.counted().await, []);
 }

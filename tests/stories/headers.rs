@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, Durability, House, PASSWORD, Plan, stories_on};
+use crate::harness::{Answer, Ask, Durability, PASSWORD, TestApp, TestEnvBuilder, stories_on};
 
 /// What caches may keep: it is the same for all who ask. A trailing slash stands for what is below. The first three are
 /// for every site.
@@ -62,8 +62,8 @@ fn is_sealed(path: &str, answer: &Answer, https: bool) {
 }
 
 /// Every route that the document describes, and the document's own; a place in a path is filled.
-async fn routes(house: &House) -> Vec<(Method, String)> {
-    let document = house.site.get("/openapi.json").answer().await.is(200).json();
+async fn routes(signet: &TestApp) -> Vec<(Method, String)> {
+    let document = signet.site.get("/openapi.json").answer().await.is(200).json();
     let mut routes = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         let path = path
@@ -83,8 +83,8 @@ async fn routes(house: &House) -> Vec<(Method, String)> {
 }
 
 /// Walks every route in every way; tells which statuses were met.
-async fn walks_every_route(house: &House, https: bool) -> BTreeSet<u16> {
-    let ada = house.registers("ada").await;
+async fn walks_every_route(signet: &TestApp, https: bool) -> BTreeSet<u16> {
+    let ada = signet.registers("ada").await;
     let mut met = BTreeSet::new();
     let mut looks = async |path: &str, request: RequestBuilder| {
         let answer = request.answer().await;
@@ -94,8 +94,8 @@ async fn walks_every_route(house: &House, https: bool) -> BTreeSet<u16> {
         answer
     };
     let credentials = json!({"username": "ada", "password": PASSWORD});
-    for (method, path) in routes(house).await {
-        let request = || house.site.request(method.clone(), &path);
+    for (method, path) in routes(signet).await {
+        let request = || signet.site.request(method.clone(), &path);
         let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("token", "x")];
         let token = ada.logs_in().await.access;
         looks(&path, request()).await;
@@ -104,42 +104,42 @@ async fn walks_every_route(house: &House, https: bool) -> BTreeSet<u16> {
         looks(&path, request().header("content-type", "application/json").body("{")).await;
         looks(&path, request().header("content-type", "text/plain").body("nonsense")).await;
         looks(&path, request().header("if-none-match", "*")).await;
-        looks(&format!("{path}/nowhere"), house.site.get(&format!("{path}/nowhere"))).await.blames_the_sender();
+        looks(&format!("{path}/nowhere"), signet.site.get(&format!("{path}/nowhere"))).await.blames_the_sender();
         for method in [Method::PUT, Method::OPTIONS, Method::TRACE] {
-            looks(&path, house.site.request(method, &path)).await;
+            looks(&path, signet.site.request(method, &path)).await;
         }
-        let twice = house.site.request(method.clone(), &format!("{path}?a=1&a=2"));
+        let twice = signet.site.request(method.clone(), &format!("{path}?a=1&a=2"));
         let twice = looks(&path, twice).await;
         assert!(is_public(&path) || twice.status == 400, "{twice:?}");
         // Last, since it may well succeed: an account is deleted here, and comes back.
         looks(&path, request().bearer_auth(&token).json(&credentials)).await;
-        let back = house.site.post("/v1/users").json(&credentials);
+        let back = signet.site.post("/v1/users").json(&credentials);
         looks("/v1/users", back).await;
     }
-    looks("/", house.site.get("/")).await.is(404);
-    let long = house.site.post("/v1/users").header("content-type", "application/json").body(" ".repeat(70_000));
+    looks("/", signet.site.get("/")).await.is(404);
+    let long = signet.site.post("/v1/users").header("content-type", "application/json").body(" ".repeat(70_000));
     looks("/v1/users", long).await.is(413);
     met
 }
 
-async fn every_answer_of_every_route_is_sealed(house: House) {
-    let met = walks_every_route(&house, false).await;
+async fn every_answer_of_every_route_is_sealed(signet: TestApp) {
+    let met = walks_every_route(&signet, false).await;
     let expected = BTreeSet::from([200, 201, 204, 304, 400, 401, 404, 405, 409, 413, 415, 422]);
     assert!(met.is_superset(&expected), "the walk met only {met:?}");
 }
 
-async fn over_https_every_answer_insists_on_https(plan: Plan) {
-    let house = plan.set("issuer", "https://id.example.org").open().await;
-    walks_every_route(&house, true).await;
+async fn over_https_every_answer_insists_on_https(builder: TestEnvBuilder) {
+    let signet = builder.set("issuer", "https://id.example.org").open().await;
+    walks_every_route(&signet, true).await;
 }
 
 /// What gives out tokens or tells of a person is kept by no cache (RFC 6749 §5.1, RFC 9111 §5.2.2.5).
-async fn tokens_and_people_are_kept_by_no_cache(house: House) {
-    let ada = house.registers("ada").await;
+async fn tokens_and_people_are_kept_by_no_cache(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let client = house.registers_service(&[]).await;
+    let client = signet.registers_service(&[]).await;
     let credentials = json!({"username": "ada", "password": PASSWORD});
-    let site = &house.site;
+    let site = &signet.site;
     let bearer = |path: &str| site.get(path).bearer_auth(&tokens.access);
     let refresh = site.post("/v1/sessions/refresh").json(&json!({"refresh_token": tokens.refresh}));
     for (answer, told) in [
@@ -159,25 +159,25 @@ async fn tokens_and_people_are_kept_by_no_cache(house: House) {
     is_sealed("", &bearer("/v1/sessions").answer().await.is(200), false);
 }
 
-async fn a_refusal_for_too_many_requests_is_sealed(plan: Plan) {
-    let house = plan.set("rate_limits.enabled", "true").set("rate_limits.token", "1/1h").open().await;
-    house.site.post("/v1/sessions").json(&json!({})).answer().await.is(422);
+async fn a_refusal_for_too_many_requests_is_sealed(builder: TestEnvBuilder) {
+    let signet = builder.set("rate_limits.enabled", "true").set("rate_limits.token", "1/1h").open().await;
+    signet.site.post("/v1/sessions").json(&json!({})).answer().await.is(422);
     for path in ["/v1/sessions", "/oauth/token", "/users/auth"] {
-        is_sealed(path, &house.site.post(path).json(&json!({})).answer().await.is(429), false);
+        is_sealed(path, &signet.site.post(path).json(&json!({})).answer().await.is(429), false);
     }
 }
 
-async fn trouble_on_our_side_is_sealed(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::None).open().await;
-    house.cluster().stop();
+async fn trouble_on_our_side_is_sealed(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    signet.cluster().stop();
     let credentials = json!({"username": "ada", "password": PASSWORD});
     let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
     for (path, request) in [
-        ("/v1/sessions", house.site.post("/v1/sessions").json(&credentials)),
-        ("/users/auth", house.site.post("/users/auth").json(&credentials)),
-        ("/oauth/token", house.site.token(&form)),
-        ("/oauth/status-lists/9", house.site.get("/oauth/status-lists/9")),
-        ("/readyz", house.site.get("/readyz")),
+        ("/v1/sessions", signet.site.post("/v1/sessions").json(&credentials)),
+        ("/users/auth", signet.site.post("/users/auth").json(&credentials)),
+        ("/oauth/token", signet.site.token(&form)),
+        ("/oauth/status-lists/9", signet.site.get("/oauth/status-lists/9")),
+        ("/readyz", signet.site.get("/readyz")),
     ] {
         is_sealed(path, &request.answer().await.unavailable(), false);
     }

@@ -5,41 +5,40 @@ use std::{collections::BTreeSet, time::Duration};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Ask, Database, House, Plan, days, eventually, jwt,
-    place::{Client, Place},
-    seconds,
+    Ask, Database, TestApp, TestEnvBuilder, days, eventually, jwt, seconds,
     statements::Statements,
     stories, stories_on,
+    test_env::{Client, TestEnv},
 };
 
 const API: &str = "https://api.example";
 
 /// A resource server: tokens for [`API`] are for it.
-async fn api(place: &Place) -> Client {
-    place.registers_service(&["--audience", API]).await
+async fn api(env: &TestEnv) -> Client {
+    env.registers_service(&["--audience", API]).await
 }
 
 /// Where people log in for [`API`].
-async fn kiosk(place: &Place) -> Client {
-    place.registers_kiosk(&["--resource", API]).await
+async fn public_client(env: &TestEnv) -> Client {
+    env.registers_kiosk(&["--resource", API]).await
 }
 
 fn members(json: &Value) -> BTreeSet<&str> {
     json.as_object().expect("an object").keys().map(String::as_str).collect()
 }
 
-async fn nobody_is_told_without_proof(house: House) {
-    let (api, kiosk) = (api(&house).await, kiosk(&house).await);
-    let ada = house.registers("ada").await;
-    let (own, adas) = (api.gets_a_token(&house.site).await, ada.logs_in_at(&kiosk, &[]).await);
+async fn nobody_is_told_without_proof(signet: TestApp) {
+    let (api, public_client) = (api(&signet).await, public_client(&signet).await);
+    let ada = signet.registers("ada").await;
+    let (own, adas) = (api.gets_a_token(&signet.site).await, ada.logs_in_at(&public_client, &[]).await);
     for token in [&own.access, &adas.access, &adas.refresh] {
         let sends = async |more: &[(&str, &str)]| {
             let form = [&[("token", token.as_str())], more].concat();
-            house.site.post("/oauth/introspect").form(&form).answer().await
+            signet.site.post("/oauth/introspect").form(&form).answer().await
         };
         for more in [
             &[][..],                                                           // the built-in client is public,
-            &[("client_id", kiosk.id.as_str())],                               // and so is this one
+            &[("client_id", public_client.id.as_str())],                       // and so is this one
             &[("client_id", api.id.as_str())],                                 // no secret
             &[("client_id", api.id.as_str()), ("client_secret", "guess")],     // a wrong one
             &[("client_id", api.id.as_str()), ("client_secret", &api.secret)], // in a way it is not registered for
@@ -47,41 +46,42 @@ async fn nobody_is_told_without_proof(house: House) {
         ] {
             sends(more).await.refused("invalid_client");
         }
-        let bearer = house.site.post("/oauth/introspect").bearer_auth(token).form(&[("token", token)]);
+        let bearer = signet.site.post("/oauth/introspect").bearer_auth(token).form(&[("token", token)]);
         bearer.answer().await.refused("invalid_client"); // a token proves nobody's right to ask about it
     }
-    api.posts(&house.site, "/oauth/introspect", &[]).await.oauth_error(400, "invalid_request");
-    house.site.get("/oauth/introspect").answer().await.is(405);
+    api.posts(&signet.site, "/oauth/introspect", &[]).await.oauth_error(400, "invalid_request");
+    signet.site.get("/oauth/introspect").answer().await.is(405);
 }
 
-async fn nobody_is_told_of_a_token_that_does_not_concern_them(house: House) {
-    let (api, kiosk, other) = (api(&house).await, kiosk(&house).await, house.registers_service(&[]).await);
-    let near = house.registers_service(&["--audience", "https://api.example/", "--audience", "https://api"]).await;
-    let ada = house.registers("ada").await;
-    let for_api = ada.logs_in_at(&kiosk, &[("resource", API)]).await;
-    let for_us = ada.logs_in_at(&kiosk, &[]).await;
-    let own = other.gets_a_token(&house.site).await;
+async fn nobody_is_told_of_a_token_that_does_not_concern_them(signet: TestApp) {
+    let (api, public_client, other) =
+        (api(&signet).await, public_client(&signet).await, signet.registers_service(&[]).await);
+    let near = signet.registers_service(&["--audience", "https://api.example/", "--audience", "https://api"]).await;
+    let ada = signet.registers("ada").await;
+    let for_api = ada.logs_in_at(&public_client, &[("resource", API)]).await;
+    let for_us = ada.logs_in_at(&public_client, &[]).await;
+    let own = other.gets_a_token(&signet.site).await;
     for stranger in [&other, &near] {
-        stranger.introspects(&house.site, &for_api.access).await.inactive();
-        stranger.introspects(&house.site, &for_us.access).await.inactive();
-        stranger.introspects(&house.site, &for_api.refresh).await.inactive();
+        stranger.introspects(&signet.site, &for_api.access).await.inactive();
+        stranger.introspects(&signet.site, &for_us.access).await.inactive();
+        stranger.introspects(&signet.site, &for_api.refresh).await.inactive();
     }
-    near.introspects(&house.site, &own.access).await.inactive();
-    api.introspects(&house.site, &for_us.access).await.inactive();
-    api.introspects(&house.site, &for_api.refresh).await.inactive(); // it is for the client alone, never the API
-    api.introspects(&house.site, &for_api.access).await.active();
+    near.introspects(&signet.site, &own.access).await.inactive();
+    api.introspects(&signet.site, &for_us.access).await.inactive();
+    api.introspects(&signet.site, &for_api.refresh).await.inactive(); // it is for the client alone, never the API
+    api.introspects(&signet.site, &for_api.access).await.active();
 }
 
-async fn whatever_is_not_active_is_one_answer(house: House) {
-    let elsewhere = Plan::on(Database::Sqlite).open().await;
-    let (api, kiosk) = (api(&house).await, kiosk(&house).await);
-    let (stranger, eve) = (elsewhere.registers_service(&[]).await, elsewhere.registers("eve").await);
-    let ada = house.registers("ada").await;
-    let live = ada.logs_in_at(&kiosk, &[("resource", API)]).await;
-    let ended = ada.logs_in_at(&kiosk, &[("resource", API)]).await;
-    kiosk.revokes(&house.site, &ended.refresh).await.is(200);
-    let foreign = [stranger.gets_a_token(&elsewhere.site).await.access, eve.logs_in().await.refresh];
-    let list = house.site.get("/oauth/status-lists/0").answer().await.is(200).text();
+async fn whatever_is_not_active_is_one_answer(signet: TestApp) {
+    let other_origin = TestEnvBuilder::on(Database::Sqlite).open().await;
+    let (api, public_client) = (api(&signet).await, public_client(&signet).await);
+    let (stranger, eve) = (other_origin.registers_service(&[]).await, other_origin.registers("eve").await);
+    let ada = signet.registers("ada").await;
+    let live = ada.logs_in_at(&public_client, &[("resource", API)]).await;
+    let ended = ada.logs_in_at(&public_client, &[("resource", API)]).await;
+    public_client.revokes(&signet.site, &ended.refresh).await.is(200);
+    let foreign = [stranger.gets_a_token(&other_origin.site).await.access, eve.logs_in().await.refresh];
+    let list = signet.site.get("/oauth/status-lists/0").answer().await.is(200).text();
     let forged = jwt::with_claims(&live.access, &jwt::claims(&ended.access));
     let wrong_kind = jwt::with_header(&live.access, &json!({"typ": "rt+jwt", "alg": "ES256"}));
     let mut tokens = vec![ended.access.clone(), ended.refresh, list, forged, wrong_kind, live.access.to_lowercase()];
@@ -90,41 +90,41 @@ async fn whatever_is_not_active_is_one_answer(house: House) {
     tokens.push("x".repeat(5000));
     tokens.push(format!("{} ", live.access));
     for token in &tokens {
-        let answer = api.introspects(&house.site, token).await;
+        let answer = api.introspects(&signet.site, token).await;
         assert!(answer.header("cache-control").contains("no-store"), "{answer:?}");
         answer.inactive();
     }
-    api.introspects(&house.site, &live.access).await.active();
-    house.clock.advance(seconds(600));
-    api.introspects(&house.site, &live.access).await.inactive();
+    api.introspects(&signet.site, &live.access).await.active();
+    signet.clock.advance(seconds(600));
+    api.introspects(&signet.site, &live.access).await.inactive();
 }
 
-async fn a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one(house: House) {
+async fn a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one(signet: TestApp) {
     let options = ["--name", "Desk", "--first-party", "--grant", "password", "--scope", "openid"];
-    let (desk, api) = (house.registers_client(&options).await, api(&house).await);
-    let ada = house.registers("ada").await;
+    let (desk, api) = (signet.registers_client(&options).await, api(&signet).await);
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in_at(&desk, &[]).await;
-    let json = desk.introspects(&house.site, &first.refresh).await.active();
+    let json = desk.introspects(&signet.site, &first.refresh).await.active();
     let claims = jwt::claims(&first.refresh);
     for member in ["sub", "exp", "iat", "iss", "jti", "client_id", "sid"] {
         assert_eq!(json[member], claims[member], "{member}");
     }
     assert_eq!((&json["scope"], &json["username"]), (&json!("openid"), &json!("ada")));
     assert!(json.get("token_type").is_none(), "it is no bearer token: {json}");
-    api.introspects(&house.site, &first.refresh).await.inactive();
+    api.introspects(&signet.site, &first.refresh).await.inactive();
 
-    let second = desk.refreshes(&house.site, &first).await.granted();
-    desk.introspects(&house.site, &first.refresh).await.inactive(); // rotated
-    desk.introspects(&house.site, &second.refresh).await.active();
-    house.clock.advance(days(30));
-    desk.introspects(&house.site, &second.refresh).await.inactive();
+    let second = desk.refreshes(&signet.site, &first).await.granted();
+    desk.introspects(&signet.site, &first.refresh).await.inactive(); // rotated
+    desk.introspects(&signet.site, &second.refresh).await.active();
+    signet.clock.advance(days(30));
+    desk.introspects(&signet.site, &second.refresh).await.inactive();
 }
 
-async fn a_users_token_is_told_to_the_api_that_it_is_for(house: House) {
-    let (api, kiosk) = (api(&house).await, kiosk(&house).await);
-    let ada = house.registers("ada").await;
-    let tokens = ada.logs_in_at(&kiosk, &[("resource", API)]).await;
-    let json = api.introspects(&house.site, &tokens.access).await.active();
+async fn a_users_token_is_told_to_the_api_that_it_is_for(signet: TestApp) {
+    let (api, public_client) = (api(&signet).await, public_client(&signet).await);
+    let ada = signet.registers("ada").await;
+    let tokens = ada.logs_in_at(&public_client, &[("resource", API)]).await;
+    let json = api.introspects(&signet.site, &tokens.access).await.active();
     let wanted = [
         "active",
         "scope",
@@ -150,28 +150,28 @@ async fn a_users_token_is_told_to_the_api_that_it_is_for(house: House) {
     assert!(json["aud"] == API || json["aud"] == json!([API]), "{json}");
 }
 
-async fn a_clients_own_token_is_told_to_itself(house: House) {
-    let service = house.registers_service(&[]).await;
-    let own = service.gets_a_token(&house.site).await;
+async fn a_clients_own_token_is_told_to_itself(signet: TestApp) {
+    let service = signet.registers_service(&[]).await;
+    let own = service.gets_a_token(&signet.site).await;
     let form = [("token", own.access.as_str()), ("token_type_hint", "refresh_token")]; // a wrong hint does not matter
-    let json = service.posts(&house.site, "/oauth/introspect", &form).await.active();
+    let json = service.posts(&signet.site, "/oauth/introspect", &form).await.active();
     let wanted = ["active", "scope", "client_id", "token_type", "exp", "iat", "sub", "aud", "iss", "jti"];
     assert_eq!(members(&json), BTreeSet::from(wanted));
     assert_eq!((&json["sub"], &json["scope"]), (&json!(service.id), &json!("read")));
 }
 
-async fn checking_a_token_takes_no_sql(plan: Plan) {
-    let house = plan.with_statements_counted().open().await;
-    let (api, kiosk) = (api(&house).await, kiosk(&house).await);
-    let ada = house.registers("ada").await;
-    let (tokens, own) = (ada.logs_in().await, api.gets_a_token(&house.site).await);
-    let for_api = ada.logs_in_at(&kiosk, &[("resource", API)]).await;
-    let statements = Statements::of(&house).await;
+async fn checking_a_token_takes_no_sql(builder: TestEnvBuilder) {
+    let signet = builder.with_statements_counted().open().await;
+    let (api, public_client) = (api(&signet).await, public_client(&signet).await);
+    let ada = signet.registers("ada").await;
+    let (tokens, own) = (ada.logs_in().await, api.gets_a_token(&signet.site).await);
+    let for_api = ada.logs_in_at(&public_client, &[("resource", API)]).await;
+    let statements = Statements::of(&signet).await;
     let checks = async || {
-        house.site.user_info(&tokens.access).await.is(200);
-        api.introspects(&house.site, &for_api.access).await.active();
-        api.introspects(&house.site, &own.access).await.active();
-        api.introspects(&house.site, &tokens.access).await.inactive();
+        signet.site.user_info(&tokens.access).await.is(200);
+        api.introspects(&signet.site, &for_api.access).await.active();
+        api.introspects(&signet.site, &own.access).await.active();
+        api.introspects(&signet.site, &tokens.access).await.inactive();
     };
     checks().await;
     // Once a minute everything is read anew, so that one time in a while something must be.

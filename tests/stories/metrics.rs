@@ -1,12 +1,14 @@
 //! The metrics, on their own listener.
 
-use crate::harness::{Ask, House, PASSWORD, Place, Plan, Site, process::Process, run, stories, stories_on};
+use crate::harness::{
+    Ask, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, process::Process, run, stories, stories_on,
+};
 
 /// Opens a house with metrics; gives the site that they are on.
-async fn measured(plan: Plan) -> (House, Site) {
+async fn measured(builder: TestEnvBuilder) -> (TestApp, Site) {
     let address = format!("127.0.0.1:{}", run::free_port());
-    let house = plan.set("metrics_listen", &address).open().await;
-    (house, Site::at(format!("http://{address}")))
+    let signet = builder.set("metrics_listen", &address).open().await;
+    (signet, Site::at(format!("http://{address}")))
 }
 
 /// The metrics as they stand.
@@ -26,15 +28,15 @@ fn value(text: &str, name: &str) -> f64 {
     line.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name}: {text}"))
 }
 
-async fn what_happens_is_counted(plan: Plan) {
-    let (house, site) = measured(plan).await;
-    let ada = house.registers("ada-the-secret-name").await;
+async fn what_happens_is_counted(builder: TestEnvBuilder) {
+    let (signet, site) = measured(builder).await;
+    let ada = signet.registers("ada-the-secret-name").await;
     let before = read(&site).await;
     let log_in = r#"signet_events_total{event="log_in",outcome="done",reason=""}"#;
     assert!(!before.contains(log_in), "{before}");
     let tokens = ada.logs_in().await;
     ada.refreshes(&tokens).await.granted();
-    house.site.get("/no/such/ada-the-secret-path").answer().await.is(404);
+    signet.site.get("/no/such/ada-the-secret-path").answer().await.is(404);
     let text = read(&site).await;
     assert!((value(&text, log_in) - 1.0).abs() < f64::EPSILON);
     let refresh = r#"signet_events_total{event="refresh",outcome="done",reason=""}"#;
@@ -57,29 +59,29 @@ async fn what_happens_is_counted(plan: Plan) {
     }
 }
 
-async fn only_a_get_of_metrics_is_answered_there_and_nowhere_else(plan: Plan) {
-    let (house, site) = measured(plan).await;
-    house.site.get("/metrics").answer().await.is(404);
+async fn only_a_get_of_metrics_is_answered_there_and_nowhere_else(builder: TestEnvBuilder) {
+    let (signet, site) = measured(builder).await;
+    signet.site.get("/metrics").answer().await.is(404);
     let status = async |request: reqwest::RequestBuilder| request.send().await.expect("it listens").status().as_u16();
     assert_eq!(status(site.post("/metrics")).await, 405);
     assert_eq!(status(site.get("/readyz")).await, 404);
     assert_eq!(status(site.get("/v1/users/me")).await, 404);
 }
 
-async fn the_port_that_was_asked_for_has_to_be_had(mut place: Place) {
+async fn the_port_that_was_asked_for_has_to_be_had(mut env: TestEnv) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it is bound").to_string();
-    place.set("metrics_listen", &address);
-    place.runs(&["serve"]).await.with(1, &[&address, "metrics_listen"]);
+    env.set("metrics_listen", &address);
+    env.runs(&["serve"]).await.with(1, &[&address, "metrics_listen"]);
 }
 
-async fn a_default_port_that_is_taken_stops_nothing(place: Place) {
+async fn a_default_port_that_is_taken_stops_nothing(env: TestEnv) {
     // Where another program of this machine has it, that serves as well.
     let _taken = std::net::TcpListener::bind("127.0.0.1:9464");
     let listen = format!("127.0.0.1:{}", run::free_port());
-    let mut environment = place.environment(&[("listen", &listen)]);
+    let mut environment = env.environment(&[("listen", &listen)]);
     environment.retain(|(name, _)| name != "SIGNET_METRICS_LISTEN");
-    let process = Process::start(&place.folder, &environment, &["serve"], "").ready().await;
+    let process = Process::start(&env.folder, &environment, &["serve"], "").ready().await;
     assert!(process.log().contains("no metrics"), "{}", process.log());
 }
 

@@ -6,52 +6,52 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Ask, Durability, House, NEW_PASSWORD, PASSWORD, Person, Place, Plan, eventually, house::https, jwt,
-    process::Process, raw::Line, register, run, stories, stories_on, tools,
+    Ask, Durability, NEW_PASSWORD, PASSWORD, Person, TestApp, TestEnv, TestEnvBuilder, eventually, jwt,
+    process::Process, raw::Line, register, run, stories, stories_on, test_app::https, tools,
 };
 
-async fn health_is_told(house: House) {
+async fn health_is_told(signet: TestApp) {
     for path in ["/livez", "/readyz"] {
-        assert!(house.site.get(path).answer().await.is(200).json().is_object());
+        assert!(signet.site.get(path).answer().await.is(200).json().is_object());
     }
 }
 
 /// Trouble on our side is 503, never a false `invalid_grant`: clients throw their tokens away on that.
-async fn a_database_that_is_down_is_not_the_users_fault(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::None).open().await;
-    let ada = house.registers("ada").await;
+async fn a_database_that_is_down_is_not_the_users_fault(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    house.cluster().stop();
+    signet.cluster().stop();
 
     assert_eq!(ada.tries(PASSWORD).await.unavailable().string("error"), "temporarily_unavailable");
     assert_eq!(ada.refreshes(&tokens).await.unavailable().string("error"), "temporarily_unavailable");
     ada.tries_a_session(PASSWORD).await.unavailable().some_problem(503);
-    register(&house.site, "bob", PASSWORD).await.unavailable().some_problem(503);
-    house.site.get("/livez").answer().await.is(200);
-    house.site.get("/.well-known/jwks.json").answer().await.is(200);
-    house.site.get("/.well-known/openid-configuration").answer().await.is(200);
-    let not_ready = house.site.get("/readyz").answer().await.unavailable();
+    register(&signet.site, "bob", PASSWORD).await.unavailable().some_problem(503);
+    signet.site.get("/livez").answer().await.is(200);
+    signet.site.get("/.well-known/jwks.json").answer().await.is(200);
+    signet.site.get("/.well-known/openid-configuration").answer().await.is(200);
+    let not_ready = signet.site.get("/readyz").answer().await.unavailable();
     assert_eq!(not_ready.string("reason"), "the database cannot be reached");
 
-    house.cluster().start();
+    signet.cluster().start();
     eventually(Duration::from_secs(30), "it is ready again, by itself", async || {
-        house.site.get("/readyz").answer().await.status == 200
+        signet.site.get("/readyz").answer().await.status == 200
     })
     .await;
     ada.is_let_in(&ada.refreshes(&tokens).await.granted()).await;
     ada.logs_in().await;
 }
 
-async fn what_was_acknowledged_survives_a_power_cut_of_the_database(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::Full).open().await;
-    let mut ada = house.registers("ada").await;
+async fn what_was_acknowledged_survives_a_power_cut_of_the_database(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::Full).open().await;
+    let mut ada = signet.registers("ada").await;
     let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
     ada.logs_out(&ended).await;
     ada.changes_password(&live, NEW_PASSWORD).await;
-    house.cluster().crash();
-    house.cluster().start();
+    signet.cluster().crash();
+    signet.cluster().start();
     eventually(Duration::from_secs(30), "it is ready again", async || {
-        house.site.get("/readyz").answer().await.status == 200
+        signet.site.get("/readyz").answer().await.status == 200
     })
     .await;
     ada.refreshes(&ended).await.refused("invalid_grant");
@@ -60,22 +60,22 @@ async fn what_was_acknowledged_survives_a_power_cut_of_the_database(plan: Plan) 
     ada.logs_in().await;
 }
 
-async fn what_was_acknowledged_survives_a_kill(place: Place) {
-    let first = place.serves(&[]).ready().await;
+async fn what_was_acknowledged_survives_a_kill(env: TestEnv) {
+    let first = env.serves(&[]).ready().await;
     let mut people = Vec::new();
     for n in 0..20 {
         people.push(Person::registers(&first.site, &format!("person{n}")).await);
     }
     first.signal("KILL");
     first.ends().await;
-    let second = place.serves(&[]).ready().await;
+    let second = env.serves(&[]).ready().await;
     for person in people {
         person.at(&second.site).logs_in().await;
     }
 }
 
-async fn a_term_signal_lets_requests_finish(place: Place) {
-    let process = place.serves(&[]).ready().await;
+async fn a_term_signal_lets_requests_finish(env: TestEnv) {
+    let process = env.serves(&[]).ready().await;
     let body = json!({"username": "ada", "password": PASSWORD}).to_string();
     let (head, tail) = body.split_at(10);
     let mut line = Line::to(&process.site).await;
@@ -89,12 +89,12 @@ async fn a_term_signal_lets_requests_finish(place: Place) {
     process.ends().await.well();
 }
 
-async fn five_replicas_start_at_once_and_share_their_keys(mut place: Place) {
-    place.set("issuer", "http://127.0.0.1:8080");
+async fn five_replicas_start_at_once_and_share_their_keys(mut env: TestEnv) {
+    env.set("issuer", "http://127.0.0.1:8080");
     let mut replicas = Vec::new();
     for n in 0..5 {
-        let data = place.folder.join(format!("data-{n}")).display().to_string();
-        replicas.push(place.serves(&[("data_dir", &data)]));
+        let data = env.folder.join(format!("data-{n}")).display().to_string();
+        replicas.push(env.serves(&[("data_dir", &data)]));
     }
     let mut ready: Vec<Process> = Vec::new();
     for replica in replicas {
@@ -116,15 +116,15 @@ async fn five_replicas_start_at_once_and_share_their_keys(mut place: Place) {
 }
 
 /// Logs are read by many, kept for long and sent far.
-async fn logs_hold_no_secret(mut place: Place) {
-    let kiosk = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read"];
-    let client = place.registers_client(&kiosk).await;
+async fn logs_hold_no_secret(mut env: TestEnv) {
+    let public_client = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read"];
+    let client = env.registers_client(&public_client).await;
     let levels = "debug,signet=trace";
-    place.set("log_format", "json");
+    env.set("log_format", "json");
     let listen = format!("127.0.0.1:{}", run::free_port());
-    let mut environment = place.environment(&[("listen", &listen)]);
+    let mut environment = env.environment(&[("listen", &listen)]);
     environment.push(("RUST_LOG".into(), levels.into()));
-    let process = Process::start(&place.folder, &environment, &["serve"], "").ready().await;
+    let process = Process::start(&env.folder, &environment, &["serve"], "").ready().await;
     let site = process.site.clone();
 
     let mut ada = Person::registers(&site, "ada").await;
@@ -167,10 +167,10 @@ async fn logs_hold_no_secret(mut place: Place) {
     }
 }
 
-async fn the_documentation_is_served_by_the_service_itself(house: House) {
-    let page = house.site.get("/docs").answer().await;
+async fn the_documentation_is_served_by_the_service_itself(signet: TestApp) {
+    let page = signet.site.get("/docs").answer().await;
     let page =
-        if page.status / 100 == 3 { house.site.get(page.header("location")).answer().await } else { page }.is(200);
+        if page.status / 100 == 3 { signet.site.get(page.header("location")).answer().await } else { page }.is(200);
     assert!(page.header("content-type").starts_with("text/html"), "{page:?}");
     let policy = page.header("content-security-policy");
     let scripts = policy.split(';').find(|rule| rule.trim().starts_with("script-src"));
@@ -184,7 +184,7 @@ async fn the_documentation_is_served_by_the_service_itself(house: House) {
                 continue;
             }
             let path = if reference.starts_with('/') { reference.to_owned() } else { format!("/docs/{reference}") };
-            house.site.get(&path).answer().await.is(200);
+            signet.site.get(&path).answer().await.is(200);
             assets += 1;
         }
     }
@@ -268,8 +268,8 @@ fn assert_described(document: &Value) {
     assert_eq!(lacking, Vec::<String>::new());
 }
 
-async fn the_openapi_document_is_valid_and_complete(house: House) {
-    let answer = house.site.get("/openapi.json").answer().await.is(200);
+async fn the_openapi_document_is_valid_and_complete(signet: TestApp) {
+    let answer = signet.site.get("/openapi.json").answer().await.is(200);
     tools::validate_openapi(&answer.text()).unwrap_or_else(|complaint| panic!("{complaint}"));
     let document = answer.json();
     for (method, path) in PUBLIC {
@@ -277,25 +277,25 @@ async fn the_openapi_document_is_valid_and_complete(house: House) {
         // What is public and answers is described; what is yet to come is not there at all.
         let real = path.replace("{list}", "0").replace("{id}", "x");
         let verb = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-        let status = house.site.request(verb, &real).answer().await.status;
+        let status = signet.site.request(verb, &real).answer().await.status;
         let exists = path.starts_with("/oauth/status-lists/") || ![404, 405].contains(&status);
         assert_eq!(operation.is_object(), exists, "{method} {path}: {status}");
     }
     assert_described(&document);
-    let printed = house.runs(&["openapi"]).await.well();
+    let printed = signet.runs(&["openapi"]).await.well();
     tools::validate_openapi(&printed.out).unwrap_or_else(|complaint| panic!("{complaint}"));
     assert_eq!(printed.json()["paths"], document["paths"]);
 }
 
-async fn a_container_can_ask_for_its_health(place: Place) {
+async fn a_container_can_ask_for_its_health(env: TestEnv) {
     let port = run::free_port();
     let listen = format!("127.0.0.1:{port}");
-    let mut place = place;
-    place.set("listen", &listen);
-    let down = place.runs(&["healthcheck"]).await;
+    let mut env = env;
+    env.set("listen", &listen);
+    let down = env.runs(&["healthcheck"]).await;
     assert_eq!(down.code, Some(1), "{down:?}");
-    let process = Process::start(&place.folder, &place.environment(&[]), &["serve"], "").ready().await;
-    place.runs(&["healthcheck"]).await.well();
+    let process = Process::start(&env.folder, &env.environment(&[]), &["serve"], "").ready().await;
+    env.runs(&["healthcheck"]).await.well();
     process.signal("TERM");
     process.ends().await.well();
 }
@@ -307,15 +307,15 @@ fn certify(folder: &Path) {
     std::fs::write(folder.join("tls.pem"), made.cert.pem()).expect("the folder is ours");
 }
 
-async fn over_tls_it_insists_on_tls_and_takes_new_certificates(mut place: Place) {
-    let (certificate, key) = (place.folder.join("tls.pem"), place.folder.join("tls-key.pem"));
-    certify(&place.folder);
+async fn over_tls_it_insists_on_tls_and_takes_new_certificates(mut env: TestEnv) {
+    let (certificate, key) = (env.folder.join("tls.pem"), env.folder.join("tls-key.pem"));
+    certify(&env.folder);
     let port = run::free_port();
-    place.set("issuer", "https://localhost");
-    place.set("tls_cert", &certificate.display().to_string());
-    place.set("tls_key", &key.display().to_string());
+    env.set("issuer", "https://localhost");
+    env.set("tls_cert", &certificate.display().to_string());
+    env.set("tls_key", &key.display().to_string());
     let listen = format!("127.0.0.1:{port}");
-    let _process = Process::start(&place.folder, &place.environment(&[("listen", &listen)]), &["serve"], "");
+    let _process = Process::start(&env.folder, &env.environment(&[("listen", &listen)]), &["serve"], "");
     // A client of its own each time: one that has been here before resumes, and looks at no certificate.
     let opens = async |authority: &Path| https(authority, port).get("/readyz").send().await.is_ok();
 
@@ -325,9 +325,9 @@ async fn over_tls_it_insists_on_tls_and_takes_new_certificates(mut place: Place)
     assert!(answer.header("strict-transport-security").contains("max-age="), "{answer:?}");
     Person::registers(&site, "ada").await.logs_in().await;
 
-    let (old, new) = (place.folder.join("old.pem"), place.folder.join("new.pem"));
+    let (old, new) = (env.folder.join("old.pem"), env.folder.join("new.pem"));
     std::fs::copy(&certificate, &old).expect("the folder is ours");
-    certify(&place.folder);
+    certify(&env.folder);
     std::fs::copy(&certificate, &new).expect("the folder is ours");
     eventually(Duration::from_mins(1), "it has the new certificate", async || opens(&new).await).await;
     assert!(!opens(&old).await, "the old one is gone");
@@ -338,8 +338,8 @@ async fn over_tls_it_insists_on_tls_and_takes_new_certificates(mut place: Place)
     assert!(opens(&new).await);
 }
 
-async fn without_tls_it_does_not_speak_of_it(house: House) {
-    let answer = house.site.get("/livez").answer().await.is(200);
+async fn without_tls_it_does_not_speak_of_it(signet: TestApp) {
+    let answer = signet.site.get("/livez").answer().await.is(200);
     assert_eq!(answer.header("strict-transport-security"), "");
 }
 

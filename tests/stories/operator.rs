@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Tokens, eventually, jwt, place::Client, register, stories,
-    stories_on,
+    Ask, NEW_PASSWORD, PASSWORD, Person, TestApp, TestEnv, Tokens, eventually, jwt, register, stories, stories_on,
+    test_env::Client,
 };
 
 /// How late a process may learn of what another did, in the worst case.
@@ -29,29 +29,29 @@ async fn is_shut_out_soon(person: &Person, teller: &Client, tokens: &Tokens) {
 }
 
 /// A client that may introspect tokens for this service.
-async fn teller(house: &House) -> Client {
-    house.registers_service(&["--audience", &house.issuer]).await
+async fn teller(signet: &TestApp) -> Client {
+    signet.registers_service(&["--audience", &signet.issuer]).await
 }
 
 /// Makes an account with these options of `signet user create`.
-pub(crate) async fn creates(place: &Place, options: &[&str]) -> Value {
-    place.runs_on(PASSWORD, &[&["user", "create"], options].concat()).await.well().json()
+pub(crate) async fn creates(env: &TestEnv, options: &[&str]) -> Value {
+    env.runs_on(PASSWORD, &[&["user", "create"], options].concat()).await.well().json()
 }
 
-async fn shows(place: &Place, name: &str) -> Value {
-    place.runs(&["user", "show", name, "--json"]).await.well().json()
+async fn shows(env: &TestEnv, name: &str) -> Value {
+    env.runs(&["user", "show", name, "--json"]).await.well().json()
 }
 
 fn roles(tokens: &Tokens) -> Value {
     jwt::claims(&tokens.access)["roles"].clone()
 }
 
-async fn a_disabled_account_is_shut_out(house: House) {
-    let (ada, bob, teller) = (house.registers("ada").await, house.registers("bob").await, teller(&house).await);
+async fn a_disabled_account_is_shut_out(signet: TestApp) {
+    let (ada, bob, teller) = (signet.registers("ada").await, signet.registers("bob").await, teller(&signet).await);
     let (first, second, other) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
     let wrong = ada.tries(NEW_PASSWORD).await;
     let wrong_session = ada.tries_a_session(NEW_PASSWORD).await;
-    let ended = house.runs(&["user", "disable", "ADA"]).await.with(0, &["ada is disabled", "2 sessions ended"]);
+    let ended = signet.runs(&["user", "disable", "ADA"]).await.with(0, &["ada is disabled", "2 sessions ended"]);
     assert_eq!(ended.out, "");
 
     let tried = ada.tries(PASSWORD).await;
@@ -61,26 +61,26 @@ async fn a_disabled_account_is_shut_out(house: House) {
         is_shut_out_soon(&ada, &teller, tokens).await;
     }
     bob.is_logged_in(&other).await;
-    assert!(shows(&house, "ada").await["disabled_at"].is_string());
+    assert!(shows(&signet, "ada").await["disabled_at"].is_string());
 }
 
-async fn an_account_that_is_enabled_again_logs_in_anew(house: House) {
-    let (ada, teller) = (house.registers("ada").await, teller(&house).await);
+async fn an_account_that_is_enabled_again_logs_in_anew(signet: TestApp) {
+    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
     let before = ada.logs_in().await;
-    house.runs(&["user", "disable", "ada"]).await.well();
-    let since = shows(&house, "ada").await["disabled_at"].clone();
-    house.runs(&["user", "disable", "ada"]).await.well();
-    assert_eq!(shows(&house, "ada").await["disabled_at"], since, "it stays disabled since then");
-    house.runs(&["user", "enable", "ada"]).await.well();
-    assert_eq!(shows(&house, "ada").await["disabled_at"], Value::Null);
+    signet.runs(&["user", "disable", "ada"]).await.well();
+    let since = shows(&signet, "ada").await["disabled_at"].clone();
+    signet.runs(&["user", "disable", "ada"]).await.well();
+    assert_eq!(shows(&signet, "ada").await["disabled_at"], since, "it stays disabled since then");
+    signet.runs(&["user", "enable", "ada"]).await.well();
+    assert_eq!(shows(&signet, "ada").await["disabled_at"], Value::Null);
     is_shut_out_soon(&ada, &teller, &before).await;
     ada.is_logged_in(&ada.logs_in().await).await;
 }
 
 /// Whatever the moment at which a log-in comes: it is refused, or what it gave is ended with the rest.
-async fn no_log_in_slips_past(house: House) {
+async fn no_log_in_slips_past(signet: TestApp) {
     for (command, input) in [("disable", ""), ("set-password", NEW_PASSWORD), ("delete", "")] {
-        let ada = house.registers(command).await;
+        let ada = signet.registers(command).await;
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let tries = (0..8).map(|_| {
             let (ada, stopped) = (ada.clone(), stopped.clone());
@@ -98,10 +98,10 @@ async fn no_log_in_slips_past(house: House) {
         });
         let tries: Vec<_> = tries.collect();
         eventually(BOUND, "they log in", async || {
-            shows(&house, command).await["sessions"].as_u64().is_some_and(|n| n > 8)
+            shows(&signet, command).await["sessions"].as_u64().is_some_and(|n| n > 8)
         })
         .await;
-        house.runs_on(input, &["user", command, command]).await.well();
+        signet.runs_on(input, &["user", command, command]).await.well();
         ada.tries(PASSWORD).await.refused("invalid_grant");
         stop.send(true).expect("they listen");
         let mut given = Vec::new();
@@ -116,11 +116,11 @@ async fn no_log_in_slips_past(house: House) {
 }
 
 /// Nobody keeps an account alive by having more sessions than one transaction ends.
-async fn an_account_with_very_many_sessions_is_disabled(house: House) {
+async fn an_account_with_very_many_sessions_is_disabled(signet: TestApp) {
     const MANY: usize = 6_000;
-    let (ada, teller) = (house.registers("ada").await, teller(&house).await);
+    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
     let tokens = ada.logs_in().await;
-    let store = house.store().await;
+    let store = signet.store().await;
     let row = session::Entity::find().one(&store).await.expect("the database answers").expect("one");
     let taken = row.status_index;
     let rows: Vec<_> = (0..)
@@ -131,9 +131,9 @@ async fn an_account_with_very_many_sessions_is_disabled(house: House) {
     for some in rows.chunks(500) {
         session::Entity::insert_many(some.to_vec()).exec(&store).await.expect("they are new");
     }
-    assert_eq!(shows(&house, "ada").await["sessions"], MANY + 1);
-    house.runs(&["user", "disable", "ada"]).await.with(0, &["6001 sessions ended"]);
-    assert_eq!(shows(&house, "ada").await["sessions"], 0);
+    assert_eq!(shows(&signet, "ada").await["sessions"], MANY + 1);
+    signet.runs(&["user", "disable", "ada"]).await.with(0, &["6001 sessions ended"]);
+    assert_eq!(shows(&signet, "ada").await["sessions"], 0);
     let rows = session::Entity::find().all(&store).await.expect("the database answers");
     let mut together = BTreeMap::new();
     for row in rows {
@@ -144,25 +144,25 @@ async fn an_account_with_very_many_sessions_is_disabled(house: House) {
     is_shut_out_soon(&ada, &teller, &tokens).await;
 }
 
-async fn a_deleted_account_is_gone(house: House) {
-    let (ada, teller) = (house.registers("ada").await, teller(&house).await);
+async fn a_deleted_account_is_gone(signet: TestApp) {
+    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
     let tokens = ada.logs_in().await;
-    house.runs(&["user", "disable", "ada"]).await.well(); // which is no reason to keep it
-    house.runs(&["user", "delete", "ada"]).await.with(0, &["ada is deleted"]);
+    signet.runs(&["user", "disable", "ada"]).await.well(); // which is no reason to keep it
+    signet.runs(&["user", "delete", "ada"]).await.with(0, &["ada is deleted"]);
     is_shut_out_soon(&ada, &teller, &tokens).await;
     ada.tries(PASSWORD).await.refused("invalid_grant");
-    house.runs(&["user", "delete", "ada"]).await.with(1, &["no such account", "signet user list"]);
+    signet.runs(&["user", "delete", "ada"]).await.with(1, &["no such account", "signet user list"]);
 
-    let namesake = house.registers("ada").await;
+    let namesake = signet.registers("ada").await;
     assert_ne!(namesake.id, ada.id);
     is_shut_out_soon(&ada, &teller, &tokens).await;
     namesake.is_logged_in(&namesake.logs_in().await).await;
 }
 
-async fn another_password_ends_every_session(house: House) {
-    let (mut ada, teller) = (house.registers("ada").await, teller(&house).await);
+async fn another_password_ends_every_session(signet: TestApp) {
+    let (mut ada, teller) = (signet.registers("ada").await, teller(&signet).await);
     let tokens = [ada.logs_in().await, ada.logs_in().await];
-    house.runs_on(&format!("{NEW_PASSWORD}\n"), &["user", "set-password", "ada"]).await.with(0, &["2 sessions ended"]);
+    signet.runs_on(&format!("{NEW_PASSWORD}\n"), &["user", "set-password", "ada"]).await.with(0, &["2 sessions ended"]);
     for tokens in &tokens {
         is_shut_out_soon(&ada, &teller, tokens).await;
     }
@@ -170,130 +170,130 @@ async fn another_password_ends_every_session(house: House) {
     NEW_PASSWORD.clone_into(&mut ada.password);
     ada.is_logged_in(&ada.logs_in().await).await;
 
-    house.runs(&["user", "disable", "ada"]).await.well();
-    house.runs_on(PASSWORD, &["user", "set-password", "ada"]).await.well();
+    signet.runs(&["user", "disable", "ada"]).await.well();
+    signet.runs_on(PASSWORD, &["user", "set-password", "ada"]).await.well();
     ada.tries(PASSWORD).await.refused("invalid_grant"); // it is still disabled
-    house.runs(&["user", "enable", "ada"]).await.well();
+    signet.runs(&["user", "enable", "ada"]).await.well();
     ada.tries(PASSWORD).await.granted();
 }
 
-async fn revoked_sessions_end_and_the_account_goes_on(house: House) {
-    let (ada, bob, teller) = (house.registers("ada").await, house.registers("bob").await, teller(&house).await);
+async fn revoked_sessions_end_and_the_account_goes_on(signet: TestApp) {
+    let (ada, bob, teller) = (signet.registers("ada").await, signet.registers("bob").await, teller(&signet).await);
     let (tokens, other) = (ada.logs_in().await, bob.logs_in().await);
-    house.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
+    signet.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
     is_shut_out_soon(&ada, &teller, &tokens).await;
     bob.is_logged_in(&other).await;
     ada.is_logged_in(&ada.logs_in().await).await;
-    house.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
-    house.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["0 sessions ended"]);
+    signet.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
+    signet.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["0 sessions ended"]);
 }
 
-async fn roles_are_in_the_next_token(house: House) {
-    let ada = house.registers("ada").await;
+async fn roles_are_in_the_next_token(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let before = ada.logs_in().await;
     assert_eq!(roles(&before), Value::Null);
     for role in ["editor", "admin", "editor"] {
-        house.runs(&["user", "grant-role", "Ada", role]).await.with(0, &["the role", role]);
+        signet.runs(&["user", "grant-role", "Ada", role]).await.with(0, &["the role", role]);
     }
     let refreshed = ada.refreshes(&before).await.granted();
     assert_eq!(roles(&refreshed), json!(["admin", "editor"]));
     assert_eq!(roles(&ada.logs_in().await), json!(["admin", "editor"]));
-    assert_eq!(shows(&house, "ada").await["roles"], json!(["admin", "editor"]));
+    assert_eq!(shows(&signet, "ada").await["roles"], json!(["admin", "editor"]));
 
-    house.runs(&["user", "revoke-role", "ada", "admin"]).await.well();
+    signet.runs(&["user", "revoke-role", "ada", "admin"]).await.well();
     let refreshed = ada.refreshes(&refreshed).await.granted();
     assert_eq!(roles(&refreshed), json!(["editor"]));
-    house.runs(&["user", "revoke-role", "ada", "admin"]).await.with(0, &["did not have"]);
-    house.runs(&["user", "revoke-role", "ada", "editor"]).await.well();
+    signet.runs(&["user", "revoke-role", "ada", "admin"]).await.with(0, &["did not have"]);
+    signet.runs(&["user", "revoke-role", "ada", "editor"]).await.well();
     assert_eq!(roles(&ada.refreshes(&refreshed).await.granted()), Value::Null);
 }
 
 /// Each reads the roles and writes them: none may undo another's.
-async fn roles_granted_at_once_are_all_there(house: House) {
-    let ada = house.registers("ada").await;
+async fn roles_granted_at_once_are_all_there(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let names: Vec<String> = (0..16).map(|n| format!("role-{n:02}")).collect();
     for some in names.chunks(4) {
-        let grants = some.iter().map(|name| async { house.runs(&["user", "grant-role", "ada", name]).await.well() });
+        let grants = some.iter().map(|name| async { signet.runs(&["user", "grant-role", "ada", name]).await.well() });
         join_all(grants).await;
     }
     assert_eq!(roles(&ada.refreshes(&tokens).await.granted()), json!(names));
-    house.runs(&["user", "grant-role", "ada", "one-more"]).await.with(1, &["at most 16 roles"]);
-    assert_eq!(shows(&house, "ada").await["roles"], json!(names));
+    signet.runs(&["user", "grant-role", "ada", "one-more"]).await.with(1, &["at most 16 roles"]);
+    assert_eq!(shows(&signet, "ada").await["roles"], json!(names));
 }
 
-async fn an_account_is_made_whether_or_not_registration_is_open(mut house: House) {
-    house.restart_with(&[("registration", "closed")]).await;
-    register(&house.site, "ada", PASSWORD).await.blames_the_sender();
-    let made = creates(&house, &["Ada", "--role", "b", "--role", "a", "--role", "b"]).await;
+async fn an_account_is_made_whether_or_not_registration_is_open(mut signet: TestApp) {
+    signet.restart_with(&[("registration", "closed")]).await;
+    register(&signet.site, "ada", PASSWORD).await.blames_the_sender();
+    let made = creates(&signet, &["Ada", "--role", "b", "--role", "a", "--role", "b"]).await;
     assert_eq!((&made["username"], &made["roles"]), (&json!("Ada"), &json!(["a", "b"])));
     assert_eq!((&made["email"], &made["email_verified"]), (&Value::Null, &json!(false)));
-    let taken = house.runs_on(PASSWORD, &["user", "create", "ADA"]).await.with(1, &["taken"]);
+    let taken = signet.runs_on(PASSWORD, &["user", "create", "ADA"]).await.with(1, &["taken"]);
     assert_eq!(taken.out, "");
     let ada = Person {
         username: "ada".into(),
         password: PASSWORD.into(),
         id: made["id"].as_str().expect("an id").into(),
-        site: house.site.clone(),
+        site: signet.site.clone(),
     };
     let tokens = ada.logs_in().await;
     assert_eq!((&jwt::claims(&tokens.access)["sub"], roles(&tokens)), (&made["id"], json!(["a", "b"])));
     let too_many: Vec<String> = (0..17).flat_map(|n| ["--role".to_owned(), format!("r{n}")]).collect();
     let too_many: Vec<&str> =
         ["user", "create", "bob"].into_iter().chain(too_many.iter().map(String::as_str)).collect();
-    house.runs_on(PASSWORD, &too_many).await.with(1, &["at most 16 roles"]);
-    house.runs(&["user", "show", "bob"]).await.with(1, &["no such account"]);
+    signet.runs_on(PASSWORD, &too_many).await.with(1, &["at most 16 roles"]);
+    signet.runs(&["user", "show", "bob"]).await.with(1, &["no such account"]);
 }
 
-async fn a_verified_address_is_one_accounts(house: House) {
+async fn a_verified_address_is_one_accounts(signet: TestApp) {
     const EMAIL: &str = "ada@example.org";
     // Somebody claims the address, and is known to the service by it.
     let body = json!({"username": "eve", "password": PASSWORD, "email": "ADA@example.org"});
-    let id = house.site.post("/v1/users").json(&body).answer().await.is(201).string("id");
-    let eve = Person { username: "eve".into(), password: PASSWORD.into(), id, site: house.site.clone() };
+    let id = signet.site.post("/v1/users").json(&body).answer().await.is(201).string("id");
+    let eve = Person { username: "eve".into(), password: PASSWORD.into(), id, site: signet.site.clone() };
     let tokens = eve.logs_in().await;
-    let claimed = async || house.site.user_info(&tokens.access).await.is(200).json()["email"].clone();
+    let claimed = async || signet.site.user_info(&tokens.access).await.is(200).json()["email"].clone();
     assert_eq!(claimed().await, "ADA@example.org");
     let by_email = Person { username: EMAIL.into(), ..eve.clone() };
 
-    creates(&house, &["unproved", "--email", EMAIL]).await;
+    creates(&signet, &["unproved", "--email", EMAIL]).await;
     by_email.tries(PASSWORD).await.refused("invalid_grant");
-    house.runs(&["user", "show", EMAIL]).await.with(1, &["no such account"]);
-    let made = creates(&house, &["ada", "--email", EMAIL, "--email-verified"]).await;
+    signet.runs(&["user", "show", EMAIL]).await.with(1, &["no such account"]);
+    let made = creates(&signet, &["ada", "--email", EMAIL, "--email-verified"]).await;
     assert_eq!((&made["email"], &made["email_verified"]), (&json!(EMAIL), &json!(true)));
     assert_eq!(jwt::claims(&by_email.logs_in().await.access)["sub"], made["id"]);
-    assert_eq!(shows(&house, "Ada@Example.org").await["username"], "ada");
+    assert_eq!(shows(&signet, "Ada@Example.org").await["username"], "ada");
     for claimant in ["eve", "unproved"] {
-        assert_eq!(shows(&house, claimant).await["email"], Value::Null, "{claimant} has proved nothing");
+        assert_eq!(shows(&signet, claimant).await["email"], Value::Null, "{claimant} has proved nothing");
     }
     eventually(BOUND, "the claim is forgotten", async || claimed().await == Value::Null).await;
 
     let second = ["user", "create", "bob", "--email", "ADA@example.org", "--email-verified"];
-    let refused = house.runs_on(PASSWORD, &second).await.with(1, &["another account has verified"]);
+    let refused = signet.runs_on(PASSWORD, &second).await.with(1, &["another account has verified"]);
     assert_eq!(refused.out, "");
-    house.runs(&["user", "show", "bob"]).await.with(1, &["no such account"]);
-    let eve = creates(&house, &["third", "--email", EMAIL]).await; // a claim opens nothing
+    signet.runs(&["user", "show", "bob"]).await.with(1, &["no such account"]);
+    let eve = creates(&signet, &["third", "--email", EMAIL]).await; // a claim opens nothing
     assert_eq!(eve["email_verified"], false);
 }
 
-async fn an_account_is_called_by_its_id_too(house: House) {
-    let ada = house.registers("ada").await;
-    assert_eq!(shows(&house, &ada.id).await["username"], "ada");
+async fn an_account_is_called_by_its_id_too(signet: TestApp) {
+    let ada = signet.registers("ada").await;
+    assert_eq!(shows(&signet, &ada.id).await["username"], "ada");
     // Whoever calls himself by another's id is not mistaken for them.
-    let eve = house.registers(&ada.id).await;
+    let eve = signet.registers(&ada.id).await;
     for command in ["disable", "delete", "show"] {
-        house.runs(&["user", command, &ada.id]).await.with(1, &["one account", "another"]);
+        signet.runs(&["user", command, &ada.id]).await.with(1, &["one account", "another"]);
     }
-    house.runs(&["user", "grant-role", &ada.id, "admin"]).await.with(1, &["one account", "another"]);
-    assert_eq!(shows(&house, "ada").await["roles"], json!([]));
-    assert_eq!(shows(&house, &eve.id).await["username"], ada.id.as_str());
-    house.runs(&["user", "delete", &eve.id]).await.well();
-    assert_eq!(shows(&house, &ada.id).await["username"], "ada");
+    signet.runs(&["user", "grant-role", &ada.id, "admin"]).await.with(1, &["one account", "another"]);
+    assert_eq!(shows(&signet, "ada").await["roles"], json!([]));
+    assert_eq!(shows(&signet, &eve.id).await["username"], ada.id.as_str());
+    signet.runs(&["user", "delete", &eve.id]).await.well();
+    assert_eq!(shows(&signet, &ada.id).await["username"], "ada");
 }
 
 /// What an operator did is in the log, and with it whose account it was.
-async fn what_the_operator_did_is_logged(house: House) {
-    let ada = house.registers("ada").await;
+async fn what_the_operator_did_is_logged(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     ada.logs_in().await;
     for (arguments, event, reason) in [
         (&["grant-role", "ada", "admin"][..], "role_grant", Value::Null),
@@ -304,7 +304,7 @@ async fn what_the_operator_did_is_logged(house: House) {
         (&["enable", "ada"], "account_enable", Value::Null),
         (&["delete", "ada"], "account_delete", json!("operator")),
     ] {
-        let ended = house.runs_on(NEW_PASSWORD, &[&["user"], arguments].concat()).await.well();
+        let ended = signet.runs_on(NEW_PASSWORD, &[&["user"], arguments].concat()).await.well();
         let lines = ended.err.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let line = lines.into_iter().find(|line| line["event"] == event);
         let line = line.unwrap_or_else(|| panic!("{event} is not logged: {ended:?}"));
@@ -314,16 +314,16 @@ async fn what_the_operator_did_is_logged(house: House) {
 }
 
 /// Two services on one database hear of it by notice.
-async fn every_replica_hears_of_it_within_a_second(house: House) {
-    let replica = house.replica().await;
-    let (ada, teller) = (house.registers("ada").await, teller(&house).await);
+async fn every_replica_hears_of_it_within_a_second(signet: TestApp) {
+    let replica = signet.replica().await;
+    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
     for command in ["revoke-sessions", "disable"] {
         let tokens = ada.logs_in().await;
-        for site in [&house.site, &replica.site] {
+        for site in [&signet.site, &replica.site] {
             ada.at(site).is_let_in(&tokens).await;
         }
-        house.runs(&["user", command, "ada"]).await.well();
-        for site in [&house.site, &replica.site] {
+        signet.runs(&["user", command, "ada"]).await.well();
+        for site in [&signet.site, &replica.site] {
             eventually(Duration::from_secs(1), "it refuses", async || {
                 teller.introspects(site, &tokens.access).await.is(200).json()["active"] == false
             })

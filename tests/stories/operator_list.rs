@@ -12,14 +12,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    harness::{House, Place, place::list, stories, stories_on},
+    harness::{TestApp, TestEnv, stories, stories_on, test_env::list},
     operator::creates,
 };
 
 /// Makes one account as an operator does, and so many others like it, but without a password.
-async fn is_peopled(place: &Place, others: usize) {
-    creates(place, &["ada"]).await;
-    let store = place.store().await;
+async fn is_peopled(env: &TestEnv, others: usize) {
+    creates(env, &["ada"]).await;
+    let store = env.store().await;
     let row = Entity::find().one(&store).await.expect("the database answers").expect("ada");
     let named = |n: usize| {
         let name = format!("person{n}");
@@ -32,30 +32,30 @@ async fn is_peopled(place: &Place, others: usize) {
     }
 }
 
-async fn an_account_is_shown_without_its_secrets(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_account_is_shown_without_its_secrets(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     ada.logs_in().await;
-    let shown = house.runs(&["user", "show", "ada"]).await.well();
+    let shown = signet.runs(&["user", "show", "ada"]).await.well();
     let json = shown.json();
     let members: BTreeSet<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
     let known = "id username email email_verified roles created_at disabled_at has_password sessions";
     assert_eq!(members, known.split(' ').collect());
     assert_eq!((&json["id"], &json["sessions"], &json["has_password"]), (&json!(ada.id), &json!(1), &json!(true)));
-    let listed = house.runs(&["user", "list"]).await.well();
+    let listed = signet.runs(&["user", "list"]).await.well();
     for text in [shown.out, shown.err, listed.out, listed.err] {
         assert!(!text.contains("argon2"), "{text}");
     }
 }
 
-async fn all_accounts_are_listed(place: Place) {
+async fn all_accounts_are_listed(env: TestEnv) {
     const MANY: usize = 1_234;
-    assert_eq!(place.runs(&["user", "list", "--json"]).await.well().out, "[]\n");
-    is_peopled(&place, MANY - 1).await;
-    let listed = place.runs(&["user", "list", "--json"]).await.well();
+    assert_eq!(env.runs(&["user", "list", "--json"]).await.well().out, "[]\n");
+    is_peopled(&env, MANY - 1).await;
+    let listed = env.runs(&["user", "list", "--json"]).await.well();
     assert_eq!(listed.out.lines().count(), MANY + 2, "one account a line");
     let json = listed.json();
     let found: Vec<&str> = list(&json).iter().map(|account| account["id"].as_str().expect("an id")).collect();
-    let store = place.store().await;
+    let store = env.store().await;
     let rows = Entity::find().order_by_asc(Column::Id).all(&store).await.expect("the database answers");
     let known: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
     assert_eq!(found, known);
@@ -63,13 +63,13 @@ async fn all_accounts_are_listed(place: Place) {
 }
 
 /// As in `signet user list | head -1`.
-async fn whoever_has_seen_enough_of_the_list_may_go(place: Place) {
-    is_peopled(&place, 1_000).await; // more than a pipe holds, and more than one page
+async fn whoever_has_seen_enough_of_the_list_may_go(env: TestEnv) {
+    is_peopled(&env, 1_000).await; // more than a pipe holds, and more than one page
     let mut listing = Command::new(env!("CARGO_BIN_EXE_signet"))
         .args(["user", "list"])
-        .current_dir(&place.folder)
+        .current_dir(&env.folder)
         .env_clear()
-        .envs(place.environment(&[]))
+        .envs(env.environment(&[]))
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

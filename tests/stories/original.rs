@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, House, PASSWORD, Site, jwt, raw::Line, stories};
+use crate::harness::{Answer, Ask, PASSWORD, Site, TestApp, jwt, raw::Line, stories};
 
 /// Sends JSON, in a GET request too.
 async fn sends(site: &Site, method: Method, path: &str, body: &Value) -> Answer {
@@ -35,8 +35,8 @@ fn fails(answer: Answer, status: u16) -> Value {
 const SESSION: [&str; 3] = ["success", "message", "session_id"];
 const PLAIN: [&str; 2] = ["success", "message"];
 
-async fn a_client_of_the_original_moves_over_unchanged(house: House) {
-    let site = &house.site;
+async fn a_client_of_the_original_moves_over_unchanged(signet: TestApp) {
+    let site = &signet.site;
     let ada = json!({"username": "ada", "password": PASSWORD});
     let made = sends(site, Method::POST, "/users/create", &ada).await;
     assert!(made.header("cache-control").contains("no-store"));
@@ -56,28 +56,28 @@ async fn a_client_of_the_original_moves_over_unchanged(house: House) {
     fails(sends(site, Method::GET, "/users/auth", &ada).await, 401);
 }
 
-async fn its_session_id_is_an_access_token(house: House) {
+async fn its_session_id_is_an_access_token(signet: TestApp) {
     let ada = json!({"username": "ada", "password": PASSWORD});
-    let made = sends(&house.site, Method::POST, "/users/create", &ada).await.is(200).string("session_id");
+    let made = sends(&signet.site, Method::POST, "/users/create", &ada).await.is(200).string("session_id");
     assert_eq!(jwt::header(&made)["typ"], "at+jwt");
     assert_eq!(jwt::claims(&made)["preferred_username"], "ada");
-    house.site.user_info(&made).await.is(200);
-    house.clock.advance(crate::harness::seconds(631));
-    fails(sends(&house.site, Method::POST, "/users/session_auth", &json!({"session_id": made})).await, 401);
+    signet.site.user_info(&made).await.is(200);
+    signet.clock.advance(crate::harness::seconds(631));
+    fails(sends(&signet.site, Method::POST, "/users/session_auth", &json!({"session_id": made})).await, 401);
 }
 
-async fn a_log_out_ends_its_sessions_too(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_log_out_ends_its_sessions_too(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let body = json!({"session_id": tokens.access});
-    sends(&house.site, Method::GET, "/users/session_auth", &body).await.is(200);
+    sends(&signet.site, Method::GET, "/users/session_auth", &body).await.is(200);
     ada.logs_out(&tokens).await;
-    fails(sends(&house.site, Method::GET, "/users/session_auth", &body).await, 401);
+    fails(sends(&signet.site, Method::GET, "/users/session_auth", &body).await, 401);
 }
 
-async fn what_is_wrong_fails_with_the_usual_statuses(house: House) {
-    let site = &house.site;
-    house.registers("ada").await;
+async fn what_is_wrong_fails_with_the_usual_statuses(signet: TestApp) {
+    let site = &signet.site;
+    signet.registers("ada").await;
     let wrong = json!({"username": "ada", "password": "wrong guess 12"});
     let unknown = json!({"username": "nobody", "password": PASSWORD});
     for (method, path) in
@@ -116,10 +116,10 @@ async fn what_is_wrong_fails_with_the_usual_statuses(house: House) {
     }
 }
 
-async fn a_get_request_may_have_its_body_in_chunks(house: House) {
-    house.registers("ada").await;
+async fn a_get_request_may_have_its_body_in_chunks(signet: TestApp) {
+    signet.registers("ada").await;
     let body = json!({"username": "ada", "password": PASSWORD}).to_string();
-    let mut line = Line::to(&house.site).await;
+    let mut line = Line::to(&signet.site).await;
     let head = "GET /users/auth HTTP/1.1\r\nHost: signet\r\nConnection: close\r\nContent-Type: application/json\r\n";
     line.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()).as_bytes())
         .await;
@@ -127,11 +127,11 @@ async fn a_get_request_may_have_its_body_in_chunks(house: House) {
     assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("Authenticate user successful"), "{answer}");
 }
 
-async fn a_method_that_was_never_there_is_refused(house: House) {
+async fn a_method_that_was_never_there_is_refused(signet: TestApp) {
     for (method, path) in
         [(Method::GET, "/users/create"), (Method::PUT, "/users/auth"), (Method::POST, "/users/delete")]
     {
-        let answer = sends(&house.site, method, path, &json!({})).await.is(405);
+        let answer = sends(&signet.site, method, path, &json!({})).await.is(405);
         assert_ne!(answer.header("allow"), "", "{answer:?}");
     }
 }

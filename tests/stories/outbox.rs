@@ -9,8 +9,8 @@ use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::json;
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, days, eventually,
-    post::{Post, VERIFY},
+    Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, days, eventually,
+    inbox::{Inbox, VERIFY},
     seconds,
     smtp::{Behaviour, Received, Smtp},
     stories, stories_on,
@@ -19,8 +19,8 @@ use crate::harness::{
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The rows of the outbox, oldest first.
-async fn rows(place: &Place) -> Vec<Model> {
-    let rows = Entity::find().order_by_asc(Column::Id).all(&place.store().await).await;
+async fn rows(env: &TestEnv) -> Vec<Model> {
+    let rows = Entity::find().order_by_asc(Column::Id).all(&env.store().await).await;
     rows.expect("the database answers")
 }
 
@@ -32,8 +32,8 @@ async fn registers(site: &Site, username: &str, email: &str) -> Person {
 }
 
 /// Waits until every letter that waits has failed at least so often, and gives those.
-async fn failed(place: &Place, times: i32) -> Vec<Model> {
-    let waiting = async || rows(place).await.into_iter().filter(|row| row.due_at.is_some()).collect::<Vec<_>>();
+async fn failed(env: &TestEnv, times: i32) -> Vec<Model> {
+    let waiting = async || rows(env).await.into_iter().filter(|row| row.due_at.is_some()).collect::<Vec<_>>();
     eventually(PATIENCE, "the letters were tried", async || {
         let tried = |row: &Model| row.attempts >= times && row.last_error.is_some() && row.claim.is_none();
         waiting().await.iter().all(tried)
@@ -54,9 +54,9 @@ async fn verifies(site: &Site, token: &str) -> u16 {
 
 /// Each way in which a mail server fails for a while. The mail comes when it is well again, and its link is not born
 /// dead, however late it is.
-async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut house: House) {
+async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut signet: TestApp) {
     let smtp = Smtp::start();
-    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
     let failures = [
         Behaviour::Replies("GREETING", "421 too busy"), // first: later connections are kept
         Behaviour::Replies("RCPT", "451 come back later"),
@@ -67,100 +67,100 @@ async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut house: House) {
     for (n, failure) in failures.into_iter().enumerate() {
         smtp.behaves(failure);
         let email = format!("ada{n}@example.org");
-        registers(&house.site, &format!("ada{n}"), &email).await;
-        let [.., row] = &failed(&house, 1).await[..] else { panic!("no row") };
+        registers(&signet.site, &format!("ada{n}"), &email).await;
+        let [.., row] = &failed(&signet, 1).await[..] else { panic!("no row") };
         assert!(row.due_at.is_some_and(|due| due > row.created_at), "{row:?}");
         assert_eq!(smtp.mails().len(), n);
         smtp.behaves(Behaviour::Good);
-        house.clock.advance(TimeDelta::hours(30)); // more than the link lives
+        signet.clock.advance(TimeDelta::hours(30)); // more than the link lives
         let mails = smtp.waits_for(n + 1).await;
         assert_eq!(mails[n].to, [email]);
-        eventually(PATIENCE, "it is written down", async || rows(&house).await.iter().all(|row| row.due_at.is_none()))
+        eventually(PATIENCE, "it is written down", async || rows(&signet).await.iter().all(|row| row.due_at.is_none()))
             .await;
-        house.clock.advance(TimeDelta::hours(23));
-        assert_eq!(verifies(&house.site, &token(&mails[n])).await, 204);
+        signet.clock.advance(TimeDelta::hours(23));
+        assert_eq!(verifies(&signet.site, &token(&mails[n])).await, 204);
     }
-    assert!(rows(&house).await.iter().all(|row| row.payload == "{}" && row.sent_at.is_some()));
+    assert!(rows(&signet).await.iter().all(|row| row.payload == "{}" && row.sent_at.is_some()));
 }
 
-async fn a_mail_that_is_refused_for_good_is_given_up_at_once(mut house: House) {
+async fn a_mail_that_is_refused_for_good_is_given_up_at_once(mut signet: TestApp) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Replies("RCPT", "550 nobody of that name"));
-    house.restart_with(&[("smtp_url", &smtp.url())]).await;
-    registers(&house.site, "ada", "ada@example.org").await;
-    eventually(PATIENCE, "it is given up", async || rows(&house).await.iter().all(|row| row.dead_at.is_some())).await;
-    let [row] = &rows(&house).await[..] else { panic!("one row") };
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
+    registers(&signet.site, "ada", "ada@example.org").await;
+    eventually(PATIENCE, "it is given up", async || rows(&signet).await.iter().all(|row| row.dead_at.is_some())).await;
+    let [row] = &rows(&signet).await[..] else { panic!("one row") };
     assert_eq!((row.attempts, row.last_error.as_deref(), row.due_at), (1, Some("refused"), None));
     smtp.behaves(Behaviour::Good);
-    house.clock.advance(days(1));
-    registers(&house.site, "bob", "bob@example.org").await;
+    signet.clock.advance(days(1));
+    registers(&signet.site, "bob", "bob@example.org").await;
     assert_eq!(smtp.waits_for(1).await[0].to, ["bob@example.org"]);
 }
 
-async fn a_mail_is_given_up_after_three_days(mut house: House) {
+async fn a_mail_is_given_up_after_three_days(mut signet: TestApp) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Replies("RCPT", "451 come back later"));
-    house.restart_with(&[("smtp_url", &smtp.url())]).await;
-    registers(&house.site, "ada", "ada@example.org").await;
-    failed(&house, 1).await;
-    house.clock.advance(days(3) - seconds(3600));
-    let [row] = &failed(&house, 2).await[..] else { panic!("one row") };
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
+    registers(&signet.site, "ada", "ada@example.org").await;
+    failed(&signet, 1).await;
+    signet.clock.advance(days(3) - seconds(3600));
+    let [row] = &failed(&signet, 2).await[..] else { panic!("one row") };
     assert_eq!(row.dead_at, None);
-    house.clock.advance(seconds(3600));
-    eventually(PATIENCE, "it is given up", async || rows(&house).await.iter().all(|row| row.dead_at.is_some())).await;
-    let [row] = &rows(&house).await[..] else { panic!("one row") };
+    signet.clock.advance(seconds(3600));
+    eventually(PATIENCE, "it is given up", async || rows(&signet).await.iter().all(|row| row.dead_at.is_some())).await;
+    let [row] = &rows(&signet).await[..] else { panic!("one row") };
     assert_eq!((row.attempts, row.last_error.as_deref()), (3, Some("given_up")));
     assert!(row.payload.contains("ada@example.org"), "it is kept for the operator: {row:?}");
     assert!(smtp.mails().is_empty());
 }
 
 /// A dead mail server changes no answer, and no letter holds up more than its own slot.
-async fn requests_do_not_wait_for_the_mail_server(mut house: House) {
+async fn requests_do_not_wait_for_the_mail_server(mut signet: TestApp) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Stalls("GREETING"));
-    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
     for n in 0..6 {
-        registers(&house.site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
+        registers(&signet.site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
     }
     eventually(PATIENCE, "it is tried", async || !smtp.events().is_empty()).await;
     let begin = Instant::now();
     for _ in 0..20 {
-        house.site.post("/v1/password-resets").json(&json!({"username": "ada0"})).answer().await.is(202);
+        signet.site.post("/v1/password-resets").json(&json!({"username": "ada0"})).answer().await.is(202);
     }
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
     smtp.behaves(Behaviour::Good);
 }
 
 /// Whoever had the password named an address of their own while no mail left: the reset takes it back all the same.
-async fn a_reset_withdraws_what_waits(mut house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", "ada@example.org").await;
-    house.site.post("/v1/password-resets").json(&json!({"username": "ada"})).answer().await.is(202);
+async fn a_reset_withdraws_what_waits(mut signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", "ada@example.org").await;
+    signet.site.post("/v1/password-resets").json(&json!({"username": "ada"})).answer().await.is(202);
     let reset = post.brings_reset("ada@example.org").await;
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Replies("RCPT", "451 come back later"));
-    house.restart_with(&[("smtp_url", &smtp.url())]).await;
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
     let thief = ada.logs_in().await;
     let body = json!({"email": "eve@example.org", "current_password": PASSWORD});
     ada.sends(Method::PATCH, "/v1/users/me", &thief, Some(body)).await.is(200);
-    let waiting = failed(&house, 1).await;
+    let waiting = failed(&signet, 1).await;
     assert!(waiting.iter().any(|row| row.kind == "email_claimed" && row.due_at.is_some()), "{waiting:?}");
     let body = json!({"token": reset, "new_password": NEW_PASSWORD});
-    house.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
+    signet.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
     smtp.behaves(Behaviour::Good);
-    house.clock.advance(seconds(3600));
+    signet.clock.advance(seconds(3600));
     let mails = smtp.waits_for(1).await;
-    eventually(PATIENCE, "nothing waits", async || rows(&house).await.iter().all(|row| row.due_at.is_none())).await;
+    eventually(PATIENCE, "nothing waits", async || rows(&signet).await.iter().all(|row| row.due_at.is_none())).await;
     assert_eq!(smtp.mails().len(), 1, "{mails:?}");
     assert_eq!(mails[0].to, ["ada@example.org"], "the notice alone");
 }
 
 /// The row is committed with the account, so the process may die between that and the sending.
-async fn a_killed_process_loses_no_mail(place: Place) {
+async fn a_killed_process_loses_no_mail(env: TestEnv) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Stalls("DATA"));
     let url = smtp.url();
-    let first = place.serves(&[("smtp_url", &url)]).ready().await;
+    let first = env.serves(&[("smtp_url", &url)]).ready().await;
     registers(&first.site, "ada", "ada@example.org").await;
     eventually(PATIENCE, "it is being sent", async || smtp.count("clear DATA") > 0).await;
     first.signal("KILL");
@@ -168,7 +168,7 @@ async fn a_killed_process_loses_no_mail(place: Place) {
     let killed = Instant::now();
     assert!(smtp.mails().is_empty());
     smtp.behaves(Behaviour::Good);
-    let second = place.serves(&[("smtp_url", &url)]).ready().await;
+    let second = env.serves(&[("smtp_url", &url)]).ready().await;
     let mails = smtp.waits_for(1).await;
     assert!(killed.elapsed() < Duration::from_secs(30), "{:?}", killed.elapsed());
     assert_eq!(mails[0].to, ["ada@example.org"]);
@@ -176,28 +176,28 @@ async fn a_killed_process_loses_no_mail(place: Place) {
     assert!(!second.log().contains(&token(&mails[0])) && !second.log().contains("ada@example.org"));
 }
 
-async fn a_service_that_stops_lets_go_of_what_it_could_not_send(place: Place) {
+async fn a_service_that_stops_lets_go_of_what_it_could_not_send(env: TestEnv) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Stalls("DATA"));
     let url = smtp.url();
-    let first = place.serves(&[("smtp_url", &url)]).ready().await;
+    let first = env.serves(&[("smtp_url", &url)]).ready().await;
     registers(&first.site, "ada", "ada@example.org").await;
     eventually(PATIENCE, "it is being sent", async || smtp.count("clear DATA") > 0).await;
     first.signal("TERM");
     first.ends().await.well();
-    let [row] = &rows(&place).await[..] else { panic!("one row") };
+    let [row] = &rows(&env).await[..] else { panic!("one row") };
     assert_eq!((row.claim, row.sent_at), (None, None));
     smtp.behaves(Behaviour::Good);
-    let second = place.serves(&[("smtp_url", &url)]).ready().await;
+    let second = env.serves(&[("smtp_url", &url)]).ready().await;
     assert_eq!(smtp.waits_for(1).await[0].to, ["ada@example.org"]);
     drop(second);
 }
 
-async fn two_replicas_send_each_mail_once(house: House) {
-    let replica = house.replica().await;
-    let mut post = Post::of(&house).await;
+async fn two_replicas_send_each_mail_once(signet: TestApp) {
+    let replica = signet.replica().await;
+    let mut post = Inbox::of(&signet).await;
     for n in 0..30 {
-        let site = if n % 2 == 0 { &house.site } else { &replica.site };
+        let site = if n % 2 == 0 { &signet.site } else { &replica.site };
         registers(site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
     }
     let mails = post.delivers().await;
@@ -205,7 +205,7 @@ async fn two_replicas_send_each_mail_once(house: House) {
     to.sort();
     to.dedup();
     assert_eq!((mails.len(), to.len()), (30, 30));
-    assert!(rows(&house).await.iter().all(|row| row.attempts == 1));
+    assert!(rows(&signet).await.iter().all(|row| row.attempts == 1));
     replica.stop().await;
 }
 

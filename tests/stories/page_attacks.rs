@@ -3,7 +3,9 @@
 use serde_json::json;
 use url::form_urlencoded::byte_serialize;
 
-use crate::harness::{browser::Browser, driver::FOREIGN_HOST, elsewhere::Elsewhere, stories_on, town::Town};
+use crate::harness::{
+    browser::Browser, driver::FOREIGN_HOST, other_origin::OtherOrigin, smtp_app::TestAppWithSmtp, stories_on,
+};
 
 const ADA: &str = "Ada@example.org";
 
@@ -13,73 +15,73 @@ const CONFIRM: &str = "Yes, confirm the address";
 const OVER: &str = "This link does not work any more";
 
 /// The other site has a code, which it was given itself, and the victim's browser has its cookie.
-async fn a_form_of_another_site_is_refused(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
-    let code = town.code_of_another_browser("/forgot-password").await;
+async fn a_form_of_another_site_is_refused(mut mail_app: TestAppWithSmtp) {
+    mail_app.registers_verified("ada", ADA).await;
+    let code = mail_app.code_of_another_browser("/forgot-password").await;
     let form = format!(
         "<!doctype html><title>Win</title><form method=post action=\"{}\"><input name=csrf value=\"{code}\">\
          <input name=identifier value=ada><button>You win</button></form>",
-        town.url("/forgot-password")
+        mail_app.url("/forgot-password")
     );
-    let elsewhere = Elsewhere::serves(form).await;
+    let other_origin = OtherOrigin::serves(form).await;
     let browser = Browser::open().await;
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     // Another site, another name of this machine, and the same site at another port: the last sends our cookie along.
     for host in [FOREIGN_HOST, "localhost", "127.0.0.1"] {
-        browser.visits(&elsewhere.at(host)).await;
+        browser.visits(&other_origin.at(host)).await;
         browser.presses("You win").await;
         browser.sees("This form came from elsewhere").await;
     }
     // One mail, which was asked for here.
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     browser.types(IDENTIFIER, "ada").await;
     browser.presses(SEND).await;
     browser.sees("Look into your mail").await;
-    town.link("/reset-password", ADA).await;
-    town.has_no_more_mails();
+    mail_app.link("/reset-password", ADA).await;
+    mail_app.has_no_more_mails();
     browser.closes().await;
 }
 
-async fn a_form_is_good_in_the_browser_that_it_was_given_to(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
+async fn a_form_is_good_in_the_browser_that_it_was_given_to(mut mail_app: TestAppWithSmtp) {
+    mail_app.registers_verified("ada", ADA).await;
     let browser = Browser::open().await;
     let asks = async || {
         browser.types(IDENTIFIER, "ada").await;
         browser.presses(SEND).await;
     };
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     browser.forgets_cookies().await;
     asks().await;
     browser.sees("This form is too old").await;
 
-    for code in [town.code_of_another_browser("/forgot-password").await, String::new()] {
-        browser.visits(&town.url("/forgot-password")).await;
+    for code in [mail_app.code_of_another_browser("/forgot-password").await, String::new()] {
+        browser.visits(&mail_app.url("/forgot-password")).await;
         browser.runs("document.querySelector('[name=csrf]').value = arguments[0]", vec![json!(code)]).await;
         asks().await;
         browser.sees("This form is too old").await;
     }
 
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     asks().await;
     browser.sees("Look into your mail").await;
-    town.link("/reset-password", ADA).await;
-    town.has_no_more_mails();
+    mail_app.link("/reset-password", ADA).await;
+    mail_app.has_no_more_mails();
     browser.closes().await;
 }
 
-async fn no_other_site_frames_a_page(mut town: Town) {
-    town.registers_verified("ada", ADA).await;
-    let reset = town.reset_link("ada", ADA).await;
+async fn no_other_site_frames_a_page(mut mail_app: TestAppWithSmtp) {
+    mail_app.registers_verified("ada", ADA).await;
+    let reset = mail_app.reset_link("ada", ADA).await;
     for (page, words) in [
-        (town.url("/forgot-password"), "Forgot your password"),
+        (mail_app.url("/forgot-password"), "Forgot your password"),
         (reset, "Choose a new password"),
-        (town.url("/docs"), "Signet"),
+        (mail_app.url("/docs"), "Signet"),
     ] {
         let frame = format!("<!doctype html><title>Frame</title><iframe src=\"{page}\" width=800 height=600></iframe>");
-        let elsewhere = Elsewhere::serves(frame).await;
+        let other_origin = OtherOrigin::serves(frame).await;
         let browser = Browser::open().await;
         for host in [FOREIGN_HOST, "127.0.0.1"] {
-            browser.visits(&elsewhere.at(host)).await;
+            browser.visits(&other_origin.at(host)).await;
             let shown = browser.text_in_frame().await;
             assert!(!shown.contains(words), "{page} is shown: {shown}");
             let complaints = browser.complaints().await;
@@ -88,9 +90,9 @@ async fn no_other_site_frames_a_page(mut town: Town) {
         browser.closes().await;
     }
     // What may be framed is seen there.
-    let elsewhere = Elsewhere::serves("<!doctype html><title>Frame</title><iframe src=/plain></iframe>").await;
+    let other_origin = OtherOrigin::serves("<!doctype html><title>Frame</title><iframe src=/plain></iframe>").await;
     let browser = Browser::open().await;
-    browser.visits(&elsewhere.at(FOREIGN_HOST)).await;
+    browser.visits(&other_origin.at(FOREIGN_HOST)).await;
     assert!(browser.text_in_frame().await.contains("a page of another site"));
     browser.closes().await;
 }
@@ -109,7 +111,7 @@ pub(crate) const HOSTILE: [&str; 10] = [
     "\u{202e}<b>%00",
 ];
 
-async fn what_is_typed_or_linked_is_text(town: Town) {
+async fn what_is_typed_or_linked_is_text(mail_app: TestAppWithSmtp) {
     let browser = Browser::open().await;
     let is_harmless = async |what: &str| {
         let title = browser.title().await;
@@ -122,7 +124,7 @@ async fn what_is_typed_or_linked_is_text(town: Town) {
         let encoded: String = byte_serialize(text.as_bytes()).collect();
         for (path, words) in [("/reset-password", OVER), ("/verify-email", OVER), ("/forgot-password", "Forgot your")] {
             let query = ["token", "identifier", "username", "error"].map(|name| format!("{name}={encoded}")).join("&");
-            browser.visits(&town.url(&format!("{path}?{query}"))).await;
+            browser.visits(&mail_app.url(&format!("{path}?{query}"))).await;
             browser.sees(words).await;
             is_harmless(&format!("{path}: {text}")).await;
         }
@@ -136,21 +138,21 @@ async fn what_is_typed_or_linked_is_text(town: Town) {
 }
 
 /// An address may have signs that mean something in HTML; a name may have letters of other writing systems.
-async fn names_and_addresses_are_shown_as_they_are(mut town: Town) {
+async fn names_and_addresses_are_shown_as_they_are(mut mail_app: TestAppWithSmtp) {
     let browser = Browser::open().await;
     for (username, email) in [
         ("zo\u{eb}", "o'hara&ltb&copy=1@example.org"),
         ("\u{674e}\u{660e}", "{{7*7}}${7*7}@example.org"),
         ("\u{5d0}\u{5d1}\u{5d2}", "`--&quot|/*@example.org"),
     ] {
-        town.registers(username, email).await;
-        let link = town.link("/verify-email", email).await;
+        mail_app.registers(username, email).await;
+        let link = mail_app.link("/verify-email", email).await;
         browser.visits(&link).await;
         browser.sees(email).await;
         browser.sees(username).await;
         browser.presses(CONFIRM).await;
         browser.sees("Your address is confirmed").await;
-        browser.visits(&town.reset_link(username, email).await).await;
+        browser.visits(&mail_app.reset_link(username, email).await).await;
         browser.sees(username).await;
     }
     browser.closes().await;

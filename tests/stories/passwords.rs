@@ -3,21 +3,21 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Ask, House, NEW_PASSWORD, PASSWORD, register, stories};
+use crate::harness::{Ask, NEW_PASSWORD, PASSWORD, TestApp, register, stories};
 
-async fn a_guessable_password_is_refused(house: House) {
+async fn a_guessable_password_is_refused(signet: TestApp) {
     for password in ["password", "12345678", "qwerty123", "iloveyou", "Password1", "adalovelace"] {
-        register(&house.site, "adalovelace", password).await.some_problem(422).blames("password");
+        register(&signet.site, "adalovelace", password).await.some_problem(422).blames("password");
     }
 }
 
-async fn length_is_counted_in_characters_and_nothing_else_is_asked(house: House) {
+async fn length_is_counted_in_characters_and_nothing_else_is_asked(signet: TestApp) {
     // Seven characters, 28 bytes.
-    register(&house.site, "ada", "🎻🐢🌵🎈🚲🍋🍀").await.some_problem(422).blames("password");
+    register(&signet.site, "ada", "🎻🐢🌵🎈🚲🍋🍀").await.some_problem(422).blames("password");
     for (username, password) in
         [("ada", "plum orbit lantern quay"), ("bob", "сливовая орбита"), ("eve", "🎻🐢🌵🎈🚲🍋🍀🎲")]
     {
-        register(&house.site, username, password).await.is(201);
+        register(&signet.site, username, password).await.is(201);
     }
 }
 
@@ -33,12 +33,12 @@ fn long_password(length: usize) -> String {
     letters.take(length).collect()
 }
 
-async fn a_password_of_1024_bytes_is_taken_whole(house: House) {
+async fn a_password_of_1024_bytes_is_taken_whole(signet: TestApp) {
     let password = long_password(1024);
-    register(&house.site, "ada", &password).await.is(201);
+    register(&signet.site, "ada", &password).await.is(201);
     let tries = async |password: &str| {
         let form = [("grant_type", "password"), ("username", "ada"), ("password", password)];
-        house.site.token(&form).answer().await
+        signet.site.token(&form).answer().await
     };
     tries(&password).await.granted();
     tries(&password[..1023]).await.refused("invalid_grant");
@@ -46,11 +46,11 @@ async fn a_password_of_1024_bytes_is_taken_whole(house: House) {
 }
 
 /// Hashing is the dearest thing we do: what is over the limit must not reach it, whatever door it comes through.
-async fn a_password_over_1024_bytes_is_refused_at_every_door(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_password_over_1024_bytes_is_refused_at_every_door(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let long = long_password(1025);
-    register(&house.site, "bob", &long).await.blames("password");
+    register(&signet.site, "bob", &long).await.blames("password");
     ada.tries(&long).await.blames_the_sender();
     ada.tries_a_session(&long).await.blames_the_sender();
     for (method, path, body) in [
@@ -67,12 +67,12 @@ async fn a_password_over_1024_bytes_is_refused_at_every_door(house: House) {
     ada.is_let_in(&tokens).await;
 }
 
-async fn a_password_may_be_typed_on_any_keyboard(house: House) {
+async fn a_password_may_be_typed_on_any_keyboard(signet: TestApp) {
     // One letter or a letter and an accent: the same password (RFC 8265 §4.2). Capitals are not.
-    register(&house.site, "ada", "cafe\u{301} orbit lantern").await.is(201);
+    register(&signet.site, "ada", "cafe\u{301} orbit lantern").await.is(201);
     let tries = async |password: &str| {
         let form = [("grant_type", "password"), ("username", "ada"), ("password", password)];
-        house.site.token(&form).answer().await
+        signet.site.token(&form).answer().await
     };
     tries("caf\u{e9} orbit lantern").await.granted();
     tries("caf\u{e9}\u{a0}orbit\u{3000}lantern").await.granted();
@@ -80,8 +80,8 @@ async fn a_password_may_be_typed_on_any_keyboard(house: House) {
     tries("cafe orbit lantern").await.refused("invalid_grant");
 }
 
-async fn a_wrong_current_password_changes_nothing(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_wrong_current_password_changes_nothing(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let put = async |body| ada.sends(Method::PUT, "/v1/users/me/password", &tokens, Some(body)).await;
     put(json!({"current_password": "wrong guess 12", "new_password": NEW_PASSWORD})).await.blames_the_sender();
@@ -93,16 +93,16 @@ async fn a_wrong_current_password_changes_nothing(house: House) {
         .blames("new_password");
     put(json!({"current_password": PASSWORD, "new_password": 5})).await.blames("new_password");
     let body = json!({"current_password": PASSWORD, "new_password": NEW_PASSWORD});
-    house.site.request(Method::PUT, "/v1/users/me/password").json(&body).answer().await.asks_for_a_token();
+    signet.site.request(Method::PUT, "/v1/users/me/password").json(&body).answer().await.asks_for_a_token();
 
     ada.is_let_in(&tokens).await;
     ada.logs_in().await;
     ada.tries(NEW_PASSWORD).await.refused("invalid_grant");
 }
 
-async fn a_change_of_password_ends_every_other_session(house: House) {
-    let mut ada = house.registers("ada").await;
-    let bob = house.registers("bob").await;
+async fn a_change_of_password_ends_every_other_session(signet: TestApp) {
+    let mut ada = signet.registers("ada").await;
+    let bob = signet.registers("bob").await;
     let (mine, thief, forgotten, bobs) =
         (ada.logs_in().await, ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
     ada.changes_password(&mine, NEW_PASSWORD).await;
@@ -118,9 +118,9 @@ async fn a_change_of_password_ends_every_other_session(house: House) {
     ada.logs_in().await;
 }
 
-async fn a_dearer_hash_still_knows_the_old_password(mut house: House) {
-    let ada = house.registers("ada").await;
-    house.restart_with(&[("password.iterations", "2")]).await;
+async fn a_dearer_hash_still_knows_the_old_password(mut signet: TestApp) {
+    let ada = signet.registers("ada").await;
+    signet.restart_with(&[("password.iterations", "2")]).await;
     ada.tries("wrong guess 12").await.refused("invalid_grant");
     ada.logs_in().await;
     ada.logs_in().await; // against the hash that the first one renewed

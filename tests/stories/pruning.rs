@@ -17,33 +17,33 @@ use signet::{
 use uuid::Uuid;
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, Place, Tokens,
+    Ask, NEW_PASSWORD, TestApp, TestEnv, Tokens,
     client_key::{self, ClientKey, JWT_BEARER},
     days, jwt, seconds, stories, stories_on,
 };
 
 /// The pruning that the service does every few minutes.
-async fn prune(place: &Place, clock: Arc<dyn Clock>) -> Prune {
-    let db = place.store().await;
+async fn prune(env: &TestEnv, clock: Arc<dyn Clock>) -> Prune {
+    let db = env.store().await;
     Prune { db, clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) }
 }
 
 /// A house, looked at from behind.
 struct Attic<'h> {
-    house: &'h House,
+    signet: &'h TestApp,
     store: DatabaseConnection,
     prune: Prune,
 }
 
 impl<'h> Attic<'h> {
-    async fn of(house: &'h House) -> Self {
-        let prune = prune(house, Arc::new(house.clock.clone())).await;
-        Self { house, store: house.store().await, prune }
+    async fn of(signet: &'h TestApp) -> Self {
+        let prune = prune(signet, Arc::new(signet.clock.clone())).await;
+        Self { signet, store: signet.store().await, prune }
     }
 
     /// Lets `time` pass and prunes.
     async fn after(&self, time: TimeDelta) {
-        self.house.clock.advance(time);
+        self.signet.clock.advance(time);
         self.prune.once().await.expect("the database answers");
     }
 
@@ -62,18 +62,18 @@ impl<'h> Attic<'h> {
 }
 
 /// Its end and what clocks differ have to pass: until then it could be taken again.
-async fn an_assertion_stays_as_long_as_it_could_be_taken_again(house: House) {
-    let attic = Attic::of(&house).await;
+async fn an_assertion_stays_as_long_as_it_could_be_taken_again(signet: TestApp) {
+    let attic = Attic::of(&signet).await;
     let key = ClientKey::new("EdDSA", "k1");
-    let client = client_key::registers(&house, &key).await;
-    let assertion = key.asserts(&house, &client);
+    let client = client_key::registers(&signet, &key).await;
+    let assertion = key.asserts(&signet, &client);
     let presents = async || {
         let form = [
             ("grant_type", "client_credentials"),
             ("client_assertion_type", JWT_BEARER),
             ("client_assertion", assertion.as_str()),
         ];
-        house.site.token(&form).answer().await
+        signet.site.token(&form).answer().await
     };
     let kept = async || client_assertion::Entity::find().count(&attic.store).await.expect("the database answers");
     presents().await.granted();
@@ -88,13 +88,13 @@ async fn an_assertion_stays_as_long_as_it_could_be_taken_again(house: House) {
 }
 
 /// An access token lives for ten minutes, and one more may come of a repeat ten seconds later.
-async fn an_ended_session_stays_until_its_tokens_are_dead(house: House) {
-    let attic = Attic::of(&house).await;
-    let (mut ada, bob) = (house.registers("ada").await, house.registers("bob").await);
-    let service = house.registers_service(&[]).await;
+async fn an_ended_session_stays_until_its_tokens_are_dead(signet: TestApp) {
+    let attic = Attic::of(&signet).await;
+    let (mut ada, bob) = (signet.registers("ada").await, signet.registers("bob").await);
+    let service = signet.registers_service(&[]).await;
     let (here, there, bobs) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
-    let denied = service.gets_a_token(&house.site).await;
-    service.revokes(&house.site, &denied.access).await.is(200);
+    let denied = service.gets_a_token(&signet.site).await;
+    service.revokes(&signet.site, &denied.access).await.is(200);
     ada.changes_password(&here, NEW_PASSWORD).await;
     bob.logs_out(&bobs).await;
     for time in [seconds(0), seconds(600), seconds(300)] {
@@ -112,9 +112,9 @@ async fn an_ended_session_stays_until_its_tokens_are_dead(house: House) {
     ada.refreshes(&here).await.granted();
 }
 
-async fn an_idle_session_stays_as_long_as_it_may_be_used(house: House) {
-    let attic = Attic::of(&house).await;
-    let ada = house.registers("ada").await;
+async fn an_idle_session_stays_as_long_as_it_may_be_used(signet: TestApp) {
+    let attic = Attic::of(&signet).await;
+    let ada = signet.registers("ada").await;
     let (idle, mut used) = (ada.logs_in().await, ada.logs_in().await);
     attic.after(days(20)).await;
     used = ada.refreshes(&used).await.granted();
@@ -135,9 +135,9 @@ async fn an_idle_session_stays_as_long_as_it_may_be_used(house: House) {
     assert!(!attic.has(&used).await);
 }
 
-async fn a_session_goes_at_its_end_however_often_it_was_used(house: House) {
-    let attic = Attic::of(&house).await;
-    let ada = house.registers("ada").await;
+async fn a_session_goes_at_its_end_however_often_it_was_used(signet: TestApp) {
+    let attic = Attic::of(&signet).await;
+    let ada = signet.registers("ada").await;
     let mut tokens = ada.logs_in().await;
     for _ in 0..5 {
         attic.after(days(17)).await;
@@ -182,8 +182,8 @@ fn row(now: DateTime<Utc>, ago: TimeDelta, n: i32, live: bool) -> session::Activ
 }
 
 /// A place with so many ended sessions and as many changes; every tenth session has a live neighbour. No service runs.
-async fn with_rows(place: &Place, count: i32) -> DatabaseConnection {
-    let store = place.store().await;
+async fn with_rows(env: &TestEnv, count: i32) -> DatabaseConnection {
+    let store = env.store().await;
     schema::up(&store).await.expect("the schema is made");
     let now = SystemClock.now();
     let rows = (0..count).map(|n| row(now, days(1), n, false));
@@ -215,11 +215,11 @@ async fn left(store: &DatabaseConnection) -> (u64, u64) {
     (sessions, change::Entity::find().count(store).await.expect("the database answers"))
 }
 
-async fn five_replicas_share_the_work(place: Place) {
-    let store = with_rows(&place, 3000).await;
+async fn five_replicas_share_the_work(env: TestEnv) {
+    let store = with_rows(&env, 3000).await;
     let mut replicas = Vec::new();
     for _ in 0..5 {
-        let prune = prune(&place, Arc::new(SystemClock)).await;
+        let prune = prune(&env, Arc::new(SystemClock)).await;
         replicas.push(tokio::spawn(async move { prune.once().await.expect("none is in another's way") }));
     }
     let mut deleted = 0;
@@ -228,15 +228,15 @@ async fn five_replicas_share_the_work(place: Place) {
     }
     assert_eq!(left(&store).await, (300, 0));
     assert_eq!(deleted, 6000, "each row is counted by whoever deleted it");
-    assert_eq!(prune(&place, Arc::new(SystemClock)).await.once().await.expect("the database answers"), 0);
+    assert_eq!(prune(&env, Arc::new(SystemClock)).await.once().await.expect("the database answers"), 0);
 }
 
-async fn a_row_that_is_held_is_left_for_next_time(place: Place) {
-    let store = with_rows(&place, 20).await;
+async fn a_row_that_is_held_is_left_for_next_time(env: TestEnv) {
+    let store = with_rows(&env, 20).await;
     let held = store.begin().await.expect("a transaction");
     let row = session::Entity::find().filter(session::Column::StatusIndex.eq(7)).lock_exclusive().one(&held).await;
     assert!(row.expect("the database answers").is_some());
-    let prune = prune(&place, Arc::new(SystemClock)).await;
+    let prune = prune(&env, Arc::new(SystemClock)).await;
     let once = tokio::time::timeout(Duration::from_secs(10), prune.once()).await;
     assert_eq!(once.expect("it waits for nobody").expect("the database answers"), 39);
     assert_eq!(left(&store).await, (3, 0));

@@ -4,18 +4,18 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, Plan, Site, eventually, raw::Line, register, seconds, stories, stories_on,
+    Answer, Ask, PASSWORD, Site, TestApp, TestEnvBuilder, eventually, raw::Line, register, seconds, stories, stories_on,
 };
 
 /// Every limit on, the ones of the story so small that they are soon met and so slow that none comes back by itself.
-fn limited(plan: Plan) -> Plan {
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.token", "5/1h");
-    plan.set("rate_limits.registration", "3/1h").set("rate_limits.availability", "4/1h")
+fn limited(builder: TestEnvBuilder) -> TestEnvBuilder {
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.token", "5/1h");
+    builder.set("rate_limits.registration", "3/1h").set("rate_limits.availability", "4/1h")
 }
 
 /// The same behind a proxy of ours.
-fn behind_a_proxy(plan: Plan) -> Plan {
-    limited(plan).set("trusted_proxies", "127.0.0.0/8")
+fn behind_a_proxy(builder: TestEnvBuilder) -> TestEnvBuilder {
+    limited(builder).set("trusted_proxies", "127.0.0.0/8")
 }
 
 async fn looks_up(site: &Site, client: &str) -> Answer {
@@ -43,9 +43,9 @@ fn is_told(answer: &Answer, policy: &str, left: &str) {
     assert_eq!(answer.header("retry-after"), waits.unwrap_or_default(), "{answer:?}");
 }
 
-async fn a_network_gets_its_quota_and_is_told_what_is_left(plan: Plan) {
-    let house = limited(plan).open().await;
-    let ask = async || house.site.get_with("/v1/users/availability", &[("username", "ada")]).answer().await;
+async fn a_network_gets_its_quota_and_is_told_what_is_left(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    let ask = async || signet.site.get_with("/v1/users/availability", &[("username", "ada")]).answer().await;
     for left in (0..4).rev() {
         let answer = ask().await.is(200);
         is_told(&answer, r#""availability";q=4;w=3600"#, &format!(r#""availability";r={left};t=900"#));
@@ -56,19 +56,19 @@ async fn a_network_gets_its_quota_and_is_told_what_is_left(plan: Plan) {
 }
 
 /// What is refused for another reason counts, and says what is left as well: guesses are all failures.
-async fn failures_count(plan: Plan) {
-    let house = limited(plan).open().await;
+async fn failures_count(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
     let body = json!({"username": "nobody", "password": PASSWORD});
     for left in (0..5).rev() {
-        let answer = house.site.post("/v1/sessions").json(&body).answer().await.problem(401, "invalid_credentials");
+        let answer = signet.site.post("/v1/sessions").json(&body).answer().await.problem(401, "invalid_credentials");
         is_told(&answer, r#""token";q=5;w=3600"#, &format!(r#""token";r={left};t=720"#));
     }
-    house.site.post("/v1/sessions").json(&body).answer().await.problem(429, "too_many_requests");
+    signet.site.post("/v1/sessions").json(&body).answer().await.problem(429, "too_many_requests");
 }
 
 /// One quota for all of them: a guesser does not get one more for each way in.
-async fn every_route_that_tests_a_password_or_a_token_shares_one_quota(plan: Plan) {
-    let mut house = limited(plan).open().await;
+async fn every_route_that_tests_a_password_or_a_token_shares_one_quota(builder: TestEnvBuilder) {
+    let mut signet = limited(builder).open().await;
     let ways = |site: &Site| -> Vec<RequestBuilder> {
         let request = |method: &str, path: &str| site.request(method.parse().expect("a method"), path);
         vec![
@@ -89,11 +89,11 @@ async fn every_route_that_tests_a_password_or_a_token_shares_one_quota(plan: Pla
             request("DELETE", "/users/delete").json(&json!({})),
         ]
     };
-    let count = ways(&house.site).len();
+    let count = ways(&signet.site).len();
     for first in 0..count {
         // Each in turn is the one that finds the quota used up by the others.
-        house.restart().await;
-        let mut ways = ways(&house.site);
+        signet.restart().await;
+        let mut ways = ways(&signet.site);
         let last = ways.remove(first);
         for way in ways.into_iter().take(5) {
             assert_ne!(way.answer().await.status, 429);
@@ -102,30 +102,30 @@ async fn every_route_that_tests_a_password_or_a_token_shares_one_quota(plan: Pla
     }
 }
 
-async fn registrations_share_one_quota(plan: Plan) {
-    let house = limited(plan).open().await;
-    register(&house.site, "ada", PASSWORD).await.is(201);
-    register(&house.site, "ada", PASSWORD).await.problem(409, "username_taken");
+async fn registrations_share_one_quota(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    register(&signet.site, "ada", PASSWORD).await.is(201);
+    register(&signet.site, "ada", PASSWORD).await.problem(409, "username_taken");
     let body = json!({"username": "bob", "password": PASSWORD});
-    house.site.post("/users/create").json(&body).answer().await.is(200);
-    register(&house.site, "carol", PASSWORD).await.problem(429, "too_many_requests");
+    signet.site.post("/users/create").json(&body).answer().await.is(200);
+    register(&signet.site, "carol", PASSWORD).await.problem(429, "too_many_requests");
     let body = json!({"username": "carol", "password": PASSWORD});
-    house.site.post("/users/create").json(&body).answer().await.is(429);
+    signet.site.post("/users/create").json(&body).answer().await.is(429);
     // The other quotas are whole.
     let body = json!({"username": "ada", "password": PASSWORD});
-    house.site.post("/v1/sessions").json(&body).answer().await.is(200);
+    signet.site.post("/v1/sessions").json(&body).answer().await.is(200);
 }
 
-async fn a_refusal_has_the_shape_of_its_route(plan: Plan) {
-    let house = limited(plan).open().await;
-    let post = async |path: &str| house.site.post(path).json(&json!({})).answer().await;
+async fn a_refusal_has_the_shape_of_its_route(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    let post = async |path: &str| signet.site.post(path).json(&json!({})).answer().await;
     assert_eq!(times(async || post("/v1/sessions").await).await, 5);
     for path in ["/v1/sessions", "/v1/sessions/refresh"] {
         let answer = post(path).await.problem(429, "too_many_requests");
         assert_eq!(answer.header("retry-after"), "720");
     }
     for path in ["/oauth/token", "/oauth/revoke"] {
-        let answer = house.site.post(path).form(&[("a", "b")]).answer().await;
+        let answer = signet.site.post(path).form(&[("a", "b")]).answer().await;
         // Any other error would have a client throw its tokens away.
         assert_eq!(answer.oauth_error(429, "temporarily_unavailable").header("retry-after"), "720");
     }
@@ -138,10 +138,10 @@ async fn a_refusal_has_the_shape_of_its_route(plan: Plan) {
 
 /// A sender of endless bodies is refused at the header, is not asked for the body (RFC 9110 §10.1.1), and is told that
 /// the connection ends.
-async fn a_refusal_does_not_wait_for_the_body(plan: Plan) {
-    let house = limited(plan).open().await;
-    assert_eq!(times(async || house.site.post("/v1/sessions").json(&json!({})).answer().await).await, 5);
-    let mut line = Line::to(&house.site).await;
+async fn a_refusal_does_not_wait_for_the_body(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    assert_eq!(times(async || signet.site.post("/v1/sessions").json(&json!({})).answer().await).await, 5);
+    let mut line = Line::to(&signet.site).await;
     let head = "POST /v1/sessions HTTP/1.1\r\nHost: signet\r\nContent-Type: application/json\r\n";
     line.send(format!("{head}Expect: 100-continue\r\nContent-Length: 60000\r\n\r\n").as_bytes()).await;
     let answer = line.answer().await.to_lowercase();
@@ -149,17 +149,17 @@ async fn a_refusal_does_not_wait_for_the_body(plan: Plan) {
     assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
 }
 
-async fn what_everybody_must_read_is_never_limited(plan: Plan) {
-    let house = limited(plan).set("rate_limits.token", "1/1h").set("rate_limits.availability", "1/1h").open().await;
-    let ada = house.registers("ada").await;
+async fn what_everybody_must_read_is_never_limited(builder: TestEnvBuilder) {
+    let signet = limited(builder).set("rate_limits.token", "1/1h").set("rate_limits.availability", "1/1h").open().await;
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let client = house.registers_service(&[]).await;
-    register(&house.site, "", "").await;
-    register(&house.site, "", "").await;
-    looks_up(&house.site, "").await.is(200);
+    let client = signet.registers_service(&[]).await;
+    register(&signet.site, "", "").await;
+    register(&signet.site, "", "").await;
+    looks_up(&signet.site, "").await.is(200);
     // The network is over every limit.
-    register(&house.site, "bob", PASSWORD).await.is(429);
-    looks_up(&house.site, "").await.is(429);
+    register(&signet.site, "bob", PASSWORD).await.is(429);
+    looks_up(&signet.site, "").await.is(429);
     ada.tries(PASSWORD).await.is(429);
     for path in [
         "/.well-known/jwks.json",
@@ -172,89 +172,89 @@ async fn what_everybody_must_read_is_never_limited(plan: Plan) {
         "/docs",
     ] {
         for _ in 0..20 {
-            let answer = house.site.get(path).answer().await.is(200);
+            let answer = signet.site.get(path).answer().await.is(200);
             assert_eq!((answer.header("ratelimit"), answer.header("ratelimit-policy")), ("", ""), "{answer:?}");
         }
     }
     for _ in 0..20 {
         ada.is_let_in(&tokens).await;
-        client.introspects(&house.site, &tokens.access).await.inactive();
-        let preflight = house.site.request(Method::OPTIONS, "/v1/sessions").header("origin", "https://app.example");
+        client.introspects(&signet.site, &tokens.access).await.inactive();
+        let preflight = signet.site.request(Method::OPTIONS, "/v1/sessions").header("origin", "https://app.example");
         assert_ne!(preflight.answer().await.status, 429);
     }
 }
 
 /// No other spelling of a route is the route.
-async fn no_spelling_of_a_path_gets_round_the_limit(plan: Plan) {
-    let house = limited(plan).open().await;
+async fn no_spelling_of_a_path_gets_round_the_limit(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
     let body = json!({"username": "nobody", "password": PASSWORD});
-    assert_eq!(times(async || house.site.post("/v1/sessions").json(&body).answer().await).await, 5);
+    assert_eq!(times(async || signet.site.post("/v1/sessions").json(&body).answer().await).await, 5);
     for path in ["/v1/sessions/", "//v1/sessions", "/v1//sessions", "/v1/%73essions", "/V1/sessions", "/v1/sessions;a"]
     {
-        let answer = house.site.post(path).json(&body).answer().await;
+        let answer = signet.site.post(path).json(&body).answer().await;
         assert!([404, 405].contains(&answer.status), "{answer:?}");
     }
     for path in ["/v1/sessions?a=b", "/v1/sessions#a", "/v1/./sessions"] {
-        house.site.post(path).json(&body).answer().await.is(429);
+        signet.site.post(path).json(&body).answer().await.is(429);
     }
-    let mut line = Line::to(&house.site).await;
+    let mut line = Line::to(&signet.site).await;
     let head = "POST http://other.example/v1/sessions HTTP/1.1\r\nHost: other.example\r\nConnection: close\r\n";
     line.send(format!("{head}Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{{}}").as_bytes()).await;
     assert_eq!(line.status().await, 429, "the absolute form");
 }
 
-async fn who_waits_gets_in_again(plan: Plan) {
-    let house = limited(plan).open().await;
-    let ask = async || house.site.post("/v1/sessions").json(&json!({})).answer().await;
+async fn who_waits_gets_in_again(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    let ask = async || signet.site.post("/v1/sessions").json(&json!({})).answer().await;
     assert_eq!(times(ask).await, 5);
-    house.clock.advance(seconds(719));
+    signet.clock.advance(seconds(719));
     is_told(&ask().await.is(429), r#""token";q=5;w=3600"#, r#""token";r=0;t=1"#);
-    house.clock.advance(seconds(1));
+    signet.clock.advance(seconds(1));
     is_told(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=0;t=720"#);
     ask().await.is(429);
-    house.clock.advance(seconds(3600));
+    signet.clock.advance(seconds(3600));
     assert_eq!(times(ask).await, 5, "the whole quota, and no more");
 }
 
 /// A clock that an operator or NTP sets back shuts nobody out for as long.
-async fn a_clock_that_is_set_back_shuts_nobody_out(plan: Plan) {
-    let house = limited(plan).open().await;
-    let ask = async || house.site.post("/v1/sessions").json(&json!({})).answer().await;
+async fn a_clock_that_is_set_back_shuts_nobody_out(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
+    let ask = async || signet.site.post("/v1/sessions").json(&json!({})).answer().await;
     ask().await.is(422);
-    house.clock.is_set_back(seconds(86_400));
+    signet.clock.is_set_back(seconds(86_400));
     is_told(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=3;t=720"#);
     assert_eq!(times(ask).await, 3);
-    house.clock.advance(seconds(720));
+    signet.clock.advance(seconds(720));
     ask().await.is(422);
 }
 
-async fn behind_a_trusted_proxy_each_client_has_its_own_quota(plan: Plan) {
-    let house = behind_a_proxy(plan).open().await;
-    assert_eq!(times(async || looks_up(&house.site, "203.0.113.9").await).await, 4);
-    assert_eq!(times(async || looks_up(&house.site, "203.0.113.10").await).await, 4, "the next address");
+async fn behind_a_trusted_proxy_each_client_has_its_own_quota(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).open().await;
+    assert_eq!(times(async || looks_up(&signet.site, "203.0.113.9").await).await, 4);
+    assert_eq!(times(async || looks_up(&signet.site, "203.0.113.10").await).await, 4, "the next address");
     // What stands left of it the client wrote itself.
     for forged in ["198.51.100.1, 203.0.113.9", "203.0.113.9, 203.0.113.9", "::1,203.0.113.9", "::ffff:203.0.113.9"] {
-        looks_up(&house.site, forged).await.is(429);
+        looks_up(&signet.site, forged).await.is(429);
     }
 }
 
-async fn ipv6_clients_are_told_apart_by_64_bits(plan: Plan) {
-    let house = behind_a_proxy(plan).open().await;
+async fn ipv6_clients_are_told_apart_by_64_bits(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).open().await;
     let mut host = 0;
     let another_host = async || {
         host += 1;
-        looks_up(&house.site, &format!("2001:db8:0:1:{host:x}::{host:x}")).await
+        looks_up(&signet.site, &format!("2001:db8:0:1:{host:x}::{host:x}")).await
     };
     assert_eq!(times(another_host).await, 4, "all the addresses of one network");
-    looks_up(&house.site, "2001:db8:0:2::1").await.is(200);
+    looks_up(&signet.site, "2001:db8:0:2::1").await.is(200);
 }
 
-async fn forged_headers_change_nothing_without_a_trusted_proxy(plan: Plan) {
-    let house = limited(plan).open().await;
+async fn forged_headers_change_nothing_without_a_trusted_proxy(builder: TestEnvBuilder) {
+    let signet = limited(builder).open().await;
     let mut number = 0;
     let forges = async || {
         number += 1;
-        let request = house.site.get_with("/v1/users/availability", &[("username", "ada")]);
+        let request = signet.site.get_with("/v1/users/availability", &[("username", "ada")]);
         let names = ["x-forwarded-for", "x-real-ip", "forwarded", "cf-connecting-ip", "true-client-ip", "x-client-ip"];
         let address = format!("203.0.113.{number}");
         let value = |name| if name == "forwarded" { format!("for={address}") } else { address.clone() };
@@ -264,43 +264,43 @@ async fn forged_headers_change_nothing_without_a_trusted_proxy(plan: Plan) {
 }
 
 /// Distinct networks, as many as come by: who was refused stays refused, and a quiet newcomer gets in.
-async fn a_flood_of_networks_frees_nobody_and_shuts_nobody_out(plan: Plan) {
-    let house = behind_a_proxy(plan).open().await;
-    assert_eq!(times(async || looks_up(&house.site, "2001:db8::1").await).await, 4);
+async fn a_flood_of_networks_frees_nobody_and_shuts_nobody_out(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).open().await;
+    assert_eq!(times(async || looks_up(&signet.site, "2001:db8::1").await).await, 4);
     for group in 1..40 {
         let asks = (0..25).map(|member| {
-            let site = house.site.clone();
+            let site = signet.site.clone();
             tokio::spawn(async move { looks_up(&site, &format!("2001:db8:{group:x}:{member:x}::1")).await.status })
         });
         for ask in asks.collect::<Vec<_>>() {
             assert_eq!(ask.await.expect("it does not fail"), 200);
         }
     }
-    looks_up(&house.site, "2001:db8::1").await.is(429);
-    assert_eq!(times(async || looks_up(&house.site, "2001:db8:ffff::1").await).await, 4);
+    looks_up(&signet.site, "2001:db8::1").await.is(429);
+    assert_eq!(times(async || looks_up(&signet.site, "2001:db8:ffff::1").await).await, 4);
 }
 
-async fn limits_that_are_off_are_off(house: House) {
+async fn limits_that_are_off_are_off(signet: TestApp) {
     for _ in 0..100 {
-        let answer = house.site.post("/v1/sessions").json(&json!({})).answer().await.is(422);
+        let answer = signet.site.post("/v1/sessions").json(&json!({})).answer().await.is(422);
         assert_eq!((answer.header("ratelimit"), answer.header("ratelimit-policy")), ("", ""), "{answer:?}");
     }
 }
 
 /// With nothing configured, a client is told these, and over the first limit it is refused.
-async fn the_limits_are_on_by_default(plan: Plan) {
-    let house = plan.unset("rate_limits.enabled").open().await;
+async fn the_limits_are_on_by_default(builder: TestEnvBuilder) {
+    let signet = builder.unset("rate_limits.enabled").open().await;
     let told = |answer: Answer| answer.header("ratelimit-policy").to_owned();
-    assert_eq!(told(looks_up(&house.site, "").await), r#""availability";q=60;w=60"#);
-    assert_eq!(told(house.site.post("/v1/sessions").json(&json!({})).answer().await), r#""token";q=60;w=60"#);
-    let ask = async || house.site.post("/v1/users").json(&json!({})).answer().await;
+    assert_eq!(told(looks_up(&signet.site, "").await), r#""availability";q=60;w=60"#);
+    assert_eq!(told(signet.site.post("/v1/sessions").json(&json!({})).answer().await), r#""token";q=60;w=60"#);
+    let ask = async || signet.site.post("/v1/users").json(&json!({})).answer().await;
     assert_eq!(told(ask().await), r#""registration";q=10;w=60"#);
     // The story's clock stands still, so nothing comes back meanwhile.
     eventually(std::time::Duration::from_secs(30), "it is refused", async || ask().await.status == 429).await;
 }
 
-async fn the_document_tells_of_limits_where_there_are_some(house: House) {
-    let document = house.site.get("/openapi.json").answer().await.json();
+async fn the_document_tells_of_limits_where_there_are_some(signet: TestApp) {
+    let document = signet.site.get("/openapi.json").answer().await.json();
     let mut limited = 0;
     for (path, operations) in document["paths"].as_object().expect("paths") {
         for (method, operation) in operations.as_object().expect("operations") {

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use signet::config::{KEYS, PROVIDER_KEYS};
 
-use crate::harness::{House, Place, jwt, process::Process, run, stories_on};
+use crate::harness::{TestApp, TestEnv, jwt, process::Process, run, stories_on};
 
 #[path = "../../examples/verify.rs"]
 #[expect(dead_code, reason = "its main reads the standard input, which is ours here")]
@@ -88,15 +88,15 @@ fn is_as_shown(line: &str, shown: &str) -> bool {
 }
 
 /// A service in an empty folder, as `cargo run` starts one there.
-async fn fresh_service(place: &Place) -> Process {
+async fn fresh_service(env: &TestEnv) -> Process {
     let listen = format!("127.0.0.1:{}", run::free_port());
     let environment = [("SIGNET_LISTEN".to_owned(), listen), ("SIGNET_METRICS_LISTEN".to_owned(), "off".to_owned())];
-    Process::start(&place.folder, &environment, &[], "").ready().await
+    Process::start(&env.folder, &environment, &[], "").ready().await
 }
 
-async fn the_tour_works_when_it_is_pasted(place: Place) {
+async fn the_tour_works_when_it_is_pasted(env: TestEnv) {
     const NEXT: &str = "------------ next block";
-    let process = fresh_service(&place).await;
+    let process = fresh_service(&env).await;
     let mut script = "set -euo pipefail\n".to_owned();
     let mut expected: Vec<String> = Vec::new();
     for (language, body) in blocks(&section("A two-minute tour")) {
@@ -116,7 +116,7 @@ async fn the_tour_works_when_it_is_pasted(place: Place) {
         assert!(script.contains(from), "the tour has no {from} any more");
         script = script.replace(from, &to);
     }
-    let printed = ends(program("bash", &place.folder).args(["-c", &script]))
+    let printed = ends(program("bash", &env.folder).args(["-c", &script]))
         .unwrap_or_else(|error| panic!("the tour stops: {error}"));
     let mut printed = printed.split(NEXT);
     for shown in expected {
@@ -143,7 +143,7 @@ fn verifier(interpreter: PathBuf, folder: PathBuf, name: &'static str) -> Verifi
     })
 }
 
-async fn the_verifying_programs_verify(house: House) {
+async fn the_verifying_programs_verify(signet: TestApp) {
     let tools = std::env::var_os("SIGNET_TEST_TOOLS")
         .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools"), PathBuf::from);
     assert!(tools.join("venv").exists(), "{} is missing: run tests/run once, it installs it", tools.display());
@@ -152,7 +152,7 @@ async fn the_verifying_programs_verify(house: House) {
     fs::write(folder.join("verify.py"), block(&text, "python")).expect("the folder is ours");
     fs::write(folder.join("verify.mjs"), block(&text, "js")).expect("the folder is ours");
     std::os::unix::fs::symlink(tools.join("node_modules"), folder.join("node_modules")).expect("the folder is ours");
-    let keys = example::fetch_keys(&house.issuer).await.expect("the Rust example finds the keys");
+    let keys = example::fetch_keys(&signet.issuer).await.expect("the Rust example finds the keys");
 
     let mut verifiers: BTreeMap<&str, Verifier> = BTreeMap::new();
     verifiers.insert("Python", verifier(tools.join("venv/bin/python"), folder.clone(), "verify.py"));
@@ -163,12 +163,12 @@ async fn the_verifying_programs_verify(house: House) {
             example::verify(token, &keys, issuer, audience).map_err(|error| error.to_string())
         }),
     );
-    let tokens = house.registers("ada").await.logs_in().await;
+    let tokens = signet.registers("ada").await.logs_in().await;
     let token = tokens.access.as_str();
     let (message, signature) = token.rsplit_once('.').expect("a JWT");
     let first = if signature.starts_with('A') { "B" } else { "A" };
     let forged = format!("{message}.{first}{}", &signature[1..]);
-    let issuer = house.issuer.as_str();
+    let issuer = signet.issuer.as_str();
     // The same address by another name: the keys are found there, and the token says another issuer.
     let other = issuer.replace("127.0.0.1", "localhost");
     for (name, verify) in verifiers {

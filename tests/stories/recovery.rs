@@ -9,8 +9,8 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Ask, House, NEW_PASSWORD, PASSWORD, Plan, Site, eventually,
-    post::{PASSWORD_CHANGED, Post, VERIFY},
+    Answer, Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnvBuilder, eventually,
+    inbox::{Inbox, PASSWORD_CHANGED, VERIFY},
     seconds, stories, stories_on,
 };
 
@@ -28,58 +28,58 @@ async fn completes(site: &Site, token: &str, new: &str) -> Answer {
 }
 
 /// Disables an account, behind the service's back.
-async fn disable(house: &House, username: &str) {
+async fn disable(signet: &TestApp, username: &str) {
     let now: DateTime<Utc> = DateTime::UNIX_EPOCH;
     let done = user::Entity::update_many()
         .col_expr(user::Column::DisabledAt, Expr::value(now))
         .filter(user::Column::UsernameKey.eq(username))
-        .exec(&house.store().await)
+        .exec(&signet.store().await)
         .await;
     assert_eq!(done.expect("the database answers").rows_affected, 1);
 }
 
-async fn a_forgotten_password_is_replaced_and_every_session_ends(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_forgotten_password_is_replaced_and_every_session_ends(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let (one, two) = (ada.logs_in().await, ada.logs_in().await);
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
 
-    let answer = completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    let answer = completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
     assert_eq!(answer.text(), "", "nobody is logged in");
     ada.is_logged_out(&one).await;
     ada.is_logged_out(&two).await;
     ada.tries(PASSWORD).await.refused("invalid_grant");
     ada.is_let_in(&ada.tries(NEW_PASSWORD).await.granted()).await;
     post.delivers_one().await.is(PASSWORD_CHANGED, ADA);
-    completes(&house.site, &token, PASSWORD).await.problem(400, "invalid_token");
+    completes(&signet.site, &token, PASSWORD).await.problem(400, "invalid_token");
     ada.tries(NEW_PASSWORD).await.granted();
 }
 
 /// Whoever forgot a password has guessed before, and strangers may have: the proof by mail ends the wait.
-async fn a_reset_lets_the_owner_in_at_once(plan: Plan) {
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m");
-    let house = plan.set("rate_limits.token", "1000000/1s").place().await.open().await;
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_reset_lets_the_owner_in_at_once(builder: TestEnvBuilder) {
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m");
+    let signet = builder.set("rate_limits.token", "1000000/1s").env().await.open().await;
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     for _ in 0..5 {
         ada.tries("wrong guess 12").await.refused("invalid_grant");
     }
     let by_address = async |password: &str| {
         let form = [("grant_type", "password"), ("username", ADA), ("password", password)];
-        house.site.token(&form).answer().await
+        signet.site.token(&form).answer().await
     };
     by_address(PASSWORD).await.refused("invalid_grant");
-    asks(&house.site, &json!({"email": ADA})).await.is(202);
+    asks(&signet.site, &json!({"email": ADA})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
     by_address(NEW_PASSWORD).await.granted();
 }
 
 /// However the account is named, the mail goes to the address as it is stored.
-async fn the_mail_goes_to_the_stored_address(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
+async fn the_mail_goes_to_the_stored_address(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
     for body in [
         json!({"username": "ADA"}),
         json!({"username": "\u{ff41}da"}),
@@ -87,15 +87,15 @@ async fn the_mail_goes_to_the_stored_address(house: House) {
         json!({"email": "ADA@EXAMPLE.ORG", "username": null}),
         json!({"username": "aDA@example.org"}),
     ] {
-        asks(&house.site, &body).await.is(202);
+        asks(&signet.site, &body).await.is(202);
         post.brings_reset(ADA).await;
     }
 }
 
-async fn what_names_nobody_or_somebody_else_brings_nothing(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", "ada@example.org").await;
-    post.registers_verified(&house, "kim", "kim@example.org").await;
+async fn what_names_nobody_or_somebody_else_brings_nothing(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", "ada@example.org").await;
+    post.registers_verified(&signet, "kim", "kim@example.org").await;
     let refused = [
         r#"{"email": ["ada@example.org", "eve@example.org"]}"#,
         r#"{"email": {"ada@example.org": "eve@example.org"}}"#,
@@ -115,16 +115,16 @@ async fn what_names_nobody_or_somebody_else_brings_nothing(house: House) {
         "{}",
     ];
     for body in refused {
-        let request = house.site.post("/v1/password-resets").header("content-type", "application/json");
+        let request = signet.site.post("/v1/password-resets").header("content-type", "application/json");
         request.body(body).answer().await.some_problem(422);
     }
     let twice = r#"{"email": "ada@example.org", "email": "eve@example.org"}"#;
-    let request = house.site.post("/v1/password-resets").header("content-type", "application/json");
+    let request = signet.site.post("/v1/password-resets").header("content-type", "application/json");
     request.body(twice).answer().await.some_problem(400);
     for nobody in ["ada+eve@example.org", "a.da@example.org", "ada@example.org.eve.org", "ada@xn--exmple-cua.org"] {
-        asks(&house.site, &json!({"email": nobody})).await.is(202);
+        asks(&signet.site, &json!({"email": nobody})).await.is(202);
     }
-    asks(&house.site, &json!({"username": "adaa"})).await.is(202);
+    asks(&signet.site, &json!({"username": "adaa"})).await.is(202);
     post.delivers_nothing().await;
 }
 
@@ -133,108 +133,108 @@ fn shown(answer: &Answer) -> (u16, String, Vec<String>) {
     (answer.status, answer.text(), answer.fields())
 }
 
-async fn no_answer_tells_whether_there_is_an_account(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
-    post.registers_verified(&house, "eve", "eve@example.org").await;
-    post.registers(&house, "bob", "bob@example.org").await;
-    house.registers("kim").await;
-    disable(&house, "eve").await;
+async fn no_answer_tells_whether_there_is_an_account(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
+    post.registers_verified(&signet, "eve", "eve@example.org").await;
+    post.registers(&signet, "bob", "bob@example.org").await;
+    signet.registers("kim").await;
+    disable(&signet, "eve").await;
     post.delivers().await;
-    let known = shown(&asks(&house.site, &json!({"username": "ada"})).await.is(202));
+    let known = shown(&asks(&signet.site, &json!({"username": "ada"})).await.is(202));
     post.brings_reset(ADA).await;
     for username in ["nobody", "bob", "eve", "kim", "bob@example.org", "eve@example.org", "nobody@example.org"] {
-        let answer = shown(&asks(&house.site, &json!({"username": username})).await);
+        let answer = shown(&asks(&signet.site, &json!({"username": username})).await);
         assert_eq!(answer, known, "{username}");
     }
     post.delivers_nothing().await;
 }
 
-async fn no_header_of_the_request_makes_the_link(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
+async fn no_header_of_the_request_makes_the_link(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
     for name in ["host", "x-forwarded-host", "x-forwarded-proto", "forwarded", "x-original-url", "origin", "referer"] {
         let value = if name == "forwarded" { "host=eve.example" } else { "eve.example" };
-        let request = house.site.post("/v1/password-resets").header(name, value);
+        let request = signet.site.post("/v1/password-resets").header(name, value);
         let answer = request.json(&json!({"username": "ada"})).answer().await;
         assert!([202, 400].contains(&answer.status), "{answer:?}");
         if answer.status == 202 {
             let mail = post.delivers_one().await;
             assert!(!mail.text.contains("eve.example"), "{mail:?}");
-            mail.token(&format!("{}/reset-password", house.issuer));
+            mail.token(&format!("{}/reset-password", signet.issuer));
         }
     }
 }
 
-async fn a_refused_password_does_not_use_up_the_link(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+async fn a_refused_password_does_not_use_up_the_link(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
     for weak in ["short", "password123", "ada@example.org", "with\u{0}zero byte in it", &"x".repeat(1025)] {
-        completes(&house.site, &token, weak).await.some_problem(422).blames("new_password");
+        completes(&signet.site, &token, weak).await.some_problem(422).blames("new_password");
     }
-    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
     ada.tries(NEW_PASSWORD).await.granted();
 }
 
-async fn a_link_is_good_for_half_an_hour(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+async fn a_link_is_good_for_half_an_hour(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    house.clock.advance(seconds(1800));
-    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+    signet.clock.advance(seconds(1800));
+    completes(&signet.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
     ada.logs_in().await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    house.clock.advance(seconds(1799));
-    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    signet.clock.advance(seconds(1799));
+    completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
 }
 
-async fn only_the_newest_link_is_good(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+async fn only_the_newest_link_is_good(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let first = post.brings_reset(ADA).await;
-    house.clock.advance(seconds(1));
-    asks(&house.site, &json!({"email": ADA})).await.is(202);
+    signet.clock.advance(seconds(1));
+    asks(&signet.site, &json!({"email": ADA})).await.is(202);
     let second = post.brings_reset(ADA).await;
     assert_ne!(first, second);
-    completes(&house.site, &first, NEW_PASSWORD).await.problem(400, "invalid_token");
-    completes(&house.site, &second, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &first, NEW_PASSWORD).await.problem(400, "invalid_token");
+    completes(&signet.site, &second, NEW_PASSWORD).await.is(204);
 }
 
-async fn a_token_opens_nothing_else(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers(&house, "ada", ADA).await;
+async fn a_token_opens_nothing_else(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers(&signet, "ada", ADA).await;
     let verification = post.brings_verification(ADA).await;
-    completes(&house.site, &verification, NEW_PASSWORD).await.problem(400, "invalid_token");
+    completes(&signet.site, &verification, NEW_PASSWORD).await.problem(400, "invalid_token");
     let verifies = async |token: &str| {
-        house.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await
+        signet.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await
     };
     verifies(&verification).await.is(204);
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let reset = post.brings_reset(ADA).await;
     verifies(&reset).await.problem(400, "invalid_token");
     let mut other = reset.clone().into_bytes();
     other[0] = if other[0] == b'A' { b'B' } else { b'A' };
     let other = String::from_utf8(other).expect("ASCII");
     for bad in ["", "x", &other, &reset[..42], &format!("{reset}="), &format!(" {reset}"), &"A".repeat(43), "'--"] {
-        completes(&house.site, bad, NEW_PASSWORD).await.blames_the_sender();
+        completes(&signet.site, bad, NEW_PASSWORD).await.blames_the_sender();
     }
-    completes(&house.site, &reset, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &reset, NEW_PASSWORD).await.is(204);
     ada.tries(NEW_PASSWORD).await.granted();
 }
 
-async fn of_many_at_once_exactly_one_sets_the_password(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+async fn of_many_at_once_exactly_one_sets_the_password(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
     let all: Vec<_> = (0..20)
         .map(|n| {
-            let (site, token) = (house.site.clone(), token.clone());
+            let (site, token) = (signet.site.clone(), token.clone());
             tokio::spawn(async move { completes(&site, &token, &format!("{NEW_PASSWORD} {n}")).await })
         })
         .collect();
@@ -253,53 +253,53 @@ async fn of_many_at_once_exactly_one_sets_the_password(house: House) {
 }
 
 /// A reset link dies with what it was for: the account's right to the mailbox, and the account itself.
-async fn a_link_dies_with_the_account_or_its_address(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+async fn a_link_dies_with_the_account_or_its_address(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    disable(&house, "ada").await;
-    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+    disable(&signet, "ada").await;
+    completes(&signet.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
 
-    let bob = post.registers_verified(&house, "bob", "bob@example.org").await;
+    let bob = post.registers_verified(&signet, "bob", "bob@example.org").await;
     let tokens = bob.logs_in().await;
-    asks(&house.site, &json!({"username": "bob"})).await.is(202);
+    asks(&signet.site, &json!({"username": "bob"})).await.is(202);
     let old_mailbox = post.brings_reset("bob@example.org").await;
     let body = json!({"email": "bob@example.com", "current_password": PASSWORD});
     bob.sends(Method::PATCH, "/v1/users/me", &tokens, Some(body)).await.is(200);
     let proof = post.brings_verification("bob@example.com").await;
-    house.site.post("/v1/email-verifications/complete").json(&json!({"token": proof})).answer().await.is(204);
-    completes(&house.site, &old_mailbox, NEW_PASSWORD).await.problem(400, "invalid_token");
+    signet.site.post("/v1/email-verifications/complete").json(&json!({"token": proof})).answer().await.is(204);
+    completes(&signet.site, &old_mailbox, NEW_PASSWORD).await.problem(400, "invalid_token");
     post.delivers().await;
 
-    asks(&house.site, &json!({"username": "bob"})).await.is(202);
+    asks(&signet.site, &json!({"username": "bob"})).await.is(202);
     let token = post.brings_reset("bob@example.com").await;
     bob.sends(Method::DELETE, "/v1/users/me", &tokens, Some(json!({"password": PASSWORD}))).await.is(204);
-    completes(&house.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
+    completes(&signet.site, &token, NEW_PASSWORD).await.problem(400, "invalid_token");
     ada.tries(NEW_PASSWORD).await.refused("invalid_grant");
 }
 
 /// Whoever had the password may have named an address of their own; a reset takes that from them as well.
-async fn a_reset_drops_the_other_secrets_of_the_account(house: House) {
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_reset_drops_the_other_secrets_of_the_account(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let thief = ada.logs_in().await;
     let body = json!({"email": "eve@example.org", "current_password": PASSWORD});
     ada.sends(Method::PATCH, "/v1/users/me", &thief, Some(body)).await.is(200);
     let eves = post.brings_verification("eve@example.org").await;
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
     let verify = json!({"token": eves});
-    house.site.post("/v1/email-verifications/complete").json(&verify).answer().await.problem(400, "invalid_token");
+    signet.site.post("/v1/email-verifications/complete").json(&verify).answer().await.problem(400, "invalid_token");
     let account = ada.looks(&ada.tries(NEW_PASSWORD).await.granted()).await.json();
     assert_eq!((&account["email"], &account["email_verified"]), (&json!(ADA), &json!(true)));
 }
 
-async fn a_changed_password_is_told_to_the_owner(house: House) {
-    let mut post = Post::of(&house).await;
-    let mut ada = post.registers_verified(&house, "ada", ADA).await;
-    let mut bob = post.registers(&house, "bob", "bob@example.org").await;
+async fn a_changed_password_is_told_to_the_owner(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    let mut ada = post.registers_verified(&signet, "ada", ADA).await;
+    let mut bob = post.registers(&signet, "bob", "bob@example.org").await;
     post.delivers_one().await.is(VERIFY, "bob@example.org");
     let (adas, bobs) = (ada.logs_in().await, bob.logs_in().await);
     ada.changes_password(&adas, NEW_PASSWORD).await;
@@ -308,37 +308,37 @@ async fn a_changed_password_is_told_to_the_owner(house: House) {
     post.delivers_nothing().await; // nobody has proved that the address is his
 }
 
-async fn mails_to_an_account_are_limited(plan: Plan) {
-    let plan = plan.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
-    let house = plan.open().await;
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
-    let known = shown(&asks(&house.site, &json!({"username": "ada"})).await.is(202));
+async fn mails_to_an_account_are_limited(builder: TestEnvBuilder) {
+    let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
+    let signet = builder.open().await;
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
+    let known = shown(&asks(&signet.site, &json!({"username": "ada"})).await.is(202));
     post.brings_reset(ADA).await;
     for body in [json!({"username": "ADA"}), json!({"email": ADA})] {
-        house.clock.advance(seconds(1));
-        asks(&house.site, &body).await.is(202);
+        signet.clock.advance(seconds(1));
+        asks(&signet.site, &body).await.is(202);
         post.brings_reset(ADA).await;
     }
     for body in [json!({"username": "ADA"}), json!({"email": ADA})] {
-        house.clock.advance(seconds(1));
-        assert_eq!(shown(&asks(&house.site, &body).await), known, "it is not told either");
+        signet.clock.advance(seconds(1));
+        assert_eq!(shown(&asks(&signet.site, &body).await), known, "it is not told either");
         post.delivers_nothing().await;
     }
-    house.clock.advance(seconds(3600));
-    asks(&house.site, &json!({"username": "ada"})).await.is(202);
+    signet.clock.advance(seconds(3600));
+    asks(&signet.site, &json!({"username": "ada"})).await.is(202);
     post.brings_reset(ADA).await;
 }
 
-async fn a_reset_is_felt_by_every_replica(house: House) {
-    let replica = house.replica().await;
-    let mut post = Post::of(&house).await;
-    let ada = post.registers_verified(&house, "ada", ADA).await;
+async fn a_reset_is_felt_by_every_replica(signet: TestApp) {
+    let replica = signet.replica().await;
+    let mut post = Inbox::of(&signet).await;
+    let ada = post.registers_verified(&signet, "ada", ADA).await;
     let there = ada.at(&replica.site);
     let (mine, theirs) = (ada.logs_in().await, there.logs_in().await);
     asks(&replica.site, &json!({"username": "ada"})).await.is(202);
     let token = post.brings_reset(ADA).await;
-    completes(&house.site, &token, NEW_PASSWORD).await.is(204);
+    completes(&signet.site, &token, NEW_PASSWORD).await.is(204);
     for tokens in [&mine, &theirs] {
         ada.is_logged_out(tokens).await;
         there.refreshes(tokens).await.refused("invalid_grant");
@@ -379,12 +379,12 @@ fn the_test_of_times_tells_what_differs_from_what_does_not() {
     assert!(deviations(&one, &later) < -5.0, "{}", deviations(&one, &later));
 }
 
-async fn no_time_tells_whether_there_is_an_account(house: House) {
-    let mut post = Post::of(&house).await;
-    post.registers_verified(&house, "ada", ADA).await;
-    post.registers_verified(&house, "eve", "eve@example.org").await;
-    disable(&house, "eve").await;
-    post.registers(&house, "bob", "bob@example.org").await;
+async fn no_time_tells_whether_there_is_an_account(signet: TestApp) {
+    let mut post = Inbox::of(&signet).await;
+    post.registers_verified(&signet, "ada", ADA).await;
+    post.registers_verified(&signet, "eve", "eve@example.org").await;
+    disable(&signet, "eve").await;
+    post.registers(&signet, "bob", "bob@example.org").await;
     post.delivers().await;
     let names = ["ada", "eve", "bob", "nobody"];
     let mut times = [const { Vec::new() }; 4];
@@ -393,7 +393,7 @@ async fn no_time_tells_whether_there_is_an_account(house: House) {
         for turn in 0..names.len() {
             let who = (turn * [1, 3][round % 2] + round) % names.len();
             let begin = Instant::now();
-            asks(&house.site, &json!({"username": names[who]})).await.is(202);
+            asks(&signet.site, &json!({"username": names[who]})).await.is(202);
             times[who].push(begin.elapsed().as_secs_f64());
         }
     }

@@ -4,7 +4,9 @@ use fantoccini::key::Key;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, stories, stories_on, town::Town};
+use crate::harness::{
+    NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, smtp_app::TestAppWithSmtp, stories, stories_on,
+};
 
 const ADA: &str = "Ada@example.org";
 
@@ -23,14 +25,14 @@ async fn chooses(browser: &Browser, new: &str, repeated: &str) {
     browser.presses(CHANGE).await;
 }
 
-async fn a_person_recovers_an_account(mut town: Town) {
+async fn a_person_recovers_an_account(mut mail_app: TestAppWithSmtp) {
     for (scripts, name) in [(Scripts::Run, "ada"), (Scripts::Blocked, "grace")] {
         let email = format!("{name}@example.org");
-        let person = town.registers(name, &email).await;
+        let person = mail_app.registers(name, &email).await;
         let lost = person.logs_in().await;
         let browser = Browser::with(scripts).await;
 
-        browser.visits(&town.link("/verify-email", &email).await).await;
+        browser.visits(&mail_app.link("/verify-email", &email).await).await;
         browser.sees(&email).await;
         browser.sees(name).await;
         browser.presses(CONFIRM).await;
@@ -38,19 +40,19 @@ async fn a_person_recovers_an_account(mut town: Town) {
         let account = person.sends(Method::GET, "/v1/users/me", &lost, None).await.is(200).json();
         assert_eq!((&account["email"], &account["email_verified"]), (&json!(email), &json!(true)));
 
-        browser.visits(&town.url("/forgot-password")).await;
+        browser.visits(&mail_app.url("/forgot-password")).await;
         browser.types(IDENTIFIER, &email).await;
         browser.presses(SEND).await;
         browser.sees("Look into your mail").await;
 
-        browser.visits(&town.link("/reset-password", &email).await).await;
+        browser.visits(&mail_app.link("/reset-password", &email).await).await;
         browser.sees(name).await;
         chooses(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
         browser.sees("Your password is changed").await;
         person.is_logged_out(&lost).await;
         person.tries(PASSWORD).await.refused("invalid_grant");
         person.is_let_in(&person.tries(NEW_PASSWORD).await.granted()).await;
-        assert!(town.brings(&email).await.subject.contains("password"), "the owner is told");
+        assert!(mail_app.brings(&email).await.subject.contains("password"), "the owner is told");
 
         // What names the browser to its forms is all that it was given: nobody is logged in.
         let cookies = browser.cookies().await;
@@ -62,25 +64,25 @@ async fn a_person_recovers_an_account(mut town: Town) {
 }
 
 /// Nothing but the keyboard is touched, and the first field waits for it (WCAG 2.2, 2.1.1).
-async fn the_keyboard_is_enough(mut town: Town) {
-    let person = town.registers_verified("ada", ADA).await;
+async fn the_keyboard_is_enough(mut mail_app: TestAppWithSmtp) {
+    let person = mail_app.registers_verified("ada", ADA).await;
     let (tab, enter) = (char::from(Key::Tab), char::from(Key::Enter));
     let browser = Browser::without_javascript().await;
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     browser.strikes(&format!("ada{enter}")).await;
     browser.sees("Look into your mail").await;
-    browser.visits(&town.link("/reset-password", ADA).await).await;
+    browser.visits(&mail_app.link("/reset-password", ADA).await).await;
     browser.strikes(&format!("{NEW_PASSWORD}{tab}{NEW_PASSWORD}{enter}")).await;
     browser.sees("Your password is changed").await;
     person.tries(NEW_PASSWORD).await.granted();
     browser.closes().await;
 }
 
-async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut town: Town) {
-    let person = town.registers("ada", ADA).await;
+async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut mail_app: TestAppWithSmtp) {
+    let person = mail_app.registers("ada", ADA).await;
     let browser = Browser::open().await;
-    let verify = town.link("/verify-email", ADA).await;
-    scans(&town, &verify).await;
+    let verify = mail_app.link("/verify-email", ADA).await;
+    scans(&mail_app, &verify).await;
     browser.visits(&verify).await;
     let first = browser.opens_tab(&verify).await;
     browser.presses(CONFIRM).await;
@@ -89,8 +91,8 @@ async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut town: Town) {
     browser.presses(CONFIRM).await;
     browser.sees(OVER).await;
 
-    let reset = town.reset_link("ada", ADA).await;
-    scans(&town, &reset).await;
+    let reset = mail_app.reset_link("ada", ADA).await;
+    scans(&mail_app, &reset).await;
     browser.visits(&reset).await;
     let first = browser.opens_tab(&reset).await;
     chooses(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
@@ -108,25 +110,25 @@ async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut town: Town) {
 }
 
 /// Looks at a link as programs do that look for harm in mails.
-async fn scans(town: &Town, link: &str) {
+async fn scans(mail_app: &TestAppWithSmtp, link: &str) {
     for _ in 0..10 {
-        town.fetches(Method::GET, link).await.is(200);
-        town.fetches(Method::HEAD, link).await.is(200);
+        mail_app.fetches(Method::GET, link).await.is(200);
+        mail_app.fetches(Method::HEAD, link).await.is(200);
     }
 }
 
-async fn what_is_wrong_is_said_at_its_field_and_keeps_the_link(mut town: Town) {
-    let person = town.registers_verified("ada", ADA).await;
+async fn what_is_wrong_is_said_at_its_field_and_keeps_the_link(mut mail_app: TestAppWithSmtp) {
+    let person = mail_app.registers_verified("ada", ADA).await;
     for scripts in [Scripts::Run, Scripts::Blocked] {
         let browser = Browser::with(scripts).await;
-        browser.visits(&town.url("/forgot-password")).await;
+        browser.visits(&mail_app.url("/forgot-password")).await;
         browser.types(IDENTIFIER, "not a name").await;
         browser.presses(SEND).await;
         browser.sees("Type a username or an email address").await;
         browser.hears_at(IDENTIFIER, "Type a username or an email address").await;
         assert_eq!(browser.value(IDENTIFIER).await, "not a name", "it can be mended");
 
-        browser.visits(&town.reset_link("ada", ADA).await).await;
+        browser.visits(&mail_app.reset_link("ada", ADA).await).await;
         chooses(&browser, NEW_PASSWORD, "violet anchor 19 marsh candel").await;
         browser.sees("This is not the same password").await;
         browser.hears_at(REPEATED, "This is not the same password").await;
@@ -139,7 +141,7 @@ async fn what_is_wrong_is_said_at_its_field_and_keeps_the_link(mut town: Town) {
         person.tries(PASSWORD).await.granted();
         browser.closes().await;
     }
-    let link = town.reset_link("ada", ADA).await;
+    let link = mail_app.reset_link("ada", ADA).await;
     let browser = Browser::open().await;
     browser.visits(&link).await;
     chooses(&browser, "short", "short").await;
@@ -151,10 +153,10 @@ async fn what_is_wrong_is_said_at_its_field_and_keeps_the_link(mut town: Town) {
 }
 
 /// Somebody has registered with the address of another, who is asked and says no.
-async fn not_me_takes_the_address_away(mut town: Town) {
-    let mallory = town.registers("mallory", ADA).await;
+async fn not_me_takes_the_address_away(mut mail_app: TestAppWithSmtp) {
+    let mallory = mail_app.registers("mallory", ADA).await;
     let tokens = mallory.logs_in().await;
-    let link = town.link("/verify-email", ADA).await;
+    let link = mail_app.link("/verify-email", ADA).await;
     let browser = Browser::without_javascript().await;
     browser.visits(&link).await;
     browser.sees("mallory").await;
@@ -166,19 +168,19 @@ async fn not_me_takes_the_address_away(mut town: Town) {
     browser.sees(OVER).await;
 
     // Nor does the account's old claim stand in the owner's way.
-    town.registers("ada", ADA).await;
-    browser.visits(&town.link("/verify-email", ADA).await).await;
+    mail_app.registers("ada", ADA).await;
+    browser.visits(&mail_app.link("/verify-email", ADA).await).await;
     browser.presses(CONFIRM).await;
     browser.sees("Your address is confirmed").await;
     browser.closes().await;
 }
 
-async fn every_page_fits_every_screen(mut town: Town) {
+async fn every_page_fits_every_screen(mut mail_app: TestAppWithSmtp) {
     // The longest name and address that there can be, without a place to break them.
     let (username, email) = ("m".repeat(64), format!("{}@{}.example.org", "w".repeat(64), "w".repeat(63)));
-    town.registers(&username, &email).await;
+    mail_app.registers(&username, &email).await;
     let browser = Browser::open().await;
-    let verify = town.link("/verify-email", &email).await;
+    let verify = mail_app.link("/verify-email", &email).await;
     browser.visits(&verify).await;
     browser.sees(CONFIRM).await;
     browser.is_looked_at("verify-email-longest").await;
@@ -188,12 +190,12 @@ async fn every_page_fits_every_screen(mut town: Town) {
     browser.visits(&verify).await;
     browser.sees(OVER).await;
     browser.is_looked_at("verify-email-over").await;
-    browser.visits(&town.reset_link(&username, &email).await).await;
+    browser.visits(&mail_app.reset_link(&username, &email).await).await;
     browser.sees(CHANGE).await;
     browser.is_looked_at("reset-password-longest").await;
 
-    let mallory = town.registers("mallory", "eve@example.org").await;
-    browser.visits(&town.link("/verify-email", "eve@example.org").await).await;
+    let mallory = mail_app.registers("mallory", "eve@example.org").await;
+    browser.visits(&mail_app.link("/verify-email", "eve@example.org").await).await;
     browser.sees(CONFIRM).await;
     browser.is_looked_at("verify-email").await;
     browser.presses("Not me: remove the address").await;
@@ -201,8 +203,8 @@ async fn every_page_fits_every_screen(mut town: Town) {
     browser.is_looked_at("verify-email-removed").await;
     mallory.logs_in().await;
 
-    town.registers_verified("ada", ADA).await;
-    browser.visits(&town.url("/forgot-password")).await;
+    mail_app.registers_verified("ada", ADA).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     browser.sees("Forgot your password").await;
     browser.is_looked_at("forgot-password").await;
     browser.types(IDENTIFIER, "not a name").await;
@@ -214,7 +216,7 @@ async fn every_page_fits_every_screen(mut town: Town) {
     browser.sees("Look into your mail").await;
     browser.is_looked_at("forgot-password-sent").await;
 
-    let reset = town.link("/reset-password", ADA).await;
+    let reset = mail_app.link("/reset-password", ADA).await;
     browser.visits(&reset).await;
     browser.sees(CHANGE).await;
     browser.is_looked_at("reset-password").await;
@@ -231,7 +233,7 @@ async fn every_page_fits_every_screen(mut town: Town) {
     browser.sees(OVER).await;
     browser.is_looked_at("reset-password-over").await;
 
-    browser.visits(&town.url("/forgot-password")).await;
+    browser.visits(&mail_app.url("/forgot-password")).await;
     browser.forgets_cookies().await;
     browser.types(IDENTIFIER, "ada").await;
     browser.presses(SEND).await;

@@ -11,7 +11,7 @@ use openidconnect::{
 use serde_json::Value;
 
 use crate::harness::{
-    Ask, House, PASSWORD,
+    Ask, PASSWORD, TestApp,
     browser::Browser,
     callback::{BACK, Callback},
     driver::Scripts,
@@ -56,9 +56,9 @@ async fn consents(browser: &Browser, username: &str) {
 }
 
 /// The service publishes the key that the command made for its first relying party: within two seconds, it is said.
-async fn has_seen_its_key(house: &House) {
+async fn has_seen_its_key(signet: &TestApp) {
     eventually(Duration::from_secs(10), "the RSA key is published", async || {
-        house.site.get("/.well-known/jwks.json").answer().await.text().contains("RS256")
+        signet.site.get("/.well-known/jwks.json").answer().await.text().contains("RS256")
     })
     .await;
 }
@@ -66,12 +66,12 @@ async fn has_seen_its_key(house: &House) {
 const SCOPES: [&str; 8] = ["--scope", "openid", "--scope", "profile", "--scope", "email", "--scope", "offline_access"];
 const GRANTS: [&str; 6] = ["--name", "Lighthouse", "--grant", "authorization_code", "--grant", "refresh_token"];
 
-async fn openidconnect_logs_people_in(house: House) {
+async fn openidconnect_logs_people_in(signet: TestApp) {
     let app = Callback::serves().await;
     let options = [&GRANTS[..], &SCOPES, &["--redirect-uri", &app.url]].concat();
-    let registered = house.registers_client(&options).await;
-    has_seen_its_key(&house).await;
-    let issuer = IssuerUrl::new(house.issuer.clone()).expect("a URL");
+    let registered = signet.registers_client(&options).await;
+    has_seen_its_key(&signet).await;
+    let issuer = IssuerUrl::new(signet.issuer.clone()).expect("a URL");
     let metadata = CoreProviderMetadata::discover_async(issuer, &sends).await.expect("it is discovered");
     let secret = Some(ClientSecret::new(registered.secret.clone()));
     let client = CoreClient::from_provider_metadata(metadata, ClientId::new(registered.id.clone()), secret)
@@ -119,14 +119,14 @@ async fn openidconnect_logs_people_in(house: House) {
     }
 }
 
-async fn openid_client_logs_people_in(house: House) {
+async fn openid_client_logs_people_in(signet: TestApp) {
     let port = run::free_port();
     let (callback, goodbye) = (format!("http://127.0.0.1:{port}/callback"), format!("http://127.0.0.1:{port}/goodbye"));
     let uris = ["--redirect-uri", &callback, "--post-logout-redirect-uri", &goodbye];
-    let registered = house.registers_client(&[&GRANTS[..], &SCOPES, &uris].concat()).await;
-    has_seen_its_key(&house).await;
-    let ada = house.registers("ada").await;
-    let mut app = NodeClient::starts(&house.issuer, &registered, port);
+    let registered = signet.registers_client(&[&GRANTS[..], &SCOPES, &uris].concat()).await;
+    has_seen_its_key(&signet).await;
+    let ada = signet.registers("ada").await;
+    let mut app = NodeClient::starts(&signet.issuer, &registered, port);
     for scripts in [Scripts::Run, Scripts::Blocked] {
         let browser = Browser::with(scripts).await;
         browser.visits(&format!("http://127.0.0.1:{port}/")).await;

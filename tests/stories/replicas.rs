@@ -8,13 +8,13 @@ use std::{
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::harness::{
-    Answer, Ask, Durability, House, Person, Place, Plan, Site, Tokens, eventually, jwt, link::Link, place::Client,
-    raw::Line, seconds, stories_on,
+    Answer, Ask, Durability, Person, Site, TestApp, TestEnv, TestEnvBuilder, Tokens, eventually, jwt, link::Link,
+    raw::Line, seconds, stories_on, test_env::Client,
 };
 
 /// A client that is told of every token whose audience is this service.
-async fn teller(house: &House) -> Client {
-    house.registers_service(&["--audience", &house.issuer]).await
+async fn teller(signet: &TestApp) -> Client {
+    signet.registers_service(&["--audience", &signet.issuer]).await
 }
 
 /// The token is refused at every kind of door that a token opens.
@@ -25,8 +25,8 @@ async fn is_refused(site: &Site, teller: &Client, tokens: &Tokens) -> bool {
 }
 
 /// The connections on which the services of this place listen, by their processes' numbers.
-async fn listeners(place: &Place) -> Vec<i32> {
-    let store = place.store().await;
+async fn listeners(env: &TestEnv) -> Vec<i32> {
+    let store = env.store().await;
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     let rows = store.query_all_raw(Statement::from_string(store.get_database_backend(), sql)).await;
     rows.expect("the database answers").iter().map(|row| row.try_get("", "pid").expect("a number")).collect()
@@ -41,9 +41,9 @@ fn refresh_request(tokens: &Tokens) -> String {
     )
 }
 
-async fn a_hundred_refreshes_at_once_leave_one_successor(house: House) {
-    let replica = house.replica().await;
-    let ada = house.registers("ada").await;
+async fn a_hundred_refreshes_at_once_leave_one_successor(signet: TestApp) {
+    let replica = signet.replica().await;
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let both = [ada.clone(), ada.at(&replica.site)];
     let all: Vec<_> = (0..100)
@@ -68,11 +68,11 @@ async fn a_hundred_refreshes_at_once_leave_one_successor(house: House) {
     replica.stop().await;
 }
 
-async fn a_revocation_is_felt_within_a_second(house: House) {
-    let replica = house.replica().await;
-    let teller = teller(&house).await;
-    let ada = house.registers("ada").await;
-    eventually(Duration::from_secs(10), "both listen", async || listeners(&house).await.len() == 2).await;
+async fn a_revocation_is_felt_within_a_second(signet: TestApp) {
+    let replica = signet.replica().await;
+    let teller = teller(&signet).await;
+    let ada = signet.registers("ada").await;
+    eventually(Duration::from_secs(10), "both listen", async || listeners(&signet).await.len() == 2).await;
     let mut total = Duration::ZERO;
     for n in 0..10 {
         let tokens = ada.logs_in().await;
@@ -92,40 +92,40 @@ async fn a_revocation_is_felt_within_a_second(house: House) {
     replica.stop().await;
 }
 
-async fn a_revocation_is_felt_within_five_seconds_without_notices(house: House) {
-    let replica = house.replica().await;
-    let teller = teller(&house).await;
-    let ada = house.registers("ada").await;
-    let service = house.registers_service(&[]).await;
-    eventually(Duration::from_secs(10), "both listen", async || listeners(&house).await.len() == 2).await;
-    let store = house.store().await;
+async fn a_revocation_is_felt_within_five_seconds_without_notices(signet: TestApp) {
+    let replica = signet.replica().await;
+    let teller = teller(&signet).await;
+    let ada = signet.registers("ada").await;
+    let service = signet.registers_service(&[]).await;
+    eventually(Duration::from_secs(10), "both listen", async || listeners(&signet).await.len() == 2).await;
+    let store = signet.store().await;
     for _ in 0..3 {
-        let (tokens, own) = (ada.logs_in().await, service.gets_a_token(&house.site).await);
+        let (tokens, own) = (ada.logs_in().await, service.gets_a_token(&signet.site).await);
         assert!(!is_refused(&replica.site, &teller, &tokens).await);
-        for pid in listeners(&house).await {
+        for pid in listeners(&signet).await {
             store.execute_unprepared(&format!("SELECT pg_terminate_backend({pid})")).await.expect("we own it");
         }
         ada.logs_out(&tokens).await;
-        service.revokes(&house.site, &own.access).await.is(200);
+        service.revokes(&signet.site, &own.access).await.is(200);
         eventually(Duration::from_secs(5), "the other replica refuses both", async || {
             let denied = teller.introspects(&replica.site, &own.access).await.text() == r#"{"active":false}"#;
             denied && is_refused(&replica.site, &teller, &tokens).await
         })
         .await;
     }
-    eventually(Duration::from_secs(10), "both listen again", async || listeners(&house).await.len() == 2).await;
+    eventually(Duration::from_secs(10), "both listen again", async || listeners(&signet).await.len() == 2).await;
     replica.stop().await;
 }
 
 /// The refresh was done and its answer lost with the process that did it: the same token is good at the other.
-async fn a_replica_that_dies_before_it_answers_logs_nobody_out(mut place: Place) {
-    place.set("issuer", "http://127.0.0.1:8080");
-    let other = place.serves(&[]).ready().await;
+async fn a_replica_that_dies_before_it_answers_logs_nobody_out(mut env: TestEnv) {
+    env.set("issuer", "http://127.0.0.1:8080");
+    let other = env.serves(&[]).ready().await;
     let ada = Person::registers(&other.site, "ada").await;
-    let data = place.folder.join("data-of-the-dying").display().to_string();
-    let store = place.store().await;
+    let data = env.folder.join("data-of-the-dying").display().to_string();
+    let store = env.store().await;
     for wait in [None, Some(0), Some(2), Some(5)] {
-        let dying = place.serves(&[("data_dir", &data)]).ready().await;
+        let dying = env.serves(&[("data_dir", &data)]).ready().await;
         let tokens = ada.logs_in().await;
         let mut line = Line::to(&dying.site).await;
         match wait {
@@ -157,9 +157,9 @@ async fn a_replica_that_dies_before_it_answers_logs_nobody_out(mut place: Place)
 }
 
 /// What it says of a revocation while its database goes away is true afterwards.
-async fn a_revocation_is_done_or_it_is_not(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::Full).open().await;
-    let ada = house.registers("ada").await;
+async fn a_revocation_is_done_or_it_is_not(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::Full).open().await;
+    let ada = signet.registers("ada").await;
     let mut sessions = Vec::new();
     for _ in 0..80 {
         sessions.push(ada.logs_in().await);
@@ -177,7 +177,7 @@ async fn a_revocation_is_done_or_it_is_not(plan: Plan) {
     let mut asked = vec![revokes(0)];
     eventually(Duration::from_secs(5), "the first is answered", async || asked[0].is_finished()).await;
     asked.extend((1..70).map(&revokes));
-    tokio::task::block_in_place(|| house.cluster().stop());
+    tokio::task::block_in_place(|| signet.cluster().stop());
     asked.extend((70..80).map(&revokes));
     let mut statuses = Vec::new();
     for one in asked {
@@ -185,9 +185,9 @@ async fn a_revocation_is_done_or_it_is_not(plan: Plan) {
     }
     assert!(statuses.iter().all(|status| [200, 204, 503].contains(status)), "{statuses:?}");
     assert_eq!((statuses[0], statuses[79]), (200, 503));
-    house.cluster().start();
+    signet.cluster().start();
     eventually(Duration::from_secs(30), "it is ready again", async || {
-        house.site.get("/readyz").answer().await.status == 200
+        signet.site.get("/readyz").answer().await.status == 200
     })
     .await;
     for (tokens, status) in sessions.iter().zip(statuses) {
@@ -207,10 +207,10 @@ async fn judges(site: &Site, teller: &Client, tokens: &Tokens) -> [Answer; 2] {
 }
 
 /// A replica that hears nothing from the database does not guess.
-async fn a_replica_that_is_cut_off_does_not_guess(house: House) {
-    let link = Link::to(house.database_url()).await;
-    let replica = house.replica_with(&[("database_url", &link.through(house.database_url()))]).await;
-    let (teller, ada) = (teller(&house).await, house.registers("ada").await);
+async fn a_replica_that_is_cut_off_does_not_guess(signet: TestApp) {
+    let link = Link::to(signet.database_url()).await;
+    let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
+    let (teller, ada) = (teller(&signet).await, signet.registers("ada").await);
     let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
     for tokens in [&ended, &live] {
         assert!(!is_refused(&replica.site, &teller, tokens).await);
@@ -256,26 +256,26 @@ async fn a_replica_that_is_cut_off_does_not_guess(house: House) {
 }
 
 /// It would give what nobody could take back: the deletion came before, so nothing tells these tokens from good ones.
-async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(house: House) {
-    let link = Link::to(house.database_url()).await;
-    let replica = house.replica_with(&[("database_url", &link.through(house.database_url()))]).await;
-    let (teller, service) = (teller(&house).await, house.registers_service(&[]).await);
+async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(signet: TestApp) {
+    let link = Link::to(signet.database_url()).await;
+    let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
+    let (teller, service) = (teller(&signet).await, signet.registers_service(&[]).await);
     service.gets_a_token(&replica.site).await;
     let own = teller.gets_a_token(&replica.site).await;
     teller.introspects(&replica.site, &own.access).await.active();
     link.cut();
-    house.runs(&["client", "delete", &service.id]).await.well();
+    signet.runs(&["client", "delete", &service.id]).await.well();
     eventually(Duration::from_secs(15), "it knows that it is cut off", async || {
         teller.introspects(&replica.site, &own.access).await.status == 503
     })
     .await;
-    house.clock.advance(seconds(60));
+    signet.clock.advance(seconds(60));
     let answer = service.posts(&replica.site, "/oauth/token", &[("grant_type", "client_credentials")]).await;
     let token = (answer.status == 200).then(|| answer.string("access_token"));
     link.mend();
     if let Some(token) = token {
         eventually(Duration::from_secs(5), "what it gave is refused where it is known", async || {
-            teller.introspects(&house.site, &token).await.text() == r#"{"active":false}"#
+            teller.introspects(&signet.site, &token).await.text() == r#"{"active":false}"#
         })
         .await;
     }
@@ -283,22 +283,22 @@ async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(ho
 }
 
 /// Replicas may run with other lifetimes while a change of configuration rolls out.
-async fn a_shorter_lifetime_at_one_replica_forgets_no_revocation(mut house: House) {
-    let replica = house.replica_with(&[("access_token_ttl", "1m"), ("refresh_grace", "0s")]).await;
-    let ada = house.registers("ada").await;
+async fn a_shorter_lifetime_at_one_replica_forgets_no_revocation(mut signet: TestApp) {
+    let replica = signet.replica_with(&[("access_token_ttl", "1m"), ("refresh_grace", "0s")]).await;
+    let ada = signet.registers("ada").await;
     let long = ada.logs_in().await; // its access token lives ten minutes
     ada.clone().at(&replica.site).refreshes(&long).await.granted();
     ada.revokes(&long.refresh).await.is(200);
-    house.clock.advance(seconds(480));
-    house.restart_with(&[]).await;
+    signet.clock.advance(seconds(480));
+    signet.restart_with(&[]).await;
     ada.is_logged_out(&long).await;
 }
 
 /// A network that swallows everything is trouble like any other: told in time, and never by silence.
-async fn a_database_that_says_nothing_is_told_in_time(house: House) {
-    let link = Link::to(house.database_url()).await;
-    let replica = house.replica_with(&[("database_url", &link.through(house.database_url()))]).await;
-    let ada = house.registers("ada").await.at(&replica.site);
+async fn a_database_that_says_nothing_is_told_in_time(signet: TestApp) {
+    let link = Link::to(signet.database_url()).await;
+    let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
+    let ada = signet.registers("ada").await.at(&replica.site);
     let tokens = ada.logs_in().await;
     link.cut();
     let begin = Instant::now();

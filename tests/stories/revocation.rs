@@ -7,58 +7,59 @@ use serde_json::json;
 use signet::domain::clock::{Clock, SystemClock};
 
 use crate::harness::{
-    Ask, House, NEW_PASSWORD, PASSWORD, Person, Place, Site, Tokens, days, eventually, jwt, raw::Line, seconds, stories,
+    Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, Tokens, days, eventually, jwt, raw::Line, seconds,
+    stories,
 };
 
-async fn nobody_revokes_anothers_token(house: House) {
-    let (kiosk, service) = (house.registers_kiosk(&[]).await, house.registers_service(&[]).await);
-    let ada = house.registers("ada").await;
-    let (adas, kiosks) = (ada.logs_in().await, ada.logs_in_at(&kiosk, &[]).await);
-    let own = service.gets_a_token(&house.site).await;
+async fn nobody_revokes_anothers_token(signet: TestApp) {
+    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
+    let ada = signet.registers("ada").await;
+    let (adas, kiosks) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
+    let own = service.gets_a_token(&signet.site).await;
     for token in [&adas.access, &adas.refresh] {
-        kiosk.revokes(&house.site, token).await.refused("invalid_grant");
-        service.revokes(&house.site, token).await.refused("invalid_grant");
+        public_client.revokes(&signet.site, token).await.refused("invalid_grant");
+        service.revokes(&signet.site, token).await.refused("invalid_grant");
     }
     for token in [&kiosks.access, &kiosks.refresh, &own.access] {
         ada.revokes(token).await.refused("invalid_grant");
     }
-    kiosk.revokes(&house.site, &own.access).await.refused("invalid_grant");
+    public_client.revokes(&signet.site, &own.access).await.refused("invalid_grant");
     ada.is_logged_in(&adas).await;
     ada.is_let_in(&kiosks).await;
-    kiosk.refreshes(&house.site, &kiosks).await.granted();
-    service.introspects(&house.site, &own.access).await.active();
+    public_client.refreshes(&signet.site, &kiosks).await.granted();
+    service.introspects(&signet.site, &own.access).await.active();
 }
 
-async fn a_client_that_does_not_prove_itself_revokes_nothing(house: House) {
-    let service = house.registers_service(&[]).await;
-    let own = service.gets_a_token(&house.site).await;
-    let sends = async |form: &[(&str, &str)]| house.site.post("/oauth/revoke").form(form).answer().await;
+async fn a_client_that_does_not_prove_itself_revokes_nothing(signet: TestApp) {
+    let service = signet.registers_service(&[]).await;
+    let own = service.gets_a_token(&signet.site).await;
+    let sends = async |form: &[(&str, &str)]| signet.site.post("/oauth/revoke").form(form).answer().await;
     let (token, id) = (("token", own.access.as_str()), ("client_id", service.id.as_str()));
     sends(&[token, id]).await.refused("invalid_client");
     sends(&[token, id, ("client_secret", "guess")]).await.refused("invalid_client");
     sends(&[token, ("client_id", "nobody")]).await.refused("invalid_client");
-    let basic = house.site.post("/oauth/revoke").basic_auth(&service.id, Some("guess")).form(&[token]).answer().await;
+    let basic = signet.site.post("/oauth/revoke").basic_auth(&service.id, Some("guess")).form(&[token]).answer().await;
     basic.refused("invalid_client");
     sends(&[]).await.oauth_error(400, "invalid_request");
     sends(&[token, token]).await.oauth_error(400, "invalid_request");
-    service.introspects(&house.site, &own.access).await.active();
+    service.introspects(&signet.site, &own.access).await.active();
 }
 
-async fn what_is_no_token_is_revoked_already(house: House) {
-    let ada = house.registers("ada").await;
+async fn what_is_no_token_is_revoked_already(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let forged = jwt::with_claims(&tokens.refresh, &jwt::claims(&tokens.access));
     for token in ["x", "a.b.c", "\u{0}", "é", &"x".repeat(5000), &forged, &format!("{}x", tokens.access)] {
         ada.revokes(token).await.is(200);
     }
     ada.is_let_in(&tokens).await;
-    house.clock.advance(seconds(601));
+    signet.clock.advance(seconds(601));
     ada.revokes(&tokens.access).await.is(200); // it has expired: there is nothing left to revoke
     ada.refreshes(&tokens).await.granted();
 }
 
-async fn any_refresh_token_of_a_session_revokes_it(house: House) {
-    let ada = house.registers("ada").await;
+async fn any_refresh_token_of_a_session_revokes_it(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let mut other = ada.logs_in().await;
     for which in 0..4 {
         let mut all = vec![ada.logs_in().await];
@@ -75,60 +76,60 @@ async fn any_refresh_token_of_a_session_revokes_it(house: House) {
 }
 
 /// A refresh token that has run out is still its session's, which lives on with a later one.
-async fn a_refresh_token_that_has_run_out_still_revokes_its_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_refresh_token_that_has_run_out_still_revokes_its_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
-    house.clock.advance(days(20));
+    signet.clock.advance(days(20));
     let second = ada.refreshes(&first).await.granted();
-    house.clock.advance(days(15)); // the first ended after thirty days
+    signet.clock.advance(days(15)); // the first ended after thirty days
     let third = ada.refreshes(&second).await.granted();
     ada.revokes(&first.refresh).await.is(200);
     ada.is_logged_out(&third).await;
 }
 
-async fn an_access_token_revokes_its_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_access_token_revokes_its_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let other = ada.logs_in().await;
     let first = ada.logs_in().await;
     let second = ada.refreshes_for(&first, "openid").await.granted();
     let hint = [("token", first.access.as_str()), ("token_type_hint", "refresh_token")]; // a wrong one does not matter
-    house.site.post("/oauth/revoke").form(&hint).answer().await.is(200);
+    signet.site.post("/oauth/revoke").form(&hint).answer().await.is(200);
     ada.is_logged_out(&first).await;
     ada.is_logged_out(&second).await;
     ada.is_logged_in(&other).await;
 }
 
 /// By its `jti` and not by its text: whoever holds a token can compute its other signature.
-async fn a_clients_token_is_denied_with_its_twin(house: House) {
-    let service = house.registers_service(&[]).await;
-    let (denied, other) = (service.gets_a_token(&house.site).await, service.gets_a_token(&house.site).await);
+async fn a_clients_token_is_denied_with_its_twin(signet: TestApp) {
+    let service = signet.registers_service(&[]).await;
+    let (denied, other) = (service.gets_a_token(&signet.site).await, service.gets_a_token(&signet.site).await);
     let twin = jwt::twin(&denied.access);
     assert_ne!(twin, denied.access);
-    service.introspects(&house.site, &twin).await.active(); // it is as genuine as the one we gave
-    service.revokes(&house.site, &denied.access).await.is(200);
+    service.introspects(&signet.site, &twin).await.active(); // it is as genuine as the one we gave
+    service.revokes(&signet.site, &denied.access).await.is(200);
     for token in [&denied.access, &twin] {
-        service.introspects(&house.site, token).await.inactive();
-        house.site.user_info(token).await.challenges(401, "invalid_token");
+        service.introspects(&signet.site, token).await.inactive();
+        signet.site.user_info(token).await.challenges(401, "invalid_token");
     }
-    service.revokes(&house.site, &denied.access).await.is(200);
-    service.introspects(&house.site, &other.access).await.active();
-    service.revokes(&house.site, &jwt::twin(&other.access)).await.is(200);
-    service.introspects(&house.site, &other.access).await.inactive();
-    house.clock.advance(seconds(599));
-    service.introspects(&house.site, &denied.access).await.inactive(); // until its end
+    service.revokes(&signet.site, &denied.access).await.is(200);
+    service.introspects(&signet.site, &other.access).await.active();
+    service.revokes(&signet.site, &jwt::twin(&other.access)).await.is(200);
+    service.introspects(&signet.site, &other.access).await.inactive();
+    signet.clock.advance(seconds(599));
+    service.introspects(&signet.site, &denied.access).await.inactive(); // until its end
 }
 
-async fn a_denied_token_stays_denied_over_a_restart(mut house: House) {
-    let service = house.registers_service(&[]).await;
-    let (denied, other) = (service.gets_a_token(&house.site).await, service.gets_a_token(&house.site).await);
-    service.revokes(&house.site, &denied.access).await.is(200);
-    house.restart().await;
-    service.introspects(&house.site, &denied.access).await.inactive();
-    service.introspects(&house.site, &other.access).await.active();
+async fn a_denied_token_stays_denied_over_a_restart(mut signet: TestApp) {
+    let service = signet.registers_service(&[]).await;
+    let (denied, other) = (service.gets_a_token(&signet.site).await, service.gets_a_token(&signet.site).await);
+    service.revokes(&signet.site, &denied.access).await.is(200);
+    signet.restart().await;
+    service.introspects(&signet.site, &denied.access).await.inactive();
+    service.introspects(&signet.site, &other.access).await.active();
 }
 
-async fn the_twin_of_a_users_token_ends_with_its_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn the_twin_of_a_users_token_ends_with_its_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let twin = Tokens { access: jwt::twin(&tokens.access), ..tokens.clone() };
     ada.is_let_in(&twin).await;
@@ -136,56 +137,56 @@ async fn the_twin_of_a_users_token_ends_with_its_session(house: House) {
     ada.is_shut_out(&twin).await;
 }
 
-async fn a_password_change_ends_every_other_session(house: House) {
-    let mut ada = house.registers("ada").await;
-    let kiosk = house.registers_kiosk(&[]).await;
-    let (here, there, away) = (ada.logs_in().await, ada.logs_in().await, ada.logs_in_at(&kiosk, &[]).await);
+async fn a_password_change_ends_every_other_session(signet: TestApp) {
+    let mut ada = signet.registers("ada").await;
+    let public_client = signet.registers_kiosk(&[]).await;
+    let (here, there, away) = (ada.logs_in().await, ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
     ada.changes_password(&here, NEW_PASSWORD).await;
     ada.is_logged_out(&there).await;
     ada.is_shut_out(&away).await;
-    kiosk.refreshes(&house.site, &away).await.refused("invalid_grant");
+    public_client.refreshes(&signet.site, &away).await.refused("invalid_grant");
     let here = ada.is_logged_in(&here).await;
     assert_eq!(ada.sessions(&here).await.len(), 1);
 }
 
-async fn an_account_that_is_deleted_ends_every_session(house: House) {
-    let (ada, bob) = (house.registers("ada").await, house.registers("bob").await);
-    let service = house.registers_service(&["--audience", &house.issuer]).await;
+async fn an_account_that_is_deleted_ends_every_session(signet: TestApp) {
+    let (ada, bob) = (signet.registers("ada").await, signet.registers("bob").await);
+    let service = signet.registers_service(&["--audience", &signet.issuer]).await;
     let (here, there, bobs) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
-    service.introspects(&house.site, &there.access).await.active();
+    service.introspects(&signet.site, &there.access).await.active();
     ada.sends(Method::DELETE, "/v1/users/me", &here, Some(json!({"password": PASSWORD}))).await.is(204);
     for tokens in [&here, &there] {
         ada.is_logged_out(tokens).await;
-        service.introspects(&house.site, &tokens.access).await.inactive();
+        service.introspects(&signet.site, &tokens.access).await.inactive();
     }
     bob.is_logged_in(&bobs).await;
 }
 
-async fn a_client_that_is_deleted_takes_its_tokens_with_it(house: House) {
-    let (kiosk, service) = (house.registers_kiosk(&[]).await, house.registers_service(&[]).await);
-    let teller = house.registers_service(&["--audience", &house.issuer]).await;
-    let ada = house.registers("ada").await;
-    let (own, at_kiosk) = (ada.logs_in().await, ada.logs_in_at(&kiosk, &[]).await);
-    let (denied, good) = (service.gets_a_token(&house.site).await, teller.gets_a_token(&house.site).await);
+async fn a_client_that_is_deleted_takes_its_tokens_with_it(signet: TestApp) {
+    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
+    let teller = signet.registers_service(&["--audience", &signet.issuer]).await;
+    let ada = signet.registers("ada").await;
+    let (own, at_kiosk) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
+    let (denied, good) = (service.gets_a_token(&signet.site).await, teller.gets_a_token(&signet.site).await);
     ada.is_let_in(&at_kiosk).await;
-    teller.introspects(&house.site, &denied.access).await.active();
-    house.runs(&["client", "delete", &kiosk.id]).await.well();
-    house.runs(&["client", "delete", &service.id]).await.well();
+    teller.introspects(&signet.site, &denied.access).await.active();
+    signet.runs(&["client", "delete", &public_client.id]).await.well();
+    signet.runs(&["client", "delete", &service.id]).await.well();
     eventually(Duration::from_secs(5), "the deleted clients' tokens are refused", async || {
         let users = ada.looks(&at_kiosk).await.status == 401;
-        users && teller.introspects(&house.site, &denied.access).await.text() == r#"{"active":false}"#
+        users && teller.introspects(&signet.site, &denied.access).await.text() == r#"{"active":false}"#
     })
     .await;
     ada.is_shut_out(&at_kiosk).await;
-    kiosk.refreshes(&house.site, &at_kiosk).await.refused("invalid_client");
-    service.introspects(&house.site, &denied.access).await.refused("invalid_client");
+    public_client.refreshes(&signet.site, &at_kiosk).await.refused("invalid_client");
+    service.introspects(&signet.site, &denied.access).await.refused("invalid_client");
     ada.is_logged_in(&own).await;
-    teller.introspects(&house.site, &good.access).await.active();
+    teller.introspects(&signet.site, &good.access).await.active();
 }
 
 /// Deletes the client while it asks for tokens without a pause; all that it got.
-async fn tokens_got_while_deleted(place: &Place, site: &Site) -> Vec<String> {
-    let service = place.registers_service(&[]).await;
+async fn tokens_got_while_deleted(env: &TestEnv, site: &Site) -> Vec<String> {
+    let service = env.registers_service(&[]).await;
     let mut got = vec![service.gets_a_token(site).await.access];
     let delete = ["client", "delete", &service.id];
     let asks = async {
@@ -199,20 +200,20 @@ async fn tokens_got_while_deleted(place: &Place, site: &Site) -> Vec<String> {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    let (deleted, ()) = tokio::join!(place.runs(&delete), asks);
+    let (deleted, ()) = tokio::join!(env.runs(&delete), asks);
     deleted.well();
     got
 }
 
 /// The service learns of the deletion a moment after it; what it gives away in that moment must not last either.
-async fn a_token_got_while_its_client_is_deleted_does_not_last(mut place: Place) {
-    place.set("issuer", "http://127.0.0.1:8080");
-    let teller = place.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
-    let process = place.serves(&[]).ready().await;
+async fn a_token_got_while_its_client_is_deleted_does_not_last(mut env: TestEnv) {
+    env.set("issuer", "http://127.0.0.1:8080");
+    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    let process = env.serves(&[]).ready().await;
     let mut got = Vec::new();
     for quarter in 0..4 {
         tokio::time::sleep(Duration::from_millis(250) * quarter).await;
-        got.extend(tokens_got_while_deleted(&place, &process.site).await);
+        got.extend(tokens_got_while_deleted(&env, &process.site).await);
     }
     eventually(Duration::from_secs(5), "all of them are refused", async || {
         let mut active = 0;
@@ -225,15 +226,15 @@ async fn a_token_got_while_its_client_is_deleted_does_not_last(mut place: Place)
 }
 
 /// Once refused, a token stays so: the deletion is remembered for longer than any token of the client lives.
-async fn a_deleted_clients_token_never_comes_back(mut place: Place) {
-    place.set("issuer", "http://127.0.0.1:8080");
-    let teller = place.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
-    place.set("access_token_ttl", "3s");
-    let process = place.serves(&[]).ready().await;
+async fn a_deleted_clients_token_never_comes_back(mut env: TestEnv) {
+    env.set("issuer", "http://127.0.0.1:8080");
+    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    env.set("access_token_ttl", "3s");
+    let process = env.serves(&[]).ready().await;
     for quarter in 0..4 {
         // Tokens tell whole seconds, and the service asks once a second: each quarter of one is another case.
         tokio::time::sleep(Duration::from_millis(250) * quarter).await;
-        let last = tokens_got_while_deleted(&place, &process.site).await.pop().expect("some");
+        let last = tokens_got_while_deleted(&env, &process.site).await.pop().expect("some");
         let end = jwt::claims(&last)["exp"].as_i64().expect("a time");
         let mut refused = false;
         while SystemClock.now().timestamp() <= end {
@@ -247,12 +248,12 @@ async fn a_deleted_clients_token_never_comes_back(mut place: Place) {
 }
 
 /// Whoever logs out and closes the window has logged out: where the database says so, so does every door.
-async fn a_client_that_hangs_up_is_logged_out_all_the_same(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_client_that_hangs_up_is_logged_out_all_the_same(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let mut left: Vec<Tokens> = Vec::new();
     for n in 0..100 {
         let tokens = ada.logs_in().await;
-        let mut line = Line::to(&house.site).await;
+        let mut line = Line::to(&signet.site).await;
         let request = format!(
             "DELETE /v1/sessions/current HTTP/1.1\r\nHost: signet\r\nAuthorization: Bearer {}\r\n\r\n",
             tokens.access
@@ -276,13 +277,13 @@ async fn a_client_that_hangs_up_is_logged_out_all_the_same(house: House) {
 }
 
 /// Ends hold for whoever holds the session's tokens, at the original service's routes as well.
-async fn an_ended_session_opens_no_original_route(house: House) {
-    let ada: Person = house.registers("ada").await;
+async fn an_ended_session_opens_no_original_route(signet: TestApp) {
+    let ada: Person = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let body = json!({"session_id": tokens.access});
-    house.site.post("/users/session_auth").json(&body).answer().await.is(200);
+    signet.site.post("/users/session_auth").json(&body).answer().await.is(200);
     ada.revokes(&tokens.refresh).await.is(200);
-    house.site.post("/users/session_auth").json(&body).answer().await.is(401);
+    signet.site.post("/users/session_auth").json(&body).answer().await.is(401);
 }
 
 stories![

@@ -9,8 +9,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::{
-    Answer, Ask, Durability, House, PASSWORD, Person, Plan, Tokens, days, eventually, jwt, place::Place, seconds,
-    statements::Statements, stories, stories_on,
+    Answer, Ask, Durability, PASSWORD, Person, TestApp, TestEnvBuilder, Tokens, days, eventually, jwt, seconds,
+    statements::Statements, stories, stories_on, test_env::TestEnv,
 };
 
 /// Refreshes so many times; the clock stands still. All the session's tokens, oldest first.
@@ -23,13 +23,13 @@ async fn rotates(person: &Person, times: usize) -> Vec<Tokens> {
 }
 
 /// The session's row.
-async fn row(place: &Place, tokens: &Tokens) -> Model {
+async fn row(env: &TestEnv, tokens: &Tokens) -> Model {
     let sid = Uuid::parse_str(&jwt::sid(&tokens.access)).expect("a UUID");
-    Entity::find_by_id(sid).one(&place.store().await).await.expect("the database answers").expect("the row is there")
+    Entity::find_by_id(sid).one(&env.store().await).await.expect("the database answers").expect("the row is there")
 }
 
-async fn every_token_but_the_last_two_is_a_theft_at_once(house: House) {
-    let ada = house.registers("ada").await;
+async fn every_token_but_the_last_two_is_a_theft_at_once(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let mut other = ada.logs_in().await;
     for stolen in 0..4 {
         let all = rotates(&ada, 5).await;
@@ -41,18 +41,18 @@ async fn every_token_but_the_last_two_is_a_theft_at_once(house: House) {
     }
 }
 
-async fn the_token_before_the_last_is_a_theft_once_the_grace_is_over(house: House) {
-    let ada = house.registers("ada").await;
+async fn the_token_before_the_last_is_a_theft_once_the_grace_is_over(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let other = ada.logs_in().await;
     let all = rotates(&ada, 5).await;
-    house.clock.advance(seconds(10)); // not one moment longer than the grace
+    signet.clock.advance(seconds(10)); // not one moment longer than the grace
     ada.refreshes(&all[4]).await.refused("invalid_grant");
     ada.is_logged_out(&all[5]).await;
     ada.is_logged_in(&other).await;
 }
 
-async fn a_theft_is_a_theft_whatever_it_asks_for(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_theft_is_a_theft_whatever_it_asks_for(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     for scope in ["openid", "admin"] {
         let all = rotates(&ada, 3).await;
         ada.refreshes_for(&all[0], scope).await.refused("invalid_grant");
@@ -60,65 +60,65 @@ async fn a_theft_is_a_theft_whatever_it_asks_for(house: House) {
     }
     let all = rotates(&ada, 3).await;
     let form = [("grant_type", "refresh_token"), ("refresh_token", all[0].refresh.as_str())];
-    let elsewhere = [("resource", "https://other.example")];
-    house.site.token(&[&form[..], &elsewhere].concat()).answer().await.refused("invalid_grant");
+    let other_origin = [("resource", "https://other.example")];
+    signet.site.token(&[&form[..], &other_origin].concat()).answer().await.refused("invalid_grant");
     ada.is_logged_out(&all[3]).await;
 }
 
-async fn a_repeat_gives_no_more_time(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_repeat_gives_no_more_time(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let all = rotates(&ada, 1).await;
-    let before = row(&house, &all[0]).await;
-    house.clock.advance(seconds(9));
+    let before = row(&signet, &all[0]).await;
+    signet.clock.advance(seconds(9));
     let again = ada.refreshes(&all[0]).await.granted();
     let claims = |tokens: &Tokens| jwt::claims(&tokens.refresh);
     assert_eq!((&claims(&again)["jti"], &claims(&again)["exp"]), (&claims(&all[1])["jti"], &claims(&all[1])["exp"]));
-    assert_eq!(row(&house, &all[0]).await, before, "a repeat writes nothing");
-    house.clock.advance(seconds(1));
+    assert_eq!(row(&signet, &all[0]).await, before, "a repeat writes nothing");
+    signet.clock.advance(seconds(1));
     ada.refreshes(&all[0]).await.refused("invalid_grant"); // the grace counts from the rotation, not from the repeat
 }
 
-async fn a_thief_with_another_client_leaves_no_trace(house: House) {
-    let (kiosk, service) = (house.registers_kiosk(&[]).await, house.registers_service(&[]).await);
-    let ada = house.registers("ada").await;
+async fn a_thief_with_another_client_leaves_no_trace(signet: TestApp) {
+    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
+    let ada = signet.registers("ada").await;
     let all = rotates(&ada, 2).await;
-    let before = row(&house, &all[0]).await;
+    let before = row(&signet, &all[0]).await;
     let named = [("client_id", service.id.as_str())];
     for stolen in &all {
-        kiosk.refreshes(&house.site, stolen).await.refused("invalid_grant");
-        kiosk.revokes(&house.site, &stolen.refresh).await.refused("invalid_grant");
-        service.refreshes(&house.site, stolen).await.blames_the_sender(); // it lacks the grant as well
+        public_client.refreshes(&signet.site, stolen).await.refused("invalid_grant");
+        public_client.revokes(&signet.site, &stolen.refresh).await.refused("invalid_grant");
+        service.refreshes(&signet.site, stolen).await.blames_the_sender(); // it lacks the grant as well
         let form = [("grant_type", "refresh_token"), ("refresh_token", stolen.refresh.as_str())];
-        let answer = house.site.token(&[&form[..], &named].concat()).answer().await;
+        let answer = signet.site.token(&[&form[..], &named].concat()).answer().await;
         answer.refused("invalid_client"); // it has a secret, and did not show it
     }
-    assert_eq!(row(&house, &all[0]).await, before);
+    assert_eq!(row(&signet, &all[0]).await, before);
     ada.is_logged_in(&all[2]).await;
 }
 
-async fn what_is_refused_uses_nothing_up(house: House) {
-    let kiosk = house.registers_kiosk(&["--resource", "https://api.example", "--scope", "read"]).await;
-    let ada = house.registers("ada").await;
-    let first = ada.logs_in_at(&kiosk, &[("resource", "https://api.example"), ("scope", "read")]).await;
-    let before = row(&house, &first).await;
+async fn what_is_refused_uses_nothing_up(signet: TestApp) {
+    let public_client = signet.registers_kiosk(&["--resource", "https://api.example", "--scope", "read"]).await;
+    let ada = signet.registers("ada").await;
+    let first = ada.logs_in_at(&public_client, &[("resource", "https://api.example"), ("scope", "read")]).await;
+    let before = row(&signet, &first).await;
     let asks = async |tokens: &Tokens, name, value| -> Answer {
         let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str()), (name, value)];
-        kiosk.posts(&house.site, "/oauth/token", &form).await
+        public_client.posts(&signet.site, "/oauth/token", &form).await
     };
     asks(&first, "scope", "read openid").await.refused("invalid_scope"); // the client may, the session may not
     asks(&first, "scope", "root").await.refused("invalid_scope");
     asks(&first, "resource", "https://other.example").await.refused("invalid_target");
-    asks(&first, "resource", &house.issuer).await.refused("invalid_target");
+    asks(&first, "resource", &signet.issuer).await.refused("invalid_target");
     asks(&first, "resource", "https://api.example/").await.refused("invalid_target");
     asks(&first, "resource", "not a uri").await.refused("invalid_target");
-    assert_eq!(row(&house, &first).await, before);
+    assert_eq!(row(&signet, &first).await, before);
     let second = asks(&first, "resource", "https://api.example").await.granted();
     assert_eq!(jwt::claims(&second.access)["aud"], "https://api.example");
     asks(&second, "scope", "read").await.granted();
 }
 
-async fn a_narrow_scope_is_for_one_access_token(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_narrow_scope_is_for_one_access_token(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let narrow = ada.refreshes_for(&first, "profile").await.granted();
     assert_eq!(narrow.scope, "profile");
@@ -129,57 +129,57 @@ async fn a_narrow_scope_is_for_one_access_token(house: House) {
     assert_eq!(ada.refreshes(&again).await.granted().scopes(), first.scopes());
 }
 
-async fn no_token_outlives_its_session(plan: Plan) {
-    let house = plan.set("session_ttl", "1h").set("refresh_token_ttl", "1h").open().await;
-    let ada = house.registers("ada").await;
+async fn no_token_outlives_its_session(builder: TestEnvBuilder) {
+    let signet = builder.set("session_ttl", "1h").set("refresh_token_ttl", "1h").open().await;
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let end = jwt::claims(&first.refresh)["exp"].as_i64().expect("a time");
-    house.clock.advance(seconds(3600 - 60));
+    signet.clock.advance(seconds(3600 - 60));
     let second = ada.refreshes(&first).await.granted();
     assert_eq!(jwt::claims(&second.refresh)["exp"], end);
     assert_eq!(jwt::claims(&second.access)["exp"], end);
     assert_eq!(ada.sessions(&second).await.len(), 1);
-    house.clock.advance(seconds(61));
+    signet.clock.advance(seconds(61));
     ada.is_logged_out(&second).await;
     ada.refreshes(&first).await.refused("invalid_grant");
     assert_eq!(ada.sessions(&ada.logs_in().await).await.len(), 1, "what has ended is not listed");
 }
 
-async fn idle_time_begins_anew_with_each_use_and_ends_with_the_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn idle_time_begins_anew_with_each_use_and_ends_with_the_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let mut tokens = ada.logs_in().await;
     for _ in 0..3 {
-        house.clock.advance(days(30) - seconds(1));
+        signet.clock.advance(days(30) - seconds(1));
         tokens = ada.refreshes(&tokens).await.granted();
     }
-    house.clock.advance(seconds(3)); // 90 days in all
+    signet.clock.advance(seconds(3)); // 90 days in all
     ada.refreshes(&tokens).await.refused("invalid_grant");
     let unused = ada.logs_in().await;
-    house.clock.advance(days(30));
+    signet.clock.advance(days(30));
     ada.refreshes(&unused).await.refused("invalid_grant");
 }
 
 /// Trouble on our side is 503, through whichever door, and whatever the token is worth.
-async fn trouble_is_never_a_refusal(plan: Plan) {
-    let house = plan.on_its_own_cluster(Durability::None).open().await;
-    let ada = house.registers("ada").await;
+async fn trouble_is_never_a_refusal(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    let ada = signet.registers("ada").await;
     let (good, stolen) = (rotates(&ada, 1).await, rotates(&ada, 3).await);
-    house.cluster().stop();
+    signet.cluster().stop();
     join_all([&good[0], &good[1], &stolen[0], &stolen[3]].map(async |tokens| {
         let body = json!({"refresh_token": tokens.refresh});
         let (as_usual, narrowed, json) = tokio::join!(
             ada.refreshes(tokens),
             ada.refreshes_for(tokens, "openid"),
-            house.site.post("/v1/sessions/refresh").json(&body).answer(),
+            signet.site.post("/v1/sessions/refresh").json(&body).answer(),
         );
         as_usual.unavailable().oauth_error(503, "temporarily_unavailable");
         narrowed.unavailable().oauth_error(503, "temporarily_unavailable");
         json.unavailable().some_problem(503);
     }))
     .await;
-    house.cluster().start();
+    signet.cluster().start();
     eventually(Duration::from_secs(30), "it is ready again", async || {
-        house.site.get("/readyz").answer().await.status == 200
+        signet.site.get("/readyz").answer().await.status == 200
     })
     .await;
     ada.is_logged_in(&good[1]).await;
@@ -187,11 +187,11 @@ async fn trouble_is_never_a_refusal(plan: Plan) {
     ada.is_logged_out(&stolen[3]).await;
 }
 
-async fn a_refresh_is_one_statement(plan: Plan) {
+async fn a_refresh_is_one_statement(builder: TestEnvBuilder) {
     const TIMES: usize = 50;
-    let house = plan.with_statements_counted().open().await;
-    let ada = house.registers("ada").await;
-    let statements = Statements::of(&house).await;
+    let signet = builder.with_statements_counted().open().await;
+    let ada = signet.registers("ada").await;
+    let statements = Statements::of(&signet).await;
     let tokens = rotates(&ada, 3).await.pop().expect("some");
     statements.reset().await;
     let mut tokens = tokens;
@@ -205,7 +205,7 @@ async fn a_refresh_is_one_statement(plan: Plan) {
 
     statements.reset().await;
     let body = json!({"username": "ada", "password": PASSWORD});
-    house.site.post("/v1/sessions").json(&body).answer().await.is(200);
+    signet.site.post("/v1/sessions").json(&body).answer().await.is(200);
     let counted = statements.counted().await;
     let writes: Vec<_> = counted.iter().filter(|counted| !counted.query.starts_with("SELECT")).collect();
     assert!(matches!(writes[..], [only] if only.query.starts_with("INSERT INTO \"session\"")), "{counted:#?}");

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, House, PASSWORD, Person, Site, Tokens, jwt, seconds, stories, stories_on};
+use crate::harness::{Answer, Ask, PASSWORD, Person, Site, TestApp, Tokens, jwt, seconds, stories, stories_on};
 
 /// Refreshes through the JSON API.
 async fn refreshes(site: &Site, token: &str) -> Answer {
@@ -20,8 +20,8 @@ fn is_refused(answer: Answer) {
     answer.some_problem(status);
 }
 
-async fn unknown_and_wrong_are_one_answer(house: House) {
-    let ada = house.registers("ada").await;
+async fn unknown_and_wrong_are_one_answer(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let nobody = Person { username: "nobody".into(), ..ada.clone() };
     let wrong = ada.tries_a_session("wrong guess 12").await.problem(401, "invalid_credentials");
     let unknown = nobody.tries_a_session(PASSWORD).await.problem(401, "invalid_credentials");
@@ -31,7 +31,7 @@ async fn unknown_and_wrong_are_one_answer(house: House) {
     assert_eq!(wrong.json(), unknown.json());
 }
 
-async fn nonsense_is_refused_and_never_breaks_anything(house: House) {
+async fn nonsense_is_refused_and_never_breaks_anything(signet: TestApp) {
     for body in [
         json!({}),
         json!([]),
@@ -45,18 +45,18 @@ async fn nonsense_is_refused_and_never_breaks_anything(house: House) {
         json!({"username": "x".repeat(50_000), "password": PASSWORD}),
         json!({"username": "nobody@example.org", "password": PASSWORD}),
     ] {
-        house.site.post("/v1/sessions").json(&body).answer().await.blames_the_sender();
+        signet.site.post("/v1/sessions").json(&body).answer().await.blames_the_sender();
     }
     for body in [json!({}), json!({"refresh_token": 5}), json!({"refresh_token": null}), json!([])] {
-        house.site.post("/v1/sessions/refresh").json(&body).answer().await.blames_the_sender();
+        signet.site.post("/v1/sessions/refresh").json(&body).answer().await.blames_the_sender();
     }
     for token in ["", ".", "..", "a.b.c", "\u{0}", &"x".repeat(5000)] {
-        refreshes(&house.site, token).await.blames_the_sender();
+        refreshes(&signet.site, token).await.blames_the_sender();
     }
 }
 
-async fn a_log_in_gives_a_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_log_in_gives_a_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let answer = ada.tries_a_session(PASSWORD).await.is(200);
     let json = answer.json();
     let members: BTreeSet<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
@@ -69,46 +69,46 @@ async fn a_log_in_gives_a_session(house: House) {
     ada.is_let_in(&answer.granted()).await;
 }
 
-async fn a_refresh_rotates_here_as_it_does_there(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_refresh_rotates_here_as_it_does_there(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.tries_a_session(PASSWORD).await.granted();
-    let answer = refreshes(&house.site, &first.refresh).await.is(200);
+    let answer = refreshes(&signet.site, &first.refresh).await.is(200);
     assert_eq!(answer.string("user_id"), ada.id);
     assert_eq!(answer.string("session_id"), jwt::claims(&first.access)["sid"]);
     let second = answer.granted();
     assert_ne!(first.refresh, second.refresh);
     let third = ada.refreshes(&second).await.granted(); // one kind of token, two doors
 
-    house.clock.advance(seconds(11));
-    is_refused(refreshes(&house.site, &second.refresh).await);
-    is_refused(refreshes(&house.site, &third.refresh).await);
+    signet.clock.advance(seconds(11));
+    is_refused(refreshes(&signet.site, &second.refresh).await);
+    is_refused(refreshes(&signet.site, &third.refresh).await);
     ada.is_shut_out(&third).await;
 }
 
-async fn an_access_token_is_no_refresh_token(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_access_token_is_no_refresh_token(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    is_refused(refreshes(&house.site, &tokens.access).await);
+    is_refused(refreshes(&signet.site, &tokens.access).await);
     ada.refreshes(&Tokens { refresh: tokens.access.clone(), ..tokens.clone() }).await.refused("invalid_grant");
-    house.site.user_info(&tokens.refresh).await.challenges(401, "invalid_token");
+    signet.site.user_info(&tokens.refresh).await.challenges(401, "invalid_token");
     ada.is_let_in(&tokens).await;
     ada.refreshes(&tokens).await.granted();
 }
 
-async fn a_log_out_holds_at_once(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_log_out_holds_at_once(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let (here, there) = (ada.logs_in().await, ada.logs_in().await);
     ada.logs_out(&here).await;
     ada.is_shut_out(&here).await;
     ada.refreshes(&here).await.refused("invalid_grant");
-    is_refused(refreshes(&house.site, &here.refresh).await);
+    is_refused(refreshes(&signet.site, &here.refresh).await);
     ada.sends(Method::DELETE, "/v1/sessions/current", &here, None).await.challenges(401, "invalid_token");
     ada.is_let_in(&there).await;
     ada.refreshes(&there).await.granted();
 }
 
-async fn a_log_out_holds_for_every_token_of_the_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_log_out_holds_for_every_token_of_the_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let second = ada.refreshes(&first).await.granted();
     ada.logs_out(&first).await;
@@ -116,18 +116,18 @@ async fn a_log_out_holds_for_every_token_of_the_session(house: House) {
     ada.refreshes(&second).await.refused("invalid_grant");
 }
 
-async fn a_log_out_survives_a_restart(mut house: House) {
-    let ada = house.registers("ada").await;
+async fn a_log_out_survives_a_restart(mut signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
     ada.logs_out(&ended).await;
-    house.restart().await;
+    signet.restart().await;
     ada.is_shut_out(&ended).await;
     ada.is_let_in(&live).await;
 }
 
-async fn a_log_out_holds_for_refreshes_at_every_replica(house: House) {
-    let replica = house.replica().await;
-    let ada = house.registers("ada").await;
+async fn a_log_out_holds_for_refreshes_at_every_replica(signet: TestApp) {
+    let replica = signet.replica().await;
+    let ada = signet.registers("ada").await;
     let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
     let ada_there = ada.at(&replica.site);
     ada_there.is_let_in(&ended).await;
@@ -137,12 +137,12 @@ async fn a_log_out_holds_for_refreshes_at_every_replica(house: House) {
     replica.stop().await;
 }
 
-async fn sessions_are_listed_to_their_owner(house: House) {
-    let (ada, bob) = (house.registers("ada").await, house.registers("bob").await);
+async fn sessions_are_listed_to_their_owner(signet: TestApp) {
+    let (ada, bob) = (signet.registers("ada").await, signet.registers("bob").await);
     bob.logs_in().await;
     let body = json!({"username": "ada", "password": PASSWORD});
-    let laptop = house.site.post("/v1/sessions").header("user-agent", "laptop").json(&body).answer().await.granted();
-    let phone = house.site.post("/v1/sessions").header("user-agent", "phone").json(&body).answer().await.granted();
+    let laptop = signet.site.post("/v1/sessions").header("user-agent", "laptop").json(&body).answer().await.granted();
+    let phone = signet.site.post("/v1/sessions").header("user-agent", "phone").json(&body).answer().await.granted();
     let sessions = ada.sessions(&phone).await;
     assert_eq!(sessions.len(), 2, "{sessions:?}");
     for session in &sessions {
@@ -158,11 +158,11 @@ async fn sessions_are_listed_to_their_owner(house: House) {
     }
     ada.logs_out(&laptop).await;
     assert_eq!(ada.sessions(&phone).await.len(), 1);
-    house.site.get("/v1/sessions").answer().await.asks_for_a_token();
+    signet.site.get("/v1/sessions").answer().await.asks_for_a_token();
 }
 
-async fn nobody_ends_a_session_of_somebody_else(house: House) {
-    let (ada, eve) = (house.registers("ada").await, house.registers("eve").await);
+async fn nobody_ends_a_session_of_somebody_else(signet: TestApp) {
+    let (ada, eve) = (signet.registers("ada").await, signet.registers("eve").await);
     let (adas, eves) = (ada.logs_in().await, eve.logs_in().await);
     let sid = jwt::claims(&adas.access)["sid"].as_str().expect("a sid").to_owned();
     // Whether there is such a session is nobody's business: the same answer as for one that never was.
@@ -177,8 +177,8 @@ async fn nobody_ends_a_session_of_somebody_else(house: House) {
     ada.refreshes(&adas).await.granted();
 }
 
-async fn a_session_is_ended_by_its_id(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_session_is_ended_by_its_id(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let (here, lost) = (ada.logs_in().await, ada.logs_in().await);
     let sid = jwt::claims(&lost.access)["sid"].as_str().expect("a sid").to_owned();
     ada.sends(Method::DELETE, &format!("/v1/sessions/{sid}"), &here, None).await.is(204);
@@ -187,8 +187,8 @@ async fn a_session_is_ended_by_its_id(house: House) {
     ada.is_let_in(&here).await;
 }
 
-async fn all_sessions_end_together(house: House) {
-    let (ada, bob) = (house.registers("ada").await, house.registers("bob").await);
+async fn all_sessions_end_together(signet: TestApp) {
+    let (ada, bob) = (signet.registers("ada").await, signet.registers("bob").await);
     let (here, there, bobs) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
     ada.sends(Method::DELETE, "/v1/sessions", &here, None).await.is(204);
     for tokens in [&here, &there] {

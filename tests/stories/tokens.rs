@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use crate::harness::{
-    Answer, Ask, House, PASSWORD, Person, Plan, Site, Tokens, days, jwt, raw::Line, seconds, stories, stories_on,
+    Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens, days, jwt, raw::Line, seconds, stories,
+    stories_on,
 };
 
-async fn a_reused_refresh_token_ends_the_session(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_reused_refresh_token_ends_the_session(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let other = ada.logs_in().await;
     let first = ada.logs_in().await;
     let second = ada.refreshes(&first).await.granted();
-    house.clock.advance(seconds(11)); // the grace is 10 s
+    signet.clock.advance(seconds(11)); // the grace is 10 s
     ada.refreshes(&first).await.refused("invalid_grant"); // a thief, or the owner's old copy: we cannot tell,
     ada.refreshes(&second).await.refused("invalid_grant"); // so the newest dies with it
     ada.is_shut_out(&second).await;
@@ -20,8 +21,8 @@ async fn a_reused_refresh_token_ends_the_session(house: House) {
     ada.refreshes(&other).await.granted();
 }
 
-async fn an_older_token_ends_the_session_even_within_the_grace(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_older_token_ends_the_session_even_within_the_grace(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let second = ada.refreshes(&first).await.granted();
     let third = ada.refreshes(&second).await.granted(); // the answer to the first refresh was not lost, then
@@ -30,32 +31,32 @@ async fn an_older_token_ends_the_session_even_within_the_grace(house: House) {
     ada.is_shut_out(&third).await;
 }
 
-async fn without_grace_a_repeat_ends_the_session(plan: Plan) {
-    let house = plan.set("refresh_grace", "0s").open().await;
-    let ada = house.registers("ada").await;
+async fn without_grace_a_repeat_ends_the_session(builder: TestEnvBuilder) {
+    let signet = builder.set("refresh_grace", "0s").open().await;
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let second = ada.refreshes(&first).await.granted();
     ada.refreshes(&first).await.refused("invalid_grant");
     ada.refreshes(&second).await.refused("invalid_grant");
 }
 
-async fn a_lost_answer_logs_nobody_out(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_lost_answer_logs_nobody_out(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let lost = ada.refreshes(&first).await.granted();
-    house.clock.advance(seconds(9));
+    signet.clock.advance(seconds(9));
     let again = ada.refreshes(&first).await.granted();
     let (lost_claims, again_claims) = (jwt::claims(&lost.refresh), jwt::claims(&again.refresh));
     assert_eq!((&lost_claims["jti"], &lost_claims["exp"]), (&again_claims["jti"], &again_claims["exp"]));
     assert_ne!(lost_claims["jti"], jwt::claims(&first.refresh)["jti"]);
     ada.is_let_in(&again).await;
-    house.clock.advance(seconds(60));
+    signet.clock.advance(seconds(60));
     ada.refreshes(&again).await.granted();
 }
 
-async fn a_replica_gives_the_same_successor(house: House) {
-    let replica = house.replica().await;
-    let ada = house.registers("ada").await;
+async fn a_replica_gives_the_same_successor(signet: TestApp) {
+    let replica = signet.replica().await;
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let here = ada.refreshes(&first).await.granted();
     let there = ada.at(&replica.site).refreshes(&first).await.granted();
@@ -83,19 +84,19 @@ async fn fifty_refresh_at_once(people: [&Person; 2], first: &Tokens) {
     people[0].refreshes(&successors[17]).await.granted();
 }
 
-async fn fifty_at_once_get_one_successor(house: House) {
-    let ada = house.registers("ada").await;
+async fn fifty_at_once_get_one_successor(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     fifty_refresh_at_once([&ada, &ada], &ada.logs_in().await).await;
 }
 
-async fn fifty_at_once_get_one_successor_from_two_replicas(house: House) {
-    let replica = house.replica().await;
-    let ada = house.registers("ada").await;
+async fn fifty_at_once_get_one_successor_from_two_replicas(signet: TestApp) {
+    let replica = signet.replica().await;
+    let ada = signet.registers("ada").await;
     fifty_refresh_at_once([&ada, &ada.at(&replica.site)], &ada.logs_in().await).await;
 }
 
-async fn another_client_can_do_nothing_with_it(house: House) {
-    let kiosk = [
+async fn another_client_can_do_nothing_with_it(signet: TestApp) {
+    let public_client = [
         "--name",
         "Kiosk",
         "--public",
@@ -107,44 +108,45 @@ async fn another_client_can_do_nothing_with_it(house: House) {
         "--scope",
         "openid",
     ];
-    let kiosk = house.registers_client(&kiosk).await;
-    let ada = house.registers("ada").await;
+    let public_client = signet.registers_client(&public_client).await;
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     let steals = async |token: &str| {
-        let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &kiosk.id)];
-        house.site.token(&form).answer().await
+        let form = [("grant_type", "refresh_token"), ("refresh_token", token), ("client_id", &public_client.id)];
+        signet.site.token(&form).answer().await
     };
     steals(&first.refresh).await.refused("invalid_grant");
     let second = ada.refreshes(&first).await.granted();
-    house.clock.advance(seconds(11));
+    signet.clock.advance(seconds(11));
     steals(&first.refresh).await.refused("invalid_grant"); // not even the reuse counts: it would log the owner out
     let third = ada.refreshes(&second).await.granted();
 
-    let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("client_id", &kiosk.id)];
-    let kiosks = house.site.token(&form).answer().await.granted();
-    assert_eq!(jwt::claims(&kiosks.access)["client_id"], kiosk.id.as_str());
+    let form =
+        [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("client_id", &public_client.id)];
+    let kiosks = signet.site.token(&form).answer().await.granted();
+    assert_eq!(jwt::claims(&kiosks.access)["client_id"], public_client.id.as_str());
     ada.refreshes(&kiosks).await.refused("invalid_grant");
     ada.is_let_in(&kiosks).await; // its client is first-party too
     steals(&kiosks.refresh).await.granted();
     ada.is_let_in(&third).await;
 }
 
-async fn an_unused_refresh_token_ends(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_unused_refresh_token_ends(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let (used, unused) = (ada.logs_in().await, ada.logs_in().await);
-    house.clock.advance(days(30) - seconds(60));
+    signet.clock.advance(days(30) - seconds(60));
     let used = ada.refreshes(&used).await.granted();
-    house.clock.advance(seconds(120));
+    signet.clock.advance(seconds(120));
     ada.refreshes(&unused).await.refused("invalid_grant");
     ada.refreshes(&used).await.granted();
 }
 
-async fn a_session_ends_however_often_it_is_used(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_session_ends_however_often_it_is_used(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let mut tokens = ada.logs_in().await;
     let begin = jwt::claims(&tokens.refresh)["iat"].as_i64().expect("a time");
     for _ in 0..4 {
-        house.clock.advance(days(20));
+        signet.clock.advance(days(20));
         tokens = ada.refreshes(&tokens).await.granted();
     }
     let end = jwt::claims(&tokens.refresh)["exp"].as_i64().expect("a time");
@@ -152,22 +154,22 @@ async fn a_session_ends_however_often_it_is_used(house: House) {
         (end - begin - 90 * 86_400).abs() <= 1,
         "80 days in, the refresh token ends with the session, not after 30 more"
     );
-    house.clock.advance(days(10) + seconds(1));
+    signet.clock.advance(days(10) + seconds(1));
     ada.refreshes(&tokens).await.refused("invalid_grant");
 }
 
-async fn an_access_token_ends(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_access_token_ends(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    house.clock.advance(seconds(590));
+    signet.clock.advance(seconds(590));
     ada.is_let_in(&tokens).await;
-    house.clock.advance(seconds(41)); // what clocks may differ is at most 30 s
+    signet.clock.advance(seconds(41)); // what clocks may differ is at most 30 s
     ada.is_shut_out(&tokens).await;
     ada.is_let_in(&ada.refreshes(&tokens).await.granted()).await;
 }
 
-async fn scope_narrows_for_one_access_token_and_never_widens(house: House) {
-    let ada = house.registers("ada").await;
+async fn scope_narrows_for_one_access_token_and_never_widens(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let first = ada.logs_in().await;
     assert_eq!(first.scopes(), ["email", "offline_access", "openid", "profile"]);
     assert_eq!(first.expires_in, 600);
@@ -179,30 +181,31 @@ async fn scope_narrows_for_one_access_token_and_never_widens(house: House) {
     assert_eq!(ada.refreshes(&second).await.granted().scopes(), first.scopes());
 
     let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("scope", "openid")];
-    let narrow = house.site.token(&form).answer().await.granted();
+    let narrow = signet.site.token(&form).answer().await.granted();
     assert_eq!(narrow.scopes(), ["openid"]);
     ada.refreshes_for(&narrow, "openid profile").await.refused("invalid_scope");
     let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("scope", "root")];
-    house.site.token(&form).answer().await.refused("invalid_scope");
+    signet.site.token(&form).answer().await.refused("invalid_scope");
 }
 
-async fn a_token_is_for_the_resource_that_was_asked(house: House) {
-    let kiosk = ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+async fn a_token_is_for_the_resource_that_was_asked(signet: TestApp) {
+    let public_client =
+        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
     let more = ["--scope", "openid", "--resource", "https://api.example"];
-    let kiosk = house.registers_client(&[&kiosk[..], &more[..]].concat()).await;
-    let ada = house.registers("ada").await;
+    let public_client = signet.registers_client(&[&public_client[..], &more[..]].concat()).await;
+    let ada = signet.registers("ada").await;
     let asks = async |resource: &str| {
         let form = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("resource", resource)];
-        house.site.token(&kiosk.in_form(&form)).answer().await
+        signet.site.token(&public_client.in_form(&form)).answer().await
     };
     asks("https://other.example").await.refused("invalid_target");
     asks("not a uri").await.refused("invalid_target");
     let tokens = asks("https://api.example").await.granted();
     assert_eq!(jwt::claims(&tokens.access)["aud"], "https://api.example");
     ada.looks(&tokens).await.challenges(403, "insufficient_scope"); // it is not for us
-    house.site.user_info(&tokens.access).await.is(200); // but it says who has it
+    signet.site.user_info(&tokens.access).await.is(200); // but it says who has it
     let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str())];
-    let refreshed = house.site.token(&kiosk.in_form(&form)).answer().await.granted();
+    let refreshed = signet.site.token(&public_client.in_form(&form)).answer().await.granted();
     assert_eq!(jwt::claims(&refreshed.access)["aud"], "https://api.example");
 }
 
@@ -212,8 +215,8 @@ async fn posts(site: &Site, form: &str) -> Answer {
     request.body(form.to_owned()).answer().await
 }
 
-async fn a_malformed_request_is_refused(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_malformed_request_is_refused(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let refresh = format!("grant_type=refresh_token&refresh_token={}", tokens.refresh);
     for form in [
@@ -234,23 +237,23 @@ async fn a_malformed_request_is_refused(house: House) {
         &format!("{refresh}&unknown=1&unknown=2"),
         &format!("{refresh}&scope=openid&scope=openid"),
     ] {
-        posts(&house.site, form).await.oauth_error(400, "invalid_request");
+        posts(&signet.site, form).await.oauth_error(400, "invalid_request");
     }
     for grant in ["implicit", "urn:example:none", "PASSWORD", "%00"] {
-        let answer = posts(&house.site, &format!("grant_type={grant}")).await.is(400);
+        let answer = posts(&signet.site, &format!("grant_type={grant}")).await.is(400);
         let error = answer.string("error");
         assert!(["unsupported_grant_type", "invalid_request"].contains(&error.as_str()), "{answer:?}");
     }
-    posts(&house.site, "grant_type=implicit").await.refused("unsupported_grant_type");
-    posts(&house.site, "grant_type=password&username=a%00da&password=x").await.is(400);
+    posts(&signet.site, "grant_type=implicit").await.refused("unsupported_grant_type");
+    posts(&signet.site, "grant_type=password&username=a%00da&password=x").await.is(400);
     for token in ["x", "a.b.c", "x.y"] {
-        posts(&house.site, &format!("grant_type=refresh_token&refresh_token={token}")).await.refused("invalid_grant");
+        posts(&signet.site, &format!("grant_type=refresh_token&refresh_token={token}")).await.refused("invalid_grant");
     }
-    posts(&house.site, &format!("{refresh}&unknown=1&scope=")).await.granted(); // an empty one is not there
+    posts(&signet.site, &format!("{refresh}&unknown=1&scope=")).await.granted(); // an empty one is not there
 }
 
-async fn bytes_that_are_not_utf_8_are_refused(house: House) {
-    let site = &house.site;
+async fn bytes_that_are_not_utf_8_are_refused(signet: TestApp) {
+    let site = &signet.site;
     let form = "application/x-www-form-urlencoded";
     for body in [&b"grant_type=password&username=\xff&password=x"[..], b"\xff=1&grant_type=password", b"\xc0\x80"] {
         let request = site.post("/oauth/token").header("content-type", form).body(body.to_vec());
@@ -261,26 +264,26 @@ async fn bytes_that_are_not_utf_8_are_refused(house: House) {
     request.answer().await.refused("unsupported_grant_type");
 }
 
-async fn only_forms_are_read(house: House) {
-    house.registers("ada").await;
+async fn only_forms_are_read(signet: TestApp) {
+    signet.registers("ada").await;
     let json = serde_json::json!({"grant_type": "password", "username": "ada", "password": PASSWORD});
-    let answer = house.site.post("/oauth/token").json(&json).answer().await.is(415);
+    let answer = signet.site.post("/oauth/token").json(&json).answer().await.is(415);
     assert!(answer.json()["error"].is_string());
     for kind in ["text/plain", "multipart/form-data; boundary=x", "application/x-www-form-urlencodedx", "nonsense"] {
-        let request = house.site.post("/oauth/token").header("content-type", kind);
+        let request = signet.site.post("/oauth/token").header("content-type", kind);
         request.body("grant_type=password").answer().await.is(415);
     }
-    house.site.post("/oauth/token").body("grant_type=password").answer().await.is(415);
+    signet.site.post("/oauth/token").body("grant_type=password").answer().await.is(415);
     let query = "/oauth/token?grant_type=password&username=ada&password=plum%20orbit%20lantern%2073%20quay";
-    house.site.post(query).form(&[("x", "y")]).answer().await.oauth_error(400, "invalid_request");
+    signet.site.post(query).form(&[("x", "y")]).answer().await.oauth_error(400, "invalid_request");
 }
 
-async fn a_body_over_64_kib_is_not_read(house: House) {
+async fn a_body_over_64_kib_is_not_read(signet: TestApp) {
     let head = "POST /oauth/token HTTP/1.1\r\nHost: signet\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\n";
-    let mut said = Line::to(&house.site).await;
+    let mut said = Line::to(&signet.site).await;
     said.send(format!("{head}Content-Length: 70000\r\n\r\n").as_bytes()).await.send(&vec![b'x'; 70_000]).await;
     assert_eq!(said.status().await, 413);
-    let mut unsaid = Line::to(&house.site).await;
+    let mut unsaid = Line::to(&signet.site).await;
     unsaid.send(format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes()).await;
     for _ in 0..7 {
         unsaid.send(b"2710\r\n").await.send(&[b'x'; 10_000]).await.send(b"\r\n").await;

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{Answer, Ask, House, PASSWORD, Person, Plan, Site, jwt, register, stories};
+use crate::harness::{Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, jwt, register, stories};
 
 /// Sends a body that claims to be JSON.
 async fn posts(site: &Site, path: &str, body: impl Into<Vec<u8>>) -> Answer {
@@ -37,15 +37,15 @@ fn bad_usernames() -> Vec<String> {
     bad
 }
 
-async fn a_bad_username_is_refused_by_name(house: House) {
+async fn a_bad_username_is_refused_by_name(signet: TestApp) {
     for username in bad_usernames() {
         let body = format!(r#"{{"username": {username}, "password": "{PASSWORD}"}}"#);
-        posts(&house.site, "/v1/users", body).await.blames("username");
+        posts(&signet.site, "/v1/users", body).await.blames("username");
     }
-    posts(&house.site, "/v1/users", format!(r#"{{"password": "{PASSWORD}"}}"#)).await.blames("username");
+    posts(&signet.site, "/v1/users", format!(r#"{{"password": "{PASSWORD}"}}"#)).await.blames("username");
 }
 
-async fn a_bad_password_is_refused_by_name(house: House) {
+async fn a_bad_password_is_refused_by_name(signet: TestApp) {
     let long = json!("plum orbit lantern ".repeat(60)).to_string();
     let short = json!("7 chars").to_string();
     for password in [
@@ -61,41 +61,41 @@ async fn a_bad_password_is_refused_by_name(house: House) {
         &long,
     ] {
         let body = format!(r#"{{"username": "ada", "password": {password}}}"#);
-        posts(&house.site, "/v1/users", body).await.blames("password");
+        posts(&signet.site, "/v1/users", body).await.blames("password");
     }
-    posts(&house.site, "/v1/users", r#"{"username": "ada"}"#).await.blames("password");
-    Person::registers(&house.site, "ada").await; // none of them took the name
+    posts(&signet.site, "/v1/users", r#"{"username": "ada"}"#).await.blames("password");
+    Person::registers(&signet.site, "ada").await; // none of them took the name
 }
 
-async fn a_bad_email_is_refused_by_name(house: House) {
+async fn a_bad_email_is_refused_by_name(signet: TestApp) {
     let long = json!(format!("{}@example.org", "a".repeat(1000))).to_string();
     let bad = ["5", "true", "[]", "{}", r#""""#, r#""ada""#, r#""@""#, r#""ada@""#, r#""ada\ud800@example.org""#];
     let worse = [r#""ada\u0000@example.org""#, r#""ada@example.org\r\nBcc: eve@example.org""#, r#""a@b@c""#, &long];
     for email in bad.into_iter().chain(worse) {
         let body = format!(r#"{{"username": "ada", "password": "{PASSWORD}", "email": {email}}}"#);
-        posts(&house.site, "/v1/users", body).await.blames("email");
+        posts(&signet.site, "/v1/users", body).await.blames("email");
     }
 }
 
-async fn every_wrong_field_is_named_at_once(house: House) {
+async fn every_wrong_field_is_named_at_once(signet: TestApp) {
     let body = json!({"username": "", "password": "", "email": "nowhere"});
-    let answer = house.site.post("/v1/users").json(&body).answer().await.some_problem(422);
+    let answer = signet.site.post("/v1/users").json(&body).answer().await.some_problem(422);
     answer.blames("username").blames("password").blames("email");
 }
 
-async fn bytes_that_are_not_utf_8_are_refused(house: House) {
+async fn bytes_that_are_not_utf_8_are_refused(signet: TestApp) {
     for body in
         [&b"{\"username\": \"ad\xff\", \"password\": \"plum orbit lantern 73\"}"[..], b"\xff\xfe{}", b"\xc0\x80"]
     {
-        posts(&house.site, "/v1/users", body).await.blames_the_sender();
-        posts(&house.site, "/v1/sessions", body).await.blames_the_sender();
+        posts(&signet.site, "/v1/users", body).await.blames_the_sender();
+        posts(&signet.site, "/v1/sessions", body).await.blames_the_sender();
     }
 }
 
-async fn of_a_hundred_who_want_one_name_one_gets_it(house: House) {
+async fn of_a_hundred_who_want_one_name_one_gets_it(signet: TestApp) {
     let spellings = ["ada", "Ada", "ADA", "aDa", "\u{ff21}da"];
     let tries = (0..100).map(|n| {
-        let site = house.site.clone();
+        let site = signet.site.clone();
         tokio::spawn(async move { register(&site, spellings[n % spellings.len()], PASSWORD).await })
     });
     let mut made = 0;
@@ -110,18 +110,18 @@ async fn of_a_hundred_who_want_one_name_one_gets_it(house: House) {
     assert_eq!(made, 1);
 }
 
-async fn a_name_is_taken_in_every_spelling(house: House) {
-    house.registers("Ada").await;
+async fn a_name_is_taken_in_every_spelling(signet: TestApp) {
+    signet.registers("Ada").await;
     for spelling in ["Ada", "ada", "ADA", "\u{ff21}\u{ff24}\u{ff21}"] {
-        register(&house.site, spelling, PASSWORD).await.problem(409, "username_taken");
+        register(&signet.site, spelling, PASSWORD).await.problem(409, "username_taken");
     }
-    house.registers("stra\u{df}e").await;
-    register(&house.site, "STRASSE", PASSWORD).await.problem(409, "username_taken");
+    signet.registers("stra\u{df}e").await;
+    register(&signet.site, "STRASSE", PASSWORD).await.problem(409, "username_taken");
 }
 
-async fn a_registration_answers_with_the_account(house: House) {
+async fn a_registration_answers_with_the_account(signet: TestApp) {
     let body = json!({"username": "Ada", "password": PASSWORD, "email": "ada@example.org"});
-    let answer = house.site.post("/v1/users").json(&body).answer().await.is(201);
+    let answer = signet.site.post("/v1/users").json(&body).answer().await.is(201);
     let account = answer.json();
     assert_eq!(account["username"], "Ada");
     assert_eq!(account["email"], "ada@example.org");
@@ -135,81 +135,81 @@ async fn a_registration_answers_with_the_account(house: House) {
     assert!(answer.header("cache-control").contains("no-store"), "{answer:?}");
 }
 
-async fn an_account_without_email_has_none(house: House) {
+async fn an_account_without_email_has_none(signet: TestApp) {
     for body in [
         json!({"username": "ada", "password": PASSWORD}),
         json!({"username": "bob", "password": PASSWORD, "email": null}),
     ] {
-        let account = house.site.post("/v1/users").json(&body).answer().await.is(201).json();
+        let account = signet.site.post("/v1/users").json(&body).answer().await.is(201).json();
         assert_eq!(account["email"], Value::Null);
         assert_eq!(account["email_verified"], false);
     }
 }
 
 /// Until somebody proves it, an address is a claim that anyone can make.
-async fn two_accounts_may_claim_one_unverified_email(house: House) {
+async fn two_accounts_may_claim_one_unverified_email(signet: TestApp) {
     for username in ["ada", "eve"] {
         let body = json!({"username": username, "password": PASSWORD, "email": "ada@example.org"});
-        house.site.post("/v1/users").json(&body).answer().await.is(201);
+        signet.site.post("/v1/users").json(&body).answer().await.is(201);
     }
 }
 
-async fn unknown_fields_never_take_effect(house: House) {
+async fn unknown_fields_never_take_effect(signet: TestApp) {
     let id = "018f0000-0000-7000-8000-000000000000";
     let body = json!({
         "username": "eve", "password": PASSWORD, "id": id, "email": "eve@example.org", "email_verified": true,
         "roles": ["admin"], "role": "admin", "admin": true, "password_hash": "$argon2id$", "created_at": "2000-01-01T00:00:00Z",
     });
-    let answer = house.site.post("/v1/users").json(&body).answer().await.is(201);
+    let answer = signet.site.post("/v1/users").json(&body).answer().await.is(201);
     let account = answer.json();
     assert_ne!(account["id"], id);
     assert_eq!(account["email_verified"], false);
     assert!(!answer.string("created_at").starts_with("2000"));
     let form = [("grant_type", "password"), ("username", "eve"), ("password", PASSWORD), ("roles", "admin")];
-    let tokens = house.site.token(&form).answer().await.granted();
+    let tokens = signet.site.token(&form).answer().await.granted();
     assert_eq!(jwt::claims(&tokens.access).get("roles"), None);
 }
 
-async fn closed_means_closed(plan: Plan) {
-    let house = plan.set("registration", "closed").open().await;
-    let answer = register(&house.site, "ada", PASSWORD).await.blames_the_sender();
+async fn closed_means_closed(builder: TestEnvBuilder) {
+    let signet = builder.set("registration", "closed").open().await;
+    let answer = register(&signet.site, "ada", PASSWORD).await.blames_the_sender();
     assert!(answer.json()["code"].is_string());
     let body = json!({"username": "ada", "password": PASSWORD});
-    let answer = house.site.post("/users/create").json(&body).answer().await.blames_the_sender();
+    let answer = signet.site.post("/users/create").json(&body).answer().await.blames_the_sender();
     assert_eq!(answer.json()["success"], false);
 }
 
-async fn availability_tells_whether_a_name_is_free(house: House) {
-    house.registers("ada").await;
+async fn availability_tells_whether_a_name_is_free(signet: TestApp) {
+    signet.registers("ada").await;
     for (username, available) in [("ada", false), ("ADA", false), ("bob", true)] {
         let query = [("username", username)];
-        let answer = house.site.get_with("/v1/users/availability", &query).answer().await.is(200).json();
+        let answer = signet.site.get_with("/v1/users/availability", &query).answer().await.is(200).json();
         assert_eq!(answer, json!({"username": username, "available": available}));
     }
     for username in ["", "ada@example.org", "a\u{0}b", "ad\u{430}"] {
         let query = [("username", username)];
-        house.site.get_with("/v1/users/availability", &query).answer().await.blames("username");
+        signet.site.get_with("/v1/users/availability", &query).answer().await.blames("username");
     }
-    house.site.get("/v1/users/availability").answer().await.blames_the_sender();
-    house.site.get("/v1/users/availability?username=%ff").answer().await.blames_the_sender();
-    house.site.get("/v1/users/availability?username=%zz").answer().await.blames_the_sender();
-    house.site.get("/v1/users/availability?username=a&username=b").answer().await.blames_the_sender();
+    signet.site.get("/v1/users/availability").answer().await.blames_the_sender();
+    signet.site.get("/v1/users/availability?username=%ff").answer().await.blames_the_sender();
+    signet.site.get("/v1/users/availability?username=%zz").answer().await.blames_the_sender();
+    signet.site.get("/v1/users/availability?username=a&username=b").answer().await.blames_the_sender();
 }
 
-async fn an_account_is_shown_to_its_owner_alone(house: House) {
-    let ada = house.registers("ada").await;
+async fn an_account_is_shown_to_its_owner_alone(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let account = ada.looks(&tokens).await.is(200);
     assert!(account.header("cache-control").contains("no-store"));
     assert_eq!(account.string("id"), ada.id);
     assert_eq!(account.string("username"), "ada");
-    house.site.get("/v1/users/me").answer().await.asks_for_a_token();
-    house.site.get("/v1/users/me").bearer_auth("x.y.z").answer().await.challenges(401, "invalid_token");
+    signet.site.get("/v1/users/me").answer().await.asks_for_a_token();
+    signet.site.get("/v1/users/me").bearer_auth("x.y.z").answer().await.challenges(401, "invalid_token");
 }
 
-async fn a_username_can_be_changed_but_not_to_a_taken_one(house: House) {
-    house.registers("bob").await;
-    let ada = house.registers("ada").await;
+async fn a_username_can_be_changed_but_not_to_a_taken_one(signet: TestApp) {
+    signet.registers("bob").await;
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let patch = async |body: Value| ada.sends(Method::PATCH, "/v1/users/me", &tokens, Some(body)).await;
     patch(json!({"username": "BOB"})).await.problem(409, "username_taken");
@@ -223,11 +223,11 @@ async fn a_username_can_be_changed_but_not_to_a_taken_one(house: House) {
     ada.tries(PASSWORD).await.refused("invalid_grant");
     let lovelace = Person { username: "lovelace".into(), ..ada.clone() };
     lovelace.logs_in().await;
-    house.registers("ada").await; // the old name is free
+    signet.registers("ada").await; // the old name is free
 }
 
-async fn a_new_email_wants_the_password(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_new_email_wants_the_password(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let patch = async |body: Value| ada.sends(Method::PATCH, "/v1/users/me", &tokens, Some(body)).await;
     patch(json!({"email": "eve@example.org"})).await.blames_the_sender();
@@ -239,8 +239,8 @@ async fn a_new_email_wants_the_password(house: House) {
     patch(json!({"email": "nowhere", "current_password": PASSWORD})).await.blames("email");
 }
 
-async fn a_deleted_account_is_gone_at_once(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_deleted_account_is_gone_at_once(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let delete = async |body: Value| ada.sends(Method::DELETE, "/v1/users/me", &tokens, Some(body)).await;
     delete(json!({"password": "wrong guess 12"})).await.blames_the_sender();

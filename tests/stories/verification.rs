@@ -10,26 +10,26 @@ use openidconnect::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, House, Plan, Tokens, jwt, seconds, stories, tools::Trust};
+use crate::harness::{Ask, TestApp, TestEnvBuilder, Tokens, jwt, seconds, stories, tools::Trust};
 
-async fn jwks(house: &House) -> Value {
-    house.site.get("/.well-known/jwks.json").answer().await.is(200).json()
+async fn jwks(signet: &TestApp) -> Value {
+    signet.site.get("/.well-known/jwks.json").answer().await.is(200).json()
 }
 
 /// The JWK that the token names.
-async fn key_of(house: &House, token: &str) -> Value {
+async fn key_of(signet: &TestApp, token: &str) -> Value {
     let kid = jwt::header(token)["kid"].clone();
-    let keys = jwks(house).await["keys"].as_array().expect("keys").clone();
+    let keys = jwks(signet).await["keys"].as_array().expect("keys").clone();
     keys.into_iter().find(|key| key["kid"] == kid).expect("the key is published")
 }
 
-async fn forged_tokens_are_refused(house: House) {
-    let ada = house.registers("ada").await;
+async fn forged_tokens_are_refused(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let good = tokens.access.as_str();
     let (header, claims) = (jwt::header(good), jwt::claims(good));
-    let (signed, _) = good.rsplit_once('.').expect("a JWT");
-    let key = key_of(&house, good).await;
+    let (signing_input, _) = good.rsplit_once('.').expect("a JWT");
+    let key = key_of(&signet, good).await;
     let foreign = rcgen::KeyPair::generate().expect("a key pair").serialize_der();
     let foreign = EncodingKey::from_ec_der(&foreign);
     let forge = |change: &dyn Fn(&mut Header), key: &EncodingKey| {
@@ -54,8 +54,8 @@ async fn forged_tokens_are_refused(house: House) {
     let mut forged = vec![
         format!("{}.", unsigned.rsplit_once('.').expect("a JWT").0),
         unsigned,
-        format!("{signed}."),
-        signed.to_owned(),
+        format!("{signing_input}."),
+        signing_input.to_owned(),
         format!("{good}x"),
         format!("{good}."),
         good[1..].to_owned(),
@@ -87,10 +87,10 @@ async fn forged_tokens_are_refused(house: House) {
     ada.is_let_in(&tokens).await;
 }
 
-async fn a_token_is_taken_from_one_place_only(house: House) {
-    let ada = house.registers("ada").await;
+async fn a_token_is_taken_from_one_place_only(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let site = &house.site;
+    let site = &signet.site;
     for path in ["/v1/users/me", "/oauth/userinfo"] {
         let access = tokens.access.as_str();
         site.get(path).header("authorization", format!("bearer {access}")).answer().await.is(200);
@@ -106,25 +106,25 @@ async fn a_token_is_taken_from_one_place_only(house: House) {
     }
 }
 
-async fn user_info_is_asked_in_both_ways(house: House) {
-    let ada = house.registers("ada").await;
+async fn user_info_is_asked_in_both_ways(signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let get = house.site.user_info(&tokens.access).await.is(200);
+    let get = signet.site.user_info(&tokens.access).await.is(200);
     assert!(get.header("cache-control").contains("no-store"), "{get:?}");
-    let post = house.site.post("/oauth/userinfo").bearer_auth(&tokens.access).answer().await.is(200);
+    let post = signet.site.post("/oauth/userinfo").bearer_auth(&tokens.access).answer().await.is(200);
     assert_eq!(get.json(), post.json());
     assert_eq!(get.string("sub"), ada.id);
     assert_eq!(get.string("preferred_username"), "ada");
-    house.site.get("/oauth/userinfo").answer().await.asks_for_a_token();
-    house.site.post("/oauth/userinfo").answer().await.asks_for_a_token();
+    signet.site.get("/oauth/userinfo").answer().await.asks_for_a_token();
+    signet.site.post("/oauth/userinfo").answer().await.asks_for_a_token();
 
     let narrow = ada.refreshes_for(&tokens, "openid").await.granted();
-    let claims = house.site.user_info(&narrow.access).await.is(200).json();
+    let claims = signet.site.user_info(&narrow.access).await.is(200).json();
     assert_eq!(claims, json!({"sub": ada.id}), "without profile and email there is nothing else to say");
 }
 
-async fn an_access_token_says_what_rfc_9068_wants(house: House) {
-    let ada = house.registers("Ada").await;
+async fn an_access_token_says_what_rfc_9068_wants(signet: TestApp) {
+    let ada = signet.registers("Ada").await;
     let tokens = ada.logs_in().await;
     let header = jwt::header(&tokens.access);
     let members: BTreeSet<&String> = header.as_object().expect("an object").keys().collect();
@@ -149,8 +149,8 @@ async fn an_access_token_says_what_rfc_9068_wants(house: House) {
         "preferred_username",
     ];
     assert_eq!(members, BTreeSet::from(wanted));
-    assert_eq!(claims["iss"], house.issuer.as_str());
-    assert_eq!(claims["aud"], house.issuer.as_str());
+    assert_eq!(claims["iss"], signet.issuer.as_str());
+    assert_eq!(claims["aud"], signet.issuer.as_str());
     assert_eq!(claims["sub"], ada.id);
     assert_eq!(claims["client_id"], "first-party");
     assert_eq!(claims["amr"], json!(["pwd"]));
@@ -161,7 +161,7 @@ async fn an_access_token_says_what_rfc_9068_wants(house: House) {
     assert_eq!(time(&claims, "auth_time"), time(&claims, "iat"));
     assert!(tokens.access.len() <= 4096 && tokens.refresh.len() <= 4096);
 
-    house.clock.advance(seconds(60));
+    signet.clock.advance(seconds(60));
     let later = ada.refreshes(&tokens).await.granted();
     let later = jwt::claims(&later.access);
     assert_eq!(later["auth_time"], claims["auth_time"], "a refresh proves nothing anew");
@@ -170,29 +170,29 @@ async fn an_access_token_says_what_rfc_9068_wants(house: House) {
     assert_eq!(time(&later, "iat"), time(&claims, "iat") + 60);
 }
 
-async fn a_refresh_token_is_for_us_alone(house: House) {
-    let tokens = house.registers("ada").await.logs_in().await;
+async fn a_refresh_token_is_for_us_alone(signet: TestApp) {
+    let tokens = signet.registers("ada").await.logs_in().await;
     let header = jwt::header(&tokens.refresh);
     assert_eq!((&header["alg"], &header["typ"]), (&json!("HS256"), &json!("rt+jwt")));
     let claims = jwt::claims(&tokens.refresh);
-    assert_eq!(claims["aud"], format!("{}/oauth/token", house.issuer));
-    let published = jwks(&house).await;
+    assert_eq!(claims["aud"], format!("{}/oauth/token", signet.issuer));
+    let published = jwks(&signet).await;
     assert!(
         published["keys"].as_array().expect("keys").iter().all(|key| key["kid"] != header["kid"]),
         "its key is not"
     );
 }
 
-async fn the_audience_is_the_configured_one_and_us(plan: Plan) {
-    let house = plan.set("audience", "https://api.example").open().await;
-    let ada = house.registers("ada").await;
+async fn the_audience_is_the_configured_one_and_us(builder: TestEnvBuilder) {
+    let signet = builder.set("audience", "https://api.example").open().await;
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    assert_eq!(jwt::claims(&tokens.access)["aud"], json!(["https://api.example", house.issuer]));
+    assert_eq!(jwt::claims(&tokens.access)["aud"], json!(["https://api.example", signet.issuer]));
     ada.is_let_in(&tokens).await;
 }
 
-async fn the_key_set_shows_public_keys_and_may_be_kept(house: House) {
-    let answer = house.site.get("/.well-known/jwks.json").answer().await.is(200);
+async fn the_key_set_shows_public_keys_and_may_be_kept(signet: TestApp) {
+    let answer = signet.site.get("/.well-known/jwks.json").answer().await.is(200);
     let keys = answer.json()["keys"].as_array().expect("keys").clone();
     assert!(!keys.is_empty());
     for key in &keys {
@@ -208,21 +208,21 @@ async fn the_key_set_shows_public_keys_and_may_be_kept(house: House) {
     assert!(cache.contains("public") && cache.contains("max-age="), "{cache}");
     assert_eq!(answer.header("access-control-allow-origin"), "*");
     let etag = answer.header("etag");
-    let ask = async |etag: &str| house.site.get("/.well-known/jwks.json").header("if-none-match", etag).answer().await;
+    let ask = async |etag: &str| signet.site.get("/.well-known/jwks.json").header("if-none-match", etag).answer().await;
     let unchanged = ask(etag).await.is(304);
     assert_eq!((unchanged.header("etag"), unchanged.text().as_str()), (etag, ""));
     ask("\"other\"").await.is(200);
     ask(&format!("\"other\", {etag}")).await.is(304);
 }
 
-async fn metadata_announces_only_what_works(house: House) {
+async fn metadata_announces_only_what_works(signet: TestApp) {
     for path in ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"] {
-        let answer = house.site.get(path).answer().await.is(200);
+        let answer = signet.site.get(path).answer().await.is(200);
         assert_eq!(answer.header("access-control-allow-origin"), "*");
         let metadata = answer.json();
-        assert_eq!(metadata["issuer"], house.issuer.as_str());
-        assert_eq!(metadata["token_endpoint"], format!("{}/oauth/token", house.issuer));
-        assert_eq!(metadata["jwks_uri"], format!("{}/.well-known/jwks.json", house.issuer));
+        assert_eq!(metadata["issuer"], signet.issuer.as_str());
+        assert_eq!(metadata["token_endpoint"], format!("{}/oauth/token", signet.issuer));
+        assert_eq!(metadata["jwks_uri"], format!("{}/.well-known/jwks.json", signet.issuer));
         let grants: BTreeSet<&str> =
             metadata["grant_types_supported"].as_array().expect("grants").iter().filter_map(Value::as_str).collect();
         assert!(grants.is_superset(&BTreeSet::from(["password", "refresh_token", "client_credentials"])), "{grants:?}");
@@ -230,11 +230,11 @@ async fn metadata_announces_only_what_works(house: House) {
             let Some(url) = value.as_str().filter(|_| name.ends_with("_endpoint") || name.ends_with("_uri")) else {
                 continue;
             };
-            let path = url.strip_prefix(&house.issuer).unwrap_or_else(|| panic!("{name} is elsewhere: {url}"));
-            assert_ne!(house.site.get(path).answer().await.status, 404, "{name}");
+            let path = url.strip_prefix(&signet.issuer).unwrap_or_else(|| panic!("{name} is elsewhere: {url}"));
+            assert_ne!(signet.site.get(path).answer().await.status, 404, "{name}");
         }
         for grant in grants {
-            let answer = house.site.token(&[("grant_type", grant)]).answer().await.blames_the_sender();
+            let answer = signet.site.token(&[("grant_type", grant)]).answer().await.blames_the_sender();
             assert_ne!(answer.string("error"), "unsupported_grant_type", "{grant}");
         }
         for (name, flag) in [
@@ -273,22 +273,22 @@ async fn metadata_announces_only_what_works(house: House) {
 type Verify<'a> = Box<dyn Fn(&str) -> Result<Value, String> + 'a>;
 
 /// Any service can verify our tokens with its own library and nothing but our address.
-async fn three_other_libraries_verify_our_tokens(house: &House, algorithm: &str, openid: CoreJwsSigningAlgorithm) {
-    let ada = house.registers("ada").await;
+async fn three_other_libraries_verify_our_tokens(signet: &TestApp, algorithm: &str, openid: CoreJwsSigningAlgorithm) {
+    let ada = signet.registers("ada").await;
     let token = ada.logs_in().await.access;
     assert_eq!(jwt::header(&token)["alg"], algorithm);
     ada.is_let_in(&ada.logs_in().await).await;
 
-    let metadata = house.site.get("/.well-known/openid-configuration").answer().await.is(200);
+    let metadata = signet.site.get("/.well-known/openid-configuration").answer().await.is(200);
     let jwks_url = metadata.string("jwks_uri");
-    let trust = Trust { jwks_url: &jwks_url, issuer: &house.issuer, audience: &house.issuer, algorithm };
+    let trust = Trust { jwks_url: &jwks_url, issuer: &signet.issuer, audience: &signet.issuer, algorithm };
     let signature = token.rsplit('.').next().expect("a signature");
     let flipped = if signature.starts_with('A') { "B" } else { "A" };
     let forged = format!("{}.{flipped}{}", token.rsplit_once('.').expect("a JWT").0, &signature[1..]);
     let mut verifiers: BTreeMap<&str, Verify> = BTreeMap::new();
     verifiers.insert("PyJWT", Box::new(|token| trust.pyjwt(token)));
     verifiers.insert("jose", Box::new(|token| trust.jose(token)));
-    let keys: CoreJsonWebKeySet = serde_json::from_value(jwks(house).await).expect("a key set");
+    let keys: CoreJsonWebKeySet = serde_json::from_value(jwks(signet).await).expect("a key set");
     verifiers.insert(
         "openidconnect",
         Box::new(move |token| {
@@ -308,26 +308,26 @@ async fn three_other_libraries_verify_our_tokens(house: &House, algorithm: &str,
     Trust { audience: "https://other.example", ..trust }.pyjwt(&token).expect_err("it is for somebody else");
 }
 
-async fn es256_is_verified_elsewhere(house: House) {
-    three_other_libraries_verify_our_tokens(&house, "ES256", CoreJwsSigningAlgorithm::EcdsaP256Sha256).await;
+async fn es256_is_verified_elsewhere(signet: TestApp) {
+    three_other_libraries_verify_our_tokens(&signet, "ES256", CoreJwsSigningAlgorithm::EcdsaP256Sha256).await;
 }
 
-async fn eddsa_is_verified_elsewhere(plan: Plan) {
-    let house = plan.set("signing_algorithm", "EdDSA").open().await;
-    three_other_libraries_verify_our_tokens(&house, "EdDSA", CoreJwsSigningAlgorithm::EdDsa).await;
+async fn eddsa_is_verified_elsewhere(builder: TestEnvBuilder) {
+    let signet = builder.set("signing_algorithm", "EdDSA").open().await;
+    three_other_libraries_verify_our_tokens(&signet, "EdDSA", CoreJwsSigningAlgorithm::EdDsa).await;
 }
 
-async fn rs256_is_verified_elsewhere(plan: Plan) {
-    let house = plan.set("signing_algorithm", "RS256").open().await;
-    three_other_libraries_verify_our_tokens(&house, "RS256", CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256).await;
+async fn rs256_is_verified_elsewhere(builder: TestEnvBuilder) {
+    let signet = builder.set("signing_algorithm", "RS256").open().await;
+    three_other_libraries_verify_our_tokens(&signet, "RS256", CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256).await;
 }
 
-async fn keys_outlive_the_process(mut house: House) {
-    let ada = house.registers("ada").await;
+async fn keys_outlive_the_process(mut signet: TestApp) {
+    let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
-    let before = jwks(&house).await;
-    house.restart().await;
-    assert_eq!(jwks(&house).await, before);
+    let before = jwks(&signet).await;
+    signet.restart().await;
+    assert_eq!(jwks(&signet).await, before);
     ada.is_let_in(&tokens).await;
     ada.refreshes(&tokens).await.granted();
 }

@@ -32,10 +32,10 @@ mod fetch;
 mod jwks;
 mod jws;
 mod keys;
-#[cfg(any(test, fuzzing))]
-pub mod laws;
 #[cfg(feature = "poem")]
 pub mod poem;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod remote_copy;
 mod revocation;
 mod status_list;

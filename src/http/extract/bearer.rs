@@ -88,14 +88,14 @@ impl<'a> ApiExtractor<'a> for BearerToken {
 mod tests {
     use proptest::prelude::*;
 
-    use crate::http::laws;
+    use crate::http::properties;
 
     proptest! {
         #[test]
         fn any_field_carries_no_token_or_the_one_that_stands_in_it(
             field in "[Bb][Ee]arer {0,3}[ -~]{0,20} {0,2}|[ -~\\t\\xe9]{0,30}|Bearer [A-Za-z0-9_.-]{1,40}",
         ) {
-            laws::bearer(field.as_bytes());
+            properties::bearer(field.as_bytes());
         }
     }
 }

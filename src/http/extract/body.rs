@@ -180,7 +180,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::laws;
+    use crate::http::properties;
 
     fn refused(form: &[u8]) -> BodyError {
         parameters(form).expect_err("refused")
@@ -225,8 +225,8 @@ mod tests {
                 "([a-c%+=é]{0,4}=?(%[0-9a-fA-F]{2}|[a-z+]){0,3}&){0,5}".prop_map(String::into_bytes),
             ],
         ) {
-            laws::form(&bytes);
-            laws::query(&bytes);
+            properties::form(&bytes);
+            properties::query(&bytes);
         }
 
         #[test]
@@ -238,14 +238,14 @@ mod tests {
             rest in "[ -~]{0,2}",
         ) {
             let members: Vec<_> = members.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-            laws::json(format!("{{{}}}{rest}", members.join(",")).as_bytes());
+            properties::json(format!("{{{}}}{rest}", members.join(",")).as_bytes());
         }
 
         #[test]
         fn any_type_is_refused_or_is_one_of_the_two(
             kind in "(application|text)/(json|x-www-form-urlencoded)[;, ]{0,2}(charset=\"?(utf-8|UTF-16)\"?)?[ -~]{0,4}",
         ) {
-            laws::content_type(kind.as_bytes());
+            properties::content_type(kind.as_bytes());
         }
     }
 }

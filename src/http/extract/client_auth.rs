@@ -99,7 +99,7 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::http::laws;
+    use crate::http::properties;
 
     #[test]
     fn both_halves_are_decoded_as_form_values() {
@@ -119,12 +119,12 @@ mod tests {
     proptest! {
         #[test]
         fn any_secret_is_read_as_it_was_written(id in "[a-zA-Z0-9._~-]{1,64}", secret in any::<String>()) {
-            laws::client_authentication(format!("{id}\n{secret}").as_bytes());
+            properties::client_authentication(format!("{id}\n{secret}").as_bytes());
         }
 
         #[test]
         fn any_field_names_nobody_or_one_client(field in "[Bb]asic [A-Za-z0-9+/]{0,24}={0,2}|[!-~]{0,5} [ -~]{0,20}") {
-            laws::client_authentication(field.as_bytes());
+            properties::client_authentication(field.as_bytes());
         }
     }
 }

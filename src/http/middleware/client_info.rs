@@ -49,16 +49,16 @@ impl<'a> FromRequest<'a> for RequestOrigin {
 /// them: then neither is believed, and the peer is the client.
 pub(in crate::http) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
-    Some(believed(peer, request.headers(), trusted_proxies))
+    Some(resolve_client_ip(peer, request.headers(), trusted_proxies))
 }
 
-fn believed(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
+fn resolve_client_ip(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpAddr {
     let lines = |name: HeaderName| headers.get_all(name).iter().rev().map(|field| field.to_str().unwrap_or_default());
     let listed = lines(X_FORWARDED_FOR).flat_map(|line| line.rsplit(',')).map(|hop| forwarded::node(hop.trim()));
     let forwarded = lines(header::FORWARDED).flat_map(forwarded::hops);
     let clients = [
-        headers.contains_key(X_FORWARDED_FOR).then(|| walk(peer, listed, trusted_proxies)),
-        headers.contains_key(header::FORWARDED).then(|| walk(peer, forwarded, trusted_proxies)),
+        headers.contains_key(X_FORWARDED_FOR).then(|| walk_forwarded(peer, listed, trusted_proxies)),
+        headers.contains_key(header::FORWARDED).then(|| walk_forwarded(peer, forwarded, trusted_proxies)),
     ];
     match clients {
         [Some(one), Some(other)] if one != other => peer,
@@ -69,7 +69,7 @@ fn believed(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet]) -> IpA
 
 /// Follows `hops`, the nearest first, as far as trusted proxies wrote them. `None` is what is no address: no proxy of
 /// ours wrote that, and the last one that spoke is as far as we know.
-fn walk(peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>, trusted_proxies: &[IpNet]) -> IpAddr {
+fn walk_forwarded(peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>, trusted_proxies: &[IpNet]) -> IpAddr {
     let mut client = peer;
     while trusted_proxies.iter().any(|network| network.contains(&client)) {
         let Some(hop) = hops.next().flatten() else { break };
@@ -83,7 +83,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::http::laws;
+    use crate::http::properties;
 
     fn walked(peer: &str, fields: &[&str]) -> String {
         let mut headers = HeaderMap::new();
@@ -91,7 +91,7 @@ mod tests {
             headers.append(X_FORWARDED_FOR, field.parse().expect("a header field"));
         }
         let trusted = ["10.0.0.0/8", "fd00::/8"].map(|network| network.parse().expect("a network"));
-        believed(peer.parse().expect("an address"), &headers, &trusted).to_string()
+        resolve_client_ip(peer.parse().expect("an address"), &headers, &trusted).to_string()
     }
 
     fn forwarded(fields: &[(&'static str, &str)]) -> String {
@@ -99,7 +99,7 @@ mod tests {
         for (name, field) in fields {
             headers.append(*name, field.parse().expect("a header field"));
         }
-        believed([10, 0, 0, 1].into(), &headers, &["10.0.0.0/8".parse().expect("a network")]).to_string()
+        resolve_client_ip([10, 0, 0, 1].into(), &headers, &["10.0.0.0/8".parse().expect("a network")]).to_string()
     }
 
     #[test]
@@ -167,7 +167,7 @@ mod tests {
             peer in hop(),
             fields in prop::collection::vec(prop::collection::vec(hop(), 0..4).prop_map(|hops| hops.join(", ")), 0..3),
         ) {
-            laws::forwarded(format!("{peer}\n{}", fields.join("\n")).as_bytes());
+            properties::forwarded(format!("{peer}\n{}", fields.join("\n")).as_bytes());
         }
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::http) struct ResponseLayer {
     /// Counts answers.
     pub(in crate::http) metrics: Metrics,
     /// How pages look, those that say what went wrong too.
-    pub(in crate::http) look: Branding,
+    pub(in crate::http) branding: Branding,
     /// The networks whose word on where a request comes from is believed.
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
     /// Whose scripts may read which answers.
@@ -57,7 +57,7 @@ impl<E: Endpoint> Middleware<E> for ResponseLayer {
     type Output = LayeredEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        LayeredEndpoint { inner, envelope: self.clone() }
+        LayeredEndpoint { inner, layer: self.clone() }
     }
 }
 
@@ -65,7 +65,7 @@ impl<E: Endpoint> Middleware<E> for ResponseLayer {
 #[derive(Debug)]
 pub(in crate::http) struct LayeredEndpoint<E> {
     inner: E,
-    envelope: ResponseLayer,
+    layer: ResponseLayer,
 }
 
 impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
@@ -73,29 +73,29 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         // Ours always: a client's own would let it forge what the log says.
-        let id = self.envelope.request_ids.draw();
+        let id = self.layer.request_ids.draw();
         let path = request.uri().path().to_owned();
         let method = request.method().clone();
         let version = request.version();
-        let client = client_info::client_address(&request, &self.envelope.trusted_proxies);
+        let client = client_info::client_address(&request, &self.layer.trusted_proxies);
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
-        let leave = self.envelope.cors.judge(&request);
-        let admission = RateLimitDecision::of(&self.envelope.limit, &method, &path, client);
+        let cors = self.layer.cors.judge(&request);
+        let rate_limit = RateLimitDecision::of(&self.layer.limit, &method, &path, client);
         let body = request.take_body();
-        let unread = admission.check().is_err() && !body.is_empty();
+        let unread = rate_limit.check().is_err() && !body.is_empty();
         request.set_body(body);
-        request.set_data(Cookies { https: self.envelope.https });
+        request.set_data(Cookies { https: self.layer.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-            let answer = match (admission.check(), leave.preflight(&self.envelope.allowed(&path)), query) {
+            let answer = match (rate_limit.check(), cors.preflight(&self.layer.allowed(&path)), query) {
                 // Before anything else is done for it, and before its body is read.
                 (Err(too_many), ..) => Err(too_many.into()),
-                (Ok(()), Some(leave), _) => Ok(leave),
+                (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
                 (Ok(()), None, Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
                     Ok(answer) => answer.map(IntoResponse::into_response),
@@ -105,13 +105,13 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             let mut response = match answer {
                 Ok(answer) => answer,
                 Err(error) if pages::is_page(&path) => {
-                    pages::error::page(&self.envelope.look, &self.envelope.allowed(&path), &id, &error)
+                    pages::error::page(&self.layer.branding, &self.layer.allowed(&path), &id, &error)
                 }
-                Err(error) => errors::shape(&path, &self.envelope.allowed(&path), error),
+                Err(error) => errors::shape(&path, &self.layer.allowed(&path), error),
             };
-            self.envelope.seal(&path, &id, &mut response);
-            admission.tell(response.headers_mut());
-            leave.tell(response.headers_mut());
+            self.layer.seal(&path, &id, &mut response);
+            rate_limit.tell(response.headers_mut());
+            cors.tell(response.headers_mut());
             // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
             // told may send its next request into the closing.
             let given_up =
@@ -120,14 +120,14 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The path is a route's, or shown as unknown: what people type may hold anything.
-            let route = self.envelope.route(&path).map_or("unknown", |(route, _)| route.as_str());
+            let route = self.layer.route(&path).map_or("unknown", |(route, _)| route.as_str());
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%method, route, status, milliseconds, "answered");
-            self.envelope.metrics.answered(route, method.as_str(), status, started.elapsed());
+            self.layer.metrics.answered(route, method.as_str(), status, started.elapsed());
             Ok(response)
         };
-        self.envelope.metrics.clone().counting(answered.instrument(span)).await
+        self.layer.metrics.clone().counting(answered.instrument(span)).await
     }
 }
 
@@ -195,23 +195,23 @@ mod tests {
     use poem::{Route, endpoint::make_sync};
 
     use super::*;
-    use crate::{domain::color::Color, http::enveloped};
+    use crate::{domain::color::Color, http::layered};
 
     /// No request can be sent that makes a handler of ours panic, so this one is made for it.
     #[tokio::test]
     async fn a_panic_is_answered_as_any_other_error_and_says_nothing() {
         let panics = |_| -> Response { panic!("a secret") };
-        let envelope = ResponseLayer {
+        let layer = ResponseLayer {
             request_ids: RequestIds::default(),
             metrics: Metrics::new(DateTime::UNIX_EPOCH),
-            look: Branding::new("Signet".to_owned(), Color([0; 3])),
+            branding: Branding::new("Signet".to_owned(), Color([0; 3])),
             trusted_proxies: Vec::new(),
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,
             routes: vec![("/v1/users".to_owned(), vec![Method::GET])],
         };
-        let service = enveloped(Route::new().at("/v1/users", make_sync(panics)), envelope);
+        let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
         let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");
         let answer = service.call(request.finish()).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);

@@ -34,7 +34,7 @@ use crate::{
 #[derive(Template)]
 #[template(path = "form_post.html")]
 struct FormPost<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     redirect_uri: &'a str,
     parameters: &'a [(&'static str, String)],
 }
@@ -68,35 +68,35 @@ pub(in crate::http) async fn ask_again(path: &str, request: &Request, body: Body
 }
 
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let session = pages.session(request).await?;
     // Whoever was asked already is not sent away once more.
     let given_resume = given.contains_key("resume");
     let outcome = if let Some(sealed) = given.get("resume").and_then(Value::as_str) {
-        pages.authorize.resume(sealed, &visitor.browser, session.as_ref()).await?
+        pages.authorize.resume(sealed, &context.browser, session.as_ref()).await?
     } else {
         // Every parameter is an optional string, so this fails for none of them.
         let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
-        pages.authorize.run(parameters, &visitor.browser, session.as_ref()).await?
+        pages.authorize.run(parameters, &context.browser, session.as_ref()).await?
     };
     if let AuthorizeOutcome::LogIn(sealed) = &outcome
         && !given_resume
-        && let Some(provider) = hinted(pages, &visitor, sealed).await?
+        && let Some(provider) = hinted(pages, &context, sealed).await?
     {
         let response = see_other(&format!("/federation/{provider}?request={sealed}"));
-        return Ok(form::introduce(pages, &visitor, response));
+        return Ok(form::set_browser_cookie(pages, &context, response));
     }
-    Ok(send_on(pages, &visitor, outcome))
+    Ok(send_on(pages, &context, outcome))
 }
 
 /// The provider that a request names, if it can be logged in with here.
-async fn hinted(pages: &Pages, visitor: &BrowserContext, sealed: &str) -> Result<Option<String>, PageError> {
-    let hint = pages.authorize.asking(sealed, &visitor.browser).await?.idp_hint;
+async fn hinted(pages: &Pages, context: &BrowserContext, sealed: &str) -> Result<Option<String>, PageError> {
+    let hint = pages.authorize.asking(sealed, &context.browser).await?.idp_hint;
     Ok(hint.filter(|hint| pages.providers.iter().any(|button| button.name == *hint)))
 }
 
 /// Sends the browser where a request leads it.
-pub(in crate::http) fn send_on(pages: &Pages, visitor: &BrowserContext, outcome: AuthorizeOutcome) -> Response {
+pub(in crate::http) fn send_on(pages: &Pages, context: &BrowserContext, outcome: AuthorizeOutcome) -> Response {
     let response = match outcome {
         AuthorizeOutcome::LogIn(sealed) => see_other(&format!("/login?request={sealed}")),
         AuthorizeOutcome::Consent(sealed) => see_other(&format!("/consent?request={sealed}")),
@@ -104,12 +104,12 @@ pub(in crate::http) fn send_on(pages: &Pages, visitor: &BrowserContext, outcome:
             ResponseMode::Query => see_other(&with_query(&answer)),
             ResponseMode::FormPost => {
                 let Answer { redirect_uri, parameters, .. } = &answer;
-                let page = FormPost { look: &pages.look, redirect_uri, parameters };
+                let page = FormPost { branding: &pages.branding, redirect_uri, parameters };
                 layout::posting_page(&page, redirect_uri::origin(redirect_uri).as_deref().unwrap_or("'none'"))
             }
         },
     };
-    form::introduce(pages, visitor, response)
+    form::set_browser_cookie(pages, context, response)
 }
 
 /// 303, so that a form with a password is never posted on (RFC 9700 §4.12).

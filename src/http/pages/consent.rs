@@ -24,7 +24,7 @@ const FORM: &str = "consent";
 #[derive(Template)]
 #[template(path = "consent.html")]
 struct ConsentPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     request: &'a str,
     client: &'a str,
@@ -38,16 +38,16 @@ struct ConsentPage<'a> {
 /// The question.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let sealed = form::parameter(request, "request").unwrap_or_default();
-    let asking = pages.authorize.asking(&sealed, &visitor.browser).await?;
+    let asking = pages.authorize.asking(&sealed, &context.browser).await?;
     let Some(session) = pages.session(request).await? else {
         return Ok(see_other(&format!("/login?request={sealed}")));
     };
     let origin = asking.origin.as_deref();
     let page = ConsentPage {
-        look: &pages.look,
-        csrf: &pages.csrf.code(&visitor.browser, &form_name(Some(&session))),
+        branding: &pages.branding,
+        csrf: &pages.csrf.code(&context.browser, &form_name(Some(&session))),
         request: &sealed,
         client: &asking.client.name,
         username: &session.username,

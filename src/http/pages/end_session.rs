@@ -26,9 +26,9 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
     // Every parameter is an optional string, so this fails for none of them.
     let asked = serde_json::from_value(query.into()).map_err(|_| PageError::Incomplete)?;
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let session = pages.session(request).await?;
-    let response = match pages.log_out.run(&asked, &visitor.browser, session.as_ref()).await? {
+    let response = match pages.log_out.run(&asked, &context.browser, session.as_ref()).await? {
         LogoutOutcome::LoggedOut { then } => {
             let response = then.map_or_else(|| logged_out(pages), |then| see_other(&then));
             // Where there was no log-in to end, whoever sent the browser here may not have a cookie cleared either.
@@ -37,7 +37,7 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
         LogoutOutcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),
         LogoutOutcome::Ask(sealed) => see_other(&format!("/logout?request={sealed}")),
     };
-    Ok(form::introduce(pages, &visitor, response))
+    Ok(form::set_browser_cookie(pages, &context, response))
 }
 
 /// `POST`: a client's own form, which comes from another site, so that the browser keeps its cookies back.

@@ -78,9 +78,9 @@ const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
 /// The page about `error`.
-pub(in crate::http) fn page(look: &Branding, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
+pub(in crate::http) fn page(branding: &Branding, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
     let (status, (title, text), field) = describe(error);
-    let notice = Notice { alarming: true, request_id, ..Notice::new(look, title, text) };
+    let notice = Notice { alarming: true, request_id, ..Notice::new(branding, title, text) };
     let mut response = layout::page(status, &notice);
     let field = match status {
         StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, allowed.to_owned())),

@@ -102,7 +102,7 @@ impl Pages {
 #[derive(Template)]
 #[template(path = "leaving.html")]
 struct Leaving<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     title: &'a str,
     address: &'a str,
 }
@@ -111,7 +111,7 @@ struct Leaving<'a> {
 #[derive(Template)]
 #[template(path = "federation_name.html")]
 struct NamePage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     onward: &'a PostAuthAction,
     name: &'a str,
@@ -125,7 +125,7 @@ struct NamePage<'a> {
 #[derive(Template)]
 #[template(path = "federation_failed.html")]
 struct Failed<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     title: &'a str,
     text: &'a str,
     back: &'a str,
@@ -133,7 +133,7 @@ struct Failed<'a> {
 
 /// A button was pressed.
 #[handler]
-pub(super) async fn press(
+pub(super) async fn start_from_form(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     Path(name): Path<String>,
@@ -144,35 +144,35 @@ pub(super) async fn press(
     // Before anybody is sent away for a request that leads nowhere.
     let fresh = onward.wants_fresh(pages, &form.browser).await?;
     match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh }).await {
-        Ok(started) => Ok(leave(pages, request, &name, &started, &onward)),
+        Ok(started) => Ok(redirect_to_provider(pages, request, &name, &started, &onward)),
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
 
 /// A client's request names the provider. Without such a request of this browser, a link starts nothing.
 #[handler]
-pub(super) async fn lead(
+pub(super) async fn start_from_hint(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let onward = PostAuthAction::of_query(request);
-    let Some(asking) = onward.asking(pages, &visitor.browser).await? else {
+    let Some(asking) = onward.asking(pages, &context.browser).await? else {
         return Ok(see_other(&format!("/login{}", onward.query())));
     };
-    match pages.federate.start(&name, &visitor.browser, Intent::LogIn { fresh: asking.fresh }).await {
+    match pages.federate.start(&name, &context.browser, Intent::LogIn { fresh: asking.fresh }).await {
         Ok(started) => {
             let mut response = see_other(&started.address);
             keep(pages, request, &started, &onward, &mut response);
-            Ok(form::introduce(pages, &visitor, response))
+            Ok(form::set_browser_cookie(pages, &context, response))
         }
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
 
 /// Sends the browser from a form to a provider.
-pub(super) fn leave(
+pub(super) fn redirect_to_provider(
     pages: &Pages,
     request: &Request,
     name: &str,
@@ -180,7 +180,7 @@ pub(super) fn leave(
     onward: &PostAuthAction,
 ) -> Response {
     let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
-    let page = Leaving { look: &pages.look, title: title.unwrap_or(name), address: &started.address };
+    let page = Leaving { branding: &pages.branding, title: title.unwrap_or(name), address: &started.address };
     let mut response = layout::page(StatusCode::OK, &page);
     // A URL holds no character that could end the field, and no white space.
     if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={}", started.address)) {
@@ -219,13 +219,13 @@ fn set(response: &mut Response, fields: Vec<String>) {
 
 /// Somebody comes back from a provider.
 #[handler]
-pub(super) async fn come_back(
+pub(super) async fn callback(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     origin: RequestOrigin,
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
     let parameter = |name: &str| query.get(name).and_then(Value::as_str);
     let state = parameter("state").unwrap_or_default();
@@ -237,12 +237,12 @@ pub(super) async fn come_back(
     let session = pages.session(request).await?;
     let finished = pages
         .federate
-        .finish(&name, Some(&visitor.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
+        .finish(&name, Some(&context.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
         .await;
     // One that is not this may still come back.
     let over = sealed.is_some() && !matches!(finished, Err(FederateError::Stale));
     let mut response = match finished {
-        Ok(arrived) => arrive(pages, request, &name, &visitor, &goal, arrived).await,
+        Ok(arrived) => finish_callback(pages, request, &name, &context, &goal, arrived).await,
         Err(error) => failed(pages, &name, error, &goal),
     }?;
     if over {
@@ -276,7 +276,7 @@ const LONGEST_QUERY: usize = 7 * 1024;
 
 /// Somebody new says how they want to be called.
 #[handler]
-pub(super) async fn be_named(
+pub(super) async fn choose_username(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     origin: RequestOrigin,
@@ -287,31 +287,33 @@ pub(super) async fn be_named(
     let onward = PostAuthAction::of_form(&mut form);
     let (arrival, username) = (form.text("arrival"), form.text("username"));
     match pages.federate.name(&name, &form.browser, &arrival, &username, &origin.0).await {
-        Ok(arrived) => arrive(pages, request, &name, &BrowserContext::known(form.browser), &onward, arrived).await,
+        Ok(arrived) => {
+            finish_callback(pages, request, &name, &BrowserContext::known(form.browser), &onward, arrived).await
+        }
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
 
-async fn arrive(
+async fn finish_callback(
     pages: &Pages,
     request: &Request,
     name: &str,
-    visitor: &BrowserContext,
+    context: &BrowserContext,
     onward: &PostAuthAction,
     arrived: CallbackOutcome,
 ) -> Result<Response, PageError> {
     match arrived {
         CallbackOutcome::LoggedIn(session) => {
-            let too_old = |onward: &PostAuthAction| too_old(pages, name, onward);
-            onward.go_let_in(pages, &visitor.browser, request, *session, too_old).await
+            let stale_login = |onward: &PostAuthAction| stale_login(pages, name, onward);
+            onward.continue_after_federation(pages, &context.browser, request, *session, stale_login).await
         }
         CallbackOutcome::Linked => Ok(see_other("/account/providers?done=linked")),
         CallbackOutcome::PendingSignup(UsernamePrompt { sealed, suggestion, why }) => {
             let button = pages.providers.iter().find(|button| button.name == name);
-            let asking = onward.asking(pages, &visitor.browser).await?;
+            let asking = onward.asking(pages, &context.browser).await?;
             let page = NamePage {
-                look: &pages.look,
-                csrf: &pages.csrf.code(&visitor.browser, NAME_FORM),
+                branding: &pages.branding,
+                csrf: &pages.csrf.code(&context.browser, NAME_FORM),
                 onward,
                 name,
                 title: button.map_or(name, |button| &button.title),
@@ -327,11 +329,11 @@ async fn arrive(
 }
 
 /// The page for whom a provider let in by a log-in that is too old for what they are about.
-fn too_old(pages: &Pages, name: &str, onward: &PostAuthAction) -> Response {
+fn stale_login(pages: &Pages, name: &str, onward: &PostAuthAction) -> Response {
     let button = pages.providers.iter().find(|button| button.name == name);
     let title = format!("{} did not ask you to log in again", button.map_or(name, |button| &button.title));
     let back = format!("/login{}", onward.query());
-    let page = Failed { look: &pages.look, title: &title, text: TOO_OLD, back: &back };
+    let page = Failed { branding: &pages.branding, title: &title, text: TOO_OLD, back: &back };
     layout::page(StatusCode::FORBIDDEN, &page)
 }
 
@@ -377,7 +379,7 @@ pub(super) fn failed(
     };
     // Whoever is logged in is led on from there.
     let back = format!("/login{}", onward.query());
-    let page = Failed { look: &pages.look, title: &title, text, back: &back };
+    let page = Failed { branding: &pages.branding, title: &title, text, back: &back };
     let mut response = layout::page(status, &page);
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER));

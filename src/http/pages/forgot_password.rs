@@ -21,7 +21,7 @@ const FORM: &str = "forgot-password";
 #[derive(Debug, Template)]
 #[template(path = "forgot_password.html")]
 struct ForgotPassword<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     identifier: &'a str,
     error: &'a str,
@@ -30,10 +30,10 @@ struct ForgotPassword<'a> {
 /// The form.
 #[handler]
 pub(super) fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Response {
-    let visitor = form::visitor(pages, request);
-    let csrf = pages.csrf.code(&visitor.browser, FORM);
-    let page = ForgotPassword { look: &pages.look, csrf: &csrf, identifier: "", error: "" };
-    form::introduce(pages, &visitor, layout::page(StatusCode::OK, &page))
+    let context = form::context(pages, request);
+    let csrf = pages.csrf.code(&context.browser, FORM);
+    let page = ForgotPassword { branding: &pages.branding, csrf: &csrf, identifier: "", error: "" };
+    form::set_browser_cookie(pages, &context, layout::page(StatusCode::OK, &page))
 }
 
 /// The form was sent.
@@ -46,12 +46,12 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         Ok(()) => {
             let text = "If that account exists and has a verified address, a link to choose a new password is on its \
                         way there. It works for 30 minutes.";
-            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, "Look into your mail", text)))
+            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, "Look into your mail", text)))
         }
         Err(RequestResetError::Invalid(_)) => {
             let csrf = pages.csrf.code(&form.browser, FORM);
             let error = "Type a username or an email address.";
-            let page = ForgotPassword { look: &pages.look, csrf: &csrf, identifier: &identifier, error };
+            let page = ForgotPassword { branding: &pages.branding, csrf: &csrf, identifier: &identifier, error };
             Ok(layout::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
         Err(RequestResetError::Unavailable(trouble)) => Err(trouble.into()),

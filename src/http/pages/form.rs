@@ -101,17 +101,17 @@ impl BrowserContext {
 }
 
 /// Who asks for a page; a browser that is not known yet is given a name.
-pub(in crate::http) fn visitor(pages: &Pages, request: &Request) -> BrowserContext {
+pub(in crate::http) fn context(pages: &Pages, request: &Request) -> BrowserContext {
     match browser(pages, request) {
         Some(browser) => BrowserContext { browser, new: false },
-        None => BrowserContext { browser: pages.csrf.name_browser(), new: true },
+        None => BrowserContext { browser: pages.csrf.new_browser_id(), new: true },
     }
 }
 
 /// Tells a new browser its name.
-pub(in crate::http) fn introduce(pages: &Pages, visitor: &BrowserContext, mut response: Response) -> Response {
-    if visitor.new {
-        let field = pages.cookies.field(BROWSER, visitor.browser.as_str(), None);
+pub(in crate::http) fn set_browser_cookie(pages: &Pages, context: &BrowserContext, mut response: Response) -> Response {
+    if context.new {
+        let field = pages.cookies.field(BROWSER, context.browser.as_str(), None);
         if let Ok(field) = HeaderValue::from_str(&field) {
             response.headers_mut().append(header::SET_COOKIE, field);
         }

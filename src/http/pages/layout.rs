@@ -49,7 +49,7 @@ fn rendered(status: StatusCode, template: &impl Template, policy: &str) -> Respo
 #[derive(Debug, Template)]
 #[template(path = "notice.html")]
 pub(in crate::http) struct Notice<'a> {
-    pub(in crate::http) look: &'a Branding,
+    pub(in crate::http) branding: &'a Branding,
     pub(in crate::http) title: &'static str,
     pub(in crate::http) text: &'a str,
     /// Whether it is about something that went wrong.
@@ -68,8 +68,8 @@ pub(in crate::http) struct Link {
 
 impl<'a> Notice<'a> {
     /// A page that says that something is done.
-    pub(in crate::http) fn new(look: &'a Branding, title: &'static str, text: &'a str) -> Self {
-        Self { look, title, text, alarming: false, request_id: "", link: None }
+    pub(in crate::http) fn new(branding: &'a Branding, title: &'static str, text: &'a str) -> Self {
+        Self { branding, title, text, alarming: false, request_id: "", link: None }
     }
 
     /// With a way on.

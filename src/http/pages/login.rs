@@ -30,7 +30,7 @@ const FORM: &str = "login";
 #[derive(Template)]
 #[template(path = "login.html")]
 struct LogInPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
@@ -46,15 +46,15 @@ struct LogInPage<'a> {
 /// The form; whoever is logged in and is asked for nothing goes on.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let onward = PostAuthAction::of_query(request);
     if onward.request.is_empty()
         && let Some(session) = pages.session(request).await?
     {
-        return onward.go(pages, &visitor.browser, &session).await;
+        return onward.go(pages, &context.browser, &session).await;
     }
-    let page = ask(pages, &visitor.browser, request, StatusCode::OK, &onward, None, "").await?;
-    Ok(form::introduce(pages, &visitor, page))
+    let page = ask(pages, &context.browser, request, StatusCode::OK, &onward, None, "").await?;
+    Ok(form::set_browser_cookie(pages, &context, page))
 }
 
 /// The form was sent: to log in, or to go on as who one is.
@@ -123,7 +123,7 @@ async fn ask(
     let present = known.filter(|_| asking.as_ref().is_some_and(|asking| asking.may_continue)).unwrap_or_default();
     let guess = if present.is_empty() { hint.or(known) } else { hint };
     let page = LogInPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
         onward,
         providers: pages.buttons(browser),

@@ -25,7 +25,7 @@ const FORM: &str = "logout";
 #[derive(Template)]
 #[template(path = "logout.html")]
 struct LogOutPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     /// A client's request, sealed; empty where there is none.
     request: &'a str,
@@ -35,18 +35,18 @@ struct LogOutPage<'a> {
 /// The question; where nobody is logged in, that it is so.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let Some(session) = pages.session(request).await? else { return Ok(logged_out(pages)) };
     let sealed = form::parameter(request, "request").unwrap_or_default();
     let page = LogOutPage {
-        look: &pages.look,
-        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        branding: &pages.branding,
+        csrf: &pages.csrf.code(&context.browser, FORM),
         request: &sealed,
         username: &session.username,
     };
-    let origin = pages.log_out.origin(&sealed, &visitor.browser);
+    let origin = pages.log_out.origin(&sealed, &context.browser);
     let page = layout::page_leading_to(StatusCode::OK, &page, origin.as_deref());
-    Ok(form::introduce(pages, &visitor, page))
+    Ok(form::set_browser_cookie(pages, &context, page))
 }
 
 /// The answer.
@@ -62,7 +62,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
 /// What a browser sees that is logged out, and that no client may send anywhere.
 pub(in crate::http) fn logged_out(pages: &Pages) -> Response {
     let text = "Nobody is logged in in this browser now.";
-    let notice = Notice::new(&pages.look, "You are logged out", text).with_link("/login", "Log in again");
+    let notice = Notice::new(&pages.branding, "You are logged out", text).with_link("/login", "Log in again");
     layout::page(StatusCode::OK, &notice)
 }
 

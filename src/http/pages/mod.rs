@@ -14,7 +14,7 @@
 //! | `GET\|POST /forgot-password` | `forgot_password` |
 //! | `GET\|POST /reset-password` | `reset_password` |
 //! | `GET\|POST /verify-email` | `verify_email` |
-//! | `GET /assets/style.css`, `/assets/icon.svg`, `/assets/submit.js` | `look` |
+//! | `GET /assets/style.css`, `/assets/icon.svg`, `/assets/submit.js` | `branding` |
 //!
 //! A GET changes nothing: mail scanners and browsers that look ahead use up no link.
 
@@ -83,7 +83,7 @@ const PATHS: [&str; 18] = [
 #[derive(Debug, Clone)]
 pub(super) struct Pages {
     /// How they look.
-    pub(super) look: Branding,
+    pub(super) branding: Branding,
     /// How cookies are set.
     pub(super) cookies: Cookies,
     /// The origin of every page.
@@ -153,7 +153,7 @@ pub(super) fn add(routes: Route, pages: Pages) -> Route {
     let pages = Arc::new(pages);
     let page = |endpoint: poem::RouteMethod| endpoint.data(Arc::clone(&pages));
     pages
-        .look
+        .branding
         .files(routes)
         .at("/account", page(get(account::show).post(account::send)))
         .at("/account/apps", page(get(account::apps::show).post(account::apps::send)))
@@ -163,9 +163,9 @@ pub(super) fn add(routes: Route, pages: Pages) -> Route {
         .at("/account/sessions", page(get(account::sessions::show).post(account::sessions::send)))
         .at("/account/username", page(get(account::username::show).post(account::username::send)))
         .at("/account/providers", page(get(account::providers::show).post(account::providers::change)))
-        .at("/federation/:name", page(get(federation::lead).post(federation::press)))
-        .at("/federation/:name/callback", page(get(federation::come_back).post(federation::come_back_by_form)))
-        .at("/federation/:name/username", page(post(federation::be_named)))
+        .at("/federation/:name", page(get(federation::start_from_hint).post(federation::start_from_form)))
+        .at("/federation/:name/callback", page(get(federation::callback).post(federation::come_back_by_form)))
+        .at("/federation/:name/username", page(post(federation::choose_username)))
         .at("/consent", page(get(consent::show).post(consent::send)))
         .at("/login", page(get(login::show).post(login::send)))
         .at("/logout", page(get(logout::show).post(logout::send)))

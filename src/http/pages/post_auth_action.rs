@@ -136,18 +136,18 @@ impl PostAuthAction {
     }
 
     /// The same for whom a provider let in. It may know them from long ago, and not have asked: where the client's
-    /// request wants a newer log-in, `too_old` answers, and goes on with the request that it gets. To send them straight
+    /// request wants a newer log-in, `stale_login` answers, and goes on with the request that it gets. To send them straight
     /// back to the log-in page would lead them in a circle.
     ///
     /// # Errors
     /// [`PageError`].
-    pub(in crate::http) async fn go_let_in(
+    pub(in crate::http) async fn continue_after_federation(
         &self,
         pages: &Pages,
         browser: &BrowserId,
         request: &Request,
         session: Session,
-        too_old: impl FnOnce(&Self) -> Response,
+        stale_login: impl FnOnce(&Self) -> Response,
     ) -> Result<Response, PageError> {
         if self.request.is_empty() {
             return self.go_logged_in(pages, browser, request, (session, None)).await;
@@ -156,7 +156,7 @@ impl PostAuthAction {
         pages.browser_sessions.replace(before.as_deref(), &session).await?;
         // Whoever has come by a provider has chosen the account.
         let response = match pages.authorize.continue_as(&self.request, browser, &session).await? {
-            AuthorizeOutcome::LogIn(request) => too_old(&Self { request, return_to: String::new() }),
+            AuthorizeOutcome::LogIn(request) => stale_login(&Self { request, return_to: String::new() }),
             outcome => send_on(pages, &BrowserContext::known(browser.clone()), outcome),
         };
         Ok(Self::remember(pages, &session, None, response))

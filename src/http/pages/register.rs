@@ -29,7 +29,7 @@ const FORM: &str = "register";
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
@@ -58,10 +58,10 @@ struct Typed {
 /// The form.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     let onward = PostAuthAction::of_query(request);
-    let page = ask(pages, &visitor.browser, StatusCode::OK, &onward, &Typed::default(), Errors::default()).await?;
-    Ok(form::introduce(pages, &visitor, page))
+    let page = ask(pages, &context.browser, StatusCode::OK, &onward, &Typed::default(), Errors::default()).await?;
+    Ok(form::set_browser_cookie(pages, &context, page))
 }
 
 /// The form was sent.
@@ -125,7 +125,7 @@ async fn ask(
     }
     let asking = onward.asking(pages, browser).await?;
     let page = RegisterPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
         onward,
         providers: pages.buttons(browser),
@@ -139,6 +139,6 @@ async fn ask(
 
 fn closed(pages: &Pages) -> Response {
     let text = "New accounts are made by whoever runs this service. Ask them for one.";
-    let notice = Notice::new(&pages.look, "Registration is closed", text).with_link("/login", "Log in");
+    let notice = Notice::new(&pages.branding, "Registration is closed", text).with_link("/login", "Log in");
     layout::page(StatusCode::FORBIDDEN, &notice)
 }

@@ -22,7 +22,7 @@ const FORM: &str = "reset-password";
 #[derive(Template)]
 #[template(path = "reset_password.html")]
 struct ChoosePassword<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     token: &'a str,
     username: &'a str,
@@ -33,9 +33,9 @@ struct ChoosePassword<'a> {
 /// The form, for a link that is good.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let visitor = form::visitor(pages, request);
-    let page = choose(pages, &visitor.browser, StatusCode::OK, &form::token(request), "", "").await?;
-    Ok(form::introduce(pages, &visitor, page))
+    let context = form::context(pages, request);
+    let page = choose(pages, &context.browser, StatusCode::OK, &form::token(request), "", "").await?;
+    Ok(form::set_browser_cookie(pages, &context, page))
 }
 
 /// The form was sent.
@@ -52,7 +52,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     match pages.reset_password.run(&token, &new).await {
         Ok(()) => {
             let text = "Every device that was logged in has been logged out. Log in with the new password from now on.";
-            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, "Your password is changed", text)))
+            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, "Your password is changed", text)))
         }
         Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
         Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
@@ -69,9 +69,9 @@ async fn choose(
     error: &str,
     repeated_error: &str,
 ) -> Result<Response, PageError> {
-    let Some(owner) = pages.reset_password.look(token).await? else { return Ok(over(pages)) };
+    let Some(owner) = pages.reset_password.peek(token).await? else { return Ok(over(pages)) };
     let page = ChoosePassword {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
         token: token.expose_secret(),
         username: owner.username.as_written(),
@@ -84,6 +84,6 @@ async fn choose(
 /// One page for whatever is wrong with a link.
 fn over(pages: &Pages) -> Response {
     let text = "It has been used, it is older than 30 minutes, or a newer one was sent.";
-    let notice = Notice::new(&pages.look, "This link does not work any more", text);
+    let notice = Notice::new(&pages.branding, "This link does not work any more", text);
     layout::page(StatusCode::BAD_REQUEST, &notice.with_link("/forgot-password", "Get a new link"))
 }

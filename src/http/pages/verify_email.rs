@@ -20,7 +20,7 @@ const FORM: &str = "verify-email";
 #[derive(Template)]
 #[template(path = "verify_email.html")]
 struct Confirm<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     token: &'a str,
     username: &'a str,
@@ -31,16 +31,16 @@ struct Confirm<'a> {
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let token = form::token(request);
-    let Some(claim) = pages.verify_email.look(&token).await? else { return Ok(over(pages)) };
-    let visitor = form::visitor(pages, request);
+    let Some(claim) = pages.verify_email.peek(&token).await? else { return Ok(over(pages)) };
+    let context = form::context(pages, request);
     let page = Confirm {
-        look: &pages.look,
-        csrf: &pages.csrf.code(&visitor.browser, FORM),
+        branding: &pages.branding,
+        csrf: &pages.csrf.code(&context.browser, FORM),
         token: token.expose_secret(),
         username: claim.user.username.as_written(),
         email: claim.email.as_str(),
     };
-    Ok(form::introduce(pages, &visitor, layout::page(StatusCode::OK, &page)))
+    Ok(form::set_browser_cookie(pages, &context, layout::page(StatusCode::OK, &page)))
 }
 
 /// The question was answered.
@@ -62,7 +62,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         _ => return Err(PageError::Incomplete),
     };
     match done {
-        Ok(()) => Ok(layout::page(StatusCode::OK, &Notice::new(&pages.look, title, text))),
+        Ok(()) => Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, title, text))),
         Err(VerifyEmailError::InvalidToken) => Ok(over(pages)),
         Err(VerifyEmailError::Unavailable(trouble)) => Err(trouble.into()),
     }
@@ -71,5 +71,5 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
 /// One page for whatever is wrong with a link.
 fn over(pages: &Pages) -> Response {
     let text = "It has been used, it is older than a day, or a newer one was sent. Log in and ask for another one.";
-    layout::page(StatusCode::BAD_REQUEST, &Notice::new(&pages.look, "This link does not work any more", text))
+    layout::page(StatusCode::BAD_REQUEST, &Notice::new(&pages.branding, "This link does not work any more", text))
 }

@@ -104,7 +104,7 @@ impl Mailer {
     /// # Errors
     /// [`SendError`] says whether to try again.
     pub async fn send(&self, letter: &Email) -> Result<(), SendError> {
-        let mail = self.sender.writes(letter).map_err(|error| SendError::Never(error.to_string()))?;
+        let mail = self.sender.render(letter).map_err(|error| SendError::Never(error.to_string()))?;
         let sent = timeout(self.deadline, async {
             match &self.way {
                 Way::Smtp(smtp, _) => {

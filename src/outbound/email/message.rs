@@ -44,19 +44,19 @@ pub(in crate::outbound) enum Unwritten {
 
 impl Sender {
     /// The letter as a mail, the same bytes each time.
-    pub(in crate::outbound) fn writes(&self, letter: &Email) -> Result<lettre::Message, Unwritten> {
-        let words = self.words(letter);
-        let text = Text { words: &words }.render()?;
-        let html = Html { words: &words }.render()?;
+    pub(in crate::outbound) fn render(&self, letter: &Email) -> Result<lettre::Message, Unwritten> {
+        let body = self.body(letter);
+        let text = Text { body: &body }.render()?;
+        let html = Html { body: &body }.render()?;
         // Nothing that a person chose stands in a header but the two addresses, which have types.
         let headers = lettre::Message::builder()
             .from(self.from.clone())
             .to(Mailbox::new(None, address(&letter.to)?))
-            .subject(words.subject)
+            .subject(body.subject)
             .date(SystemTime::from(letter.written_at))
             .message_id(Some(format!("<{}@{}>", letter.id, self.id_right())))
             .header(AutoSubmitted);
-        let part = |kind, text| SinglePart::builder().header(kind).body(body(text));
+        let part = |kind, text| SinglePart::builder().header(kind).body(encoded(text));
         // No line of a part can be the boundary: that would take the letter's random id.
         let parts = MultiPart::alternative()
             .boundary(format!("=_{}", letter.id.simple()))
@@ -81,7 +81,7 @@ impl Sender {
         origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
     }
 
-    fn words(&self, letter: &Email) -> MessageBody {
+    fn body(&self, letter: &Email) -> MessageBody {
         let host = self.name();
         let forgot = format!("{}/forgot-password", self.issuer.origin().ascii_serialization());
         let new_password = || Some(Action { label: "Set a new password", link: forgot.clone() });
@@ -174,7 +174,7 @@ fn address(email: &EmailAddress) -> Result<Address, lettre::address::AddressErro
 
 /// The text as it stands, where mail can carry it so (RFC 5322 §2.1.1, RFC 2045 §2.7): the library would break every
 /// line of more than 76 characters with a `=`, and the link could not be copied out of an `.eml` file.
-fn body(text: String) -> Body {
+fn encoded(text: String) -> Body {
     let plain = |line: &str| line.len() <= 998 && line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if text.split('\n').all(plain) {
         Body::dangerous_pre_encoded(text.replace('\n', "\r\n").into_bytes(), ContentTransferEncoding::SevenBit)
@@ -202,13 +202,13 @@ struct Action {
 #[derive(Template)]
 #[template(path = "mail/text.txt", whitespace = "preserve")]
 struct Text<'a> {
-    words: &'a MessageBody,
+    body: &'a MessageBody,
 }
 
 #[derive(Template)]
 #[template(path = "mail/html.html", whitespace = "preserve")]
 struct Html<'a> {
-    words: &'a MessageBody,
+    body: &'a MessageBody,
 }
 
 /// `30 minutes`, `1 hour`, `24 hours`: in the largest unit that holds it exactly; a day reads better in hours.

@@ -99,7 +99,7 @@ impl Authenticate {
     ) -> Result<Authenticated, AuthenticateError> {
         let password = parse(credentials.password)?;
         let name = identify(credentials.username)?;
-        self.throttle.recall(&name, origin)?;
+        self.throttle.check_cache(&name, origin)?;
         // A flood that the queue would refuse anyway is refused before it writes.
         self.hasher.has_room().map_err(Unavailable::from)?;
         let found = self.find(name.identifier.as_ref()).await?;
@@ -146,7 +146,7 @@ impl Authenticate {
             Ok(right) => right,
             Err(error) => {
                 if let AuthenticateError::Unavailable(_) = &error {
-                    self.throttle.give_back(&counted).await?;
+                    self.throttle.release(&counted).await?;
                 }
                 return Err(error);
             }

@@ -75,7 +75,7 @@ impl ResetPassword {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn look(&self, token: &SecretString) -> Result<Option<User>, Unavailable> {
+    pub async fn peek(&self, token: &SecretString) -> Result<Option<User>, Unavailable> {
         let Ok(secret) = OneUseSecret::parse(token) else { return Ok(None) };
         Ok(self.find(one_use_secret::digest(&secret)).await?.map(|(_, user)| user))
     }
@@ -118,7 +118,7 @@ impl ResetPassword {
         self.end_session.commit(transaction, ending).await?;
         self.outbox.wake();
         // The password is changed whatever comes of this; the wait ends by itself.
-        if let Err(cause) = self.throttle.forgive(id).await {
+        if let Err(cause) = self.throttle.reset(id).await {
             tracing::warn!(%cause, "failed passwords could not be forgotten");
         }
         Ok(())

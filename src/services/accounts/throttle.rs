@@ -105,7 +105,7 @@ where
 impl Throttle {
     /// Refuses a name that this process knows to be refused, at no cost. A known device is not known yet here, so whoever
     /// shows the token of one is asked about further on.
-    pub(in crate::services) fn recall(&self, name: &Name, origin: &ClientInfo) -> Result<(), ThrottleError> {
+    pub(in crate::services) fn check_cache(&self, name: &Name, origin: &ClientInfo) -> Result<(), ThrottleError> {
         let now = self.clock.now();
         if self.rule.is_none() || self.presented(origin, now).is_some() {
             return Ok(());
@@ -142,13 +142,13 @@ impl Throttle {
             None => event.record(),
         }
         if let Some(by_device) = self.known_device(name, found, origin, now).await? {
-            self.give_back(&counted).await?;
+            self.release(&counted).await?;
             return Ok(ThrottleDecision::Evaluated(vec![self.count(by_device, rule, now).await?]));
         }
         if counted.contains(&by_name) {
             return Ok(ThrottleDecision::Dummy);
         }
-        self.give_back(&counted).await?;
+        self.release(&counted).await?;
         let free_at = throttles::free_at(&self.db, &by_name.key).await?.unwrap_or(now);
         self.refused.remember(by_name.key, free_at);
         self.refused.remember(self.refused_key(name, origin, now)?, free_at);
@@ -178,7 +178,7 @@ impl Throttle {
     }
 
     /// Forgets the account's row of failures: its owner has a new password, by a proof that no guesser has.
-    pub(in crate::services) async fn forgive(&self, user: UserId) -> Result<(), Unavailable> {
+    pub(in crate::services) async fn reset(&self, user: UserId) -> Result<(), Unavailable> {
         let Some(rule) = &self.rule else { return Ok(()) };
         let now = self.clock.now();
         let by_account = self.counter(Counting::Row, &[b"account", user.0.as_bytes()], now)?;
@@ -186,9 +186,9 @@ impl Throttle {
     }
 
     /// Takes the attempt off again: it was not evaluated, and not for any fault of whoever made it.
-    pub(in crate::services) async fn give_back(&self, counted: &[Counter]) -> Result<(), Unavailable> {
+    pub(in crate::services) async fn release(&self, counted: &[Counter]) -> Result<(), Unavailable> {
         if let (Some(rule), [_, ..]) = (&self.rule, counted) {
-            throttles::give_back(&self.db, counted, rule, self.clock.now()).await?;
+            throttles::release(&self.db, counted, rule, self.clock.now()).await?;
             self.refused.forget(counted);
         }
         Ok(())

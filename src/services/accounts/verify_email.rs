@@ -76,7 +76,7 @@ impl VerifyEmail {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn look(&self, token: &SecretString) -> Result<Option<Claim>, Unavailable> {
+    pub async fn peek(&self, token: &SecretString) -> Result<Option<Claim>, Unavailable> {
         let Ok(digest) = digest(token) else { return Ok(None) };
         let Some(live) = self.find(digest).await? else { return Ok(None) };
         let user = users::find(&self.db, live.user).await?;

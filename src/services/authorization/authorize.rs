@@ -297,9 +297,9 @@ impl Authorize {
         // Whoever has logged in since the client asked has done all that it can ask for.
         let since = session.authenticated_at >= *asked_at;
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
-        let too_old = request.max_age.is_some_and(|most| age > most);
+        let stale_login = request.max_age.is_some_and(|most| age > most);
         let unchosen = request.prompt.select_account && !account_chosen;
-        self.is_meant(request, session) && (since || !(request.prompt.login || too_old || unchosen))
+        self.is_meant(request, session) && (since || !(request.prompt.login || stale_login || unchosen))
     }
 
     /// Whether who is logged in is whom the client's hint names, if it has one.

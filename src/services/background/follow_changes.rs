@@ -48,7 +48,7 @@ async fn rounds(changes: &ChangeFeed, poke: &Notify) {
         let outcome = if good.elapsed() > SILENCE {
             tokio::time::timeout(LOADING, changes.load()).await
         } else {
-            tokio::time::timeout(PATIENCE, changes.look()).await
+            tokio::time::timeout(PATIENCE, changes.poll()).await
         };
         match outcome.unwrap_or(Err(Unavailable::TooSlow)) {
             Ok(asked) => {

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        identity::{Claim, Identity, LinkDecision, UsernameSuggestion, judge},
+        identity::{Claim, Identity, LinkDecision, UsernameSuggestion, decide},
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
         session::Session,
@@ -38,7 +38,7 @@ enum Made {
 
 impl Federate {
     /// Logs somebody in. `name` is how they want to be called, if they were asked.
-    pub(super) async fn arrive(
+    pub(super) async fn link_or_register(
         &self,
         configured: &ConfiguredProvider,
         unnamed: PendingSignup,
@@ -92,7 +92,7 @@ impl Federate {
             Some(address) if linked.is_none() => users::find_named(&self.db, &Identifier::Email(address)).await?,
             _ => None,
         };
-        Ok(judge(linked, owner.map(|owner| owner.id), profile, trust))
+        Ok(decide(linked, owner.map(|owner| owner.id), profile, trust))
     }
 
     /// Begins a session of an account by its identity; `None` where that does not open it any more.

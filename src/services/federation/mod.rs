@@ -345,7 +345,7 @@ impl Federate {
                     vouched,
                     begun_at: attempt.begun_at,
                 };
-                self.arrive(configured, unnamed, None, origin).await
+                self.link_or_register(configured, unnamed, None, origin).await
             }
             Intent::Link(user, began) => {
                 let still = session.is_some_and(|session| session.user == user && session.id == began);
@@ -381,7 +381,7 @@ impl Federate {
             // Once, for whoever finds the form in a browser's history must not log in with it.
             self.use_up(unnamed.id.as_bytes(), unnamed.begun_at).await?;
             let unnamed = PendingSignup { id: self.random.uuid_v7(self.clock.now()), ..unnamed };
-            self.arrive(configured, unnamed, Some(name), origin).await
+            self.link_or_register(configured, unnamed, Some(name), origin).await
         };
         go.await.map_err(|error| refused(error, configured))
     }

@@ -78,7 +78,7 @@ async fn what_was_not_evaluated_is_as_if_it_had_not_been_asked() {
     let (_folder, db) = database().await;
     for _ in 0..20 {
         assert_eq!(attempt(&db, &[ROW, RATE], &rule(), NOW).await.expect("it counts").len(), 2);
-        give_back(&db, &[RATE, ROW], &rule(), NOW).await.expect("it gives back");
+        release(&db, &[RATE, ROW], &rule(), NOW).await.expect("it gives back");
     }
     for _ in 0..3 {
         assert_eq!(attempt(&db, &[ROW, RATE], &rule(), NOW).await.expect("it counts").len(), 2);

@@ -17,7 +17,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use signet::domain::clock::Clock;
 
-use super::{House, Place, jwt::encode, place::Client, run};
+use super::{TestApp, TestEnv, jwt::encode, run, test_env::Client};
 
 /// The `client_assertion_type` of a JWT.
 pub(crate) const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -88,17 +88,17 @@ impl ClientKey {
     }
 
     /// A good assertion of `client`, new each time.
-    pub(crate) fn asserts(&self, house: &House, client: &Client) -> String {
-        self.signs(&self.header(), &claims(house, client))
+    pub(crate) fn asserts(&self, signet: &TestApp, client: &Client) -> String {
+        self.signs(&self.header(), &claims(signet, client))
     }
 }
 
 /// The claims of a good assertion, with a `jti` of its own.
-pub(crate) fn claims(house: &House, client: &Client) -> Value {
+pub(crate) fn claims(signet: &TestApp, client: &Client) -> Value {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let jti = NEXT.fetch_add(1, Ordering::Relaxed);
-    let exp = house.clock.now().timestamp() + 60;
-    json!({"iss": client.id, "sub": client.id, "aud": house.issuer, "exp": exp, "jti": jti.to_string()})
+    let exp = signet.clock.now().timestamp() + 60;
+    json!({"iss": client.id, "sub": client.id, "aud": signet.issuer, "exp": exp, "jti": jti.to_string()})
 }
 
 /// A file with the set of these public keys.
@@ -109,8 +109,8 @@ pub(crate) fn file(keys: &[Value]) -> PathBuf {
 }
 
 /// Registers a client that gets tokens of its own, and proves who it is with `key`.
-pub(crate) async fn registers(place: &Place, key: &ClientKey) -> Client {
+pub(crate) async fn registers(env: &TestEnv, key: &ClientKey) -> Client {
     let jwks = file(&[key.jwk()]);
     let jwks = jwks.to_str().expect("a path of ASCII");
-    place.registers_service(&["--auth-method", "private_key_jwt", "--jwks", jwks]).await
+    env.registers_service(&["--auth-method", "private_key_jwt", "--jwks", jwks]).await
 }

@@ -20,11 +20,11 @@ use tokio::{sync::Barrier, task::JoinHandle};
 use url::form_urlencoded;
 
 use super::{
-    House,
+    TestApp,
+    browser_session::{BrowserSession, location, parameter},
     clock::StoryClock,
-    place::Plan,
     site::Answer,
-    surfer::{Surfer, location, parameter},
+    test_env::TestEnvBuilder,
 };
 
 /// What the provider calls us, and what proves it.
@@ -134,31 +134,32 @@ impl Idp {
     }
 
     /// Has a plan know it as the provider `name` of this kind.
-    pub(crate) fn in_plan(&self, plan: Plan, name: &str, kind: &str) -> Plan {
+    pub(crate) fn in_plan(&self, builder: TestEnvBuilder, name: &str, kind: &str) -> TestEnvBuilder {
         let at = |path: &str| format!("{}{path}", self.issuer());
-        let set = |plan: Plan, key: &str, value: &str| plan.set(&format!("providers.{name}.{key}"), value);
-        let plan = [("kind", kind), ("client_id", CLIENT), ("client_secret", SECRET)]
+        let set =
+            |builder: TestEnvBuilder, key: &str, value: &str| builder.set(&format!("providers.{name}.{key}"), value);
+        let builder = [("kind", kind), ("client_id", CLIENT), ("client_secret", SECRET)]
             .into_iter()
-            .fold(plan, |plan, (key, value)| set(plan, key, value));
+            .fold(builder, |builder, (key, value)| set(builder, key, value));
         match kind {
             "github" | "facebook" => {
-                let plan = set(plan, "authorize_url", &at("/authorize"));
-                set(set(plan, "token_url", &at("/token")), "userinfo_url", &at("/userinfo"))
+                let builder = set(builder, "authorize_url", &at("/authorize"));
+                set(set(builder, "token_url", &at("/token")), "userinfo_url", &at("/userinfo"))
             }
-            _ => set(plan, "issuer", &self.issuer()),
+            _ => set(builder, "issuer", &self.issuer()),
         }
     }
 
     /// Opens a house that knows it as `idp`.
-    pub(crate) async fn in_house(&self, plan: Plan) -> House {
-        let house = self.in_plan(plan, "idp", "oidc").open().await;
-        self.keeps_time_with(&house);
-        house
+    pub(crate) async fn in_house(&self, builder: TestEnvBuilder) -> TestApp {
+        let signet = self.in_plan(builder, "idp", "oidc").open().await;
+        self.keeps_time_with(&signet);
+        signet
     }
 
     /// Goes by the clock of this house.
-    pub(crate) fn keeps_time_with(&self, house: &House) {
-        self.script().clock = Some(house.clock.clone());
+    pub(crate) fn keeps_time_with(&self, signet: &TestApp) {
+        self.script().clock = Some(signet.clock.clone());
     }
 
     /// What it is told to do.
@@ -195,15 +196,15 @@ impl Idp {
     }
 
     /// Somebody presses the provider's button on this page, logs in there and comes back.
-    pub(crate) async fn brings_back(&self, surfer: &Surfer, page: &Answer, name: &str) -> Answer {
-        let back = self.logs_in(&presses(surfer, page, name).await);
-        surfer.opens(&back).await
+    pub(crate) async fn brings_back(&self, session_browser: &BrowserSession, page: &Answer, name: &str) -> Answer {
+        let back = self.logs_in(&presses(session_browser, page, name).await);
+        session_browser.opens(&back).await
     }
 
     /// Somebody opens the log-in page, and logs in with it.
-    pub(crate) async fn lets_in(&self, surfer: &Surfer) -> Answer {
-        let page = surfer.opens("/login").await.is(200);
-        self.brings_back(surfer, &page, "idp").await
+    pub(crate) async fn lets_in(&self, session_browser: &BrowserSession) -> Answer {
+        let page = session_browser.opens("/login").await.is(200);
+        self.brings_back(session_browser, &page, "idp").await
     }
 }
 
@@ -214,8 +215,8 @@ impl Drop for Idp {
 }
 
 /// Presses a provider's button. Gives where the browser is sent.
-pub(crate) async fn presses(surfer: &Surfer, page: &Answer, name: &str) -> String {
-    leaves(&surfer.sends(page, &format!("/federation/{name}"), &[]).await)
+pub(crate) async fn presses(session_browser: &BrowserSession, page: &Answer, name: &str) -> String {
+    leaves(&session_browser.sends(page, &format!("/federation/{name}"), &[]).await)
 }
 
 /// Where a page leads that goes on by itself.

@@ -1,19 +1,18 @@
 //! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
 
 pub(crate) mod browser;
+pub(crate) mod browser_session;
 pub(crate) mod callback;
 pub(crate) mod client_key;
 pub(crate) mod clock;
 pub(crate) mod driver;
-pub(crate) mod elsewhere;
-pub(crate) mod house;
 pub(crate) mod idp;
+pub(crate) mod inbox;
 pub(crate) mod jwt;
 pub(crate) mod link;
 pub(crate) mod node_provider;
+pub(crate) mod other_origin;
 pub(crate) mod people;
-pub(crate) mod place;
-pub(crate) mod post;
 pub(crate) mod postgres;
 pub(crate) mod process;
 pub(crate) mod raw;
@@ -23,43 +22,44 @@ pub(crate) mod run;
 pub(crate) mod site;
 pub(crate) mod slowloris;
 pub(crate) mod smtp;
+pub(crate) mod smtp_app;
 pub(crate) mod statements;
-pub(crate) mod surfer;
+pub(crate) mod test_app;
+pub(crate) mod test_env;
 pub(crate) mod tools;
-pub(crate) mod town;
 
 use std::time::{Duration, Instant};
 
 pub(crate) use self::{
     clock::{days, seconds},
-    house::House,
     people::{NEW_PASSWORD, PASSWORD, Person, register},
-    place::{Database, Place, Plan},
     postgres::Durability,
     site::{Answer, Ask, Site, Tokens},
+    test_app::TestApp,
+    test_env::{Database, TestEnv, TestEnvBuilder},
 };
 
 /// What a story may begin with.
-pub(crate) trait Stage {
+pub(crate) trait Fixture {
     /// Sets it up on this kind of database.
     async fn on(database: Database) -> Self;
 }
 
-impl Stage for Plan {
+impl Fixture for TestEnvBuilder {
     async fn on(database: Database) -> Self {
-        Plan::on(database)
+        TestEnvBuilder::on(database)
     }
 }
 
-impl Stage for Place {
+impl Fixture for TestEnv {
     async fn on(database: Database) -> Self {
-        Plan::on(database).place().await
+        TestEnvBuilder::on(database).env().await
     }
 }
 
-impl Stage for House {
+impl Fixture for TestApp {
     async fn on(database: Database) -> Self {
-        Plan::on(database).open().await
+        TestEnvBuilder::on(database).open().await
     }
 }
 
@@ -73,11 +73,11 @@ pub(crate) async fn eventually(patience: Duration, what: &str, mut holds: impl A
 }
 
 /// Sets the stage and tells the story.
-pub(crate) async fn tell<S: Stage>(story: impl AsyncFnOnce(S), database: Database) {
+pub(crate) async fn tell<S: Fixture>(story: impl AsyncFnOnce(S), database: Database) {
     story(S::on(database).await).await;
 }
 
-/// Tells each story twice, on SQLite and on PostgreSQL. A story is an `async fn` of one [`Stage`]; one that is not
+/// Tells each story twice, on SQLite and on PostgreSQL. A story is an `async fn` of one [`Fixture`]; one that is not
 /// listed is dead code, and so an error.
 macro_rules! stories {
     ($($story:ident),* $(,)?) => {

@@ -4,8 +4,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
-    place::Client,
     site::{Answer, Ask, Site, Tokens},
+    test_env::Client,
 };
 
 /// A good password, which is nobody's name.

@@ -3,10 +3,10 @@
 use url::form_urlencoded;
 
 use super::{
-    House, Person,
-    place::{Client, Place},
+    Person, TestApp,
+    browser_session::{BrowserSession, location, parameter, query},
     site::{Answer, Site, Tokens},
-    surfer::{Surfer, location, parameter, query},
+    test_env::{Client, TestEnv},
 };
 
 /// Where codes go. Nobody is there: the stories read the address that the browser is sent to.
@@ -29,26 +29,26 @@ pub(crate) struct RelyingParty {
 
 impl RelyingParty {
     /// A confidential third-party client with the scopes of OpenID.
-    pub(crate) async fn registers(house: &House) -> Self {
-        Self::registers_with(house, &[]).await
+    pub(crate) async fn registers(signet: &TestApp) -> Self {
+        Self::registers_with(signet, &[]).await
     }
 
     /// The operator's own, which asks nobody for consent.
-    pub(crate) async fn registers_first_party(house: &House) -> Self {
-        Self::registers_with(house, &["--first-party"]).await
+    pub(crate) async fn registers_first_party(signet: &TestApp) -> Self {
+        Self::registers_with(signet, &["--first-party"]).await
     }
 
     /// The same with more options of `signet client create`.
-    pub(crate) async fn registers_with(house: &House, options: &[&str]) -> Self {
+    pub(crate) async fn registers_with(signet: &TestApp, options: &[&str]) -> Self {
         let usual = ["--name", "Lighthouse", "--redirect-uri", CALLBACK, "--grant", "authorization_code", "--grant"];
         let scopes = ["refresh_token", "--scope", "openid", "--scope", "profile", "--scope", "email", "--scope"];
-        let client = house.registers_client(&[&usual[..], &scopes[..], &["offline_access"], options].concat()).await;
-        Self::of(house, client, CALLBACK)
+        let client = signet.registers_client(&[&usual[..], &scopes[..], &["offline_access"], options].concat()).await;
+        Self::of(signet, client, CALLBACK)
     }
 
     /// One that is registered already.
-    pub(crate) fn of(house: &House, client: Client, redirect_uri: &str) -> Self {
-        let (issuer, site) = (house.issuer.clone(), house.site.clone());
+    pub(crate) fn of(signet: &TestApp, client: Client, redirect_uri: &str) -> Self {
+        let (issuer, site) = (signet.issuer.clone(), signet.site.clone());
         Self { client, redirect_uri: redirect_uri.to_owned(), issuer, site }
     }
 
@@ -102,19 +102,24 @@ impl RelyingParty {
     }
 
     /// Has `person` log in in this browser, and consent if asked. Gives the code.
-    pub(crate) async fn gets_a_code(&self, surfer: &Surfer, person: &Person) -> String {
-        self.gets_a_code_for(surfer, person, &[]).await
+    pub(crate) async fn gets_a_code(&self, session_browser: &BrowserSession, person: &Person) -> String {
+        self.gets_a_code_for(session_browser, person, &[]).await
     }
 
     /// The same for another request.
-    pub(crate) async fn gets_a_code_for(&self, surfer: &Surfer, person: &Person, other: &[(&str, &str)]) -> String {
-        let mut answer = surfer.opens(&self.link(other)).await;
+    pub(crate) async fn gets_a_code_for(
+        &self,
+        session_browser: &BrowserSession,
+        person: &Person,
+        other: &[(&str, &str)],
+    ) -> String {
+        let mut answer = session_browser.opens(&self.link(other)).await;
         if location(&answer).starts_with("/login") {
-            answer = surfer.logs_in_at(&location(&answer), &person.username, &person.password).await;
+            answer = session_browser.logs_in_at(&location(&answer), &person.username, &person.password).await;
         }
         if location(&answer).starts_with("/consent") {
-            let page = surfer.follows(&answer).await.is(200);
-            answer = surfer.sends(&page, "/consent", &[("answer", "allow")]).await;
+            let page = session_browser.follows(&answer).await.is(200);
+            answer = session_browser.sends(&page, "/consent", &[("answer", "allow")]).await;
         }
         self.is_given_a_code(&answer)
     }
@@ -139,8 +144,8 @@ impl RelyingParty {
     }
 
     /// Logs `person` in, in this browser.
-    pub(crate) async fn logs_in(&self, surfer: &Surfer, person: &Person) -> (Tokens, String) {
-        let code = self.gets_a_code(surfer, person).await;
+    pub(crate) async fn logs_in(&self, session_browser: &BrowserSession, person: &Person) -> (Tokens, String) {
+        let code = self.gets_a_code(session_browser, person).await;
         let answer = self.redeems(&code).await;
         let id_token = answer.string("id_token");
         (answer.granted(), id_token)
@@ -148,7 +153,7 @@ impl RelyingParty {
 }
 
 /// Registers a client that is public, with this redirect URI.
-pub(crate) async fn registers_public(place: &Place, redirect_uri: &str) -> Client {
+pub(crate) async fn registers_public(env: &TestEnv, redirect_uri: &str) -> Client {
     let options = ["--name", "Native", "--public", "--redirect-uri", redirect_uri, "--grant", "authorization_code"];
-    place.registers_client(&[&options[..], &["--scope", "openid"]].concat()).await
+    env.registers_client(&[&options[..], &["--scope", "openid"]].concat()).await
 }

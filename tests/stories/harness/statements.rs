@@ -2,7 +2,7 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 
-use super::place::Place;
+use super::test_env::TestEnv;
 
 /// The statements on one database.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ impl Statements {
     pub(crate) const CONFIGURATION: &str = "shared_preload_libraries = 'pg_stat_statements'";
 
     /// Begins to count on the place's database.
-    pub(crate) async fn of(place: &Place) -> Self {
-        let db = place.store().await;
+    pub(crate) async fn of(env: &TestEnv) -> Self {
+        let db = env.store().await;
         db.execute_unprepared("CREATE EXTENSION pg_stat_statements").await.expect("the server has it");
         Self(db)
     }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{place::Client, run as machine};
+use super::{run as machine, test_env::Client};
 
 /// The folder that `tests/run` fills.
 pub(super) fn tools() -> PathBuf {

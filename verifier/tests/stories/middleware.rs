@@ -7,7 +7,7 @@ use reqwest::{Client, header::AUTHORIZATION};
 use serde_json::Value;
 use verifier::poem::{BearerAuth, Refusal, VerifiedToken};
 
-use crate::harness::{House, Key};
+use crate::harness::{Key, TestApp};
 
 #[handler]
 fn whoami(token: &VerifiedToken) -> String {
@@ -21,10 +21,10 @@ fn write(token: &VerifiedToken) -> Result<String, Refusal> {
 }
 
 /// A service with its routes, on a free port.
-async fn service(house: &House) -> String {
+async fn service(app: &TestApp) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().into_std().unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let bearer = || BearerAuth::new(house.verifier.clone());
+    let bearer = || BearerAuth::new(app.verifier.clone());
     let routes = Route::new()
         .at("/whoami", get(whoami).with(bearer()))
         .at("/orders", get(whoami).with(bearer().require_scope("openid").require_scope("orders:read")))
@@ -62,27 +62,23 @@ fn refused(answer: &(u16, BTreeMap<String, String>, String), status: u16, challe
 
 #[tokio::test]
 async fn a_request_without_a_token_is_told_that_it_needs_one_and_no_error() {
-    let house = House::open().await;
-    let url = format!("{}/whoami", service(&house).await);
+    let app = TestApp::open().await;
+    let url = format!("{}/whoami", service(&app).await);
     refused(&ask(&url, &[]).await, 401, Some("Bearer"), "missing_token");
     refused(&ask(&url, &["Basic YTpi"]).await, 401, Some("Bearer"), "missing_token");
-    let query = format!("{url}?access_token={}", house.token(&house.claims()));
+    let query = format!("{url}?access_token={}", app.token(&app.claims()));
     refused(&ask(&query, &[]).await, 401, Some("Bearer"), "missing_token");
 }
 
 #[tokio::test]
 async fn bad_tokens_all_get_the_same_answer() {
-    let house = House::open().await;
-    house.publishes_list(&[1]);
-    let url = format!("{}/whoami", service(&house).await);
-    let mut expired = house.claims();
+    let app = TestApp::open().await;
+    app.publishes_list(&[1]);
+    let url = format!("{}/whoami", service(&app).await);
+    let mut expired = app.claims();
     expired["exp"] = 1_000.into();
-    let tokens = [
-        house.token(&expired),
-        house.token(&house.claims_at(0)),
-        Key::es256("first").token(&house.claims()),
-        "x".to_owned(),
-    ];
+    let tokens =
+        [app.token(&expired), app.token(&app.claims_at(0)), Key::es256("first").token(&app.claims()), "x".to_owned()];
     let mut answers = Vec::new();
     for token in tokens {
         answers.push(ask(&url, &[&format!("Bearer {token}")]).await);
@@ -93,9 +89,9 @@ async fn bad_tokens_all_get_the_same_answer() {
 
 #[tokio::test]
 async fn a_malformed_field_is_an_invalid_request() {
-    let house = House::open().await;
-    let url = format!("{}/whoami", service(&house).await);
-    let token = format!("Bearer {}", house.token(&house.claims()));
+    let app = TestApp::open().await;
+    let url = format!("{}/whoami", service(&app).await);
+    let token = format!("Bearer {}", app.token(&app.claims()));
     for fields in [&["Bearer"][..], &["Bearer  "], &["Bearer a b"], &[&token, &token]] {
         refused(&ask(&url, fields).await, 400, Some(r#"Bearer error="invalid_request""#), "invalid_request");
     }
@@ -103,9 +99,9 @@ async fn a_malformed_field_is_an_invalid_request() {
 
 #[tokio::test]
 async fn a_scope_that_is_lacking_is_named() {
-    let house = House::open().await;
-    let base = service(&house).await;
-    let token = format!("bearer {}", house.token(&house.claims()));
+    let app = TestApp::open().await;
+    let base = service(&app).await;
+    let token = format!("bearer {}", app.token(&app.claims()));
     assert_eq!(ask(&format!("{base}/orders"), &[&token]).await.2, "ada");
     let challenge = Some(r#"Bearer error="insufficient_scope", scope="openid reports:read""#);
     refused(&ask(&format!("{base}/reports"), &[&token]).await, 403, challenge, "insufficient_scope");
@@ -115,17 +111,17 @@ async fn a_scope_that_is_lacking_is_named() {
 
 #[tokio::test]
 async fn trouble_with_the_issuer_is_no_reason_to_throw_a_token_away() {
-    let house = House::open().await;
-    house.issuer.is_down(true);
-    let url = format!("{}/whoami", service(&house).await);
-    let answer = ask(&url, &[&format!("Bearer {}", house.token(&house.claims()))]).await;
+    let app = TestApp::open().await;
+    app.issuer.is_down(true);
+    let url = format!("{}/whoami", service(&app).await);
+    let answer = ask(&url, &[&format!("Bearer {}", app.token(&app.claims()))]).await;
     refused(&answer, 503, None, "unavailable");
     assert_eq!(answer.1["retry-after"], "1");
 }
 
 #[tokio::test]
 async fn a_route_that_was_left_unguarded_lets_nobody_pass() {
-    let house = House::open().await;
-    let url = format!("{}/forgotten", service(&house).await);
-    assert_eq!(ask(&url, &[&format!("Bearer {}", house.token(&house.claims()))]).await.0, 500);
+    let app = TestApp::open().await;
+    let url = format!("{}/forgotten", service(&app).await);
+    assert_eq!(ask(&url, &[&format!("Bearer {}", app.token(&app.claims()))]).await.0, 500);
 }

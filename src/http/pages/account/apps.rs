@@ -16,7 +16,7 @@ const PATH: &str = "/account/apps";
 #[derive(Template)]
 #[template(path = "account_apps.html")]
 struct AppsPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     rows: Vec<Row>,
@@ -44,7 +44,7 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
         since: (consent.given_at.to_rfc3339(), moment(consent.given_at)),
     });
     let rows = rows.collect();
-    let page = AppsPage { look: &pages.look, csrf: &member.code(pages, PATH), done: done(request), rows };
+    let page = AppsPage { branding: &pages.branding, csrf: &member.code(pages, PATH), done: done(request), rows };
     Ok(member.shown(pages, StatusCode::OK, &page))
 }
 

@@ -24,7 +24,7 @@ const PATH: &str = "/account/delete";
 #[derive(Template)]
 #[template(path = "account_delete.html")]
 struct DeletePage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     has_password: bool,
@@ -54,7 +54,7 @@ pub(in crate::http) async fn send(
     match pages.account.delete(&member.caller, password.as_ref()).await {
         Ok(()) => {
             let text = "Everything that we kept of it is gone, and every device is logged out.";
-            let notice = Notice::new(&pages.look, "Your account is deleted", text);
+            let notice = Notice::new(&pages.branding, "Your account is deleted", text);
             Ok(logout::forgotten(pages, layout::page(StatusCode::OK, &notice)))
         }
         Err(AccountError::WrongPassword) => again("", "This is not your password.").await,
@@ -84,7 +84,7 @@ async fn ask(
 ) -> Result<Response, PageError> {
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let page = DeletePage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &member.code(pages, PATH),
         username: user.username.as_written(),
         has_password,

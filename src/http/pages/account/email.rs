@@ -18,7 +18,7 @@ const PATH: &str = "/account/email";
 #[derive(Template)]
 #[template(path = "account_email.html")]
 struct EmailPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     /// The address that counts now; empty where there is none.
@@ -105,7 +105,7 @@ async fn ask(
 ) -> Result<Response, PageError> {
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let page = EmailPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &member.code(pages, PATH),
         username: user.username.as_written(),
         current: user.email.as_ref().map(EmailAddress::as_str).unwrap_or_default(),

@@ -53,7 +53,7 @@ const PATH: &str = "/account";
 #[derive(Template)]
 #[template(path = "account.html")]
 struct AccountPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     username: &'a str,
@@ -76,7 +76,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     let providers = pages.identities.of(&member.session).await?;
     let any = !providers.linked.is_empty() || !providers.others.is_empty();
     let page = AccountPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &member.code(pages, PATH),
         done: done(request),
         username: user.username.as_written(),
@@ -103,15 +103,15 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
 struct SignedInUser {
     session: Session,
     caller: Caller,
-    visitor: BrowserContext,
+    context: BrowserContext,
 }
 
 impl SignedInUser {
     /// Whoever is logged in where `request` comes from.
     async fn find(pages: &Pages, request: &Request) -> Result<Option<Self>, PageError> {
         let session = pages.session(request).await?;
-        let visitor = form::visitor(pages, request);
-        Ok(session.map(|session| Self { caller: Caller::of_log_in(&session), session, visitor }))
+        let context = form::context(pages, request);
+        Ok(session.map(|session| Self { caller: Caller::of_log_in(&session), session, context }))
     }
 
     /// Their account; `None` where it was deleted in this moment.
@@ -125,7 +125,7 @@ impl SignedInUser {
 
     /// The code of the form `name` for this log-in.
     fn code(&self, pages: &Pages, name: &str) -> String {
-        pages.csrf.code(&self.visitor.browser, &self.form_name(name))
+        pages.csrf.code(&self.context.browser, &self.form_name(name))
     }
 
     /// Reads the form `name`, which this log-in must have got from us.
@@ -138,7 +138,7 @@ impl SignedInUser {
     }
 
     fn shown(&self, pages: &Pages, status: StatusCode, page: &impl Template) -> Response {
-        form::introduce(pages, &self.visitor, layout::page(status, page))
+        form::set_browser_cookie(pages, &self.context, layout::page(status, page))
     }
 }
 

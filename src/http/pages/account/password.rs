@@ -18,7 +18,7 @@ const PATH: &str = "/account/password";
 #[derive(Template)]
 #[template(path = "account_password.html")]
 struct PasswordPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     has_password: bool,
@@ -80,7 +80,7 @@ pub(in crate::http) async fn send(
 async fn ask(pages: &Pages, member: &SignedInUser, status: StatusCode, errors: Errors) -> Result<Response, PageError> {
     let Some(AccountRecord { user, has_password }) = member.account(pages).await? else { return Ok(log_in(PATH)) };
     let page = PasswordPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &member.code(pages, PATH),
         username: user.username.as_written(),
         has_password,

@@ -19,7 +19,7 @@ use crate::{
             authorize::see_other,
             branding::Branding,
             error::PageError,
-            federation::{failed, leave, title},
+            federation::{failed, redirect_to_provider, title},
             form::{self, Form},
             layout,
             post_auth_action::PostAuthAction,
@@ -38,7 +38,7 @@ const LOGIN: &str = "/login?return_to=/account/providers";
 #[derive(Template)]
 #[template(path = "providers.html")]
 struct ProvidersPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     done: &'a str,
     alert: &'a str,
@@ -63,15 +63,15 @@ struct OtherRow {
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let Some(session) = pages.session(request).await? else { return Ok(see_other(LOGIN)) };
-    let visitor = form::visitor(pages, request);
+    let context = form::context(pages, request);
     // Fixed words alone: what stands in a link is never shown.
     let done = match form::parameter(request, "done").as_deref() {
         Some("linked") => "It is linked now.",
         Some("unlinked") => "It is unlinked now. You were logged out everywhere else.",
         _ => "",
     };
-    let page = list(pages, &visitor.browser, &session, StatusCode::OK, done, "").await?;
-    Ok(form::introduce(pages, &visitor, page))
+    let page = list(pages, &context.browser, &session, StatusCode::OK, done, "").await?;
+    Ok(form::set_browser_cookie(pages, &context, page))
 }
 
 /// A provider is to be linked or unlinked.
@@ -90,7 +90,7 @@ pub(in crate::http) async fn change(
     if !link.is_empty() {
         let errand = Intent::Link(session.user, session.id);
         return match pages.federate.start(&link, &form.browser, errand).await {
-            Ok(started) => Ok(leave(pages, request, &link, &started, &PostAuthAction::back_to(PATH))),
+            Ok(started) => Ok(redirect_to_provider(pages, request, &link, &started, &PostAuthAction::back_to(PATH))),
             Err(error) => failed(pages, &link, error, &PostAuthAction::back_to(PATH)),
         };
     }
@@ -150,7 +150,7 @@ async fn list(
         .into_iter()
         .map(|(name, kind)| OtherRow { title: title(&name, Some(kind)), name: name.to_string() });
     let page = ProvidersPage {
-        look: &pages.look,
+        branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
         done,
         alert,

@@ -19,7 +19,7 @@ const SHOWN: usize = 100;
 #[derive(Template)]
 #[template(path = "account_sessions.html")]
 struct SessionsPage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     done: &'static str,
     rows: Vec<Row>,
@@ -52,7 +52,8 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
     }
     // Whoever looks for a stranger knows this one first.
     rows.sort_by_key(|row| !row.current);
-    let page = SessionsPage { look: &pages.look, csrf: &member.code(pages, PATH), done: done(request), rows, more };
+    let page =
+        SessionsPage { branding: &pages.branding, csrf: &member.code(pages, PATH), done: done(request), rows, more };
     Ok(member.shown(pages, StatusCode::OK, &page))
 }
 

@@ -16,7 +16,7 @@ const PATH: &str = "/account/username";
 #[derive(Template)]
 #[template(path = "account_username.html")]
 struct UsernamePage<'a> {
-    look: &'a Branding,
+    branding: &'a Branding,
     csrf: &'a str,
     username: &'a str,
     error: &'a str,
@@ -56,6 +56,6 @@ pub(in crate::http) async fn send(
 }
 
 fn ask(pages: &Pages, member: &SignedInUser, status: StatusCode, username: &str, error: &str) -> Response {
-    let page = UsernamePage { look: &pages.look, csrf: &member.code(pages, PATH), username, error };
+    let page = UsernamePage { branding: &pages.branding, csrf: &member.code(pages, PATH), username, error };
     member.shown(pages, status, &page)
 }

@@ -34,7 +34,7 @@ fn every_message(username: &str) -> Vec<Message> {
 }
 
 fn mail(message: Message) -> String {
-    String::from_utf8(sender(ISSUER).writes(&letter(message)).unwrap().formatted()).unwrap()
+    String::from_utf8(sender(ISSUER).render(&letter(message)).unwrap().formatted()).unwrap()
 }
 
 /// The header fields, unfolded.
@@ -126,8 +126,8 @@ fn a_message_id_has_the_issuers_host_in_the_form_of_mail() {
 #[test]
 fn spans_read_as_people_say_them() {
     let cases = [(1800, "30 minutes"), (3600, "1 hour"), (86_400, "24 hours"), (60, "1 minute"), (90, "90 seconds")];
-    for (seconds, words) in cases {
-        assert_eq!(span(TimeDelta::seconds(seconds)), words);
+    for (seconds, body) in cases {
+        assert_eq!(span(TimeDelta::seconds(seconds)), body);
     }
 }
 

@@ -42,14 +42,14 @@ impl Clock for TestClock {
 }
 
 /// An issuer, a service that trusts it, and the time they live in.
-pub(crate) struct House {
+pub(crate) struct TestApp {
     pub(crate) issuer: Issuer,
     pub(crate) clock: TestClock,
     pub(crate) key: Key,
     pub(crate) verifier: Verifier,
 }
 
-impl House {
+impl TestApp {
     /// A house with one key.
     pub(crate) async fn open() -> Self {
         Self::with(|builder| builder).await

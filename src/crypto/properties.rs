@@ -1,7 +1,7 @@
-//! Laws of tokens: what holds for any bytes. The saved corpus and the fuzzers share them.
+//! Properties of tokens: what holds for any bytes. The saved corpus and the fuzzers share them.
 //!
 //! Keys and clock are fixed, so that a saved token stays what it was: genuine, or nearly.
-#![expect(clippy::missing_panics_doc, reason = "a broken law panics, and nothing else does")]
+#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     fmt::Debug,
@@ -192,7 +192,7 @@ pub fn claims(data: &[u8]) {
     // What of a payload is ignored may be JSON that this reader knows no value for.
     let said = serde_json::from_slice::<Value>(payload).ok();
     if let Ok(claims) = access {
-        let kept: AccessClaims = keeps(&header, said.as_ref(), &claims, "at+jwt", true);
+        let kept: AccessClaims = reads_the_same(&header, said.as_ref(), &claims, "at+jwt", true);
         assert!(!kept.sub.is_empty() && !kept.aud.is_empty(), "{text}");
         assert_eq!(for_api.is_ok(), kept.aud.contains(API), "{text}");
         assert_eq!(for_other.is_ok(), kept.aud.contains("https://other.example"), "{text}");
@@ -200,14 +200,20 @@ pub fn claims(data: &[u8]) {
         assert!(of_user.is_none_or(|of_user| kept.user.is_some() == of_user), "a session that was not read: {text}");
     }
     if let Ok(claims) = of_any_age {
-        let kept: RefreshClaims = keeps(&header, said.as_ref(), &claims, "rt+jwt", false);
+        let kept: RefreshClaims = reads_the_same(&header, said.as_ref(), &claims, "rt+jwt", false);
         assert_eq!(kept.aud, Audience::One(format!("{ISSUER}/oauth/token")), "{text}");
         assert_eq!(refresh.is_ok(), kept.exp > second(), "{text}");
     }
 }
 
 /// Checks what every kind wants, and gives the claims as another reader of the same JSON finds them.
-fn keeps<C: DeserializeOwned + Debug>(header: &[u8], said: Option<&Value>, claims: &Value, typ: &str, ends: bool) -> C {
+fn reads_the_same<C: DeserializeOwned + Debug>(
+    header: &[u8],
+    said: Option<&Value>,
+    claims: &Value,
+    typ: &str,
+    ends: bool,
+) -> C {
     let header: Value = serde_json::from_slice(header).expect("the header was read");
     let members: Vec<_> = header.as_object().expect("an object").keys().map(String::as_str).collect();
     assert_eq!(members, ["alg", "kid", "typ"]);

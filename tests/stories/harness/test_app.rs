@@ -10,37 +10,37 @@ use signet::{
 use super::{
     clock::StoryClock,
     people::Person,
-    place::Place,
     site::{Site, http},
+    test_env::TestEnv,
 };
 
 /// A service in this process, with a clock that the story moves. It keeps its issuer when it is restarted, whatever
 /// port it then gets.
 #[derive(Debug)]
-pub(crate) struct House {
+pub(crate) struct TestApp {
     pub(crate) site: Site,
     pub(crate) clock: StoryClock,
     pub(crate) issuer: String,
-    place: Place,
+    env: TestEnv,
     signet: Option<Signet>,
 }
 
-impl Deref for House {
-    type Target = Place;
+impl Deref for TestApp {
+    type Target = TestEnv;
 
-    fn deref(&self) -> &Place {
-        &self.place
+    fn deref(&self) -> &TestEnv {
+        &self.env
     }
 }
 
-impl House {
-    /// Opens a house in `place`.
-    pub(crate) async fn open(mut place: Place) -> Self {
+impl TestApp {
+    /// Opens a house in `env`.
+    pub(crate) async fn open(mut env: TestEnv) -> Self {
         let clock = StoryClock::at_present();
-        let signet = serve(&place, &clock, &[]).await.expect("the service starts");
+        let signet = serve(&env, &clock, &[]).await.expect("the service starts");
         let base = format!("http://{}", signet.address());
-        place.set("issuer", &base);
-        Self { site: Site::at(&base), clock, issuer: base, place, signet: Some(signet) }
+        env.set("issuer", &base);
+        Self { site: Site::at(&base), clock, issuer: base, env, signet: Some(signet) }
     }
 
     /// Stops the service, gracefully.
@@ -59,9 +59,9 @@ impl House {
             self.stop().await;
         }
         for (key, value) in settings {
-            self.place.set(key, value);
+            self.env.set(key, value);
         }
-        let signet = serve(&self.place, &self.clock, &[]).await.expect("the service starts again");
+        let signet = serve(&self.env, &self.clock, &[]).await.expect("the service starts again");
         self.site.moves_to(format!("http://{}", signet.address()));
         self.signet = Some(signet);
     }
@@ -73,9 +73,9 @@ impl House {
 
     /// As [`Self::replica`], with these keys set there.
     pub(crate) async fn replica_with(&self, settings: &[(&str, &str)]) -> Replica {
-        let data = self.place.folder.join("data-of-replica").display().to_string();
+        let data = self.env.folder.join("data-of-replica").display().to_string();
         let settings = [&[("data_dir", data.as_str())], settings].concat();
-        let signet = serve(&self.place, &self.clock, &settings).await.expect("a replica starts");
+        let signet = serve(&self.env, &self.clock, &settings).await.expect("a replica starts");
         Replica { site: Site::at(format!("http://{}", signet.address())), signet }
     }
 
@@ -99,13 +99,13 @@ impl Replica {
     }
 }
 
-async fn serve(place: &Place, clock: &StoryClock, more: &[(&str, &str)]) -> Result<Signet, String> {
-    let environment = place.environment(&[&[("listen", "127.0.0.1:0")], more].concat());
+async fn serve(env: &TestEnv, clock: &StoryClock, more: &[(&str, &str)]) -> Result<Signet, String> {
+    let environment = env.environment(&[&[("listen", "127.0.0.1:0")], more].concat());
     let sources = Sources {
         flags: BTreeMap::new(),
         file: None,
         environment: environment.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
-        directory: place.folder.clone(),
+        directory: env.folder.clone(),
         terminal: false,
     };
     let config = Config::load(&sources).map_err(|error| error.to_string())?;

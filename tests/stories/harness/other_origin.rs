@@ -12,12 +12,12 @@ use tokio::task::JoinHandle;
 
 /// A site of somebody else on this machine.
 #[derive(Debug)]
-pub(crate) struct Elsewhere {
+pub(crate) struct OtherOrigin {
     server: JoinHandle<()>,
     port: u16,
 }
 
-impl Elsewhere {
+impl OtherOrigin {
     /// Serves this page at `/`, and at `/plain` one that says "a page of another site".
     pub(crate) async fn serves(html: impl Into<String>) -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
@@ -39,7 +39,7 @@ impl Elsewhere {
     }
 }
 
-impl Drop for Elsewhere {
+impl Drop for OtherOrigin {
     fn drop(&mut self) {
         self.server.abort();
     }

@@ -57,10 +57,10 @@ struct NetworkQueue {
 /// A connection on the roster, until it is dropped.
 #[derive(Debug)]
 pub(super) struct ConnectionHandle {
-    roster: Arc<ConnectionTable>,
+    table: Arc<ConnectionTable>,
     network: Network,
     number: u64,
-    standing: Option<EvictionClass>,
+    class: Option<EvictionClass>,
     asked: Arc<Notify>,
 }
 
@@ -79,16 +79,16 @@ impl Network {
 
 impl ConnectionTable {
     /// A connection that `peer` has just opened.
-    pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> ConnectionHandle {
-        let mut member = ConnectionHandle {
-            roster: Arc::clone(self),
+    pub(super) fn register(self: &Arc<Self>, peer: IpAddr) -> ConnectionHandle {
+        let mut handle = ConnectionHandle {
+            table: Arc::clone(self),
             network: Network::of(peer),
             number: self.next_number(),
-            standing: None,
+            class: None,
             asked: Arc::default(),
         };
-        member.stand(Some(EvictionClass::Unproven));
-        member
+        handle.classify(Some(EvictionClass::Unproven));
+        handle
     }
 
     /// Asks the next one to go, and says whether there was any. Whoever was asked has left the line, and comes back to
@@ -152,30 +152,30 @@ impl TableState {
 
 impl ConnectionHandle {
     /// Takes its place among those who stand so; with `None` it leaves the line.
-    pub(super) fn stand(&mut self, standing: Option<EvictionClass>) {
-        if standing == self.standing {
+    pub(super) fn classify(&mut self, class: Option<EvictionClass>) {
+        if class == self.class {
             return;
         }
-        let mut lines = self.roster.lines();
-        if let Some(old) = self.standing {
+        let mut lines = self.table.lines();
+        if let Some(old) = self.class {
             lines.remove(self.network, (old, self.number));
         }
-        if let Some(new) = standing {
+        if let Some(new) = class {
             lines.insert(self.network, (new, self.number), Arc::clone(&self.asked));
         }
         drop(lines);
-        self.standing = standing;
+        self.class = class;
     }
 
     /// Leaves the line, and will be the youngest in it when it comes back.
     pub(super) fn touch(&mut self) {
-        self.stand(None);
-        self.number = self.roster.next_number();
+        self.classify(None);
+        self.number = self.table.next_number();
     }
 
     /// Whether it may be asked to go.
-    pub(super) fn may_go(&self) -> bool {
-        self.standing.is_some()
+    pub(super) fn is_evictable(&self) -> bool {
+        self.class.is_some()
     }
 
     /// Is notified when it is asked to go.
@@ -186,7 +186,7 @@ impl ConnectionHandle {
 
 impl Drop for ConnectionHandle {
     fn drop(&mut self) {
-        self.stand(None);
+        self.classify(None);
     }
 }
 
@@ -201,17 +201,15 @@ mod tests {
     const ATTACKER: [u8; 4] = [192, 0, 2, 1];
     const OTHER: [u8; 4] = [198, 51, 100, 7];
 
-    fn was_asked(member: &ConnectionHandle) -> bool {
-        let lines = member.roster.lines();
-        member
-            .standing
-            .is_some_and(|standing| !lines.waiting.contains_key(&(member.network, (standing, member.number))))
+    fn was_asked(handle: &ConnectionHandle) -> bool {
+        let lines = handle.table.lines();
+        handle.class.is_some_and(|class| !lines.waiting.contains_key(&(handle.network, (class, handle.number))))
     }
 
     /// Which of these are asked to go, in turn, until nobody is left.
-    fn order(roster: &ConnectionTable, members: &[&ConnectionHandle]) -> Vec<usize> {
+    fn order(table: &ConnectionTable, members: &[&ConnectionHandle]) -> Vec<usize> {
         let mut order = Vec::new();
-        while roster.evict_one() {
+        while table.evict_one() {
             order.extend(
                 (0..members.len()).filter(|n| was_asked(members[*n]) && !order.contains(n)).collect::<Vec<_>>(),
             );
@@ -219,52 +217,52 @@ mod tests {
         order
     }
 
-    fn standing(roster: &Arc<ConnectionTable>, from: [u8; 4], standing: Option<EvictionClass>) -> ConnectionHandle {
-        let mut member = roster.enter(from.into());
-        member.stand(standing);
-        member
+    fn class(table: &Arc<ConnectionTable>, from: [u8; 4], class: Option<EvictionClass>) -> ConnectionHandle {
+        let mut handle = table.register(from.into());
+        handle.classify(class);
+        handle
     }
 
     #[test]
     fn of_one_network_the_unproven_go_first_then_the_idle_then_the_slow() {
-        let roster = Arc::default();
-        let slow = standing(&roster, OTHER, Some(EvictionClass::Slow));
-        let idle = standing(&roster, OTHER, Some(EvictionClass::Idle));
-        let working = standing(&roster, OTHER, None);
-        let unproven = standing(&roster, OTHER, Some(EvictionClass::Unproven));
-        assert_eq!(order(&roster, &[&slow, &idle, &working, &unproven]), [3, 1, 0]);
+        let table = Arc::default();
+        let slow = class(&table, OTHER, Some(EvictionClass::Slow));
+        let idle = class(&table, OTHER, Some(EvictionClass::Idle));
+        let working = class(&table, OTHER, None);
+        let unproven = class(&table, OTHER, Some(EvictionClass::Unproven));
+        assert_eq!(order(&table, &[&slow, &idle, &working, &unproven]), [3, 1, 0]);
     }
 
     #[test]
     fn among_equals_the_oldest_goes_first_and_an_answer_makes_young() {
-        let roster = Arc::default();
-        let [mut first, second, third] = [(); 3].map(|()| standing(&roster, OTHER, Some(EvictionClass::Idle)));
+        let table = Arc::default();
+        let [mut first, second, third] = [(); 3].map(|()| class(&table, OTHER, Some(EvictionClass::Idle)));
         first.touch();
-        first.stand(Some(EvictionClass::Idle));
-        assert_eq!(order(&roster, &[&first, &second, &third]), [1, 2, 0]);
+        first.classify(Some(EvictionClass::Idle));
+        assert_eq!(order(&table, &[&first, &second, &third]), [1, 2, 0]);
     }
 
     #[test]
     fn a_network_that_holds_many_gives_up_its_own() {
-        let roster = Arc::default();
-        let lone = standing(&roster, OTHER, Some(EvictionClass::Unproven));
-        let crowd: Vec<_> = (0..50).map(|_| standing(&roster, ATTACKER, Some(EvictionClass::Idle))).collect();
+        let table = Arc::default();
+        let lone = class(&table, OTHER, Some(EvictionClass::Unproven));
+        let crowd: Vec<_> = (0..50).map(|_| class(&table, ATTACKER, Some(EvictionClass::Idle))).collect();
         for _ in 0..49 {
-            assert!(roster.evict_one());
+            assert!(table.evict_one());
         }
         assert!(!was_asked(&lone));
-        assert_eq!(crowd.iter().filter(|member| was_asked(member)).count(), 49);
+        assert_eq!(crowd.iter().filter(|handle| was_asked(handle)).count(), 49);
         // One each: now the unproven one goes first.
-        assert!(roster.evict_one());
+        assert!(table.evict_one());
         assert!(was_asked(&lone));
     }
 
     #[test]
     fn networks_with_equally_many_give_up_in_turn() {
-        let roster = Arc::default();
+        let table = Arc::default();
         let members: Vec<_> =
-            (1..=4).map(|host| standing(&roster, [203, 0, 113, host], Some(EvictionClass::Unproven))).collect();
-        assert_eq!(order(&roster, &members.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
+            (1..=4).map(|host| class(&table, [203, 0, 113, host], Some(EvictionClass::Unproven))).collect();
+        assert_eq!(order(&table, &members.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
     }
 
     #[test]
@@ -278,39 +276,39 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_twice_for_the_same_and_the_gone_are_not_asked() {
-        let roster = Arc::default();
-        let gone = standing(&roster, OTHER, Some(EvictionClass::Idle));
+        let table = Arc::default();
+        let gone = class(&table, OTHER, Some(EvictionClass::Idle));
         drop(gone);
-        assert!(!roster.evict_one());
-        let _member = standing(&roster, OTHER, Some(EvictionClass::Idle));
-        assert!(roster.evict_one());
-        assert!(!roster.evict_one());
+        assert!(!table.evict_one());
+        let _member = class(&table, OTHER, Some(EvictionClass::Idle));
+        assert!(table.evict_one());
+        assert!(!table.evict_one());
     }
 
     proptest! {
         /// Whatever happens, the lists agree with one another, and the victim is one of the largest network's.
         #[test]
         fn the_lists_agree(steps in prop::collection::vec((0..6_usize, 0..4_u8, 0..3_u8), 0..200)) {
-            let roster: Arc<ConnectionTable> = Arc::default();
+            let table: Arc<ConnectionTable> = Arc::default();
             let mut members: Vec<ConnectionHandle> = Vec::new();
             for (what, host, how) in steps {
                 let at = usize::from(host * 3 + how) % members.len().max(1);
                 let how = [None, Some(EvictionClass::Idle), Some(EvictionClass::Slow)][usize::from(how)];
                 match what {
-                    0 | 1 => members.push(roster.enter([203, 0, 113, host].into())),
-                    2 if !members.is_empty() => members[at].stand(how),
+                    0 | 1 => members.push(table.register([203, 0, 113, host].into())),
+                    2 if !members.is_empty() => members[at].classify(how),
                     3 if !members.is_empty() => members[at].touch(),
                     4 if !members.is_empty() => drop(members.swap_remove(at)),
                     5 => {
-                        let lengths: Vec<usize> = roster.lines().networks.values().map(|line| line.length).collect();
+                        let lengths: Vec<usize> = table.lines().networks.values().map(|line| line.length).collect();
                         let largest = lengths.iter().max().copied();
-                        let chosen = roster.lines().ranking.last().map(|(line, _)| line.length);
+                        let chosen = table.lines().ranking.last().map(|(line, _)| line.length);
                         prop_assert_eq!(chosen, largest);
-                        prop_assert_eq!(roster.evict_one(), largest.is_some());
+                        prop_assert_eq!(table.evict_one(), largest.is_some());
                     }
                     _ => {}
                 }
-                let lines = roster.lines();
+                let lines = table.lines();
                 let total: usize = lines.networks.values().map(|line| line.length).sum();
                 prop_assert_eq!(total, lines.waiting.len());
                 let present: HashSet<_> = lines.waiting.keys().map(|(network, _)| *network).collect();
@@ -322,7 +320,7 @@ mod tests {
                 }
             }
             drop(members);
-            prop_assert!(roster.lines().waiting.is_empty() && roster.lines().networks.is_empty());
+            prop_assert!(table.lines().waiting.is_empty() && table.lines().networks.is_empty());
         }
     }
 }

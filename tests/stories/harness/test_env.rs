@@ -6,12 +6,12 @@ use sea_orm::{ConnectOptions, DatabaseConnection};
 use serde_json::Value;
 
 use super::{
-    house::House,
     postgres::{self, Cluster, Durability},
     process::{Ended, Process},
     run,
     site::{Answer, Ask, Site, Tokens},
     statements::Statements,
+    test_app::TestApp,
 };
 
 /// The kinds of database.
@@ -23,18 +23,19 @@ pub(crate) enum Database {
 
 /// A place that is not made yet, so that it can still be configured.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct TestEnvBuilder {
     database: Database,
     settings: BTreeMap<String, String>,
     own_cluster: Option<Durability>,
     configuration: &'static str,
 }
 
-impl Plan {
+impl TestEnvBuilder {
     /// A plan with what stories want that are not about it: cheap hashing, and nobody slowed down.
     pub(crate) fn on(database: Database) -> Self {
-        let plan = Self { database, settings: BTreeMap::new(), own_cluster: None, configuration: "" };
-        plan.set("password.memory_kib", "64")
+        let builder = Self { database, settings: BTreeMap::new(), own_cluster: None, configuration: "" };
+        builder
+            .set("password.memory_kib", "64")
             .set("password.iterations", "1")
             .set("rate_limits.enabled", "false")
             .set("metrics_listen", "off")
@@ -61,12 +62,12 @@ impl Plan {
 
     /// As [`Self::on_its_own_cluster`], with a count of every statement.
     pub(crate) fn with_statements_counted(self) -> Self {
-        let plan = self.on_its_own_cluster(Durability::None);
-        Self { configuration: Statements::CONFIGURATION, ..plan }
+        let builder = self.on_its_own_cluster(Durability::None);
+        Self { configuration: Statements::CONFIGURATION, ..builder }
     }
 
     /// Makes the place; nothing runs there yet.
-    pub(crate) async fn place(self) -> Place {
+    pub(crate) async fn env(self) -> TestEnv {
         let folder = run::folder();
         let own_cluster = self.own_cluster.map(|durability| Cluster::make(durability, self.configuration));
         let mut database = None;
@@ -83,29 +84,29 @@ impl Plan {
                 url
             }
         };
-        let mut place = Place { folder, settings: self.settings, own_cluster, database };
-        place.set("database_url", &url);
-        place.set("keys_dir", &place.keys().display().to_string());
-        place.set("data_dir", &place.folder.join("data").display().to_string());
-        place
+        let mut env = TestEnv { folder, settings: self.settings, own_cluster, database };
+        env.set("database_url", &url);
+        env.set("keys_dir", &env.keys().display().to_string());
+        env.set("data_dir", &env.folder.join("data").display().to_string());
+        env
     }
 
     /// Makes the place and opens a house there.
-    pub(crate) async fn open(self) -> House {
-        self.place().await.open().await
+    pub(crate) async fn open(self) -> TestApp {
+        self.env().await.open().await
     }
 }
 
 /// A folder, a database and a configuration.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct TestEnv {
     pub(crate) folder: PathBuf,
     settings: BTreeMap<String, String>,
     own_cluster: Option<Cluster>,
     database: Option<(u16, String)>,
 }
 
-impl Place {
+impl TestEnv {
     /// Sets a configuration key, for what starts from now on.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.insert(key.to_owned(), value.to_owned());
@@ -151,8 +152,8 @@ impl Place {
     }
 
     /// Opens a house here.
-    pub(crate) async fn open(self) -> House {
-        House::open(self).await
+    pub(crate) async fn open(self) -> TestApp {
+        TestApp::open(self).await
     }
 
     /// Runs `signet serve` as a process of its own, on a free port, with `more` keys set.
@@ -203,7 +204,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for TestEnv {
     fn drop(&mut self) {
         if let (None, Some((port, name))) = (&self.own_cluster, self.database.take()) {
             postgres::is_over(port, name);

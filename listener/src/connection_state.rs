@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     Deadlines,
-    roster::{ConnectionHandle, EvictionClass},
+    connection_table::{ConnectionHandle, EvictionClass},
 };
 
 /// The state of one connection, shared by its bytes ([`TimedIo`]), its requests ([`InFlight`]) and its deadline.
@@ -36,7 +36,7 @@ pub(super) struct ConnectionState {
 
 #[derive(Debug)]
 struct State {
-    member: ConnectionHandle,
+    handle: ConnectionHandle,
     /// Since when a header is owed: the opening, or the first byte of a later request over HTTP/1.
     header_since: Option<Instant>,
     /// When a request last began or ended, or a part of an answer was last written.
@@ -75,10 +75,10 @@ pub(super) enum Overdue {
 
 impl ConnectionState {
     /// A connection that is about to send its first request.
-    pub(super) fn open(deadlines: Deadlines, member: ConnectionHandle) -> Self {
+    pub(super) fn open(deadlines: Deadlines, handle: ConnectionHandle) -> Self {
         let now = Instant::now();
         let state = State {
-            member,
+            handle,
             header_since: Some(now),
             moved: now,
             stalled_since: None,
@@ -101,13 +101,13 @@ impl ConnectionState {
         state.moved = Instant::now();
         state.unanswered += 1;
         state.multiplexed = version == Version::HTTP_2;
-        state.stand();
+        state.classify();
         InFlight { exchange: self.clone(), answer: None }
     }
 
     /// Whether the connection waits for its peer, and may be closed to make room for another.
-    pub(super) fn may_go(&self) -> bool {
-        self.state().member.may_go()
+    pub(super) fn is_evictable(&self) -> bool {
+        self.state().handle.is_evictable()
     }
 
     /// Allows another idle period, to a connection that has just been asked to close.
@@ -194,8 +194,8 @@ impl ConnectionState {
             state.slow = state.slow.filter(|slow| *slow != number);
         }
         state.proven = true;
-        state.member.touch();
-        state.stand();
+        state.handle.touch();
+        state.classify();
     }
 
     /// A request waits for more of its body, or no longer does.
@@ -206,7 +206,7 @@ impl ConnectionState {
         } else {
             state.arriving -= 1;
         }
-        state.stand();
+        state.classify();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,8 +217,8 @@ impl ConnectionState {
 
 impl State {
     /// Takes the place on the roster that follows from all else.
-    fn stand(&mut self) {
-        let standing = if self.unanswered > self.arriving {
+    fn classify(&mut self) {
+        let class = if self.unanswered > self.arriving {
             None
         } else if !self.taking.is_empty() {
             self.slow.map(|_| EvictionClass::Slow)
@@ -227,12 +227,12 @@ impl State {
         } else {
             Some(EvictionClass::Unproven)
         };
-        self.member.stand(standing);
+        self.handle.classify(class);
     }
 
     fn mark_slow(&mut self) {
         self.slow = self.taking.first_key_value().map(|(number, _)| *number);
-        self.stand();
+        self.classify();
     }
 }
 
@@ -251,7 +251,7 @@ impl InFlight {
         state.answers += 1;
         let number = state.answers;
         state.taking.insert(number, Instant::now());
-        state.stand();
+        state.classify();
         self.answer = Some(number);
     }
 }
@@ -264,7 +264,7 @@ impl Drop for InFlight {
             Some(number) => state.ended.push(number),
         }
         state.moved = Instant::now();
-        state.stand();
+        state.classify();
     }
 }
 

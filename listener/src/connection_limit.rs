@@ -8,8 +8,8 @@ use tokio::{
 };
 
 use super::{
+    connection_table::{ConnectionHandle, ConnectionTable},
     report,
-    roster::{ConnectionHandle, ConnectionTable},
 };
 
 /// How long to wait for the one who was asked to go, or for anyone who can be asked, before looking again.
@@ -21,24 +21,24 @@ const QUIET: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
     most: usize,
-    roster: Arc<ConnectionTable>,
+    table: Arc<ConnectionTable>,
     short_at: Option<Instant>,
 }
 
 impl ConnectionLimit {
     /// Room for `most` connections.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, roster: Arc::default(), short_at: None }
+        Self { most, table: Arc::default(), short_at: None }
     }
 
     /// Takes in a connection that `peer` has just opened.
-    pub(super) fn enter(&self, peer: IpAddr) -> ConnectionHandle {
-        self.roster.enter(peer)
+    pub(super) fn register(&self, peer: IpAddr) -> ConnectionHandle {
+        self.table.register(peer)
     }
 
     /// Asks the next connection to go, where any waits for its peer.
     pub(super) fn evict_one(&self) -> bool {
-        self.roster.evict_one()
+        self.table.evict_one()
     }
 
     /// Returns once `open` has room for one more. While every request in it is being worked at, that is when the first

@@ -6,7 +6,7 @@ use entity::outbox;
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::json;
 
-use super::{Ask, House, PASSWORD, Person, eventually};
+use super::{Ask, PASSWORD, Person, TestApp, eventually};
 
 /// How long a mail may take in a story in which nothing is in its way.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -66,19 +66,19 @@ pub(crate) const TRIED: &str = "You already have an account";
 
 /// All mail of a house and its replica.
 #[derive(Debug)]
-pub(crate) struct Post {
+pub(crate) struct Inbox {
     store: DatabaseConnection,
     issuer: String,
     folders: [PathBuf; 2],
     seen: BTreeSet<PathBuf>,
 }
 
-impl Post {
+impl Inbox {
     /// The mail of this house, from now on.
-    pub(crate) async fn of(house: &House) -> Self {
-        let folders = ["data/outbox", "data-of-replica/outbox"].map(|name| house.folder.join(name));
+    pub(crate) async fn of(signet: &TestApp) -> Self {
+        let folders = ["data/outbox", "data-of-replica/outbox"].map(|name| signet.folder.join(name));
         let mut post =
-            Self { store: house.store().await, issuer: house.issuer.clone(), folders, seen: BTreeSet::new() };
+            Self { store: signet.store().await, issuer: signet.issuer.clone(), folders, seen: BTreeSet::new() };
         post.delivers().await;
         post
     }
@@ -123,22 +123,22 @@ impl Post {
     }
 
     /// Somebody who registers with this address, and does not verify it.
-    pub(crate) async fn registers(&mut self, house: &House, username: &str, email: &str) -> Person {
+    pub(crate) async fn registers(&mut self, signet: &TestApp, username: &str, email: &str) -> Person {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
-        let answer = house.site.post("/v1/users").json(&body).answer().await.is(201);
+        let answer = signet.site.post("/v1/users").json(&body).answer().await.is(201);
         Person {
             username: username.into(),
             password: PASSWORD.into(),
             id: answer.string("id"),
-            site: house.site.clone(),
+            site: signet.site.clone(),
         }
     }
 
     /// Somebody who registers with this address, and verifies it.
-    pub(crate) async fn registers_verified(&mut self, house: &House, username: &str, email: &str) -> Person {
-        let person = self.registers(house, username, email).await;
+    pub(crate) async fn registers_verified(&mut self, signet: &TestApp, username: &str, email: &str) -> Person {
+        let person = self.registers(signet, username, email).await;
         let token = self.brings_verification(email).await;
-        house.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.is(204);
+        signet.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.is(204);
         person
     }
 }

@@ -6,24 +6,24 @@ use std::sync::Arc;
 use url::{Url, form_urlencoded};
 
 use super::{
-    House,
+    TestApp,
     site::{Answer, Ask, Site, http},
 };
 
 /// A browser with cookies of its own.
 #[derive(Debug, Clone)]
-pub(crate) struct Surfer {
+pub(crate) struct BrowserSession {
     site: Site,
     issuer: String,
     jar: Arc<Jar>,
 }
 
-impl Surfer {
+impl BrowserSession {
     /// A new browser at this service.
-    pub(crate) fn at(house: &House) -> Self {
+    pub(crate) fn at(signet: &TestApp) -> Self {
         let jar = Arc::new(Jar::default());
         let client: Client = http().cookie_provider(Arc::clone(&jar)).build().expect("nothing in it can fail");
-        Self { site: Site::through(client, &house.issuer), issuer: house.issuer.clone(), jar }
+        Self { site: Site::through(client, &signet.issuer), issuer: signet.issuer.clone(), jar }
     }
 
     /// Follows a link: a path, or an address of the service.

@@ -4,29 +4,29 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::{
-    Answer, Ask, Database, House, PASSWORD, Person, Plan, Stage,
+    Answer, Ask, Database, Fixture, PASSWORD, Person, TestApp, TestEnvBuilder,
     smtp::{Received, Smtp},
 };
 
 /// A service and the mail server that it sends through, whose mails are read one by one.
-pub(crate) struct Town {
-    pub(crate) house: House,
+pub(crate) struct TestAppWithSmtp {
+    pub(crate) signet: TestApp,
     pub(crate) smtp: Smtp,
     read: usize,
 }
 
-impl Stage for Town {
+impl Fixture for TestAppWithSmtp {
     async fn on(database: Database) -> Self {
         let smtp = Smtp::start();
-        let house = Plan::on(database).set("smtp_url", &smtp.url()).open().await;
-        Self { house, smtp, read: 0 }
+        let signet = TestEnvBuilder::on(database).set("smtp_url", &smtp.url()).open().await;
+        Self { signet, smtp, read: 0 }
     }
 }
 
-impl Town {
+impl TestAppWithSmtp {
     /// The address of a page.
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.house.issuer)
+        format!("{}{path}", self.signet.issuer)
     }
 
     /// The next mail; it went to this address.
@@ -50,7 +50,7 @@ impl Town {
     /// Somebody who registers with this address, and has not looked into the mail yet.
     pub(crate) async fn registers(&self, username: &str, email: &str) -> Person {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
-        let site = self.house.site.clone();
+        let site = self.signet.site.clone();
         let answer = site.post("/v1/users").json(&body).answer().await.is(201);
         Person { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site }
     }
@@ -60,14 +60,14 @@ impl Town {
         let person = self.registers(username, email).await;
         let link = self.link("/verify-email", email).await;
         let (_, token) = link.split_once("?token=").expect("a link has a token");
-        let request = self.house.site.post("/v1/email-verifications/complete");
+        let request = self.signet.site.post("/v1/email-verifications/complete");
         request.json(&json!({"token": token})).answer().await.is(204);
         person
     }
 
     /// The link to a new password, which somebody with this verified address has asked for.
     pub(crate) async fn reset_link(&mut self, username: &str, email: &str) -> String {
-        let request = self.house.site.post("/v1/password-resets");
+        let request = self.signet.site.post("/v1/password-resets");
         request.json(&json!({"username": username})).answer().await.is(202);
         self.link("/reset-password", email).await
     }
@@ -80,8 +80,8 @@ impl Town {
 
     /// A page of the service as a program fetches it.
     pub(crate) async fn fetches(&self, method: Method, url: &str) -> Answer {
-        let path = url.strip_prefix(&self.house.issuer).expect("a page of the service");
-        self.house.site.request(method, path).answer().await
+        let path = url.strip_prefix(&self.signet.issuer).expect("a page of the service");
+        self.signet.site.request(method, path).answer().await
     }
 
     /// The code of the form at `path` that some other browser was given.

@@ -1,6 +1,6 @@
-//! Laws of the edge: what holds for any bytes of a request. Property tests, the saved corpus and the fuzzers share
+//! Properties of the edge: what holds for any bytes of a request. Property tests, the saved corpus and the fuzzers share
 //! them.
-#![expect(clippy::missing_panics_doc, reason = "a broken law panics, and nothing else does")]
+#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     borrow::Cow,

@@ -1,7 +1,7 @@
-//! Laws of verification: what holds for any bytes. The saved corpus and the fuzzers share them.
+//! Properties of verification: what holds for any bytes. The saved corpus and the fuzzers share them.
 //!
 //! The key and the clock are fixed, so that a saved token stays what it was: genuine, or nearly.
-#![expect(clippy::missing_panics_doc, reason = "a broken law panics, and nothing else does")]
+#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     future::Future,
@@ -185,31 +185,31 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("fuzz")
     }
 
-    /// Puts every input that the fuzzer of `name` saved to its law, and names all those that break it.
-    fn keeps(name: &str, law: fn(&[u8])) {
+    /// Puts every input that the fuzzer of `name` saved to its property, and names all those that break it.
+    fn assert_holds(name: &str, property: fn(&[u8])) {
         let folder = fuzz().join("corpus").join(name);
         let entries: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
         assert!(!entries.is_empty(), "no corpus of {name}");
         let breaks = |entry: &PathBuf| {
             let data = fs::read(entry).unwrap();
-            panic::catch_unwind(|| law(&data)).is_err()
+            panic::catch_unwind(|| property(&data)).is_err()
         };
         let broken: Vec<_> = entries.into_iter().filter(breaks).collect();
         assert!(broken.is_empty(), "{broken:?}");
         let target = fs::read_to_string(fuzz().join("fuzz_targets").join(format!("{name}.rs"))).unwrap();
-        let law = name.strip_prefix("verifier_").unwrap();
-        assert!(target.contains(&format!("verifier::laws::{law}(data)")), "{name}");
+        let property = name.strip_prefix("verifier_").unwrap();
+        assert!(target.contains(&format!("verifier::properties::{property}(data)")), "{name}");
     }
 
     #[test]
     fn whatever_the_fuzzers_saved_keeps_the_laws() {
-        keeps("verifier_claims", claims);
-        keeps("verifier_jwks", jwks);
-        keeps("verifier_status_list", status_list);
-        keeps("verifier_token", token);
+        assert_holds("verifier_claims", claims);
+        assert_holds("verifier_jwks", jwks);
+        assert_holds("verifier_status_list", status_list);
+        assert_holds("verifier_token", token);
         let names = fs::read_dir(fuzz().join("corpus")).unwrap().map(|entry| entry.unwrap().file_name());
         let ours = names.filter(|name| name.to_string_lossy().starts_with("verifier_")).count();
-        assert_eq!(ours, 4, "a corpus without a law");
+        assert_eq!(ours, 4, "a corpus without a property");
     }
 
     #[test]
