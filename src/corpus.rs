@@ -67,7 +67,7 @@ fn every_property_has_a_fuzzer_and_every_fuzzer_a_property() {
     let manifest = fs::read_to_string(fuzz().join("Cargo.toml")).unwrap();
     for (property, module) in PROPERTIES {
         let target = fs::read_to_string(fuzz().join("fuzz_targets").join(format!("{property}.rs"))).unwrap();
-        assert!(target.contains(&format!("signet::{module}::properties::{property}(data)")), "{property}");
+        assert!(target.contains(&format!("signet::testing::properties::{module}::{property}(data)")), "{property}");
         assert!(
             manifest.contains(&format!("name = \"{property}\"\npath = \"fuzz_targets/{property}.rs\"")),
             "{property}"

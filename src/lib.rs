@@ -2,22 +2,23 @@
 //!
 //! The layers, from the entry down; imports point down only:
 //!
-//! - [`cli`] and [`app`]: read the configuration, build every part once, listen.
-//! - [`http`]: parse, call one service, render; the only layer that knows HTTP.
-//! - [`services`]: one use case a file, where the layers below meet.
-//! - [`crypto`] (keys and hashes), [`store`] (the database and its caches) and [`outbound`] (mail, providers, client call-backs), which never meet.
-//! - [`domain`]: types, states, rules; no async, no I/O.
+//! - `cli` and `app`: read the configuration, build every part once, listen.
+//! - `http`: parse, call one service, render; the only layer that knows HTTP.
+//! - `services`: one use case a file, where the layers below meet.
+//! - `crypto` (keys and hashes), `store` (the database and its caches) and `outbound` (mail, providers, client call-backs), which never meet.
+//! - `domain`: types, states, rules; no async, no I/O.
 
 #![warn(clippy::unwrap_used)]
 
-pub mod app;
+pub(crate) mod app;
 pub mod cli;
-pub mod config;
+pub(crate) mod config;
 #[cfg(test)]
 mod corpus;
-pub mod crypto;
-pub mod domain;
-pub mod http;
-pub mod outbound;
-pub mod services;
-pub mod store;
+pub(crate) mod crypto;
+pub(crate) mod domain;
+pub(crate) mod http;
+pub(crate) mod outbound;
+pub(crate) mod services;
+pub(crate) mod store;
+pub mod testing;

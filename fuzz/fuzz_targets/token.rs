@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| signet::crypto::properties::token(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| signet::testing::properties::crypto::token(data));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| signet::domain::properties::username(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| signet::testing::properties::domain::username(data));

@@ -25,7 +25,7 @@ use secrecy::SecretString;
 
 use self::sources::ValueSource;
 pub use self::{
-    keys::{KEYS, KeyDescription, PROVIDER_KEYS},
+    keys::{KEYS, PROVIDER_KEYS},
     sources::Sources,
     values::RateLimit,
 };

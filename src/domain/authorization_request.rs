@@ -137,14 +137,10 @@ pub enum AuthorizationErrorCode {
     LoginRequired,
     /// Somebody must consent, and nothing may be shown.
     ConsentRequired,
-    /// Somebody must choose an account, and nothing may be shown.
-    AccountSelectionRequired,
     /// Request objects are not taken.
     RequestNotSupported,
     /// A `request_uri` that was not pushed here is not taken.
     RequestUriNotSupported,
-    /// Trouble on our side.
-    TemporarilyUnavailable,
 }
 
 /// Why a request cannot be granted, as its client is told.
@@ -178,10 +174,8 @@ impl AuthorizationErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
-            Self::AccountSelectionRequired => "account_selection_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
-            Self::TemporarilyUnavailable => "temporarily_unavailable",
         }
     }
 }

@@ -7,11 +7,7 @@ use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use signet::{
-    crypto::random::Random,
-    services::{accounts::verify_email::VerifyEmail, change_feed::ChangeFeed, outbox::Outbox},
-    store::{entity_cache::EntityCache, revocations::Revocations},
-};
+use signet::testing::{ChangeFeed, EntityCache, Outbox, Random, Revocations, VerifyEmail};
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens,

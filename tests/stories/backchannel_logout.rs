@@ -9,7 +9,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
-use signet::domain::clock::Clock;
+use signet::testing::Clock;
 
 use crate::harness::{
     Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, Tokens,

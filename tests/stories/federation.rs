@@ -339,11 +339,11 @@ async fn used_attempts_are_forgotten_when_they_are_over(builder: TestEnvBuilder)
     let store = signet.store().await;
     let kept = async || entity::federation_attempt::Entity::find().count(&store).await.expect("the database answers");
     assert_eq!(kept().await, 1);
-    let prune = signet::services::background::prune::Prune {
+    let prune = signet::testing::Prune {
         db: signet.store().await,
         clock: std::sync::Arc::new(signet.clock.clone()),
         refresh_token_ttl: crate::harness::days(30),
-        places: signet::services::sessions::status_indexes::StatusPlaces::new(signet::crypto::random::Random),
+        places: signet::testing::StatusPlaces::new(signet::testing::Random),
     };
     prune.once().await.expect("the database answers");
     assert_eq!(kept().await, 1, "it could still be tried again");

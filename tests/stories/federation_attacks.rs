@@ -6,7 +6,7 @@ use std::time::Instant;
 use entity::{federation_attempt, identity, session, user};
 use sea_orm::{EntityTrait, PaginatorTrait};
 use serde_json::{Value, json};
-use signet::domain::clock::Clock;
+use signet::testing::Clock;
 
 use crate::harness::{
     Ask, TestApp,

@@ -1,7 +1,7 @@
 //! Log-in with other providers that know somebody still: what a silent log-in there is worth here.
 
 use serde_json::json;
-use signet::domain::clock::Clock;
+use signet::testing::Clock;
 
 use crate::harness::{
     Ask, TestApp,

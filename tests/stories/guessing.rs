@@ -7,10 +7,7 @@ use entity::{throttle, user};
 use reqwest::{Method, RequestBuilder};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
-use signet::{
-    crypto::random::Random,
-    services::{background::prune::Prune, sessions::status_indexes::StatusPlaces},
-};
+use signet::testing::{Prune, Random, StatusPlaces};
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, days, eventually, link::Link, seconds,

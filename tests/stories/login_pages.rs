@@ -1,6 +1,6 @@
 //! Log-in, registration and consent: whom the pages let in, and whom they ask again.
 
-use signet::domain::clock::Clock;
+use signet::testing::Clock;
 
 use crate::{
     guessing::counting_place,

@@ -10,14 +10,9 @@ use std::{
 
 use chrono::TimeDelta;
 use lettre::transport::smtp::client::Certificate;
-use signet::{
-    domain::{
-        clock::Clock as _,
-        email::EmailAddress,
-        mail::{Email, Message},
-        mail_server::MailServer,
-    },
-    outbound::email::mailer::{Mailer, SendError, Settings},
+use signet::testing::{
+    Clock as _, Email, EmailAddress, MailServer, Message,
+    mailer::{Mailer, SendError, Settings},
 };
 use uuid::Uuid;
 

@@ -8,12 +8,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
 };
-use signet::{
-    crypto::random::Random,
-    domain::clock::{Clock, SystemClock},
-    services::{background::prune::Prune, sessions::status_indexes::StatusPlaces},
-    store::schema,
-};
+use signet::testing::{Clock, Prune, Random, StatusPlaces, SystemClock, schema};
 use uuid::Uuid;
 
 use crate::harness::{

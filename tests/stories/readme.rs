@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use signet::config::{KEYS, PROVIDER_KEYS};
+use signet::testing::{KEYS, PROVIDER_KEYS};
 
 use crate::harness::{TestApp, TestEnv, jwt, process::Process, run, stories_on};
 

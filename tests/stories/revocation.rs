@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::Method;
 use serde_json::json;
-use signet::domain::clock::{Clock, SystemClock};
+use signet::testing::{Clock, SystemClock};
 
 use crate::harness::{
     Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, Tokens, days, eventually, jwt, raw::Line, seconds,

@@ -15,7 +15,7 @@ use aws_lc_rs::{
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
-use signet::domain::clock::Clock;
+use signet::testing::Clock;
 
 use super::{TestApp, TestEnv, jwt::encode, run, test_env::Client};
 

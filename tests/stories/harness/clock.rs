@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use signet::domain::clock::{Clock, SystemClock};
+use signet::testing::{Clock, SystemClock};
 
 /// Starts at the present and stands still until it is moved. Clones are the same clock.
 #[derive(Debug, Clone)]

@@ -15,7 +15,7 @@ use poem::{
     listener::{Acceptor, Listener, TcpListener},
 };
 use serde_json::{Value, json};
-use signet::{crypto::digest, domain::clock::Clock};
+use signet::testing::{Clock, digest};
 use tokio::{sync::Barrier, task::JoinHandle};
 use url::form_urlencoded;
 

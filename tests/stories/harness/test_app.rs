@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeMap, ops::Deref, path::Path, sync::Arc};
 
-use signet::{
-    app::Signet,
-    config::{Config, Sources},
-};
+use signet::testing::{Config, Signet, Sources};
 
 use super::{
     clock::StoryClock,

@@ -1,0 +1,28 @@
+//! The parts of the crate that integration tests and fuzz targets reach; nothing else is public but [`crate::cli`].
+
+pub use crate::{
+    app::Signet,
+    config::{Config, KEYS, PROVIDER_KEYS, Sources},
+    crypto::{digest, random::Random},
+    domain::{
+        clock::{Clock, SystemClock},
+        email::EmailAddress,
+        mail::{Email, Message},
+        mail_server::MailServer,
+    },
+    outbound::email::mailer,
+    services::{
+        accounts::verify_email::VerifyEmail, background::prune::Prune, change_feed::ChangeFeed, outbox::Outbox,
+        sessions::status_indexes::StatusPlaces,
+    },
+    store::{entity_cache::EntityCache, revocations::Revocations, schema},
+};
+
+/// The properties that fuzz targets hold for every input.
+#[cfg(fuzzing)]
+pub mod properties {
+    pub use crate::{
+        config::properties as config, crypto::properties as crypto, domain::properties as domain,
+        http::properties as http,
+    };
+}
