@@ -157,13 +157,17 @@ impl Session {
     ///
     /// The generation just before the live one is [`StaleRefresh::Repeated`] for `grace` after the rotation (the answer
     /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that is
-    /// over is never reused: a log-out must not read as a theft. A generation yet to come cannot be one of ours.
+    /// over is never reused: a logout must not read as a theft. A generation yet to come cannot be one of ours.
+    ///
+    /// With a `grace` of zero nothing is ever `Repeated`: of requests that arrive together, one may have read its clock
+    /// before the rotation of another, so `now` can be earlier than `rotated_at`.
     #[must_use]
     pub fn presented(&self, generation: Generation, now: DateTime<Utc>, grace: TimeDelta) -> StaleRefresh {
         if !self.is_live(now) || generation >= self.generation {
             return StaleRefresh::Over;
         }
-        let lost_answer = generation.0 + 1 == self.generation.0 && now < self.rotated_at + grace;
+        let within_grace = grace > TimeDelta::zero() && now < self.rotated_at + grace;
+        let lost_answer = within_grace && generation.0 + 1 == self.generation.0;
         if lost_answer { StaleRefresh::Repeated } else { StaleRefresh::Reused }
     }
 }
@@ -210,6 +214,12 @@ mod tests {
         assert_eq!(session().presented(Generation(2), at(109), GRACE), StaleRefresh::Repeated);
         assert_eq!(session().presented(Generation(2), at(110), GRACE), StaleRefresh::Reused);
         assert_eq!(session().presented(Generation(2), at(100), TimeDelta::zero()), StaleRefresh::Reused);
+    }
+
+    #[test]
+    fn without_a_grace_nothing_is_repeated_not_even_by_a_clock_that_is_behind() {
+        assert_eq!(session().presented(Generation(2), at(99), TimeDelta::zero()), StaleRefresh::Reused);
+        assert_eq!(session().presented(Generation(2), at(99), GRACE), StaleRefresh::Repeated);
     }
 
     #[test]

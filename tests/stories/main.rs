@@ -52,6 +52,7 @@ mod relying_parties;
 mod replicas;
 mod revocation;
 mod rotation;
+mod rotation_without_grace;
 mod sessions;
 mod start;
 mod status_lists;
