@@ -7,7 +7,10 @@ use argon2::{
     password_hash::phc::{self, Output, ParamsString, Salt},
 };
 
-pub use crate::domain::password_hash::PasswordHash;
+pub use crate::{
+    crypto::password::parameters::{HashError, HashParameters},
+    domain::password_hash::PasswordHash,
+};
 use crate::{
     crypto::{
         digest,
@@ -25,17 +28,6 @@ const OUTPUT_LENGTH: usize = 32;
 /// hold: whoever can write hashes, an import say, must not be able to ask for all of the machine's.
 const CEILING: HashParameters = HashParameters { memory_kib: 256 * 1024, iterations: 16, parallelism: 16 };
 
-/// The cost of a hash (RFC 9106 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HashParameters {
-    /// Memory, in kibibytes.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub iterations: u32,
-    /// Lanes; they are computed one after the other.
-    pub parallelism: u32,
-}
-
 /// What became of a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -45,20 +37,6 @@ pub enum Verdict {
     Right,
     /// It is, but its hash is cheaper than the current parameters would make it: store a new one.
     RightButWeaker,
-}
-
-/// Why there is no hash and no verdict.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HashError {
-    /// Too many wait already.
-    #[error("too many passwords wait to be hashed")]
-    Busy {
-        /// When to come again.
-        retry_after: Duration,
-    },
-    /// The stored hash cannot be read or asks for too much, or the service is broken.
-    #[error("password hashing failed: {0}")]
-    Broken(String),
 }
 
 /// Why the service does not start.
@@ -83,24 +61,6 @@ pub enum StartError {
 pub struct PasswordHasher {
     desk: Arc<HashWorkerPool>,
     current: HashParameters,
-}
-
-impl HashParameters {
-    fn params(self, output_length: usize) -> Result<Params, argon2::Error> {
-        Params::new(self.memory_kib, self.iterations, self.parallelism, Some(output_length))
-    }
-
-    /// A first guess at how long one hash takes, until the desk has learnt better: half a millisecond a mebibyte and
-    /// pass, which is what a slow core needs.
-    fn guess(self) -> Duration {
-        let kibibytes = u64::from(self.memory_kib) * u64::from(self.iterations);
-        Duration::from_micros((kibibytes / 2).max(1))
-    }
-
-    /// Whether any of these is below the other's.
-    fn is_below(self, other: Self) -> bool {
-        self.memory_kib < other.memory_kib || self.iterations < other.iterations || self.parallelism < other.parallelism
-    }
 }
 
 impl PasswordHasher {

@@ -16,7 +16,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    crypto::password::hash::{HashError, HashParameters},
+    crypto::password::parameters::{HashError, HashParameters},
     domain::password_policy::Password,
 };
 
