@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::crypto::keys::files::KeyError;
+use crate::crypto::keys::error::KeyError;
 
 /// No key needs more: RSA of 8192 bits in PEM has less than 7 kB.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
