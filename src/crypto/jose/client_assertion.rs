@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    crypto::jose::{client_keys::ClientKeys, jws::Jws},
+    crypto::jose::{
+        client_keys::ClientKeys,
+        jws::{self, Jws},
+    },
     domain::{client_assertion::AssertionClaims, ids::ClientId},
 };
 
@@ -44,7 +47,7 @@ impl<'a> Unverified<'a> {
     /// Reads an assertion of at most 4096 bytes. `None` where it is malformed.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let jws: Jws<'a, Header> = Jws::parse(text)?;
+        let jws: Jws<'a, Header> = Jws::parse(text, jws::MAX_LENGTH)?;
         let plain = !REFUSED.iter().any(|name| jws.header.others.contains_key(*name));
         let typed = jws.header.typ.as_deref().is_none_or(|typ| TYPES.iter().any(|own| own.eq_ignore_ascii_case(typ)));
         let claims = serde_json::from_slice(&jws.payload).ok()?;

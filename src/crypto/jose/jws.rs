@@ -32,10 +32,10 @@ pub(in crate::crypto) struct Jws<'t, H = Header> {
 }
 
 impl<'t, H: DeserializeOwned> Jws<'t, H> {
-    /// Takes `token` apart. `None` unless it is three parts of canonical base64url within [`MAX_LENGTH`], the first of
-    /// which is a header of this type.
-    pub(in crate::crypto) fn parse(token: &'t str) -> Option<Self> {
-        if token.len() > MAX_LENGTH {
+    /// Takes `token` apart. `None` unless it is three parts of canonical base64url of at most `max_length` bytes
+    /// together, and the first part is a header of this type.
+    pub(in crate::crypto) fn parse(token: &'t str, max_length: usize) -> Option<Self> {
+        if token.len() > max_length {
             return None;
         }
         let (signed, signature) = token.rsplit_once('.')?;

@@ -207,7 +207,7 @@ impl Jwt {
     /// [`TokenError`] for every other text. Nothing that the token says is believed before its signature is verified,
     /// but for which of our own keys to verify it with.
     pub fn verify<K: TokenKind>(&self, kind: K, token: &str, now: DateTime<Utc>) -> Result<K::Claims, TokenError> {
-        let jws = Jws::parse(token).ok_or(TokenError::Malformed)?;
+        let jws = Jws::parse(token, jws::MAX_LENGTH).ok_or(TokenError::Malformed)?;
         if !jws.is_of_type(K::TYP) {
             return Err(TokenError::WrongKind);
         }

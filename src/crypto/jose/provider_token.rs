@@ -6,15 +6,18 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, crypto,
+    Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Number, Value};
 
-use crate::domain::{
-    claims::Audience,
-    identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+use crate::{
+    crypto::jose::jws::Jws,
+    domain::{
+        claims::Audience,
+        identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+    },
 };
 
 /// The longest token in bytes. Providers put whole lists of groups in theirs.
@@ -226,26 +229,17 @@ pub fn verify(
     use ProviderTokenError::{
         BadSignature, Expired, Malformed, NotYetValid, Subject, UnknownKey, WrongAudience, WrongNonce,
     };
-    if token.len() > MAX_LENGTH {
-        return Err(Malformed);
-    }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Malformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(Malformed)?;
-    if payload.contains('.') || signature.is_empty() {
-        return Err(Malformed);
-    }
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Malformed)?;
-    let payload = decode(payload)?;
-    let algorithm = algorithm(&header)?;
-    let key = keys.find(header.kid.as_deref(), algorithm).ok_or(UnknownKey)?;
-    if !crypto::verify(signature, signed.as_bytes(), &key.key, algorithm).unwrap_or(false) {
+    let jws: Jws<'_, Header> = Jws::parse(token, MAX_LENGTH).ok_or(Malformed)?;
+    let algorithm = algorithm(&jws.header)?;
+    let key = keys.find(jws.header.kid.as_deref(), algorithm).ok_or(UnknownKey)?;
+    if !jws.has_signature_of(algorithm, &key.key) {
         return Err(BadSignature);
     }
     // serde would read a struct from an array as well.
-    if payload.first() != Some(&b'{') {
+    if jws.payload.first() != Some(&b'{') {
         return Err(Malformed);
     }
-    let claims: Claims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
+    let claims: Claims = serde_json::from_slice(&jws.payload).map_err(|_| Malformed)?;
     judge_issuer(&claims, expected)?;
     let ours = claims.azp.as_deref().map(|azp| azp == expected.client_id);
     let alone = matches!(&claims.aud, Audience::One(_)) || matches!(&claims.aud, Audience::Many(all) if all.len() == 1);
@@ -275,11 +269,6 @@ pub fn verify(
 /// [`ProviderTokenError`]; with keys that are no key set, no key fits.
 pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<VerifiedIdentity, ProviderTokenError> {
     verify(token, &ProviderKeys::parse(key_set).unwrap_or_default(), expected)
-}
-
-/// This engine refuses padding, white space and unused bits that are set.
-fn decode(part: &str) -> Result<Vec<u8>, ProviderTokenError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| ProviderTokenError::Malformed)
 }
 
 /// The algorithm that a header names, if an ID token may have it: asymmetric ones alone (RFC 8725 §3.1, §3.2).
