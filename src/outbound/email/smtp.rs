@@ -29,7 +29,7 @@ use tokio::{
 
 use crate::{
     domain::mail_server::{MailServer, Protection},
-    outbound::email::{mailer::SendError, one_line::OneLine},
+    outbound::email::{error::SendError, one_line::OneLine},
 };
 
 /// For one address of the server to answer at all; it may have several, and one of them be dead.
