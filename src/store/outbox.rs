@@ -4,6 +4,8 @@
 //! write to. A row is due once; whoever takes it on puts that off by a lease, so that a process that dies with it loses
 //! nothing. Rows that were sent stay for a while, without their content, since they are counted.
 
+mod event;
+
 use chrono::{DateTime, Utc};
 use entity::outbox::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
@@ -11,108 +13,18 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     StoreError,
-    rows::{from_json, to_json, unreadable},
-    users::Identifier,
+    rows::{to_json, unreadable},
 };
-use crate::domain::{email::EmailAddress, ids::UserId, username::Username};
+use crate::domain::{email::EmailAddress, ids::UserId};
+
+use event::Payload;
+pub use event::{Kind, OutboxEvent};
 
 const TABLE: &str = "outbox";
-
-/// Something that happened and has to be told by mail, if to anybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutboxEvent {
-    /// Somebody wants a new password for an account that they named; it may be nobody's.
-    ResetRequested(Identifier),
-    /// An account names an address as its own, or asks to be written to once more (`None`).
-    EmailClaimed(UserId, Option<EmailAddress>),
-    /// An account's password was changed; its verified address was this.
-    PasswordChanged(UserId, EmailAddress),
-    /// An account has a new verified address in the place of the first.
-    EmailChanged(UserId, EmailAddress, EmailAddress),
-}
-
-/// The kinds of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// [`OutboxEvent::ResetRequested`].
-    ResetRequested,
-    /// [`OutboxEvent::EmailClaimed`].
-    EmailClaimed,
-    /// [`OutboxEvent::PasswordChanged`].
-    PasswordChanged,
-    /// [`OutboxEvent::EmailChanged`].
-    EmailChanged,
-}
-
-impl Kind {
-    /// The word for it, in the database and in logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ResetRequested => "reset_requested",
-            Self::EmailClaimed => "email_claimed",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailChanged => "email_changed",
-        }
-    }
-}
-
-impl OutboxEvent {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::ResetRequested(_) => Kind::ResetRequested,
-            Self::EmailClaimed(..) => Kind::EmailClaimed,
-            Self::PasswordChanged(..) => Kind::PasswordChanged,
-            Self::EmailChanged(..) => Kind::EmailChanged,
-        }
-    }
-
-    /// The account, where the cause names it.
-    #[must_use]
-    pub fn user(&self) -> Option<UserId> {
-        match self {
-            Self::ResetRequested(Identifier::Id(user))
-            | Self::EmailClaimed(user, _)
-            | Self::PasswordChanged(user, _)
-            | Self::EmailChanged(user, _, _) => Some(*user),
-            Self::ResetRequested(_) => None,
-        }
-    }
-}
-
-/// What a column holds of a cause beside its kind and account.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Payload {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    new: Option<String>,
-}
-
-impl Payload {
-    fn of(cause: &OutboxEvent) -> Self {
-        let text = |address: &EmailAddress| Some(address.as_str().to_owned());
-        match cause {
-            OutboxEvent::ResetRequested(Identifier::Username(name)) => {
-                Self { username: Some(name.key().to_owned()), ..Self::default() }
-            }
-            OutboxEvent::ResetRequested(Identifier::Email(email)) => Self { email: text(email), ..Self::default() },
-            OutboxEvent::ResetRequested(Identifier::Id(_)) => Self::default(),
-            OutboxEvent::EmailClaimed(_, email) => Self { email: email.as_ref().and_then(text), ..Self::default() },
-            OutboxEvent::PasswordChanged(_, to) => Self { email: text(to), ..Self::default() },
-            OutboxEvent::EmailChanged(_, old, new) => Self { email: text(old), new: text(new), ..Self::default() },
-        }
-    }
-}
 
 /// Writes a cause into the transaction, or beside the request, that it tells of. It is due at once.
 ///
@@ -416,25 +328,6 @@ fn claimed(row: &Model) -> Result<Claimed, StoreError> {
         created_at: row.created_at,
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         is_addressed: row.addressed_at.is_some(),
-        cause: cause(row),
-    })
-}
-
-/// The cause that a row holds.
-fn cause(row: &Model) -> Result<OutboxEvent, StoreError> {
-    let payload: Payload = from_json(TABLE, &row.payload)?;
-    let user = || row.user_id.map(UserId).ok_or_else(|| unreadable(TABLE, "no account"));
-    let address = |text: &str| EmailAddress::parse(text).map_err(|why| unreadable(TABLE, why));
-    let needed = |text: Option<String>| address(&text.ok_or_else(|| unreadable(TABLE, "no address"))?);
-    Ok(match row.kind.as_str() {
-        "reset_requested" => OutboxEvent::ResetRequested(match (payload.username, payload.email) {
-            (Some(key), _) => Identifier::Username(Username::from_stored(key.clone(), key)),
-            (None, Some(email)) => Identifier::Email(address(&email)?),
-            (None, None) => Identifier::Id(user()?),
-        }),
-        "email_claimed" => OutboxEvent::EmailClaimed(user()?, payload.email.as_deref().map(address).transpose()?),
-        "password_changed" => OutboxEvent::PasswordChanged(user()?, needed(payload.email)?),
-        "email_changed" => OutboxEvent::EmailChanged(user()?, needed(payload.email)?, needed(payload.new)?),
-        _ => return Err(unreadable(TABLE, "a kind of cause that this version does not know")),
+        cause: event::read(row),
     })
 }

@@ -1,26 +1,26 @@
 //! Accounts.
 
+mod find;
+
 use chrono::{DateTime, Utc};
 use entity::user::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, UpdateMany,
-    sea_query::{Condition, Expr, Func},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryTrait, UpdateMany,
+    sea_query::{Expr, Func},
 };
-use uuid::Uuid;
 
 use super::{
-    StoreError, Transaction,
-    rows::{self, from_json, to_json},
+    StoreError,
+    rows::{self, to_json},
 };
 use crate::domain::{
-    email::EmailAddress,
-    ids::UserId,
-    password_hash::PasswordHash,
-    role::Role,
-    user::{AccountRecord, User},
-    username::Username,
+    email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
+};
+
+use find::user;
+pub use find::{
+    Identifier, find, find_named, find_to_change, find_with_password, hold, hold_claimants, is_taken, page,
 };
 
 /// An account about to be registered.
@@ -59,98 +59,6 @@ pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User
     insert.returning_all();
     let row = rows::insert(db, &insert).await?.ok_or_else(|| rows::unreadable("user", "nothing was returned"))?;
     user(Model::from_query_result(&row, "")?)
-}
-
-/// The account of `id`.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
-    Entity::find_by_id(id.0).one(db).await?.map(user).transpose()
-}
-
-/// How somebody names an account when they log in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identifier {
-    /// By its username.
-    Username(Username),
-    /// By an address that its owner has verified; an unverified one names nobody.
-    Email(EmailAddress),
-    /// By its subject, where it is known already.
-    Id(UserId),
-}
-
-/// An account with what its password is checked against; `None` where it has no password.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_with_password(
-    db: &impl ConnectionTrait,
-    identifier: &Identifier,
-) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
-    let Some(mut row) = named(identifier).one(db).await? else { return Ok(None) };
-    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
-    Ok(Some((user(row)?, password_hash)))
-}
-
-/// The account that is named so.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_named(db: &impl ConnectionTrait, identifier: &Identifier) -> Result<Option<User>, StoreError> {
-    named(identifier).one(db).await?.map(user).transpose()
-}
-
-/// The account, held until the transaction ends: nobody else changes it meanwhile.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn hold(transaction: &Transaction, identifier: &Identifier) -> Result<Option<User>, StoreError> {
-    named(identifier).lock_exclusive().one(transaction).await?.map(user).transpose()
-}
-
-/// The account, and every other that names this address, held until the transaction ends; in one order, so that two
-/// who do so wait for one another and do not block.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn hold_claimants(
-    transaction: &Transaction,
-    id: UserId,
-    email: &EmailAddress,
-) -> Result<Option<User>, StoreError> {
-    let rows = Entity::find()
-        .filter(Condition::any().add(Column::Id.eq(id.0)).add(Column::EmailKey.eq(email.key())))
-        .order_by_asc(Column::Id)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    rows.into_iter().find(|row| row.id == id.0).map(user).transpose()
-}
-
-fn named(identifier: &Identifier) -> Select<Entity> {
-    match identifier {
-        Identifier::Username(name) => Entity::find().filter(Column::UsernameKey.eq(name.key())),
-        Identifier::Email(email) => {
-            Entity::find().filter(Column::EmailKey.eq(email.key())).filter(Column::EmailVerified.eq(true))
-        }
-        Identifier::Id(id) => Entity::find_by_id(id.0),
-    }
-}
-
-/// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<bool, StoreError> {
-    let found = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::UsernameKey.eq(username.key()))
-        .into_tuple::<uuid::Uuid>()
-        .one(db)
-        .await?;
-    Ok(found.is_some())
 }
 
 /// What an account's password must still be when a change is made that wanted to see it.
@@ -317,33 +225,6 @@ pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&Passwo
     Ok(done.rows_affected == 1)
 }
 
-/// The next `most` accounts behind `after`, oldest first; `None` begins. Fewer than `most`: these are the last.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn page(
-    db: &impl ConnectionTrait,
-    after: Option<UserId>,
-    most: u64,
-) -> Result<Vec<AccountRecord>, StoreError> {
-    let after = after.map_or(Uuid::nil(), |id| id.0);
-    let rows = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(most).all(db).await?;
-    let record = |row: Model| {
-        let has_password = row.password_hash.is_some();
-        Ok(AccountRecord { user: user(row)?, has_password })
-    };
-    rows.into_iter().map(record).collect()
-}
-
-/// The account of `id`, which nobody else changes until the transaction ends.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_to_change(db: &Transaction, id: UserId) -> Result<Option<User>, StoreError> {
-    // (SQLite has one writer at a time, and sea-query writes no lock there.)
-    Entity::find_by_id(id.0).lock_exclusive().one(db).await?.map(user).transpose()
-}
-
 /// Disables an account. One that was disabled already stays so since then. `None` where there is no such account.
 ///
 /// # Errors
@@ -393,18 +274,4 @@ pub async fn remove(db: &impl ConnectionTrait, id: UserId) -> Result<bool, Store
 /// Changes one account; `None` where there is none.
 async fn update(db: &impl ConnectionTrait, id: UserId, change: UpdateMany<Entity>) -> Result<Option<User>, StoreError> {
     change.filter(Column::Id.eq(id.0)).exec_with_returning(db).await?.into_iter().next().map(user).transpose()
-}
-
-/// The account that a row holds.
-fn user(row: Model) -> Result<User, StoreError> {
-    let email = row.email.zip(row.email_key).map(|(address, key)| EmailAddress::from_stored(address, key));
-    Ok(User {
-        id: UserId(row.id),
-        username: Username::from_stored(row.username, row.username_key),
-        email,
-        email_verified: row.email_verified,
-        roles: from_json("user", &row.roles)?,
-        created_at: row.created_at,
-        disabled_at: row.disabled_at,
-    })
 }
