@@ -1,4 +1,4 @@
-//! Emails: their text, and the SMTP server or folder that takes them.
+//! Emails: their text, and their delivery to an SMTP server or a folder.
 
 mod error;
 mod folder;
