@@ -1,8 +1,8 @@
-//! The folder of keys: reads all of them, makes new ones.
+//! Reads all keys of the key folder, and makes new ones.
 //!
-//! A signing key is a PKCS#8 file `*.pem`, the root secret a file `*.secret` with 43 characters of base64url on one
-//! line. Our own names begin with the time of publication, `20260131T120000Z-ES256.pem`; a file that an operator
-//! mounts under another name counts as published in 1970, that is, as long known to every verifier.
+//! A signing key is a PKCS#8 file `*.pem`; the root secret is a file `*.secret` with 43 characters of base64url on one
+//! line. Our own file names begin with the time of publication, `20260131T120000Z-ES256.pem`. A file that an operator
+//! mounts under another name counts as published in 1970, so as known to every verifier.
 
 use std::{
     collections::HashMap,
@@ -36,9 +36,9 @@ use crate::crypto::{
 /// Reads every key of `dir`. A missing folder reads as an empty set.
 ///
 /// # Errors
-/// [`KeyError`] for the first file that is broken, unfit or exposed: a set is whole, or it is none.
+/// [`KeyError`] for the first file that is broken, unfit or exposed. A set is complete or refused.
 pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
-    // Listed before it is read: what changes meanwhile differs from this listing, and is read again.
+    // List before reading: a file that changes meanwhile differs from this listing, and is read again.
     let listing = folder::list(dir)?;
     let (mut signing, mut root_secrets) = (Vec::new(), Vec::new());
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
@@ -67,11 +67,11 @@ pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
     Ok(KeySet::new(signing, root_secrets, listing))
 }
 
-/// Makes a new key of `kind` in `dir`, published at `now`, and tells its file's name. The folder is made where it is
-/// missing, for its owner alone; so is the file, which is complete and durable when this returns.
+/// Makes a new key of `kind` in `dir`, published at `now`, and returns its file name. A missing folder is created.
+/// Folder and file are for their owner alone. On return, the file is complete and durable.
 ///
 /// # Errors
-/// [`KeyError`] where the folder cannot be written or can be by others, and where a file has the name already.
+/// [`KeyError`] if the folder cannot be written, or others can write it, or the file name is taken.
 pub fn create(dir: &Path, kind: KeyKind, now: DateTime<Utc>) -> Result<String, KeyError> {
     let (content, ending) = match kind {
         KeyKind::Signing(algorithm) => (pem(&SigningKey::generate(algorithm).map_err(|_| KeyError::NotMade)?), "pem"),
@@ -84,7 +84,7 @@ pub fn create(dir: &Path, kind: KeyKind, now: DateTime<Utc>) -> Result<String, K
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
-/// The time that the name begins with; 1970 where it begins otherwise.
+/// The time at the beginning of the name; 1970 if there is none.
 fn published(path: &Path) -> DateTime<Utc> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.split_once('-')
@@ -92,7 +92,8 @@ fn published(path: &Path) -> DateTime<Utc> {
         .map_or(DateTime::UNIX_EPOCH, |time| time.and_utc())
 }
 
-/// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` for none, several, other kinds and broken ones.
+/// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` if there is none, more than one, another kind or
+/// a broken one.
 pub(in crate::crypto) fn pkcs8(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(content);
     let (kind, der) = sections.next()?.ok()?;
@@ -127,7 +128,7 @@ fn root_secret(content: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let line = content.strip_suffix(b"\n").unwrap_or(content);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut secret = Zeroizing::new([0; 32]);
-    // The length first: `decode_slice` would panic on none, but refuses what does not fit.
+    // Check the length as well: `decode_slice` refuses a secret that is too long, but not one that is too short.
     let written = BASE64_URL_SAFE_NO_PAD.decode_slice(line, secret.as_mut_slice()).ok()?;
     (line.len() == 43 && written == 32).then_some(secret)
 }

@@ -1,4 +1,4 @@
-//! The key files, their folder, and the keys read from it.
+//! Key files, their folder, and the keys read from it.
 
 pub mod error;
 pub mod files;

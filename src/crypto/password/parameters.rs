@@ -11,20 +11,20 @@ pub struct HashParameters {
     pub memory_kib: u32,
     /// Passes over the memory.
     pub iterations: u32,
-    /// Lanes; they are computed one after the other.
+    /// Lanes, computed one after the other.
     pub parallelism: u32,
 }
 
-/// Why there is no hash and no verdict.
+/// Why a password could not be hashed or verified.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// Too many wait already.
+    /// The queue is full.
     #[error("too many passwords wait to be hashed")]
     Busy {
-        /// When to come again.
+        /// When to try again.
         retry_after: Duration,
     },
-    /// The stored hash cannot be read or asks for too much, or the service is broken.
+    /// The stored hash cannot be parsed or costs too much, or the pool is broken.
     #[error("password hashing failed: {0}")]
     Broken(String),
 }
@@ -34,14 +34,14 @@ impl HashParameters {
         Params::new(self.memory_kib, self.iterations, self.parallelism, Some(output_length))
     }
 
-    /// A first guess at how long one hash takes, until the desk has learnt better: half a millisecond a mebibyte and
-    /// pass, which is what a slow core needs.
+    /// A first estimate of the time for one hash, until the pool has measured it: half a millisecond for each mebibyte
+    /// and pass, as on a slow core.
     pub(in crate::crypto) fn guess(self) -> Duration {
         let kibibytes = u64::from(self.memory_kib) * u64::from(self.iterations);
         Duration::from_micros((kibibytes / 2).max(1))
     }
 
-    /// Whether any of these is below the other's.
+    /// Whether any of these parameters is below the other's.
     pub(in crate::crypto) fn is_below(self, other: Self) -> bool {
         self.memory_kib < other.memory_kib || self.iterations < other.iterations || self.parallelism < other.parallelism
     }
