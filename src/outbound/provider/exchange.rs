@@ -19,25 +19,25 @@ use crate::{
     },
 };
 
-/// What a log-in asks a provider for.
+/// The values of one authorization request.
 #[derive(Debug)]
 pub struct Asking<'a> {
-    /// Comes back with the answer.
+    /// The `state`, which comes back with the response.
     pub state: &'a str,
-    /// Comes back in the ID token.
+    /// The `nonce`, which comes back in the ID token.
     pub nonce: &'a str,
-    /// What we show that we know when the code is exchanged (RFC 7636).
+    /// The PKCE code verifier, sent when the code is exchanged (RFC 7636).
     pub verifier: &'a SecretString,
-    /// Whether the person shall prove anew who they are, though the provider may know them still.
+    /// Whether the provider must authenticate the person again, even if they are still logged in there.
     pub fresh: bool,
 }
 
-/// What a code is exchanged for.
+/// The result of exchanging a code.
 #[derive(Debug)]
 pub struct Grant {
-    /// For the provider's user-info endpoint.
+    /// For the user-info endpoint.
     pub access_token: SecretString,
-    /// Who logged in, as the provider signed it; only of providers that are known by metadata.
+    /// The ID token, if the provider signs any.
     pub id_token: Option<String>,
 }
 
@@ -63,10 +63,10 @@ type Client<HasAuthUrl, HasTokenUrl> = oauth2::Client<
 >;
 
 impl Provider {
-    /// Where a person is sent to log in there.
+    /// The URL that sends a person to log in at the provider.
     ///
     /// # Errors
-    /// [`ProviderError`] where its metadata cannot be had.
+    /// [`ProviderError`] if the metadata cannot be read.
     pub async fn authorization_url(&self, asking: &Asking<'_>) -> Result<Url, ProviderError> {
         let metadata = self.metadata().await?;
         let verifier = PkceCodeVerifier::new(asking.verifier.expose_secret().to_owned());
@@ -87,10 +87,7 @@ impl Provider {
         Ok(request.url().0)
     }
 
-    /// Exchanges a code, as the client that `secret` proves us to be.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Exchanges a code, authenticated by our client `secret`.
     pub async fn exchange(
         &self,
         code: &str,
@@ -107,7 +104,7 @@ impl Provider {
             .map_err(|error| match error {
                 RequestTokenError::ServerResponse(_) => ProviderError::Refused,
                 RequestTokenError::Request(error) => error,
-                // Both may quote what it said.
+                // Both errors may quote the answer, so they are dropped.
                 RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ProviderError::Garbage("a token answer"),
             })?;
         Ok(Grant {
@@ -116,10 +113,7 @@ impl Provider {
         })
     }
 
-    /// Who the user-info endpoint says that somebody is; `None` where there is no such endpoint.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// The person's identity by the user-info endpoint; `None` if the provider has no such endpoint.
     pub async fn user_info(&self, access_token: &SecretString) -> Result<Option<UserInfo>, ProviderError> {
         let metadata = self.metadata().await?;
         let Some(url) = &metadata.userinfo else { return Ok(None) };
@@ -128,7 +122,7 @@ impl Provider {
         if self.kind() == ProviderKind::Github {
             let mut emails = url.clone();
             emails.path_segments_mut().map_err(|()| ProviderError::Garbage("an address"))?.push("emails");
-            // Whoever did not give us leave to read their addresses logs in without one.
+            // A person who did not grant `user:email` logs in without an email address.
             match self.fetcher.get(&emails, token).await {
                 Ok(json) => {
                     if let Some((email, verified)) = user_info::primary_email(&json)? {
@@ -165,7 +159,7 @@ impl Provider {
     }
 }
 
-/// What carries the requests that the library makes.
+/// Sends the `oauth2` crate's requests through our [`Fetcher`].
 struct Transport<'f>(&'f Fetcher);
 
 impl<'c> AsyncHttpClient<'c> for Transport<'_> {
