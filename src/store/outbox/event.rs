@@ -1,4 +1,4 @@
-//! The events that emails tell of, and how a row holds one.
+//! The events that are reported by email, and how a row stores them.
 
 use entity::outbox::Model;
 use serde::{Deserialize, Serialize};
@@ -14,20 +14,19 @@ use crate::{
 
 const TABLE: &str = "outbox";
 
-/// Something that happened and has to be told by mail, if to anybody.
+/// An event to report by email, if there is a recipient.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OutboxEvent {
-    /// Somebody wants a new password for an account that they named; it may be nobody's.
+    /// A new password was requested for a named account, which may not exist.
     ResetRequested(Identifier),
-    /// An account names an address as its own, or asks to be written to once more (`None`).
+    /// An account claims an email address, or requests another verification email (`None`).
     EmailClaimed(UserId, Option<EmailAddress>),
-    /// An account's password was changed; its verified address was this.
+    /// A password was changed; this was the account's verified email address.
     PasswordChanged(UserId, EmailAddress),
-    /// An account has a new verified address in the place of the first.
+    /// A verified email address was replaced: the account, the old and the new one.
     EmailChanged(UserId, EmailAddress, EmailAddress),
 }
 
-/// The kinds of causes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// [`OutboxEvent::ResetRequested`].
@@ -41,7 +40,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word for it, in the database and in logs.
+    /// The name in the database and in logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -54,7 +53,6 @@ impl Kind {
 }
 
 impl OutboxEvent {
-    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -65,7 +63,7 @@ impl OutboxEvent {
         }
     }
 
-    /// The account, where the cause names it.
+    /// The account, if the event names one.
     #[must_use]
     pub fn user(&self) -> Option<UserId> {
         match self {
@@ -78,7 +76,7 @@ impl OutboxEvent {
     }
 }
 
-/// What a column holds of a cause beside its kind and account.
+/// The JSON that a row stores beside kind and account.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(in crate::store) struct Payload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,7 +103,7 @@ impl Payload {
     }
 }
 
-/// The cause that a row holds.
+/// Reads the event of a row.
 pub(in crate::store) fn read(row: &Model) -> Result<OutboxEvent, StoreError> {
     let payload: Payload = from_json(TABLE, &row.payload)?;
     let user = || row.user_id.map(UserId).ok_or_else(|| unreadable(TABLE, "no account"));

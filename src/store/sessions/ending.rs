@@ -1,4 +1,4 @@
-//! How sessions end, and how their rows are pruned.
+//! Ending sessions, and pruning their rows.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
@@ -7,7 +7,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query},
+    sea_query::{Condition, Expr, LockBehavior, LockType, Query},
 };
 use uuid::Uuid;
 
@@ -25,50 +25,45 @@ use crate::{
 
 const TABLE: &str = "session";
 
-/// A session that has just ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
-    /// Which.
     pub session: SessionId,
-    /// Whose tokens it had.
+    /// The client of its tokens.
     pub client: ClientId,
-    /// Its place in the status lists.
+    /// Its status list index.
     pub status: StatusPosition,
-    /// No access token of it lives longer.
+    /// The expiry of its last access token.
     pub access_ends_at: DateTime<Utc>,
 }
 
-/// Which sessions end.
+/// Which sessions to end.
 #[derive(Debug, Clone)]
 pub enum SessionSelector {
-    /// One, and what came from it.
+    /// One and its children.
     One(SessionId),
-    /// One, and what came from it, if it is this account's.
+    /// One and its children, if it belongs to this account.
     OneOf(UserId, SessionId),
-    /// Every one of an account.
+    /// All of an account.
     AllOf(UserId),
-    /// Every one of an account but this.
+    /// All of an account but one.
     AllOfBut(UserId, SessionId),
-    /// Every one of an account at a client.
+    /// All of an account at one client.
     AllOfAt(UserId, ClientId),
-    /// At most so many of an account.
+    /// At most this many of an account.
     SomeOf(UserId, u64),
-    /// At most so many of a client.
+    /// At most this many of a client.
     SomeOfClient(ClientId, u64),
 }
 
-/// Ends sessions that have not ended yet, and says which they were. Their rows keep nothing personal.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Ends the selected live sessions and returns them. Their rows keep no personal data.
 pub async fn end(
     db: &impl ConnectionTrait,
     which: &SessionSelector,
     reason: EndReason,
     now: DateTime<Utc>,
 ) -> Result<Vec<EndedSession>, StoreError> {
-    // In a statement of their own, so that the next one sees what those who held them did meanwhile: a session that a code
-    // is exchanged for is inserted under a shared lock of its account and its parent.
+    // Lock in a statement of its own, so that the next one sees the changes of earlier lock holders: a code exchange
+    // inserts its session under a shared lock of account and parent.
     match which {
         SessionSelector::One(id) | SessionSelector::OneOf(_, id) => {
             let held = Entity::find_by_id(id.0).select_only().column(Column::Id).lock_exclusive();
@@ -104,7 +99,7 @@ pub async fn end(
     rows.iter().map(ended).collect()
 }
 
-/// At most so many of the sessions of which `owned` holds.
+/// At most `most` of the sessions for which `owned` holds.
 fn some_of(owned: Expr, most: u64) -> Condition {
     let some = Query::select()
         .column(Column::Id)
@@ -117,14 +112,11 @@ fn some_of(owned: Expr, most: u64) -> Condition {
     Condition::all().add(Column::Id.in_subquery(some))
 }
 
-/// Deletes at most `batch` sessions that had ended, or come to their absolute end, by `over`, and whose last access token
-/// had expired then; others' batches are passed over. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` sessions that ended, or reached their absolute end, before `over`, and whose last access
+/// token had expired by then; batches of other processes are skipped. Returns how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let mut deleted = 0;
-    // One statement each, so that each has its index.
+    // One statement each, so that each uses its index.
     for end in [Column::EndedAt, Column::EndsAt] {
         let these = Query::select()
             .column(Column::Id)
@@ -139,21 +131,17 @@ pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -
     Ok(deleted)
 }
 
-/// Where a walk through all sessions stands.
+/// The position of a walk through all sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Walk(Uuid);
 
 impl Walk {
-    /// Before the first session.
     pub const START: Self = Self(Uuid::nil());
 }
 
-/// Deletes those of the next `page` sessions behind `walk` that were left idle by `over`. A session's id tells when it
-/// began, so the walk ends where no refresh token can have run out yet. No index could find them without making every
-/// refresh dearer. Says how many there were, and where to go on; `None` at the end.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes those of the next `page` sessions after `walk` that expired idle before `over`. A session's id contains its
+/// start, so the walk ends where no refresh token can have expired yet. An index would find them, but would make every
+/// refresh costlier. Returns how many there were and where to continue, `None` at the end.
 pub async fn prune_idle(
     db: &impl ConnectionTrait,
     walk: Walk,
@@ -190,7 +178,7 @@ pub async fn prune_idle(
     Ok((done.rows_affected, next))
 }
 
-/// A session and those that came from it.
+/// A session and its children.
 fn family(id: SessionId) -> Condition {
     Condition::any().add(Column::Id.eq(id.0)).add(Column::Parent.eq(id.0))
 }

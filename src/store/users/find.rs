@@ -18,28 +18,22 @@ use crate::{
 };
 
 /// The account of `id`.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
     Entity::find_by_id(id.0).one(db).await?.map(user).transpose()
 }
 
-/// How somebody names an account when they log in.
+/// How a user names an account at login.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identifier {
     /// By its username.
     Username(Username),
-    /// By an address that its owner has verified; an unverified one names nobody.
+    /// By a verified email address; unverified ones identify nobody.
     Email(EmailAddress),
-    /// By its subject, where it is known already.
+    /// By the account's id, if it is known already.
     Id(UserId),
 }
 
-/// An account with what its password is checked against; `None` where it has no password.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// An account and its password hash, if it has one.
 pub async fn find_with_password(
     db: &impl ConnectionTrait,
     identifier: &Identifier,
@@ -49,27 +43,18 @@ pub async fn find_with_password(
     Ok(Some((user(row)?, password_hash)))
 }
 
-/// The account that is named so.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The account with this identifier.
 pub async fn find_named(db: &impl ConnectionTrait, identifier: &Identifier) -> Result<Option<User>, StoreError> {
     named(identifier).one(db).await?.map(user).transpose()
 }
 
-/// The account, held until the transaction ends: nobody else changes it meanwhile.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Like [`find_named`], locked until the transaction ends.
 pub async fn hold(transaction: &Transaction, identifier: &Identifier) -> Result<Option<User>, StoreError> {
     named(identifier).lock_exclusive().one(transaction).await?.map(user).transpose()
 }
 
-/// The account, and every other that names this address, held until the transaction ends; in one order, so that two
-/// who do so wait for one another and do not block.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The account, locked with every other account that claims this email address until the transaction ends. One order of
+/// locking for all, so that two transactions cannot deadlock.
 pub async fn hold_claimants(
     transaction: &Transaction,
     id: UserId,
@@ -94,10 +79,7 @@ fn named(identifier: &Identifier) -> Select<Entity> {
     }
 }
 
-/// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Whether the username is taken now. Only an insert decides.
 pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<bool, StoreError> {
     let found = Entity::find()
         .select_only()
@@ -109,10 +91,7 @@ pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<
     Ok(found.is_some())
 }
 
-/// The next `most` accounts behind `after`, oldest first; `None` begins. Fewer than `most`: these are the last.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The next `most` accounts after `after`, oldest first; `None` starts. Fewer than `most` accounts are the last.
 pub async fn page(
     db: &impl ConnectionTrait,
     after: Option<UserId>,
@@ -127,16 +106,12 @@ pub async fn page(
     rows.into_iter().map(record).collect()
 }
 
-/// The account of `id`, which nobody else changes until the transaction ends.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The account of `id`, locked until the transaction ends.
 pub async fn find_to_change(db: &Transaction, id: UserId) -> Result<Option<User>, StoreError> {
     // (SQLite has one writer at a time, and sea-query writes no lock there.)
     Entity::find_by_id(id.0).lock_exclusive().one(db).await?.map(user).transpose()
 }
 
-/// The account that a row holds.
 pub(in crate::store) fn user(row: Model) -> Result<User, StoreError> {
     let email = row.email.zip(row.email_key).map(|(address, key)| EmailAddress::from_stored(address, key));
     Ok(User {
