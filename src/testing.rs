@@ -6,6 +6,7 @@ pub use crate::{
     crypto::{digest, random::Random},
     domain::{
         clock::{Clock, SystemClock},
+        color::Color,
         email::EmailAddress,
         mail::{Email, Message},
         mail_server::MailServer,

@@ -306,6 +306,8 @@ fn mailer(config: &Config, issuer: &str) -> Result<Mailer, MailerError> {
         folder: config.data_dir.join("outbox"),
         from: config.mail_from.clone(),
         issuer: issuer.to_owned(),
+        name: config.pages.name.clone(),
+        color: config.pages.color,
         authorities: vec![],
         deadline: mailer::DEADLINE,
     })

@@ -1,4 +1,4 @@
-//! SHA-256, what is made of it, and comparison in constant time.
+//! SHA-2 digests, entity tags, and comparison in constant time.
 
 use aws_lc_rs::{constant_time, digest};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -19,13 +19,13 @@ pub fn sha512(bytes: &[u8]) -> [u8; 64] {
     out
 }
 
-/// A strong entity tag of `document`, in quotes (RFC 9110 §8.8.3): the same wherever the document is.
+/// A strong entity tag of `document`, in quotes (RFC 9110 §8.8.3). It depends on the content alone, so replicas agree.
 #[must_use]
 pub fn entity_tag(document: &str) -> String {
     format!("\"{}\"", BASE64_URL_SAFE_NO_PAD.encode(sha256(document.as_bytes())))
 }
 
-/// Whether `a` and `b` are the same, in a time that does not tell where they differ. Their lengths are no secret.
+/// Whether `a` and `b` are equal, in a time that does not reveal where they differ. Their lengths are not secret.
 #[must_use]
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     constant_time::verify_slices_are_equal(a, b).is_ok()

@@ -1,5 +1,5 @@
-//! The token by which a device is known that its owner has logged in with before: it opens nothing, and only keeps
-//! strangers' failed passwords from locking that device out. It is kept in a cookie, and no row is kept of it.
+//! Known devices: a signed cookie marks a browser in which the account's owner has logged in before. It grants no
+//! access; it only keeps failed passwords of strangers from locking that device out. The database stores nothing of it.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -15,23 +15,21 @@ use crate::{
     domain::{ids::UserId, password_hash::PasswordHash},
 };
 
-/// How long a device is known after its last log-in.
+/// How long a device stays known after its last login.
 pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
 /// How far ahead the clock of the replica that made a token may be.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
-/// Account, device, time, password; then the code over them.
+/// Account, device, time and password; then their MAC.
 const LENGTH: usize = 16 + 16 + 8 + 16 + 32;
-/// A longer text is no token: what is read before it is known to be one is bounded.
+/// A longer text is refused before it is decoded.
 const LONGEST_TEXT: usize = 256;
 
-/// A device with which somebody logged in.
+/// A device in which somebody has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownDevice {
-    /// To which account.
     user: UserId,
-    /// Which device.
     device: Uuid,
-    /// What of the password's hash, so that another password ends it.
+    /// A fingerprint of the password's hash, so that a new password ends the token.
     password: [u8; 16],
 }
 
@@ -42,7 +40,7 @@ impl KnownDevice {
         Self { user, device, password: fingerprint(proof) }
     }
 
-    /// The token of `text`, if one of `keys` made it within the last 180 days: `KID.BASE64URL`.
+    /// Parses a token `KID.BASE64URL`, if one of `keys` made it within the last 180 days.
     #[must_use]
     pub fn open(keys: &KeySet, text: &str, now: DateTime<Utc>) -> Option<Self> {
         let (kid, sealed) = text.split_once('.').filter(|_| text.len() <= LONGEST_TEXT)?;
@@ -66,7 +64,7 @@ impl KnownDevice {
         })
     }
 
-    /// Which device it is, if it has logged in to `user` with the password that has the hash `proof`.
+    /// The device, if it has logged in to `user` with the password of the hash `proof`.
     #[must_use]
     pub fn of(&self, user: UserId, proof: &PasswordHash) -> Option<Uuid> {
         (self.user == user && digest::equal(&self.password, &fingerprint(proof))).then_some(self.device)
@@ -82,7 +80,7 @@ impl KnownDevice {
     }
 }
 
-/// Tells a password from the next one, and tells nothing of either: the hash has a random salt.
+/// Distinguishes passwords and reveals nothing of them: the hash has a random salt.
 fn fingerprint(proof: &PasswordHash) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&digest::sha256(proof.as_str().as_bytes())[..16]);

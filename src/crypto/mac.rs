@@ -1,8 +1,9 @@
-//! Message authentication codes (HMAC-SHA-256, RFC 2104): what only a holder of the key could have written.
+//! Message authentication codes (HMAC-SHA-256, RFC 2104).
 
 use aws_lc_rs::hmac;
 
-/// The code of `parts` under `key`. Each part is preceded by its length, so that no two lists of parts are the same bytes.
+/// The code of `parts` under `key`. Each part is preceded by its length, so different lists of parts never give the
+/// same bytes.
 #[must_use]
 pub fn code(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);

@@ -1,5 +1,5 @@
-//! One-use secrets follow from the root secret and the name of their row, so that the same mail sent twice carries the
-//! same secret, and whoever reads the database has none.
+//! One-use secrets are derived from the root secret and the id of their row. So the same email sent twice carries the
+//! same secret, and a copy of the database contains none.
 
 use aws_lc_rs::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -11,8 +11,8 @@ use crate::{
     domain::one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
 };
 
-/// The secret of that row: HMAC-SHA-256 (RFC 2104) over the purpose and the id. Rows have ids that are never given
-/// twice, so no two secrets are alike.
+/// The secret of the row `id`: HMAC-SHA-256 (RFC 2104) over id and purpose. Row ids are never reused, so no two secrets
+/// are equal.
 ///
 /// # Panics
 /// Never: 32 bytes make 43 characters of base64url.
@@ -20,14 +20,14 @@ use crate::{
 pub fn derive(root: &RootSecret, purpose: Purpose, id: Uuid) -> OneUseSecret {
     let key = hmac::Key::new(hmac::HMAC_SHA256, root.derive(Key::OneUseSecret).as_slice());
     let mut message = hmac::Context::with_key(&key);
-    // The id has 16 bytes always, so that no purpose and id read as another's.
+    // The id always has 16 bytes, so each pair of id and purpose gives different bytes.
     message.update(id.as_bytes());
     message.update(purpose.as_str().as_bytes());
     let text = BASE64_URL_SAFE_NO_PAD.encode(message.sign().as_ref());
     OneUseSecret::parse(&text.into()).expect("32 bytes make 43 characters of base64url")
 }
 
-/// What is stored of it.
+/// The digest that is stored of a secret.
 #[must_use]
 pub fn digest(secret: &OneUseSecret) -> OneUseDigest {
     OneUseDigest(sha256(secret.expose().as_bytes()))

@@ -13,7 +13,7 @@ impl Random {
     /// `N` random bytes.
     ///
     /// # Panics
-    /// Never: aws-lc's `RAND_bytes` has no failing path. Where the system gives no entropy it ends the process.
+    /// Never: aws-lc's `RAND_bytes` does not fail. If the system gives no entropy, it aborts the process.
     #[must_use]
     pub fn bytes<const N: usize>(&self) -> [u8; N] {
         let mut bytes = [0; N];
@@ -35,7 +35,7 @@ impl Random {
         BASE64_URL_SAFE_NO_PAD.encode(self.bytes::<16>())
     }
 
-    /// A secret that nobody can guess: 256 random bits, 43 characters of base64url.
+    /// An unguessable secret: 256 random bits, 43 characters of base64url.
     #[must_use]
     pub fn secret(&self) -> SecretString {
         BASE64_URL_SAFE_NO_PAD.encode(self.bytes::<32>()).into()

@@ -1,12 +1,13 @@
-//! Sealed text (AES-256-GCM, NIST SP 800-38D): what a browser carries for us, and can neither read nor write.
+//! Authenticated encryption (AES-256-GCM, NIST SP 800-38D) of state that a browser carries, and can neither read nor
+//! change.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// Seals `plain` under `key`: base64url. `context` is what it is for; it opens with the same alone.
+/// Encrypts `plain` under `key`, as base64url. `context` names its use; it decrypts with the same context only.
 ///
-/// Nonces are random. Below 2^32 texts a key their repetition is out of question (SP 800-38D §8.3); a busy service seals
-/// a few for each log-in.
+/// Nonces are random. Below 2^32 texts for each key a repeated nonce is negligible (SP 800-38D §8.3); a busy service
+/// encrypts a few for each login.
 ///
 /// # Panics
 /// Never: aws-lc refuses only plaintexts of 64 GiB and more.
@@ -20,7 +21,7 @@ pub fn seal(key: &[u8; 32], context: &[u8], plain: &[u8]) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(sealed)
 }
 
-/// What was sealed under `key` for `context`; `None` for any text that was not.
+/// Decrypts a text that was encrypted under `key` for `context`; `None` for any other text.
 #[must_use]
 pub fn open(key: &[u8; 32], context: &[u8], sealed: &str) -> Option<Vec<u8>> {
     let key = RandomizedNonceKey::new(&AES_256_GCM, key).ok()?;

@@ -1,4 +1,4 @@
-//! The bits of a status list, as a status list token carries them (draft-ietf-oauth-status-list-21 §4).
+//! The compressed bits of a status list token (draft-ietf-oauth-status-list-21 §4).
 
 use std::io::{self, Write};
 
@@ -14,24 +14,24 @@ use crate::domain::status_list::StatusPosition;
 /// | 6     | 16 kB, 4.5 ms  | 49 kB, 6.0 ms  | 99 kB, 3.9 ms  |
 /// | 9     | 14 kB, 39 ms   | 47 kB, 71 ms   | 104 kB, 16 ms  |
 ///
-/// The last 2 kB are not worth nine times the work, each time a session ends.
+/// Saving the last 2 kB is not worth nine times the work, each time a session ends.
 const LEVEL: Compression = Compression::new(6);
 
-/// The `lst` of a list in which the places `revoked` say `INVALID` (1) and all others `VALID` (0), §4.2: one bit a
-/// place, least significant first, as zlib data (RFC 1950) in base64url. Order and repetition do not matter.
+/// The `lst` of a list in which the indexes `revoked` are `INVALID` (1) and all others `VALID` (0), §4.2: one bit for
+/// each index, least significant first, as zlib data (RFC 1950) in base64url. Order and repetition do not matter.
 ///
-/// Every list has [`StatusPosition::LIST_LENGTH`] places, so its length tells nobody how many sessions there are. A
-/// place beyond that is passed over: no token that refers to it could be looked up, and one bad row must not keep
-/// every other revocation from the gateways. In debug builds it is an assertion, since only an error of ours draws it.
+/// Every list has [`StatusPosition::LIST_LENGTH`] indexes, so its length does not reveal how many sessions there are. A
+/// larger index is skipped: no token with it could be looked up, and one bad row must not hide every other revocation
+/// from the gateways. Debug builds assert instead, since only a fault of ours draws one.
 ///
 /// # Panics
-/// Never in a release build: only writing can fail, and memory takes all that is written.
+/// Never in a release build: only writing can fail, and writing to memory does not.
 #[must_use]
 pub fn encode(revoked: impl Iterator<Item = u32>) -> String {
     compress(&bits(StatusPosition::LIST_LENGTH, revoked)).expect("writing to memory always succeeds")
 }
 
-/// The array of a list of `length` places (§4.1).
+/// The bit array of a list of `length` indexes (§4.1).
 fn bits(length: u32, revoked: impl Iterator<Item = u32>) -> Vec<u8> {
     let mut bytes = vec![0; length.div_ceil(8) as usize];
     for index in revoked {

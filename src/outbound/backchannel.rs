@@ -1,37 +1,36 @@
-//! Tells clients of log-outs, at the URIs that their operators registered (OIDC Back-Channel Logout 1.0 §2.5).
+//! Sends logout tokens to the URIs that clients registered (OIDC Back-Channel Logout 1.0 §2.5).
 
 use std::time::Duration;
 
 use reqwest::{Client, redirect};
 
-/// Why a client was not told.
+/// Why a logout token was not delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum TellError {
-    /// TLS cannot be had on this machine.
+    /// This machine has no TLS certificates.
     #[error(
         "TLS cannot be set up; install the system's certificates (ca-certificates), or name a file in SSL_CERT_FILE"
     )]
     NoTls,
-    /// It cannot be reached, or did not answer in time.
+    /// The client cannot be reached, or did not answer in time.
     #[error("it cannot be reached")]
     Unreachable,
-    /// It answered that it did not take it; a redirect is followed nowhere.
+    /// The client answered with this status. Redirects are not followed.
     #[error("it answered {0}")]
     Refused(u16),
 }
 
-/// Tells clients.
 #[derive(Debug, Clone)]
 pub struct Backchannel {
-    /// `None` where TLS cannot be had: a service whose clients want no calls needs none.
+    /// `None` if this machine has no TLS certificates. A service without such clients needs none.
     http: Option<Client>,
 }
 
-/// How long it may take to reach a client.
+/// Limit of establishing a connection.
 const CONNECT: Duration = Duration::from_secs(5);
 
 impl Backchannel {
-    /// One that waits `deadline` at most. It follows nobody, and goes through no proxy, whatever the environment says.
+    /// Every call takes `deadline` at most. Redirects are not followed, and proxies of the environment are not used.
     #[must_use]
     pub fn new(deadline: Duration) -> Self {
         let http = Client::builder()
@@ -45,14 +44,14 @@ impl Backchannel {
         Self { http: http.ok() }
     }
 
-    /// Posts a logout token. Of the answer nothing but the status is read, however long it is.
+    /// Posts a logout token. Only the status of the answer is read, however long the answer is.
     ///
     /// # Errors
     /// [`TellError`].
     pub async fn tell(&self, uri: &str, logout_token: &str) -> Result<(), TellError> {
         let http = self.http.as_ref().ok_or(TellError::NoTls)?;
         let request = http.post(uri).form(&[("logout_token", logout_token)]);
-        // What went wrong may name the URI, which the operator's log has a client id for.
+        // The error may contain the URI; the log has the client's id instead.
         let answer = request.send().await.map_err(|_| TellError::Unreachable)?;
         let status = answer.status();
         if status.is_success() { Ok(()) } else { Err(TellError::Refused(status.as_u16())) }

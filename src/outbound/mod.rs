@@ -1,8 +1,8 @@
-//! All that we call: the mail server, or the folder that stands for it, identity providers, and clients that want to hear
-//! of log-outs.
+//! Outgoing calls: to the mail server (or the folder in its place), to identity providers, and to clients' back-channel
+//! logout URIs.
 //!
-//! Every call has a deadline, and what the other side says is never trusted: it is not logged, and bounded in length.
-//! What is sent, and when again, is the flows' business.
+//! Every call has a deadline. An answer is never trusted: it is bounded in length and not logged. `services` decides
+//! what is sent, and when it is tried again.
 
 pub mod backchannel;
 pub mod email;

@@ -1,8 +1,9 @@
 //! Identity providers: the client's side of the authorization code flow (RFC 6749 §4.1, OpenID Connect Core 1.0 §3.1).
 //!
-//! A provider is somebody else's computer: it may be slow, broken or hostile. What it says leads no request of ours
-//! anywhere but to the origins that the operator or the preset names.
+//! A provider is a foreign computer: it may be slow, broken or hostile. Nothing that it answers sends our requests to
+//! other origins than those of the operator or the preset.
 
+pub mod exchange;
 mod fetch;
 mod presets;
 mod user_info;
@@ -13,64 +14,51 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,
-    EndpointSet, ExtraTokenFields, HttpRequest, HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl,
-    RequestTokenError, Scope, StandardRevocableToken, StandardTokenResponse, TokenResponse, TokenUrl,
-    basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse, BasicTokenType},
-};
-use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use url::Url;
 
+pub use self::fetch::{NoClient, ProviderError};
 use self::{
     fetch::Fetcher,
     presets::{Endpoints, Preset},
-};
-pub use self::{
-    fetch::{NoClient, ProviderError},
-    user_info::UserInfo,
 };
 use crate::domain::{
     clock::Clock,
     identity::{ProviderKind, ProviderName, TENANT, is_issuer},
 };
 
-/// What the operator says of a provider.
+/// The operator's settings of a provider.
 #[derive(Debug)]
 pub struct Settings {
-    /// Its name in our paths.
+    /// The name in our paths.
     pub name: ProviderName,
-    /// What it is.
     pub kind: ProviderKind,
     /// Us, as it calls us.
     pub client_id: String,
-    /// Its issuer, where it is not the kind's own.
+    /// The issuer, if it is not the preset's.
     pub issuer: Option<String>,
-    /// Its authorization endpoint, likewise.
+    /// Likewise.
     pub authorize_url: Option<String>,
-    /// Its token endpoint, likewise.
+    /// Likewise.
     pub token_url: Option<String>,
-    /// Its user-info endpoint, likewise.
+    /// Likewise.
     pub userinfo_url: Option<String>,
-    /// What is asked for; empty stands for the kind's own.
+    /// The scopes to request; empty means the preset's.
     pub scopes: Vec<String>,
-    /// Where it sends people back to.
+    /// Our callback.
     pub redirect_uri: String,
 }
 
-/// Why a provider cannot be set up as the operator says.
+/// Why a provider cannot be set up.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// A URL is none.
+    /// The value of this key is not a URL.
     #[error("{0} is not a URL")]
     NotAUrl(&'static str),
-    /// See there.
     #[error(transparent)]
     Client(#[from] NoClient),
 }
 
-/// A provider.
 #[derive(Debug)]
 pub struct Provider {
     settings: Settings,
@@ -82,10 +70,10 @@ pub struct Provider {
     keys: Mutex<Option<Arc<KeySet>>>,
 }
 
-/// What a provider says of itself (OpenID Connect Discovery 1.0 §3).
+/// A provider's metadata (OpenID Connect Discovery 1.0 §3).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// `iss` of its ID tokens; of Microsoft with `{tenantid}` where the organization stands.
+    /// `iss` of its ID tokens. Microsoft's has `{tenantid}` in place of the organization.
     pub issuer: String,
     /// Whether every answer of its authorization endpoint must say `iss` (RFC 9207 §3).
     pub sends_issuer: bool,
@@ -97,7 +85,7 @@ pub struct Metadata {
     read_at: DateTime<Utc>,
 }
 
-/// The document, as far as it matters.
+/// The members of the metadata document that we read.
 #[derive(Debug, Deserialize)]
 struct Document {
     issuer: String,
@@ -110,7 +98,7 @@ struct Document {
     authorization_response_iss_parameter_supported: bool,
 }
 
-/// A provider's published keys, not read yet.
+/// A provider's published keys, unparsed.
 #[derive(Debug)]
 pub struct KeySet {
     /// The JSON (RFC 7517 §5).
@@ -118,67 +106,21 @@ pub struct KeySet {
     read_at: DateTime<Utc>,
 }
 
-/// What a log-in asks a provider for.
-#[derive(Debug)]
-pub struct Asking<'a> {
-    /// Comes back with the answer.
-    pub state: &'a str,
-    /// Comes back in the ID token.
-    pub nonce: &'a str,
-    /// What we show that we know when the code is exchanged (RFC 7636).
-    pub verifier: &'a SecretString,
-    /// Whether the person shall prove anew who they are, though the provider may know them still.
-    pub fresh: bool,
-}
-
-/// What a code is exchanged for.
-#[derive(Debug)]
-pub struct Grant {
-    /// For the provider's user-info endpoint.
-    pub access_token: SecretString,
-    /// Who logged in, as the provider signed it; only of providers that are known by metadata.
-    pub id_token: Option<String>,
-}
-
-#[derive(Debug, Deserialize, Serialize)]
-struct IdToken {
-    #[serde(default)]
-    id_token: Option<String>,
-}
-
-impl ExtraTokenFields for IdToken {}
-
-type Client<HasAuthUrl, HasTokenUrl> = oauth2::Client<
-    BasicErrorResponse,
-    StandardTokenResponse<IdToken, BasicTokenType>,
-    BasicTokenIntrospectionResponse,
-    StandardRevocableToken,
-    BasicRevocationErrorResponse,
-    HasAuthUrl,
-    EndpointNotSet,
-    EndpointNotSet,
-    EndpointNotSet,
-    HasTokenUrl,
->;
-
-/// How long metadata and keys are good without being asked for again.
+/// How long metadata and keys are used without reading them again.
 const FRESH: TimeDelta = TimeDelta::hours(1);
-/// How long they are used where they cannot be read again.
+/// How long they are used if they cannot be read again.
 const STALE: TimeDelta = TimeDelta::days(1);
-/// How soon keys may be asked for again because a token names one that is not among them: whoever sends such tokens
-/// must not make us a flood.
+/// The shortest time between two reads of the keys because of an unknown `kid`. Otherwise anybody could make us flood
+/// the provider with such tokens.
 const COOL_DOWN: TimeDelta = TimeDelta::minutes(1);
-/// The issuer of Microsoft's personal accounts, which the metadata of `consumers` name.
+/// The tenant of Microsoft's personal accounts, which the metadata of `consumers` name.
 const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
 impl Provider {
-    /// Sets a provider up. Nothing is asked yet.
-    ///
-    /// # Errors
-    /// [`SettingsError`].
+    /// Sets a provider up, without any request yet.
     pub fn new(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, SettingsError> {
         let mut preset = presets::of(settings.kind);
-        // Whoever names another issuer has its metadata say the rest.
+        // With another issuer, the endpoints come from its metadata.
         let named = settings.issuer.as_deref().is_some_and(|issuer| issuer != preset.issuer);
         if named && matches!(preset.endpoints, Endpoints::Signing { .. }) {
             preset.endpoints = Endpoints::Discovered;
@@ -197,7 +139,7 @@ impl Provider {
         }
         let (issuer, own) = match (&settings.issuer, preset.endpoints) {
             (Some(issuer), _) => (issuer.clone(), &[][..]),
-            // Whoever says who somebody is names the issuer: another GitHub is not GitHub.
+            // The host that vouches for users is the issuer: another user-info endpoint is not GitHub.
             (None, Endpoints::Known { userinfo, .. }) => match settings.userinfo_url.as_deref().and_then(url) {
                 Some(other) if other.as_str() != userinfo => (other.origin().ascii_serialization(), &[][..]),
                 _ => (preset.issuer.to_owned(), preset.origins),
@@ -215,120 +157,38 @@ impl Provider {
         Ok(Self { settings, preset, issuer, fetcher, clock, metadata: Mutex::default(), keys: Mutex::default() })
     }
 
-    /// Its name.
     #[must_use]
     pub fn name(&self) -> &ProviderName {
         &self.settings.name
     }
 
-    /// What it is.
     #[must_use]
     pub fn kind(&self) -> ProviderKind {
         self.settings.kind
     }
 
-    /// Us, as it calls us.
+    /// Our client id at the provider.
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.settings.client_id
     }
 
-    /// Its issuer as it is configured, in whose name identities without an ID token are kept.
+    /// The configured issuer. Identities without an ID token are stored under it.
     #[must_use]
     pub fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    /// Whether who somebody is comes in an ID token.
+    /// Whether the provider signs ID tokens.
     #[must_use]
     pub fn signs(&self) -> bool {
         matches!(self.preset.endpoints, Endpoints::Discovered | Endpoints::Signing { .. })
     }
 
-    /// Where a person is sent to log in there.
+    /// The published keys, from the cache while they are fresh.
     ///
     /// # Errors
-    /// [`ProviderError`] where its metadata cannot be had.
-    pub async fn authorization_url(&self, asking: &Asking<'_>) -> Result<Url, ProviderError> {
-        let metadata = self.metadata().await?;
-        let verifier = PkceCodeVerifier::new(asking.verifier.expose_secret().to_owned());
-        let client = self.client(&metadata)?;
-        let mut request = client
-            .authorize_url(|| CsrfToken::new(asking.state.to_owned()))
-            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
-            .add_scopes(self.scopes().into_iter().map(Scope::new));
-        if self.signs() {
-            request = request.add_extra_param("nonce", asking.nonce);
-            if asking.fresh {
-                request = request.add_extra_param("prompt", self.preset.fresh_prompt);
-            }
-        }
-        if self.preset.form_post {
-            request = request.add_extra_param("response_mode", "form_post");
-        }
-        Ok(request.url().0)
-    }
-
-    /// Exchanges a code, as the client that `secret` proves us to be.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
-    pub async fn exchange(
-        &self,
-        code: &str,
-        verifier: &SecretString,
-        secret: &SecretString,
-    ) -> Result<Grant, ProviderError> {
-        let metadata = self.metadata().await?;
-        let client = self.client(&metadata)?.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned()));
-        let answer = client
-            .exchange_code(AuthorizationCode::new(code.to_owned()))
-            .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose_secret().to_owned()))
-            .request_async(&Transport(&self.fetcher))
-            .await
-            .map_err(|error| match error {
-                RequestTokenError::ServerResponse(_) => ProviderError::Refused,
-                RequestTokenError::Request(error) => error,
-                // Both may quote what it said.
-                RequestTokenError::Parse(..) | RequestTokenError::Other(_) => ProviderError::Garbage("a token answer"),
-            })?;
-        Ok(Grant {
-            access_token: answer.access_token().secret().clone().into(),
-            id_token: answer.extra_fields().id_token.clone(),
-        })
-    }
-
-    /// Who the user-info endpoint says that somebody is; `None` where there is no such endpoint.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
-    pub async fn user_info(&self, access_token: &SecretString) -> Result<Option<UserInfo>, ProviderError> {
-        let metadata = self.metadata().await?;
-        let Some(url) = &metadata.userinfo else { return Ok(None) };
-        let token = Some(access_token.expose_secret());
-        let mut info = user_info::read(self.kind(), &self.fetcher.get(url, token).await?)?;
-        if self.kind() == ProviderKind::Github {
-            let mut emails = url.clone();
-            emails.path_segments_mut().map_err(|()| ProviderError::Garbage("an address"))?.push("emails");
-            // Whoever did not give us leave to read their addresses logs in without one.
-            match self.fetcher.get(&emails, token).await {
-                Ok(json) => {
-                    if let Some((email, verified)) = user_info::primary_email(&json)? {
-                        info.profile.email = Some(email);
-                        info.profile.email_verified = verified;
-                    }
-                }
-                Err(ProviderError::Refused) => {}
-                Err(other) => return Err(other),
-            }
-        }
-        Ok(Some(info))
-    }
-
-    /// Its published keys: those at hand, unless they are old.
-    ///
-    /// # Errors
-    /// [`ProviderError`] where there are none and none can be had.
+    /// [`ProviderError`] if none are cached and none can be read.
     pub async fn keys(&self) -> Result<Arc<KeySet>, ProviderError> {
         let known = held(&self.keys).clone();
         match known {
@@ -338,10 +198,8 @@ impl Provider {
         }
     }
 
-    /// Its keys read anew, because a token names one that is not among `keys`; `None` where that was done just now.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Reads the keys again, because a token names a key that is not among `keys`; `None` if that was done a moment
+    /// ago.
     pub async fn newer_keys(&self, keys: &KeySet) -> Result<Option<Arc<KeySet>>, ProviderError> {
         if self.is_younger(keys.read_at, COOL_DOWN) {
             return Ok(None);
@@ -357,10 +215,10 @@ impl Provider {
         Ok(keys)
     }
 
-    /// What it says of itself.
+    /// The metadata, from the cache while they are fresh.
     ///
     /// # Errors
-    /// [`ProviderError`] where that cannot be had, or cannot be.
+    /// [`ProviderError`] if they cannot be read or are not valid.
     pub async fn metadata(&self) -> Result<Arc<Metadata>, ProviderError> {
         let known = held(&self.metadata).clone();
         let read = match known {
@@ -416,20 +274,20 @@ impl Provider {
         let speaks = |method: &str| methods.iter().any(|one| one == method);
         Ok(Metadata {
             sends_issuer: document.authorization_response_iss_parameter_supported,
-            // Whose it is not to say may leave it out; then the operator says it.
+            // A provider may omit `authorization_endpoint`; then `authorize_url` must be configured.
             authorize: endpoint(authorize_url, document.authorization_endpoint.as_deref().unwrap_or_default())?,
             token: endpoint(token_url, &document.token_endpoint)?,
             userinfo: userinfo.map(|said| endpoint(userinfo_url, said)).transpose()?,
             jwks: Some(endpoint(&None, &document.jwks_uri)?),
-            // Without a word on it, the other way (OpenID Connect Discovery 1.0 §3).
+            // If the member is missing, the default is `client_secret_basic` (OpenID Connect Discovery 1.0 §3).
             in_form: speaks("client_secret_post") && !speaks("client_secret_basic"),
             issuer: document.issuer,
             read_at,
         })
     }
 
-    /// Whether metadata that say they are of `issuer` are what was asked for (OpenID Connect Discovery 1.0 §4.3). Those
-    /// of Microsoft that serve many organizations name a template, or that of its personal accounts.
+    /// Whether metadata with this `issuer` are the ones asked for (OpenID Connect Discovery 1.0 §4.3). Microsoft's
+    /// metadata for many organizations name a template, or the tenant of its personal accounts.
     fn is_own_issuer(&self, issuer: &str) -> bool {
         let serves = |whom: &str, named: &str| {
             let template = self.issuer.replacen(&format!("/{whom}/"), &format!("/{named}/"), 1);
@@ -439,36 +297,15 @@ impl Provider {
         issuer == self.issuer || (self.kind() == ProviderKind::Microsoft && many())
     }
 
-    /// Whether an answer that says it is from `iss`, or does not say, is from this provider (RFC 9207 §2.4).
+    /// Whether an authorization response with this `iss`, or without one, comes from this provider (RFC 9207 §2.4).
     #[must_use]
     pub fn answers_as(&self, metadata: &Metadata, iss: Option<&str>) -> bool {
         match iss {
-            // Those without metadata have not said what they would write there; each has its own redirect URI.
+            // Providers without metadata announce no `iss`; each has a redirect URI of its own instead.
             _ if !self.signs() => true,
             Some(iss) => is_issuer(&metadata.issuer, iss),
             None => !metadata.sends_issuer,
         }
-    }
-
-    fn scopes(&self) -> Vec<String> {
-        let given = &self.settings.scopes;
-        let own = || self.preset.scopes.iter().map(|scope| (*scope).to_owned()).collect();
-        let mut scopes: Vec<String> = if given.is_empty() { own() } else { given.clone() };
-        if self.signs() && !scopes.iter().any(|scope| scope == "openid") {
-            scopes.insert(0, "openid".to_owned());
-        }
-        scopes
-    }
-
-    fn client(&self, metadata: &Metadata) -> Result<Client<EndpointSet, EndpointSet>, ProviderError> {
-        let redirect = RedirectUrl::new(self.settings.redirect_uri.clone());
-        let redirect = redirect.map_err(|_| ProviderError::Garbage("our redirect URI"))?;
-        let way = if metadata.in_form { AuthType::RequestBody } else { AuthType::BasicAuth };
-        Ok(oauth2::Client::new(ClientId::new(self.settings.client_id.clone()))
-            .set_auth_type(way)
-            .set_auth_uri(AuthUrl::from_url(metadata.authorize.clone()))
-            .set_token_uri(TokenUrl::from_url(metadata.token.clone()))
-            .set_redirect_uri(redirect))
     }
 
     fn is_younger(&self, read_at: DateTime<Utc>, age: TimeDelta) -> bool {
@@ -476,23 +313,11 @@ impl Provider {
     }
 }
 
-/// What carries the requests that the library makes.
-struct Transport<'f>(&'f Fetcher);
-
-impl<'c> AsyncHttpClient<'c> for Transport<'_> {
-    type Error = ProviderError;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.0.fetch(request))
-    }
-}
-
 fn url(text: &str) -> Option<Url> {
     Url::parse(text).ok()
 }
 
-/// Nobody panics while holding these.
+/// No code panics while holding these locks.
 fn held<T>(lock: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }

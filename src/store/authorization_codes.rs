@@ -1,5 +1,5 @@
-//! Authorization codes: by their digest, used once. A used one is kept for a while, so that a second use is known for
-//! what it is.
+//! Authorization codes, stored by digest and used once. A used code is kept for a while, so that a second use is
+//! recognized.
 
 use chrono::{DateTime, Utc};
 use entity::authorization_code::{ActiveModel, Column, Entity, Model};
@@ -18,39 +18,32 @@ use crate::domain::{
 
 const TABLE: &str = "authorization_code";
 
-/// SHA-256 of a code: the only form that is kept.
+/// SHA-256 of a code, the only form that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CodeDigest(pub [u8; 32]);
 
-/// What a code was given for.
+/// A code and what it grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuthorizationCode {
-    /// To which client.
     pub client: ClientId,
-    /// By whom.
     pub user: UserId,
-    /// At which browser log-in.
+    /// The browser session of the login.
     pub parent: SessionId,
-    /// Where it was sent, byte for byte.
+    /// The redirect URI, byte for byte.
     pub redirect_uri: String,
-    /// What whoever redeems it must know.
+    /// The PKCE challenge that the token request must answer.
     pub code_challenge: CodeChallenge,
-    /// What was granted.
     pub scope: Scope,
-    /// The one resource asked for (RFC 8707).
+    /// The one requested resource (RFC 8707).
     pub resource: Option<String>,
-    /// What the ID token says back.
+    /// The `nonce` of the ID token.
     pub nonce: Option<String>,
-    /// When it is worth nothing any more.
     pub expires_at: DateTime<Utc>,
-    /// The session that it was exchanged for, once it was.
+    /// The session that it was exchanged for, if it was.
     pub session: Option<SessionId>,
 }
 
-/// Keeps a code that is about to be given.
-///
-/// # Errors
-/// [`StoreError`].
+/// Stores a new code.
 pub async fn insert(db: &impl ConnectionTrait, digest: CodeDigest, code: &AuthorizationCode) -> Result<(), StoreError> {
     let row = ActiveModel {
         digest: Set(digest.0.to_vec()),
@@ -71,17 +64,11 @@ pub async fn insert(db: &impl ConnectionTrait, digest: CodeDigest, code: &Author
 }
 
 /// A code, used or not, expired or not.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn find(db: &impl ConnectionTrait, digest: CodeDigest) -> Result<Option<AuthorizationCode>, StoreError> {
     Entity::find_by_id(digest.0.to_vec()).one(db).await?.map(code).transpose()
 }
 
-/// Uses a code up for `session`. Says whether it was there to be used: of any number of uses at once, one is told so.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Marks a code as used for `session`. Returns whether it was unused and valid: of concurrent calls, one gets `true`.
 pub async fn redeem(
     db: &impl ConnectionTrait,
     digest: CodeDigest,
@@ -99,10 +86,7 @@ pub async fn redeem(
     Ok(done.rows_affected == 1)
 }
 
-/// Deletes the codes that `user` gave `client` and that are still good: they allow it nothing any more.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes the unexpired codes that `user` gave to `client`, because the consent is withdrawn.
 pub async fn delete_of(
     db: &impl ConnectionTrait,
     user: UserId,
@@ -110,7 +94,7 @@ pub async fn delete_of(
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
     Entity::delete_many()
-        // The few of this minute, by their index.
+        // The index finds the few codes of the last minute.
         .filter(Column::ExpiresAt.gt(now))
         .filter(Column::UserId.eq(user.0))
         .filter(Column::ClientId.eq(client.as_str()))
@@ -119,10 +103,8 @@ pub async fn delete_of(
     Ok(())
 }
 
-/// Deletes at most `batch` codes that expired before `over`; others' batches are passed over. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` codes that expired before `over`; batches of other processes are skipped. Returns how many
+/// there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Digest)
@@ -134,7 +116,6 @@ pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -
     Ok(Entity::delete_many().filter(Column::Digest.in_subquery(these)).exec(db).await?.rows_affected)
 }
 
-/// The code that a row holds.
 fn code(row: Model) -> Result<AuthorizationCode, StoreError> {
     Ok(AuthorizationCode {
         client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,

@@ -1,8 +1,8 @@
-//! The change table: how replicas learn what each of them must refuse or read again.
+//! The change table: how replicas learn what to refuse or to read again.
 //!
 //! A row is written in the transaction that makes the change, with the database's clock, and notified on commit. Every
-//! replica reads the last [`OVERLAP`] again each round, since rows become visible in another order than they were
-//! written in; entries are idempotent.
+//! replica reads the last [`OVERLAP`] again at each poll, since rows may become visible in another order than they were
+//! written. Entries are idempotent.
 
 use std::time::Duration;
 
@@ -22,59 +22,46 @@ use crate::domain::{
     status_list::StatusPosition,
 };
 
-/// How far back a round reads again: longer than the transaction that writes a change may take.
+/// How far back a poll reads again: longer than a transaction that writes a change may take.
 pub const OVERLAP: Duration = Duration::from_secs(10);
-/// How long a transaction may take from the writing of its changes to its commit.
+/// The longest time from writing a change to its commit.
 pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(4);
 
 /// How many changes are read at a time: some megabytes.
 pub const PAGE: u64 = 10_000;
 const CHANNEL: &str = "signet_change";
 const TABLE: &str = "change";
-/// Rows an INSERT: far below either database's limit on parameters.
+/// Rows of one INSERT: far below either database's limit on parameters.
 const BATCH: usize = 500;
 
-/// Something that replicas must learn of.
+/// A change that replicas must learn of.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// A session has ended: its tokens are refused while one could live.
+    /// A session has ended: its tokens are refused until the last has expired.
     SessionEnded {
-        /// Which.
         session: SessionId,
-        /// Its place in the status lists.
+        /// Its status list index.
         status: StatusPosition,
     },
-    /// A token without a session is refused, by its identifier.
-    TokenDenied {
-        /// Its `jti`.
-        token: String,
-    },
+    /// A token without a session is refused, by its `jti`.
+    TokenDenied { token: String },
     /// An account's profile has changed.
     AccountChanged(UserId),
-    /// A client was deleted: the tokens that it was issued so far are refused.
-    ClientDeleted {
-        /// Which.
-        client: ClientId,
-        /// When.
-        at: DateTime<Utc>,
-    },
+    /// A client was deleted: tokens issued to it until then are refused.
+    ClientDeleted { client: ClientId, at: DateTime<Utc> },
     /// A client's registration has changed.
     ClientChanged(ClientId),
 }
 
-/// A change, and until when it matters.
+/// A change, and how long it matters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What has changed.
     pub change: Change,
-    /// From when on nobody need know of it.
+    /// After this time, no replica needs it.
     pub matters_until: DateTime<Utc>,
 }
 
-/// Writes changes into the transaction that makes them; replicas are notified when it commits.
-///
-/// # Errors
-/// [`StoreError`].
+/// Writes changes in the transaction that makes them. Replicas are notified when it commits.
 pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
@@ -108,21 +95,15 @@ pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Res
     Ok(())
 }
 
-/// The changes that were written within `span` before now, in the order in which they were written.
-///
-/// # Errors
-/// [`StoreError`].
+/// The changes written within the last `span`, in the order of writing.
 pub async fn since(db: &impl ConnectionTrait, span: Duration) -> Result<Vec<Entry>, StoreError> {
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     let since = database_clock(db).sub(span);
     read(Entity::find().filter(Expr::col(Column::WrittenAt).gte(since)).order_by_asc(Column::Id).all(db).await?)
 }
 
-/// A page of the changes that still matter at `now`: those behind `after`, oldest first, at most [`PAGE`]; and where the
-/// next page begins. `None`: there is none.
-///
-/// # Errors
-/// [`StoreError`].
+/// A page of the changes that still matter at `now`: those after id `after`, oldest first, at most [`PAGE`], with the
+/// start of the next page, if there is one.
 pub async fn page(
     db: &impl ConnectionTrait,
     now: DateTime<Utc>,
@@ -140,11 +121,8 @@ pub async fn page(
     Ok((read(rows)?, next))
 }
 
-/// Deletes at most `batch` changes that mattered to nobody any more at `over`; others' batches are passed over. Says how
-/// many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` changes that no longer mattered at `over`; batches of other processes are skipped. Returns
+/// how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Id)
@@ -156,15 +134,12 @@ pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -
     Ok(Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?.rows_affected)
 }
 
-/// Hears of commits that wrote changes. Postgres alone; what it misses the rounds find.
+/// Receives notifications of commits that wrote changes. Postgres only; polls find what it misses.
 #[derive(Debug)]
 pub struct Notices(PgListener);
 
 impl Notices {
-    /// Listens at a direct connection to the database; `None` where the database has no notices.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Listens on a direct connection to the database; `None` if the database has no notifications.
     pub async fn listen(url: &SecretString) -> Result<Option<Self>, StoreError> {
         let url = url.expose_secret();
         if url.starts_with("sqlite:") {
@@ -178,17 +153,18 @@ impl Notices {
         connect.await.map(Some).map_err(|error| StoreError::from(sqlx_error(error)))
     }
 
-    /// Waits for a commit that wrote changes; several at once count as one.
+    /// Waits for a notification; several at once count as one.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`] when the connection was lost: notices may have been missed, and this one is over.
+    /// [`StoreError::Unavailable`] if the connection was lost: notifications may have been missed, and this listener is
+    /// dead.
     pub async fn next(&mut self) -> Result<(), StoreError> {
         match self.0.try_recv().await {
             Ok(Some(_)) => {
                 while self.0.next_buffered().is_some() {}
                 Ok(())
             }
-            // The library would reconnect by itself and say nothing of what came in between.
+            // sqlx would reconnect silently, and notifications in between would be lost unnoticed.
             Ok(None) => Err(sqlx_error(sea_orm::sqlx::Error::PoolClosed).into()),
             Err(error) => Err(sqlx_error(error).into()),
         }
@@ -199,7 +175,7 @@ fn sqlx_error(error: sea_orm::sqlx::Error) -> DbErr {
     DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error)))
 }
 
-/// The present by the database's own clock, in milliseconds since 1970: replicas' clocks may differ.
+/// The present by the database's own clock, in milliseconds since 1970, since replicas' clocks may differ.
 fn database_clock(db: &impl ConnectionTrait) -> Expr {
     if is_postgres(db) {
         Expr::cust("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")
@@ -218,7 +194,7 @@ fn columns(change: &Change) -> (&'static str, String, Option<StatusPosition>) {
     }
 }
 
-/// The entries that rows hold. A kind that this version does not know is a newer one's, and passed over.
+/// Reads entries from rows. Unknown kinds come from a newer version, and are skipped.
 fn read(rows: Vec<Model>) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::with_capacity(rows.len());
     for row in rows {

@@ -1,4 +1,4 @@
-//! Client assertions that were taken: a unique digest each, so that of any number of replicas one takes it.
+//! Used client assertions: a unique digest each, so that only one replica can accept an assertion.
 
 use chrono::{DateTime, Utc};
 use entity::client_assertion::{ActiveModel, Column, Entity};
@@ -10,14 +10,14 @@ use sea_orm::{
 
 use super::StoreError;
 
-/// SHA-256 of whose assertion it is and which.
+/// SHA-256 of an assertion's client and `jti`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AssertionDigest(pub [u8; 32]);
 
-/// Remembers an assertion until it has run out.
+/// Stores an assertion until it expires.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where it was taken before.
+/// [`StoreError::Duplicate`] if it was used before.
 pub async fn insert(
     db: &impl ConnectionTrait,
     digest: AssertionDigest,
@@ -28,10 +28,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Forgets at most `batch` assertions that had run out by `over`. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` assertions that expired before `over`. Returns how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Digest)

@@ -27,7 +27,7 @@ const TABLE: &str = "client";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RegistrationTokenDigest(pub [u8; 32]);
 
-/// The columns that a registration fills, and a change of it fills anew.
+/// The columns that registration and update write.
 fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
     let grants: Vec<&str> = client.grants.iter().map(|grant| grant.as_str()).collect();
     ActiveModel {
@@ -50,10 +50,10 @@ fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
     }
 }
 
-/// Inserts a client; `registration` where it registers itself.
+/// Inserts a client; `registration` is set if it registered itself.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where the id is taken.
+/// [`StoreError::Duplicate`] if the id is taken.
 pub async fn insert(
     db: &impl ConnectionTrait,
     client: &Client,
@@ -69,10 +69,7 @@ pub async fn insert(
     Ok(())
 }
 
-/// Writes what has changed of a client that [`find_to_change`] found. When and by whom it was registered stays.
-///
-/// # Errors
-/// [`StoreError`].
+/// Updates a client that [`find_to_change`] has locked. Its registration time and registration token stay.
 pub async fn update(
     transaction: &Transaction,
     client: &Client,
@@ -83,10 +80,7 @@ pub async fn update(
     Ok(())
 }
 
-/// A registered client and the digest of its secret, which nobody else changes until the transaction is over.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// A registered client and the digest of its secret, locked until the transaction ends.
 pub async fn find_to_change(
     transaction: &Transaction,
     id: &ClientId,
@@ -95,9 +89,6 @@ pub async fn find_to_change(
 }
 
 /// The digest of the registration access token of a client that registered itself.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn registration_token(
     db: &impl ConnectionTrait,
     id: &ClientId,
@@ -107,10 +98,7 @@ pub async fn registration_token(
     found.map(digest).transpose().map_err(|_| unreadable(TABLE, "registration token digest of another length"))
 }
 
-/// A client and the digest of its secret, where it has one. The built-in client has no row, but is found all the same.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// A client and the digest of its secret, if it has one. The built-in client is found too, without a row.
 pub async fn find(
     db: &impl ConnectionTrait,
     id: &ClientId,
@@ -122,20 +110,14 @@ pub async fn find(
 }
 
 /// Every registered client, oldest first.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn all(db: &impl ConnectionTrait) -> Result<Vec<Client>, StoreError> {
     let rows = Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(db).await?;
     rows.into_iter().map(|row| client(row).map(|(client, _)| client)).collect()
 }
 
-/// The algorithms of the ID tokens that registered clients may get.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The ID token algorithms of all registered clients of the code flow.
 pub async fn id_token_algorithms(db: &impl ConnectionTrait) -> Result<Vec<SigningAlgorithm>, StoreError> {
-    // The grants are a JSON array of names, none of which is a part of another.
+    // The grants are a JSON array of names, none of which is a substring of another.
     let names: Vec<Option<String>> = Entity::find()
         .select_only()
         .column(Column::IdTokenAlgorithm)
@@ -148,15 +130,11 @@ pub async fn id_token_algorithms(db: &impl ConnectionTrait) -> Result<Vec<Signin
     names.iter().map(|name| name.as_deref().map_or(Ok(SigningAlgorithm::RS256), algorithm)).collect()
 }
 
-/// Deletes a client. Says whether there was one.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes a client. Returns whether there was one.
 pub async fn delete(db: &impl ConnectionTrait, id: &ClientId) -> Result<bool, StoreError> {
     Ok(Entity::delete_by_id(id.as_str()).exec(db).await?.rows_affected == 1)
 }
 
-/// The client that a row holds.
 fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
     let digest = row
         .secret_digest

@@ -1,4 +1,4 @@
-//! Consents: what people have allowed clients, so that they are asked once.
+//! Consents: the scopes that users have granted to clients, so that they are asked once.
 
 use chrono::{DateTime, Utc};
 use entity::consent::{ActiveModel, Column, Entity, Model};
@@ -14,21 +14,15 @@ use crate::domain::{
 
 const TABLE: &str = "consent";
 
-/// What somebody has allowed a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Consent {
-    /// Whom.
     pub client: ClientId,
-    /// What.
     pub scope: Scope,
-    /// When they last did.
+    /// The time of the latest consent.
     pub given_at: DateTime<Utc>,
 }
 
-/// Keeps what `user` allows, in place of what they allowed that client before.
-///
-/// # Errors
-/// [`StoreError`].
+/// Stores a consent in place of the user's earlier one for that client.
 pub async fn put(db: &impl ConnectionTrait, user: UserId, consent: &Consent) -> Result<(), StoreError> {
     let row = ActiveModel {
         user_id: Set(user.0),
@@ -43,45 +37,30 @@ pub async fn put(db: &impl ConnectionTrait, user: UserId, consent: &Consent) -> 
     Ok(())
 }
 
-/// What `user` allows `client`.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The user's consent for `client`.
 pub async fn find(db: &impl ConnectionTrait, user: UserId, client: &ClientId) -> Result<Option<Consent>, StoreError> {
     Entity::find_by_id((user.0, client.as_str().to_owned())).one(db).await?.as_ref().map(consent).transpose()
 }
 
-/// All that `user` allows, newest first.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// All consents of a user, newest first.
 pub async fn of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<Consent>, StoreError> {
     let rows = Entity::find().filter(Column::UserId.eq(user.0)).order_by_desc(Column::GivenAt).all(db).await?;
     rows.iter().map(consent).collect()
 }
 
-/// Takes back what `user` allowed `client`. Says whether there was anything.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes the user's consent for `client`. Returns whether there was one.
 pub async fn delete(db: &impl ConnectionTrait, user: UserId, client: &ClientId) -> Result<bool, StoreError> {
     let done = Entity::delete_by_id((user.0, client.as_str().to_owned())).exec(db).await?;
     Ok(done.rows_affected == 1)
 }
 
-/// Takes back all that `user` allowed anybody: the account is deleted.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes all consents of a user whose account is deleted.
 pub async fn delete_of_user(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
     Ok(())
 }
 
-/// Forgets all that anybody allowed `client`: it is deleted.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes all consents for a client that is deleted.
 pub async fn delete_of_client(db: &impl ConnectionTrait, client: &ClientId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::ClientId.eq(client.as_str())).exec(db).await?;
     Ok(())

@@ -21,41 +21,40 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::StoreError;
 
-/// A pool of connections.
 pub type Database = DatabaseConnection;
-/// An open transaction; dropped without [`commit`] it leaves nothing behind.
+/// An open transaction. Dropping it without [`commit`] rolls it back.
 pub type Transaction = DatabaseTransaction;
 
 /// How long a request waits for a connection, and a connection for its server: far less than a client waits for us.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a SQLite statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// Statements are milliseconds of work, so a replica needs few connections, and many replicas share one Postgres.
+/// Statements take milliseconds, so a replica needs few connections, and many replicas share one Postgres.
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// SQLite has one writer at a time; the others read beside it.
 const SQLITE_CONNECTIONS: u32 = 4;
 
-/// What a pool of connections is for.
+/// The use of a pool of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// Answering requests: no statement may take longer than a client waits.
     Requests,
-    /// Migrations, and waiting for one's turn at them.
+    /// Migrations, and waiting for the migration lock.
     Schema,
 }
 
-/// Postgres' own bounds, which hold when the client has gone: nothing that it left behind may hold a connection or a
-/// lock for long, and no transaction may outlive what the other replicas look back.
+/// Timeouts enforced by Postgres, which hold even when the client is gone: no abandoned statement may hold a connection
+/// or lock for long, and no transaction may outlast the period that replicas read again.
 const REQUEST_BOUNDS: [(&str, &str); 3] =
     [("statement_timeout", "4s"), ("lock_timeout", "3s"), ("idle_in_transaction_session_timeout", "4s")];
-/// A migration may take its time, and so may the replica that it keeps waiting.
+/// A migration may take long, and so may a replica that waits for it.
 const SCHEMA_BOUNDS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock_timeout", "2min")];
 
-/// Opens the database at `url` (`sqlite:` or `postgres:`), making a SQLite file where the URL says `mode=rwc`: one
-/// that nobody else can read, whatever its folder allows.
+/// Opens the database at `url` (`sqlite:` or `postgres:`). With `mode=rwc` a missing SQLite file is created, readable
+/// by its owner alone whatever its folder allows.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where it cannot be reached or opened.
+/// [`StoreError::Unavailable`] if it cannot be reached or opened.
 pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreError> {
     if let Some(file) = sqlite_file(url).filter(|_| url.expose_secret().contains("mode=rwc")) {
         create_private(&file).map_err(|cause| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(cause)))))?;
@@ -67,7 +66,7 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
         options.max_connections(SQLITE_CONNECTIONS).map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
-                // WAL with NORMAL may lose the last commits to a power cut; an acknowledged change must not be lost.
+                // WAL with NORMAL may lose the last commits in a power cut; an acknowledged change must not be lost.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
@@ -85,13 +84,13 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
     Ok(sea_orm::Database::connect(options).await?)
 }
 
-/// Creates the database file, so that nobody else can read it; SQLite gives its journals the same mode. A file that is
-/// there stays untouched.
+/// Creates the database file for its owner alone; SQLite gives its journals the same mode. An existing file stays
+/// untouched.
 ///
-/// It must never be opened here once it exists: when a process closes any descriptor of a file, Linux drops all POSIX
-/// locks that the process holds on it, SQLite's own among them. Another program that then opens and closes the database
-/// takes itself for the last user and deletes the write-ahead log, with every commit in it. (`O_EXCL` fails on an
-/// existing file without opening it.)
+/// An existing file must never be opened here. When a process closes any descriptor of a file, Linux drops all POSIX
+/// locks of that process on it, SQLite's own among them. Another program that then opens and closes the database takes
+/// itself for the last user and deletes the write-ahead log, with every commit in it. (`O_EXCL` fails on an existing
+/// file without opening it.)
 fn create_private(file: &Path) -> io::Result<()> {
     match File::options().write(true).create_new(true).mode(0o600).open(file) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -99,28 +98,28 @@ fn create_private(file: &Path) -> io::Result<()> {
     }
 }
 
-/// Closes every connection and waits until they are closed. Dropping a [`Database`] closes them some time later.
+/// Closes every connection, and waits for it. Dropping a [`Database`] closes them some time later.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where a connection does not close cleanly.
+/// [`StoreError::Unavailable`] if a connection does not close cleanly.
 pub async fn close(db: Database) -> Result<(), StoreError> {
     Ok(db.close().await?)
 }
 
-/// Opens a transaction that may write: `IMMEDIATE` on SQLite, where a transaction that reads first and writes later
-/// fails with "database is locked" when another wrote in between.
+/// Opens a transaction that may write. On SQLite it is `IMMEDIATE`: a transaction that reads first and writes later
+/// fails with "database is locked" if another wrote in between.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where no connection is free in time.
+/// [`StoreError::Unavailable`] if no connection is free in time.
 pub async fn begin(db: &Database) -> Result<Transaction, StoreError> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
         ..TransactionOptions::default()
     };
     let db = db.clone();
-    // A task of its own, since it must not be dropped half way: the Postgres driver counts a transaction from the answer
-    // to its BEGIN on, so a request that has gone before that would give its connection back with the transaction open,
-    // and what others then write through it would never be committed. (Seen: 4 of 100 clients that hung up.)
+    // Runs in a task of its own, since it must not be cancelled halfway: the Postgres driver counts a transaction only
+    // from the answer to BEGIN. A request cancelled before that would return its connection with the transaction open,
+    // and later writes through it would never be committed. (Seen with 4 of 100 clients that hung up.)
     let begun = tokio::spawn(async move { db.begin_with_options(options).await }).await;
     Ok(begun.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))??)
 }
@@ -128,24 +127,24 @@ pub async fn begin(db: &Database) -> Result<Transaction, StoreError> {
 /// Makes the transaction's changes durable.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where the database did not confirm; it may have committed all the same.
+/// [`StoreError::Unavailable`] if the database did not confirm; it may have committed all the same.
 pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     Ok(transaction.commit().await?)
 }
 
-/// Asks the database for nothing, to see that it answers.
+/// Sends a trivial statement, to see whether the database answers.
 ///
 /// # Errors
-/// [`StoreError::Unavailable`] where it does not.
+/// [`StoreError::Unavailable`] if it does not.
 pub async fn is_reachable(db: &Database) -> Result<(), StoreError> {
     db.execute_unprepared("SELECT 1").await?;
     Ok(())
 }
 
-/// How many connections of the pool are in use, and how many wait to be.
+/// The numbers of used and of idle connections of the pool.
 #[must_use]
 pub fn connections(db: &Database) -> (u32, u32) {
-    // The pools' own accessors panic where the kind is another.
+    // The accessors panic for a pool of another kind.
     let (open, idle) = match &db.inner {
         DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
             let pool = db.get_postgres_connection_pool();
@@ -161,7 +160,7 @@ pub fn connections(db: &Database) -> (u32, u32) {
     (open - idle, idle)
 }
 
-/// The file of a SQLite URL; `None` for another database's.
+/// The file of a SQLite URL; `None` for Postgres.
 #[must_use]
 pub fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
     let options: SqliteConnectOptions =
@@ -169,7 +168,6 @@ pub fn sqlite_file(url: &SecretString) -> Option<PathBuf> {
     Some(options.get_filename().to_owned())
 }
 
-/// Whether this is Postgres.
 pub(super) fn is_postgres(db: &impl ConnectionTrait) -> bool {
     db.get_database_backend() == DbBackend::Postgres
 }

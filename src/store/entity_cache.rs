@@ -1,5 +1,4 @@
-//! Accounts and clients in memory, so that what is asked again and again is answered without SQL. Whoever learns of a
-//! change forgets what it concerns.
+//! Cached accounts and clients, so that frequent reads need no SQL. The change feed invalidates entries.
 
 use std::time::Duration;
 
@@ -20,9 +19,9 @@ use crate::{
     },
 };
 
-/// How many of each are kept: some 10 MB at the most.
+/// The most entries of each kind: some 10 MB in total.
 const MOST: u64 = 10_000;
-/// How long an entry lives that nobody learned to forget.
+/// How long an entry lives without an invalidation.
 const LIFETIME: Duration = Duration::from_mins(5);
 
 /// Accounts and clients as they were last read.
@@ -57,10 +56,10 @@ impl EntityCache {
         Ok(found)
     }
 
-    /// A client and the digest of its secret; the built-in one too.
+    /// A client and the digest of its secret, including the built-in client.
     ///
     /// # Errors
-    /// [`StoreError`] where only the database could tell, and cannot.
+    /// [`StoreError`] if it is not cached and the database fails.
     pub async fn client(
         &self,
         db: &impl ConnectionTrait,
@@ -76,8 +75,8 @@ impl EntityCache {
         Ok(found)
     }
 
-    /// Forgets what a change concerns. A reader that was under way when the change was committed may put the old one
-    /// back; the next rounds read the change again, and forget it again.
+    /// Invalidates the entries of a change. A concurrent reader may put the old entry back; later polls read the change
+    /// again and invalidate it again.
     pub fn forget(&self, change: &Change) {
         match change {
             Change::AccountChanged(user) => self.users.invalidate(user),
@@ -86,7 +85,7 @@ impl EntityCache {
         }
     }
 
-    /// Forgets everything.
+    /// Invalidates everything.
     pub fn forget_all(&self) {
         self.users.invalidate_all();
         self.clients.invalidate_all();

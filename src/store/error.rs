@@ -1,33 +1,32 @@
-//! What can go wrong with the database.
+//! Database errors.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
-/// A statement that did not do what it was asked.
+/// Why a statement failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Another row has that unique value.
+    /// Another row has this unique value.
     #[error("another row has the same {0}")]
     Duplicate(&'static str),
-    /// The database cannot be reached, is busy, full or shutting down: the same request may succeed later.
+    /// The database is unreachable, busy, full or shutting down: the same request may succeed later.
     #[error("the database is not available: {0}")]
     Unavailable(#[source] DbErr),
-    /// The database answered something that it never should: a fault of ours, or of the schema.
+    /// The database refused a statement that it never should: a fault of the code or the schema.
     #[error("the database refused a statement: {0}")]
     Broken(#[source] DbErr),
-    /// A row holds what this version cannot read.
+    /// This version cannot read a row.
     #[error("the database holds a {what} that cannot be read: {why}")]
     Unreadable {
-        /// The table.
         what: &'static str,
-        /// What is wrong with the row.
+        /// The fault of the row.
         why: String,
     },
 }
 
-/// Postgres' classes of errors that pass (its manual, appendix A): connection, rollback by a race, resources, not in
-/// state, operator's intervention, system.
+/// Postgres' classes of transient errors (its manual, appendix A): connection, transaction rollback, resources, object
+/// state, operator intervention, system.
 const PASSING_CLASSES: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
-/// SQLite's primary result codes that pass: busy, locked, read-only, I/O error, full, cannot open.
+/// SQLite's primary codes of transient errors: busy, locked, read-only, I/O error, full, cannot open.
 const PASSING_CODES: [u32; 6] = [5, 6, 8, 10, 13, 14];
 
 impl From<DbErr> for StoreError {
@@ -55,8 +54,8 @@ impl From<DbErr> for StoreError {
     }
 }
 
-/// Whether an error code of either database tells of something that passes. Postgres' codes have five characters,
-/// SQLite's are extended result codes whose low byte is the primary one.
+/// Whether an error code of either database is transient. Postgres' codes have five characters; SQLite's are extended
+/// result codes whose low byte is the primary code.
 fn passes(code: &str) -> bool {
     if code.len() == 5 && PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
         return true;

@@ -1,4 +1,4 @@
-//! Attempts to log in with a provider: what was used is not used again. An attempt itself travels with its browser.
+//! Used federation attempts, so that none is used twice. The attempt itself travels with the browser.
 
 use chrono::{DateTime, Utc};
 use entity::federation_attempt::{ActiveModel, Column, Entity};
@@ -10,14 +10,11 @@ use sea_orm::{
 
 use super::{StoreError, rows};
 
-/// SHA-256 of what names an attempt: the only form that is kept.
+/// SHA-256 of an attempt's id, the only form that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptDigest(pub [u8; 32]);
 
-/// Uses an attempt up. Says whether it was unused: of many that ask at once, one gets it.
-///
-/// # Errors
-/// [`StoreError`].
+/// Marks an attempt as used. Returns whether it was unused: of concurrent calls, one gets `true`.
 pub async fn consume(
     db: &impl ConnectionTrait,
     digest: AttemptDigest,
@@ -30,10 +27,7 @@ pub async fn consume(
     Ok(rows::insert(db, &insert).await?.is_some())
 }
 
-/// Deletes at most `batch` attempts that had expired by `over`. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` attempts that expired before `over`. Returns how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Digest)

@@ -1,4 +1,4 @@
-//! Identities of other providers, linked to accounts.
+//! Identities at other providers, linked to accounts.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -25,24 +25,20 @@ const TABLE: &str = "identity";
 /// A link between an identity and an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkedIdentity {
-    /// Names the link.
+    /// The id of the link.
     pub id: Uuid,
-    /// The account that it opens.
+    /// The linked account.
     pub user: UserId,
-    /// Whose word it is.
+    /// Issuer and subject.
     pub identity: Identity,
-    /// The provider by which it was linked.
+    /// The provider through which it was linked.
     pub provider: ProviderName,
-    /// When.
     pub linked_at: DateTime<Utc>,
-    /// When it last logged in.
+    /// The time of its latest login.
     pub last_used_at: DateTime<Utc>,
 }
 
 /// The link of an identity.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn find(db: &impl ConnectionTrait, identity: &Identity) -> Result<Option<LinkedIdentity>, StoreError> {
     let found = Entity::find()
         .filter(Column::Issuer.eq(&identity.issuer))
@@ -53,18 +49,15 @@ pub async fn find(db: &impl ConnectionTrait, identity: &Identity) -> Result<Opti
 }
 
 /// All links of an account, oldest first.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn of(db: &impl ConnectionTrait, user: UserId) -> Result<Vec<LinkedIdentity>, StoreError> {
     let rows = Entity::find().filter(Column::UserId.eq(user.0)).order_by_asc(Column::Id).all(db).await?;
     rows.into_iter().map(linked).collect()
 }
 
-/// Links an identity to an account that is there and not disabled. Says whether there is one.
+/// Links an identity to an account. Returns `false` if the account does not exist or is disabled.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where the identity is linked already, to whatever account: the unique index decides.
+/// [`StoreError::Duplicate`] if the identity is linked to any account; the unique index decides.
 pub async fn insert(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -81,7 +74,7 @@ pub async fn insert(
         Column::Provider => Expr::value(provider.as_str()),
         Column::LinkedAt | Column::LastUsedAt => Expr::value(now),
     };
-    // FOR SHARE, so that whoever deletes the account waits for us and then deletes this too, or we find nothing.
+    // FOR SHARE: a concurrent deletion of the account either waits and then deletes this link too, or is visible here.
     let account = Query::select()
         .exprs(Column::iter().map(value))
         .from(user::Entity)
@@ -99,29 +92,20 @@ pub async fn insert(
     Ok(rows::insert(db, &insert).await?.is_some())
 }
 
-/// Notes that an identity logs in.
-///
-/// # Errors
-/// [`StoreError`].
+/// Updates the time of the latest login.
 pub async fn touch(db: &impl ConnectionTrait, id: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     let touch = Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now)).filter(Column::Id.eq(id));
     touch.exec(db).await?;
     Ok(())
 }
 
-/// Unlinks one identity of an account. Says whether it was linked.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes one link of an account. Returns whether it existed.
 pub async fn delete(db: &impl ConnectionTrait, user: UserId, id: Uuid) -> Result<bool, StoreError> {
     let delete = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(user.0));
     Ok(delete.exec(db).await?.rows_affected == 1)
 }
 
-/// Unlinks all identities of an account, which is deleted itself.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes all links of an account that is deleted.
 pub async fn forget(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
     Ok(())

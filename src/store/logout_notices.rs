@@ -1,7 +1,7 @@
-//! Log-outs that clients have yet to be told (OIDC Back-Channel Logout 1.0), written with the end of the session.
+//! Pending back-channel logout notices (OIDC Back-Channel Logout 1.0), written with the end of the session.
 //!
-//! A row is due once; whoever takes it on puts that off by a lease, so that a process that dies with it loses nothing.
-//! It goes when the client has taken it, or when it is given up.
+//! A process claims a due row by moving its due time to the end of a lease, so a crash loses nothing. The row is
+//! deleted once the client has accepted the notice, or it is given up.
 
 use chrono::{DateTime, Utc};
 use entity::{
@@ -19,14 +19,11 @@ use super::{StoreError, rows::unreadable};
 use crate::domain::ids::{ClientId, SessionId, UserId};
 
 const TABLE: &str = "logout_notice";
-/// Sessions a statement: databases bind only so many values.
+/// Sessions of one statement: databases bind only so many values.
 const BATCH: usize = 500;
 
-/// Writes down those of `ended` that their clients want to hear of, in the transaction that ends them. A client that is
-/// deleted hears nothing more. Says how many there are.
-///
-/// # Errors
-/// [`StoreError`].
+/// Writes a notice for each session in `ended` whose client has a back-channel logout URI, in the transaction that ends
+/// them. Deleted clients get none. Returns the number of notices.
 pub async fn write(db: &impl ConnectionTrait, ended: &[SessionId], now: DateTime<Utc>) -> Result<u64, StoreError> {
     let mut written = 0;
     for batch in ended.chunks(BATCH) {
@@ -65,37 +62,30 @@ pub async fn write(db: &impl ConnectionTrait, ended: &[SessionId], now: DateTime
     Ok(written)
 }
 
-/// A row that a process has taken on.
+/// A claimed row.
 #[derive(Debug)]
 pub struct Claimed {
     /// The session that ended.
     pub session: SessionId,
-    /// Whose it was.
+    /// The session's user.
     pub user: UserId,
-    /// Who is told.
+    /// The client to notify.
     pub client: ClientId,
-    /// When it ended.
+    /// When the session ended.
     pub created_at: DateTime<Utc>,
-    /// How often the row was taken on, this time counted.
+    /// How often the row was claimed, including this time.
     pub attempts: u32,
-    /// By which claim: what is done with the row asks whether it still holds.
+    /// The claim; every later statement checks that it still holds.
     claim: Uuid,
 }
 
-/// Whether anything is due: an indexed look that takes no lock.
-///
-/// # Errors
-/// [`StoreError`].
+/// Whether any row is due: an indexed query without locks.
 pub async fn is_due(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let due = Entity::find().select_only().column(Column::SessionId).filter(Column::DueAt.lte(now));
     Ok(due.into_tuple::<Uuid>().one(db).await?.is_some())
 }
 
-/// Takes on at most `most` rows that are due, oldest first, until `until`. Those that others are just taking on are
-/// passed over.
-///
-/// # Errors
-/// [`StoreError`].
+/// Claims at most `most` due rows until `until`, oldest first. Rows that others are claiming are skipped.
 pub async fn claim(
     db: &impl ConnectionTrait,
     claim: Uuid,
@@ -122,25 +112,19 @@ pub async fn claim(
     rows.iter().map(|row| claimed(row, claim)).collect()
 }
 
-/// A row that is still this claim's.
+/// The row, while it belongs to this claim.
 fn own(row: &Claimed) -> Condition {
     Condition::all().add(Column::SessionId.eq(row.session.0)).add(Column::Claim.eq(row.claim))
 }
 
-/// It is told, or nobody is to be told of it any more.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes a row that was delivered or is given up.
 pub async fn done(db: &impl ConnectionTrait, row: &Claimed) -> Result<(), StoreError> {
     Entity::delete_many().filter(own(row)).exec(db).await?;
     Ok(())
 }
 
-/// The client did not take it; somebody tries again at `due_at`. Whatever else is due to that client waits as long, so
-/// that one which does not answer holds up no other.
-///
-/// # Errors
-/// [`StoreError`].
+/// The client did not accept the notice; it is tried again at `due_at`. The client's other notices wait as long, so
+/// that a client that does not answer delays no other.
 pub async fn put_off(
     db: &impl ConnectionTrait,
     row: &Claimed,
@@ -159,10 +143,7 @@ pub async fn put_off(
     Ok(())
 }
 
-/// Lets go of all that a claim still holds: it is due at `now`.
-///
-/// # Errors
-/// [`StoreError`].
+/// Releases the rows of a claim: they are due at `now`.
 pub async fn release(db: &impl ConnectionTrait, claim: Uuid, now: DateTime<Utc>) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(now))
@@ -173,18 +154,12 @@ pub async fn release(db: &impl ConnectionTrait, claim: Uuid, now: DateTime<Utc>)
     Ok(())
 }
 
-/// How many wait to be told.
-///
-/// # Errors
-/// [`StoreError`].
+/// The number of pending notices.
 pub async fn count(db: &impl ConnectionTrait) -> Result<u64, StoreError> {
     Ok(Entity::find().count(db).await?)
 }
 
-/// Deletes at most `batch` rows that were written before `over`, which nobody has given up. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` rows written before `over` that nobody gave up. Returns how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::SessionId)

@@ -1,8 +1,8 @@
-//! All that remembers: the database, and what is kept of it in memory.
+//! The database, and caches of it in memory.
 //!
-//! One file an aggregate; nothing outside this room knows SQL. Queries take a [`Database`] or a [`Transaction`] and
-//! return domain types; a rule that two requests may race for stands in the statement itself, never in a SELECT before
-//! it. SQLite and Postgres run the same queries.
+//! One file for each aggregate; no other layer knows SQL. Queries take a [`Database`] or a [`Transaction`] and return
+//! domain types. A rule that two requests may race for is part of the statement itself, never of a SELECT before it.
+//! SQLite and Postgres run the same queries.
 
 pub mod authorization_codes;
 pub mod changes;

@@ -1,7 +1,7 @@
-//! One-use secrets: an account's newest of each purpose, as digests.
+//! One-use secrets: each account's newest of each purpose, stored as a digest.
 //!
-//! A used secret's row stays, used, until no mail that waits could put it back: the mail that carries it may be sent
-//! again after a crash, and must not bring a used link to life.
+//! The row of a used secret stays until no waiting email could insert it again: after a crash the email may be sent
+//! twice, and must not revive a used link.
 
 use chrono::{DateTime, Utc};
 use entity::one_use_secret::{ActiveModel, Column, Entity, Model};
@@ -19,39 +19,34 @@ use crate::domain::{
     one_use_secret::{OneUseDigest, Purpose},
 };
 
-/// A secret about to be mailed.
+/// A new secret for an email.
 #[derive(Debug)]
 pub struct NewSecret<'a> {
-    /// That of the mail's cause.
+    /// The id of the outbox event.
     pub id: Uuid,
-    /// What it is good for.
+    /// The purpose.
     pub purpose: Purpose,
-    /// Whose.
     pub user: UserId,
-    /// The address that it is mailed to.
+    /// The email address that it is sent to.
     pub email: &'a EmailAddress,
-    /// What is kept of it.
+    /// The digest that is stored.
     pub digest: OneUseDigest,
-    /// When it was asked for.
+    /// When it was requested.
     pub asked_at: DateTime<Utc>,
-    /// From when on it is worth nothing.
+    /// When it expires.
     pub expires_at: DateTime<Utc>,
 }
 
-/// A secret that is good.
+/// A valid secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveSecret {
-    /// Whose.
     pub user: UserId,
-    /// The address that it was mailed to.
+    /// The email address that it was sent to.
     pub email: EmailAddress,
 }
 
-/// Puts a secret in the place of the account's earlier one of that purpose, or gives it a new end if it is the same.
-/// Says whether it was put: one that was asked for later stays, and one that was used is never put back.
-///
-/// # Errors
-/// [`StoreError`].
+/// Replaces the account's earlier secret of that purpose, or extends the same secret. Returns whether it was written: a
+/// secret requested later stays, and a used one is never revived.
 pub async fn put(db: &impl ConnectionTrait, new: &NewSecret<'_>) -> Result<bool, StoreError> {
     let row = ActiveModel {
         id: Set(new.id),
@@ -92,10 +87,7 @@ fn good(purpose: Purpose, digest: OneUseDigest, now: DateTime<Utc>) -> Condition
         .add(Column::ExpiresAt.gt(now))
 }
 
-/// Looks at a secret without using it up. It may be used a moment later: only [`consume`] decides.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Finds a valid secret without using it. Only [`consume`] decides.
 pub async fn find(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -105,10 +97,7 @@ pub async fn find(
     Ok(Entity::find().filter(good(purpose, digest, now)).one(db).await?.map(live))
 }
 
-/// Uses a secret up; `None` where it is not good, or no more: of many that ask at once, one gets it.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Marks a secret as used; `None` if it is not valid. Of concurrent calls, one gets it.
 pub async fn consume(
     db: &impl ConnectionTrait,
     purpose: Purpose,
@@ -123,10 +112,7 @@ pub async fn consume(
     Ok(used.into_iter().next().map(live))
 }
 
-/// The address that the account's unused verification secret, live or run out, was mailed to.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The email address of the account's unused verification secret, expired or not.
 pub async fn claimed_address(db: &impl ConnectionTrait, user: UserId) -> Result<Option<EmailAddress>, StoreError> {
     let found = Entity::find()
         .filter(Column::UserId.eq(user.0))
@@ -137,21 +123,18 @@ pub async fn claimed_address(db: &impl ConnectionTrait, user: UserId) -> Result<
     Ok(found.map(|row| live(row).email))
 }
 
-/// Which secrets lose their worth.
+/// Which secrets are voided.
 #[derive(Debug, Clone, Copy)]
 pub enum SecretSelector<'a> {
-    /// Every one of an account.
+    /// All of an account.
     AllOf(UserId),
-    /// An account's of one purpose.
+    /// Those of one purpose of an account.
     Of(UserId, Purpose),
-    /// Those that were mailed to this address for other accounts than this.
+    /// Those sent to this email address for any other account.
     MailedTo(&'a EmailAddress, UserId),
 }
 
-/// Takes their worth from secrets that were not used.
-///
-/// # Errors
-/// [`StoreError`].
+/// Invalidates unused secrets.
 pub async fn void(db: &impl ConnectionTrait, which: SecretSelector<'_>, now: DateTime<Utc>) -> Result<(), StoreError> {
     let these = match which {
         SecretSelector::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
@@ -171,19 +154,13 @@ pub async fn void(db: &impl ConnectionTrait, which: SecretSelector<'_>, now: Dat
     Ok(())
 }
 
-/// Deletes the secrets of an account, which is deleted itself.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes the secrets of an account that is deleted.
 pub async fn forget(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
     Ok(())
 }
 
-/// Deletes at most `batch` secrets that had run out by `over`. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` secrets that expired before `over`. Returns how many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Id)

@@ -1,8 +1,10 @@
-//! The outbox: causes of mails, written with what they tell of, and kept until the mail has left.
+//! The outbox: events to report by email, written in the transaction of their cause and kept until the email is sent.
 //!
-//! What is kept is the cause, never the mail: neither the request nor the database need know whether there is anybody to
-//! write to. A row is due once; whoever takes it on puts that off by a lease, so that a process that dies with it loses
-//! nothing. Rows that were sent stay for a while, without their content, since they are counted.
+//! It stores the event and not the email: neither the request nor the database needs to know whether there is a
+//! recipient. A process claims a due row by moving its due time to the end of a lease, so a crash loses nothing. Sent
+//! rows stay for a while without content, for the rate limit.
+
+mod event;
 
 use chrono::{DateTime, Utc};
 use entity::outbox::{ActiveModel, Column, Entity, Model};
@@ -11,113 +13,20 @@ use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
     sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query},
 };
-use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
     StoreError,
-    rows::{from_json, to_json, unreadable},
-    users::Identifier,
+    rows::{to_json, unreadable},
 };
-use crate::domain::{email::EmailAddress, ids::UserId, username::Username};
+use crate::domain::{email::EmailAddress, ids::UserId};
+
+use event::Payload;
+pub use event::{Kind, OutboxEvent};
 
 const TABLE: &str = "outbox";
 
-/// Something that happened and has to be told by mail, if to anybody.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OutboxEvent {
-    /// Somebody wants a new password for an account that they named; it may be nobody's.
-    ResetRequested(Identifier),
-    /// An account names an address as its own, or asks to be written to once more (`None`).
-    EmailClaimed(UserId, Option<EmailAddress>),
-    /// An account's password was changed; its verified address was this.
-    PasswordChanged(UserId, EmailAddress),
-    /// An account has a new verified address in the place of the first.
-    EmailChanged(UserId, EmailAddress, EmailAddress),
-}
-
-/// The kinds of causes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// [`OutboxEvent::ResetRequested`].
-    ResetRequested,
-    /// [`OutboxEvent::EmailClaimed`].
-    EmailClaimed,
-    /// [`OutboxEvent::PasswordChanged`].
-    PasswordChanged,
-    /// [`OutboxEvent::EmailChanged`].
-    EmailChanged,
-}
-
-impl Kind {
-    /// The word for it, in the database and in logs.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ResetRequested => "reset_requested",
-            Self::EmailClaimed => "email_claimed",
-            Self::PasswordChanged => "password_changed",
-            Self::EmailChanged => "email_changed",
-        }
-    }
-}
-
-impl OutboxEvent {
-    /// Its kind.
-    #[must_use]
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::ResetRequested(_) => Kind::ResetRequested,
-            Self::EmailClaimed(..) => Kind::EmailClaimed,
-            Self::PasswordChanged(..) => Kind::PasswordChanged,
-            Self::EmailChanged(..) => Kind::EmailChanged,
-        }
-    }
-
-    /// The account, where the cause names it.
-    #[must_use]
-    pub fn user(&self) -> Option<UserId> {
-        match self {
-            Self::ResetRequested(Identifier::Id(user))
-            | Self::EmailClaimed(user, _)
-            | Self::PasswordChanged(user, _)
-            | Self::EmailChanged(user, _, _) => Some(*user),
-            Self::ResetRequested(_) => None,
-        }
-    }
-}
-
-/// What a column holds of a cause beside its kind and account.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Payload {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    email: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    new: Option<String>,
-}
-
-impl Payload {
-    fn of(cause: &OutboxEvent) -> Self {
-        let text = |address: &EmailAddress| Some(address.as_str().to_owned());
-        match cause {
-            OutboxEvent::ResetRequested(Identifier::Username(name)) => {
-                Self { username: Some(name.key().to_owned()), ..Self::default() }
-            }
-            OutboxEvent::ResetRequested(Identifier::Email(email)) => Self { email: text(email), ..Self::default() },
-            OutboxEvent::ResetRequested(Identifier::Id(_)) => Self::default(),
-            OutboxEvent::EmailClaimed(_, email) => Self { email: email.as_ref().and_then(text), ..Self::default() },
-            OutboxEvent::PasswordChanged(_, to) => Self { email: text(to), ..Self::default() },
-            OutboxEvent::EmailChanged(_, old, new) => Self { email: text(old), new: text(new), ..Self::default() },
-        }
-    }
-}
-
-/// Writes a cause into the transaction, or beside the request, that it tells of. It is due at once.
-///
-/// # Errors
-/// [`StoreError`].
+/// Writes an event in the transaction of its cause, or beside the request. It is due at once.
 pub async fn write(
     db: &impl ConnectionTrait,
     id: Uuid,
@@ -143,10 +52,7 @@ pub async fn write(
     Ok(())
 }
 
-/// Takes back causes of a kind that are not told yet: what they tell of has been overtaken.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes unsent events of a kind, because later ones supersede them.
 pub async fn withdraw(db: &impl ConnectionTrait, user: UserId, kind: Kind) -> Result<(), StoreError> {
     Entity::delete_many()
         .filter(Column::UserId.eq(user.0))
@@ -157,47 +63,36 @@ pub async fn withdraw(db: &impl ConnectionTrait, user: UserId, kind: Kind) -> Re
     Ok(())
 }
 
-/// Deletes all that is about an account, which is deleted itself.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes all events of an account that is deleted.
 pub async fn forget(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
     Entity::delete_many().filter(Column::UserId.eq(user.0)).exec(db).await?;
     Ok(())
 }
 
-/// A row that a process has taken on.
+/// A claimed row.
 #[derive(Debug)]
 pub struct Claimed {
-    /// Which.
     pub id: Uuid,
-    /// By which claim: what is done with the row asks whether it still holds.
+    /// The claim; every later statement checks that it still holds.
     pub claim: Uuid,
-    /// What it tells of; `Err` says why this version cannot read it, and a newer one may.
+    /// The event; `Err` if this version cannot read it, though a newer one may.
     pub cause: Result<OutboxEvent, StoreError>,
-    /// When that happened.
+    /// When the event happened.
     pub created_at: DateTime<Utc>,
-    /// How often the row was taken on, this time counted.
+    /// How often the row was claimed, including this time.
     pub attempts: u32,
-    /// Whether it was found to be for somebody before, and counts among their mails.
+    /// Whether it was found to have a recipient before, and counts among their emails.
     pub is_addressed: bool,
 }
 
-/// Whether anything is due: an indexed look that takes no lock.
-///
-/// # Errors
-/// [`StoreError`].
+/// Whether any row is due: an indexed query without locks.
 pub async fn is_due(db: &impl ConnectionTrait, now: DateTime<Utc>) -> Result<bool, StoreError> {
     let due =
         Entity::find().select_only().column(Column::Id).filter(Column::DueAt.lte(now)).into_tuple::<Uuid>().one(db);
     Ok(due.await?.is_some())
 }
 
-/// Takes on at most `most` rows that are due, oldest first, until `until`. Those that others are just taking on are
-/// passed over.
-///
-/// # Errors
-/// [`StoreError`].
+/// Claims at most `most` due rows until `until`, oldest first. Rows that others are claiming are skipped.
 pub async fn claim(
     db: &impl ConnectionTrait,
     claim: Uuid,
@@ -224,25 +119,20 @@ pub async fn claim(
     rows.iter().map(claimed).collect()
 }
 
-/// A row that is still this claim's.
+/// The row, while it belongs to this claim.
 fn own(row: &Claimed) -> Condition {
     Condition::all().add(Column::Id.eq(row.id)).add(Column::Claim.eq(row.claim)).add(Column::DueAt.is_not_null())
 }
 
-/// Keeps a row until `until`. Says whether it is still the claim's: it may have been withdrawn, or taken over.
-///
-/// # Errors
-/// [`StoreError`].
+/// Extends a claim until `until`. Returns whether it still holds: the row may have been withdrawn or claimed by
+/// another.
 pub async fn renew(db: &impl ConnectionTrait, row: &Claimed, until: DateTime<Utc>) -> Result<bool, StoreError> {
     let done = Entity::update_many().col_expr(Column::DueAt, Expr::value(until)).filter(own(row)).exec(db).await?;
     Ok(done.rows_affected == 1)
 }
 
-/// Counts a row among the mails of this account and address, from the first time on that it is found to be for them.
-/// Says whether the row is still the claim's.
-///
-/// # Errors
-/// [`StoreError`].
+/// Counts a row among the emails to this account and email address, from the first time it is found to be for them.
+/// Returns whether the claim still holds.
 pub async fn address(
     db: &impl ConnectionTrait,
     row: &Claimed,
@@ -252,7 +142,7 @@ pub async fn address(
 ) -> Result<bool, StoreError> {
     let since =
         Expr::case(Expr::col(Column::AddressedAt).is_null(), Expr::value(now)).finally(Expr::col(Column::AddressedAt));
-    // Whoever the cause names stays the one it names.
+    // An account that the event names stays.
     let known = Expr::case(Expr::col(Column::UserId).is_null(), Expr::value(user.0)).finally(Expr::col(Column::UserId));
     let done = Entity::update_many()
         .col_expr(Column::UserId, known.into())
@@ -264,10 +154,7 @@ pub async fn address(
     Ok(done.rows_affected == 1)
 }
 
-/// How many mails of a kind there were since `since`, to this address or about this account.
-///
-/// # Errors
-/// [`StoreError`].
+/// The number of emails of a kind since `since`, to this email address or about this account.
 pub async fn count(
     db: &impl ConnectionTrait,
     kind: Kind,
@@ -285,10 +172,7 @@ pub async fn count(
     Ok(found)
 }
 
-/// The mail has left, whoever's claim the row may be by now.
-///
-/// # Errors
-/// [`StoreError`].
+/// Marks the email as sent, whoever holds the claim by now.
 pub async fn sent(db: &impl ConnectionTrait, row: &Claimed, now: DateTime<Utc>) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::SentAt, Expr::value(now))
@@ -301,19 +185,13 @@ pub async fn sent(db: &impl ConnectionTrait, row: &Claimed, now: DateTime<Utc>) 
     Ok(())
 }
 
-/// There is nobody to write to, or nothing to write any more.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes a row that has no recipient, or nothing to report any more.
 pub async fn drop_row(db: &impl ConnectionTrait, row: &Claimed) -> Result<(), StoreError> {
     Entity::delete_many().filter(own(row)).exec(db).await?;
     Ok(())
 }
 
-/// The mail could not be sent; somebody tries again at `due_at`.
-///
-/// # Errors
-/// [`StoreError`].
+/// The email could not be sent; it is tried again at `due_at`.
 pub async fn put_off(
     db: &impl ConnectionTrait,
     row: &Claimed,
@@ -330,10 +208,7 @@ pub async fn put_off(
     Ok(())
 }
 
-/// The mail is given up, and kept for the operator.
-///
-/// # Errors
-/// [`StoreError`].
+/// The email is given up, and kept for the operator.
 pub async fn bury(
     db: &impl ConnectionTrait,
     row: &Claimed,
@@ -350,10 +225,7 @@ pub async fn bury(
     Ok(())
 }
 
-/// Lets go of all that a claim still holds: it is due at `now`.
-///
-/// # Errors
-/// [`StoreError`].
+/// Releases the rows of a claim: they are due at `now`.
 pub async fn release(db: &impl ConnectionTrait, claim: Uuid, now: DateTime<Utc>) -> Result<u64, StoreError> {
     let done = Entity::update_many()
         .col_expr(Column::DueAt, Expr::value(now))
@@ -365,30 +237,21 @@ pub async fn release(db: &impl ConnectionTrait, claim: Uuid, now: DateTime<Utc>)
     Ok(done.rows_affected)
 }
 
-/// How many mails wait, and how many were given up.
-///
-/// # Errors
-/// [`StoreError`].
+/// The numbers of waiting and of abandoned emails.
 pub async fn tally(db: &impl ConnectionTrait) -> Result<Tally, StoreError> {
     let waiting = Entity::find().filter(Column::DueAt.is_not_null()).count(db).await?;
     let dead = Entity::find().filter(Column::DeadAt.is_not_null()).count(db).await?;
     Ok(Tally { waiting, dead })
 }
 
-/// The state of the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tally {
-    /// Not sent yet.
     pub waiting: u64,
-    /// Given up.
     pub dead: u64,
 }
 
-/// Deletes at most `batch` rows each that were sent before `sent`, and that were given up before `dead`. Says how many
-/// there were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` rows each that were sent before `sent`, and that were given up before `dead`. Returns how
+/// many there were.
 pub async fn prune(
     db: &impl ConnectionTrait,
     sent: DateTime<Utc>,
@@ -416,25 +279,6 @@ fn claimed(row: &Model) -> Result<Claimed, StoreError> {
         created_at: row.created_at,
         attempts: u32::try_from(row.attempts).unwrap_or(0),
         is_addressed: row.addressed_at.is_some(),
-        cause: cause(row),
-    })
-}
-
-/// The cause that a row holds.
-fn cause(row: &Model) -> Result<OutboxEvent, StoreError> {
-    let payload: Payload = from_json(TABLE, &row.payload)?;
-    let user = || row.user_id.map(UserId).ok_or_else(|| unreadable(TABLE, "no account"));
-    let address = |text: &str| EmailAddress::parse(text).map_err(|why| unreadable(TABLE, why));
-    let needed = |text: Option<String>| address(&text.ok_or_else(|| unreadable(TABLE, "no address"))?);
-    Ok(match row.kind.as_str() {
-        "reset_requested" => OutboxEvent::ResetRequested(match (payload.username, payload.email) {
-            (Some(key), _) => Identifier::Username(Username::from_stored(key.clone(), key)),
-            (None, Some(email)) => Identifier::Email(address(&email)?),
-            (None, None) => Identifier::Id(user()?),
-        }),
-        "email_claimed" => OutboxEvent::EmailClaimed(user()?, payload.email.as_deref().map(address).transpose()?),
-        "password_changed" => OutboxEvent::PasswordChanged(user()?, needed(payload.email)?),
-        "email_changed" => OutboxEvent::EmailChanged(user()?, needed(payload.email)?, needed(payload.new)?),
-        _ => return Err(unreadable(TABLE, "a kind of cause that this version does not know")),
+        cause: event::read(row),
     })
 }

@@ -1,14 +1,14 @@
-//! How often client networks called, in memory: what it counts is worth less than a query.
+//! Rate limits of client networks, in memory: a query would cost more than what is counted.
 //!
-//! The generic cell rate algorithm (governor's) needs one number a network: when its quota will be whole again. A
-//! network is remembered until that moment and no longer, for then it is like one that never called. So whoever wants to
-//! fill this memory must spend quota for each place in it.
+//! The generic cell rate algorithm (governor's) needs one number for each network: when its quota will be whole again.
+//! A network is kept until that moment only, since it is then like one that never called. So filling this memory costs
+//! an attacker quota for each entry.
 //!
-//! When the places are all taken, whoever has one keeps it: an eviction would give an attacker a fresh quota, or let it
-//! wash away that of others. Newcomers then share a fixed number of places, each with the quota of one network, by a hash
-//! under a key of this process, so that nobody can choose to share with somebody.
+//! Once all entries are taken, none is evicted: an eviction would give an attacker a fresh quota, or let them erase the
+//! counts of others. New networks then share a fixed number of slots, each with the quota of one network, by a hash
+//! under a random key, so that nobody can choose whom to share with.
 //!
-//! Each replica counts by itself.
+//! Each replica counts on its own.
 
 use std::{
     hash::{BuildHasher, RandomState},
@@ -30,12 +30,12 @@ use crate::domain::{
     rate_limit::{Quota, QuotaState},
 };
 
-/// How many networks have a place of their own, in each limit: some 400 bytes each, so 7 MB when all are taken.
+/// How many networks have an entry of their own in each limit: some 400 bytes each, so 7 MB when all are taken.
 const PLACES: u64 = 16_384;
-/// How many places newcomers share when those are taken, of 8 bytes each.
+/// How many slots new networks share once those are taken, of 8 bytes each.
 const SHARED_PLACES: usize = 8192;
 
-/// One quota, for every client network.
+/// One quota, counted for each client network.
 #[derive(Debug)]
 pub struct NetworkLimit {
     limiter: RateLimiter<ClientNetwork, Places, Passed, StateInformationMiddleware>,
@@ -43,7 +43,7 @@ pub struct NetworkLimit {
 }
 
 impl NetworkLimit {
-    /// A limit of which nobody has used anything.
+    /// A limit with nothing counted yet.
     #[must_use]
     pub fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
         let passed = Passed { since: clock.instant(), clock };
@@ -51,12 +51,12 @@ impl NetworkLimit {
     }
 
     fn with_places(quota: Quota, places: Places, passed: Passed) -> Self {
-        // The interval is never zero, so there is such a quota.
+        // The interval is never zero, so the quota exists.
         let gcra = governor::Quota::with_period(quota.interval()).unwrap_or(governor::Quota::per_second(quota.count));
         Self { limiter: RateLimiter::new(gcra.allow_burst(quota.count), places, passed.clone()), passed }
     }
 
-    /// Counts a request of `network`, if it is within the quota.
+    /// Counts a request of `network`, if the quota allows it.
     #[must_use]
     pub fn count(&self, network: ClientNetwork) -> QuotaState {
         match self.limiter.check_key(&network) {
@@ -66,7 +66,7 @@ impl NetworkLimit {
     }
 }
 
-/// The time that has passed since a limit was made: it never runs backwards, whatever becomes of the wall clock.
+/// The time since a limit was made. It never runs backwards, whatever happens to the wall clock.
 #[derive(Debug, Clone)]
 struct Passed {
     clock: Arc<dyn Clock>,
@@ -81,10 +81,10 @@ impl clock::Clock for Passed {
     }
 }
 
-/// What is kept of each network: when its quota will be whole again. Clones are the same places.
+/// When the quota of each network will be whole again. Clones share the state.
 #[derive(Debug, Clone)]
 struct Places {
-    /// Without a capacity of its own: the cache would evict.
+    /// Without a capacity, since the cache would evict.
     own: Cache<ClientNetwork, Nanos>,
     most: u64,
     shared: Arc<[InMemoryState]>,
@@ -103,7 +103,7 @@ impl Places {
 
     fn shared(&self, network: &ClientNetwork) -> &InMemoryState {
         let hash = usize::try_from(self.hash.hash_one(network) & u64::from(u32::MAX)).unwrap_or_default();
-        // There is at least one.
+        // There is at least one slot.
         &self.shared[hash % self.shared.len()]
     }
 }
@@ -116,7 +116,7 @@ impl StateStore for Places {
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
         let mut judged = None;
-        // Nobody else judges this network meanwhile, so that no two requests take the same place in the quota.
+        // This entry is locked meanwhile, so no two requests use the same part of the quota.
         self.own.entry(*network).and_compute_with(|entry| {
             let whole = entry.map(moka::Entry::into_value);
             // The count lags behind by some hundred insertions at most.
@@ -138,7 +138,7 @@ impl StateStore for Places {
     }
 }
 
-/// Ends the memory of a network when its quota is whole again.
+/// Expires a network when its quota is whole again.
 struct UntilWhole(Passed);
 
 impl UntilWhole {

@@ -1,4 +1,4 @@
-//! What is refused although its signature is good, in memory: what makes checking a token cost no SQL.
+//! Revocations in memory: tokens to refuse although their signature is valid. They make checking a token cost no SQL.
 
 use std::{
     sync::{
@@ -17,20 +17,19 @@ use crate::domain::{
     status_list::StatusPosition,
 };
 
-/// How old the newest knowledge may be before tokens are refused rather than guessed about.
+/// How old the newest confirmation may be before tokens are refused for lack of knowledge.
 const STALE: Duration = Duration::from_secs(5);
 
-/// How long after a client's end tokens issued to it are refused as well: replicas may not have heard of it for as long
-/// as they may be [`STALE`], and their clocks differ by as much as verifiers allow.
+/// How long after a client's deletion its new tokens are refused as well: a replica may learn of the deletion as late
+/// as [`STALE`] allows, and clocks differ by as much as verifiers accept.
 const NOT_HEARD: TimeDelta = TimeDelta::seconds(35);
 
-/// How far the clock may be set back without a revoked token coming to life again: expiry goes by that clock, and
-/// forgetting does not.
+/// How far the clock may be set back without reviving a revoked token: token expiry follows that clock, entries here do
+/// not.
 const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
 
-/// The sessions that have ended, the tokens that were denied and the clients that were deleted, each for as long as a
-/// token could live that it refuses. There is no bound on their number, since an eviction would be a forgotten
-/// revocation; every entry leaves by itself.
+/// Ended sessions, denied tokens and deleted clients, each for as long as a token could live that it refuses. Their
+/// number is not bounded, since an eviction would be a forgotten revocation; every entry expires by itself.
 #[derive(Debug, Clone)]
 pub struct Revocations {
     sessions: Cache<SessionId, Timed<StatusPosition>>,
@@ -39,7 +38,7 @@ pub struct Revocations {
     confirmed: Confirmed,
 }
 
-/// Something to remember, and for how long.
+/// A value, and how long to keep it.
 #[derive(Debug, Clone, Copy)]
 struct Timed<T>(T, Duration);
 
@@ -63,7 +62,7 @@ where
     Cache::builder().expire_after(ByItself).build()
 }
 
-/// When the database was last asked and answered, in milliseconds of this process's life.
+/// When the database last answered a poll, in milliseconds since this process started.
 #[derive(Debug, Clone)]
 struct Confirmed {
     born: Instant,
@@ -84,9 +83,9 @@ impl Default for Revocations {
 }
 
 impl Revocations {
-    /// Learns of a change, from this process or another.
+    /// Applies a change of this or another process.
     pub fn apply(&self, entry: &Entry, now: DateTime<Utc>) {
-        // What matters no more is not kept.
+        // A change that no longer matters is not kept.
         let Ok(lifetime) = (entry.matters_until + CLOCK_STEP - now).to_std() else { return };
         match &entry.change {
             Change::SessionEnded { session, status } => self.sessions.insert(*session, Timed(*status, lifetime)),
@@ -96,25 +95,25 @@ impl Revocations {
         }
     }
 
-    /// Notes that everything committed before `asked` has been learned.
+    /// Confirms that every change committed before `asked` is known.
     pub fn confirm(&self, asked: Instant) {
         self.confirmed.at.fetch_max(self.confirmed.milliseconds(asked), Ordering::AcqRel);
     }
 
-    /// How many ended sessions, denied tokens and deleted clients are known; roughly, for the newest may be missing.
+    /// The approximate number of known ended sessions, denied tokens and deleted clients.
     #[must_use]
     pub fn known(&self) -> u64 {
         self.sessions.entry_count() + self.tokens.entry_count() + self.clients.entry_count()
     }
 
-    /// How long ago everything was known that had been committed by then.
+    /// The time since the last confirmation.
     #[must_use]
     pub fn age(&self) -> Duration {
         let now = self.confirmed.milliseconds(Instant::now());
         Duration::from_millis(now.saturating_sub(self.confirmed.at.load(Ordering::Acquire)))
     }
 
-    /// Whether this process knows of every change older than five seconds. Where it does not, it refuses to judge.
+    /// Whether this process knows every change older than five seconds. If not, it refuses to verify tokens.
     #[must_use]
     pub fn are_current(&self) -> bool {
         self.age() <= STALE
@@ -132,14 +131,14 @@ impl Revocations {
         self.tokens.contains_key(token)
     }
 
-    /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970. For as long as a
-    /// replica may not have heard of the end, or its clock be ahead, it may still have issued one: those are refused too.
+    /// Whether the client was deleted after it got a token issued at `issued`, in seconds since 1970. Tokens of a
+    /// replica that had not yet learned of the deletion, or whose clock is ahead, are refused too.
     #[must_use]
     pub fn is_deleted(&self, client: &ClientId, issued: i64) -> bool {
         self.clients.get(client).is_some_and(|Timed(at, _)| issued <= (at + NOT_HEARD).timestamp())
     }
 
-    /// The places in status list `list` whose sessions have ended.
+    /// The indexes in status list `list` whose sessions have ended.
     #[must_use]
     pub fn ended_in(&self, list: u16) -> Vec<u32> {
         let ended = self.sessions.iter().map(|(_, Timed(position, _))| position);

@@ -1,4 +1,6 @@
-//! Sessions: one row a log-in, one statement a refresh.
+//! Sessions: one row for each login, one statement for each refresh.
+
+mod ending;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use entity::{
@@ -9,7 +11,7 @@ use entity::{
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
-    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query},
+    sea_query::{Condition, Expr, ExprTrait, LockType, Query},
 };
 use uuid::Uuid;
 
@@ -22,56 +24,54 @@ use crate::domain::{
     password_hash::PasswordHash,
     role::Role,
     scope::Scope,
-    session::{EndReason, FEDERATED, Generation, Lifetimes, Session},
+    session::{FEDERATED, Generation, Lifetimes, Session},
     status_list::StatusPosition,
 };
 
+pub use ending::{SessionSelector, Walk, end, prune, prune_idle};
+
 const TABLE: &str = "session";
 const PARENT: &str = "parent_session";
-/// How many sessions an answer lists: more than anybody reads, and few enough for one answer.
+/// The most sessions in one answer: more than anybody reads.
 pub const MOST_LISTED: u64 = 1000;
 
-/// A log-in about to be recorded. What tokens carry of the account is copied from its row by the same statement.
+/// A new session. The same statement copies the account's fields that tokens carry.
 #[derive(Debug)]
 pub struct NewSession<'a> {
     /// The `sid`.
     pub id: SessionId,
-    /// Whose.
     pub user: UserId,
-    /// At which client.
     pub client: &'a ClientId,
-    /// What it begins on the strength of.
+    /// The basis of the session.
     pub proof: SessionBasis<'a>,
-    /// What was granted.
     pub scope: &'a Scope,
-    /// The one resource asked for (RFC 8707).
+    /// The one requested resource (RFC 8707).
     pub resource: Option<&'a str>,
-    /// What program, as it named itself.
+    /// The user agent, as it names itself.
     pub user_agent: Option<&'a str>,
-    /// What address.
+    /// The IP address of the client.
     pub ip: Option<&'a str>,
-    /// Its place in the status lists, drawn at random.
+    /// The status list index, drawn at random.
     pub status: StatusPosition,
 }
 
-/// What a session begins on the strength of. The statement that inserts it sees that this still holds.
+/// The basis of a session. The inserting statement checks that it still holds.
 #[derive(Debug, Clone, Copy)]
 pub enum SessionBasis<'a> {
-    /// The account's password, by this hash.
+    /// The account's password, with this hash.
     Password(&'a PasswordHash),
-    /// An identity, for which its provider vouched just now.
+    /// An identity that its provider has just verified.
     Identity {
-        /// The link to it.
+        /// The id of the link.
         link: Uuid,
-        /// When the person proved to the provider who they are. What is still to come counts as now.
+        /// When the person authenticated at the provider. A time in the future counts as now.
         authenticated_at: DateTime<Utc>,
     },
-    /// A log-in at our pages, which is live. The new session is its child, and says of the user's authentication what it
-    /// says.
+    /// A live login at our pages. The new session is its child, and copies its `amr` and authentication time.
     Parent(SessionId),
 }
 
-/// When a session that begins or is refreshed at `now` ends, idle or used, and its access tokens with it.
+/// The ends of a session that begins or is refreshed now: idle, absolute, and of its access tokens.
 #[derive(Debug, Clone, Copy)]
 struct Ends {
     idle: DateTime<Utc>,
@@ -94,18 +94,18 @@ impl Ends {
         Self {
             session,
             idle: Ord::min(session, now + lifetimes.refresh_token),
-            // A repeat within the grace gives an access token too, and changes no row.
+            // A repeat within the grace also yields an access token, and changes no row.
             access: now + lifetimes.access_token + lifetimes.grace,
         }
     }
 }
 
-/// Inserts a session while its proof still holds and the account is not disabled: a log-in that was hashing while its
-/// account was disabled, deleted or given another password leaves no session, nor does one whose parent has ended.
-/// `None` where that is so.
+/// Inserts a session if its basis still holds and the account is not disabled. So a login that was hashing while the
+/// account was disabled, deleted or given a new password leaves no session, nor does one whose parent has ended. `None`
+/// in those cases.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where its place in the status lists is taken: draw another. Others where the database cannot tell.
+/// [`StoreError::Duplicate`] if the status list index is taken: draw another. Other errors if the database fails.
 pub async fn insert(
     db: &impl ConnectionTrait,
     new: &NewSession<'_>,
@@ -136,7 +136,7 @@ pub async fn insert(
             },
             Column::Generation => Expr::value(Generation::FIRST.0),
             Column::CreatedAt | Column::RotatedAt => Expr::value(now),
-            // What came from a log-in does not outlast it.
+            // A child session does not outlive its parent.
             Column::IdleEndsAt if new.proof.parent().is_some() => {
                 let parents = Expr::col((PARENT, Column::EndsAt));
                 Expr::case(parents.clone().lt(ends.idle), parents).finally(ends.idle).into()
@@ -153,8 +153,8 @@ pub async fn insert(
             Column::Ip => Expr::value(new.ip),
         }
     };
-    // FOR SHARE, so that whoever disables the account or changes its password waits for us, and then ends this session
-    // too, or we wait for them and find nothing. (SQLite has one writer at a time, and sea-query writes no lock there.)
+    // FOR SHARE: a concurrent disabling or password change either waits and then ends this session too, or is visible
+    // here. (SQLite has one writer at a time, and sea-query writes no lock there.)
     let mut account = Query::select()
         .exprs(Column::iter().map(value))
         .from(user::Entity)
@@ -184,7 +184,7 @@ pub async fn insert(
                 .and_where(of_parent(Column::IdleEndsAt).gt(now));
         }
     }
-    // A registered client may have been deleted meanwhile as well.
+    // A registered client may have been deleted meanwhile.
     if !new.client.is_built_in() {
         account.from(client::Entity).and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()));
     }
@@ -199,10 +199,7 @@ pub async fn insert(
     row.map(|row| session(Model::from_query_result(&row, "")?)).transpose()
 }
 
-/// Rotates the refresh token of `generation`. `None`: it is not its turn, which [`find`] tells more of.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Rotates the refresh token of `generation`. `None` if that is not the live generation; [`find`] says why.
 pub async fn rotate(
     db: &impl ConnectionTrait,
     id: SessionId,
@@ -213,7 +210,7 @@ pub async fn rotate(
 ) -> Result<Option<Session>, StoreError> {
     let ends = Ends::of(lifetimes, now);
     let idle_end = Expr::case(Expr::col(Column::EndsAt).lt(ends.idle), Expr::col(Column::EndsAt)).finally(ends.idle);
-    // Never sooner than before: an access token that was given a longer life elsewhere lives on.
+    // Never earlier than before: an access token may have been given a longer life elsewhere.
     let access_end = Expr::case(Expr::col(Column::AccessEndsAt).gt(ends.access), Expr::col(Column::AccessEndsAt))
         .finally(ends.access);
     // One statement: two requests may hold the same token, and only the database can say which came first.
@@ -231,10 +228,7 @@ pub async fn rotate(
     rows.into_iter().next().map(session).transpose()
 }
 
-/// Has what came from the log-in `from` live on with the log-in `to`, of the same account.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Re-parents the client sessions of browser session `from` to `to`, of the same account.
 pub async fn adopt(db: &impl ConnectionTrait, user: UserId, from: SessionId, to: SessionId) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Parent, Expr::value(to.0))
@@ -246,10 +240,7 @@ pub async fn adopt(db: &impl ConnectionTrait, user: UserId, from: SessionId, to:
     Ok(())
 }
 
-/// Notes that a log-in at our pages is used, so that it does not end for idleness; once in `at_most_every` is enough.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Extends the idle end of a browser session that is in use, at most once in `at_most_every`.
 pub async fn touch(
     db: &impl ConnectionTrait,
     id: SessionId,
@@ -271,25 +262,16 @@ pub async fn touch(
 }
 
 /// The session of `id`, ended or not.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn find(db: &impl ConnectionTrait, id: SessionId) -> Result<Option<Session>, StoreError> {
     Entity::find_by_id(id.0).one(db).await?.map(session).transpose()
 }
 
-/// The same, held until the transaction ends: whoever ends it meanwhile waits.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Like [`find`], locked until the transaction ends.
 pub async fn hold(transaction: &Transaction, id: SessionId) -> Result<Option<Session>, StoreError> {
     Entity::find_by_id(id.0).lock_exclusive().one(transaction).await?.map(session).transpose()
 }
 
 /// The account's live sessions, newest first; at most [`MOST_LISTED`].
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
 pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>) -> Result<Vec<Session>, StoreError> {
     let rows = Entity::find()
         .filter(Column::UserId.eq(user.0))
@@ -302,16 +284,13 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
     rows.into_iter().map(session).collect()
 }
 
-/// The addresses that the account's live sessions began at; of very many, some [`MOST_LISTED`].
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The IP addresses at which the account's live sessions began; at most [`MOST_LISTED`].
 pub async fn addresses_of(
     db: &impl ConnectionTrait,
     user: UserId,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, StoreError> {
-    // Unsorted, so that the index on live sessions is read no further than that.
+    // Unsorted, so that the index on live sessions is read no further than the limit.
     let addresses = Entity::find()
         .select_only()
         .column(Column::Ip)
@@ -325,118 +304,17 @@ pub async fn addresses_of(
     Ok(addresses)
 }
 
-/// How many live sessions the account has.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The number of the account's live sessions.
 pub async fn count_live(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(live(now)).count(db).await?)
 }
 
-/// How many sessions of the account there are to end: its live ones, and those that have run out and are not pruned yet.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// The number of the account's sessions that have not ended: live ones, and expired ones that are not pruned yet.
 pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(Column::EndedAt.is_null()).count(db).await?)
 }
 
-/// A session that has just ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EndedSession {
-    /// Which.
-    pub session: SessionId,
-    /// Whose tokens it had.
-    pub client: ClientId,
-    /// Its place in the status lists.
-    pub status: StatusPosition,
-    /// No access token of it lives longer.
-    pub access_ends_at: DateTime<Utc>,
-}
-
-/// Which sessions end.
-#[derive(Debug, Clone)]
-pub enum SessionSelector {
-    /// One, and what came from it.
-    One(SessionId),
-    /// One, and what came from it, if it is this account's.
-    OneOf(UserId, SessionId),
-    /// Every one of an account.
-    AllOf(UserId),
-    /// Every one of an account but this.
-    AllOfBut(UserId, SessionId),
-    /// Every one of an account at a client.
-    AllOfAt(UserId, ClientId),
-    /// At most so many of an account.
-    SomeOf(UserId, u64),
-    /// At most so many of a client.
-    SomeOfClient(ClientId, u64),
-}
-
-/// Ends sessions that have not ended yet, and says which they were. Their rows keep nothing personal.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn end(
-    db: &impl ConnectionTrait,
-    which: &SessionSelector,
-    reason: EndReason,
-    now: DateTime<Utc>,
-) -> Result<Vec<EndedSession>, StoreError> {
-    // In a statement of their own, so that the next one sees what those who held them did meanwhile: a session that a code
-    // is exchanged for is inserted under a shared lock of its account and its parent.
-    match which {
-        SessionSelector::One(id) | SessionSelector::OneOf(_, id) => {
-            let held = Entity::find_by_id(id.0).select_only().column(Column::Id).lock_exclusive();
-            held.into_tuple::<Uuid>().one(db).await?;
-        }
-        SessionSelector::AllOf(user) | SessionSelector::AllOfBut(user, _) => {
-            let held = user::Entity::find_by_id(user.0).select_only().column(user::Column::Id).lock_exclusive();
-            held.into_tuple::<Uuid>().one(db).await?;
-        }
-        SessionSelector::AllOfAt(..) | SessionSelector::SomeOf(..) | SessionSelector::SomeOfClient(..) => {}
-    }
-    let these = match which {
-        SessionSelector::One(id) => family(*id),
-        SessionSelector::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
-        SessionSelector::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
-        SessionSelector::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
-        SessionSelector::AllOfAt(user, client) => {
-            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
-        }
-        SessionSelector::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
-        SessionSelector::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
-    };
-    let rows = Entity::update_many()
-        .col_expr(Column::EndedAt, Expr::value(now))
-        .col_expr(Column::EndReason, Expr::value(reason.as_str()))
-        .col_expr(Column::Username, Expr::value(""))
-        .col_expr(Column::UserAgent, Expr::value(None::<String>))
-        .col_expr(Column::Ip, Expr::value(None::<String>))
-        .filter(these)
-        .filter(Column::EndedAt.is_null())
-        .exec_with_returning(db)
-        .await?;
-    rows.iter().map(ended).collect()
-}
-
-/// At most so many of the sessions of which `owned` holds.
-fn some_of(owned: Expr, most: u64) -> Condition {
-    let some = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(owned)
-        .and_where(Column::EndedAt.is_null())
-        .limit(most)
-        .lock(LockType::Update)
-        .to_owned();
-    Condition::all().add(Column::Id.in_subquery(some))
-}
-
-/// Gives the account's live sessions its new name, so that their next access tokens carry it.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Writes a new username to the account's live sessions, so that their next access tokens carry it.
 pub async fn rename(db: &impl ConnectionTrait, user: UserId, username: &str) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Username, Expr::value(username))
@@ -447,10 +325,7 @@ pub async fn rename(db: &impl ConnectionTrait, user: UserId, username: &str) -> 
     Ok(())
 }
 
-/// Gives the account's live sessions its new roles, so that their next access tokens carry them.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Writes new roles to the account's live sessions, so that their next access tokens carry them.
 pub async fn set_roles(db: &impl ConnectionTrait, user: UserId, roles: &[Role]) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::Roles, Expr::value(to_json(&roles)))
@@ -461,83 +336,7 @@ pub async fn set_roles(db: &impl ConnectionTrait, user: UserId, roles: &[Role]) 
     Ok(())
 }
 
-/// Deletes at most `batch` sessions that had ended, or come to their absolute end, by `over`, and whose last access token
-/// had expired then; others' batches are passed over. Says how many there were.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
-    let mut deleted = 0;
-    // One statement each, so that each has its index.
-    for end in [Column::EndedAt, Column::EndsAt] {
-        let these = Query::select()
-            .column(Column::Id)
-            .from(Entity)
-            .and_where(end.lt(over))
-            .and_where(Column::AccessEndsAt.lt(over))
-            .limit(batch)
-            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-            .to_owned();
-        deleted += Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?.rows_affected;
-    }
-    Ok(deleted)
-}
-
-/// Where a walk through all sessions stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Walk(Uuid);
-
-impl Walk {
-    /// Before the first session.
-    pub const START: Self = Self(Uuid::nil());
-}
-
-/// Deletes those of the next `page` sessions behind `walk` that were left idle by `over`. A session's id tells when it
-/// began, so the walk ends where no refresh token can have run out yet. No index could find them without making every
-/// refresh dearer. Says how many there were, and where to go on; `None` at the end.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn prune_idle(
-    db: &impl ConnectionTrait,
-    walk: Walk,
-    over: DateTime<Utc>,
-    refresh_token_ttl: TimeDelta,
-    page: u64,
-) -> Result<(u64, Option<Walk>), StoreError> {
-    let began = u128::try_from((over - refresh_token_ttl).timestamp_millis()).unwrap_or(0);
-    let passed: Vec<(Uuid, DateTime<Utc>)> = Entity::find()
-        .select_only()
-        .columns([Column::Id, Column::IdleEndsAt])
-        .filter(Column::Id.gt(walk.0))
-        .filter(Column::Id.lt(Uuid::from_u128(began << 80)))
-        .order_by_asc(Column::Id)
-        .limit(page)
-        .into_tuple()
-        .all(db)
-        .await?;
-    let whole = u64::try_from(passed.len()).is_ok_and(|rows| rows == page);
-    let next = passed.last().filter(|_| whole).map(|(id, _)| Walk(*id));
-    let idle: Vec<Uuid> = passed.into_iter().filter(|(_, end)| *end < over).map(|(id, _)| id).collect();
-    if idle.is_empty() {
-        return Ok((0, next));
-    }
-    let these = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(Column::Id.is_in(idle))
-        .and_where(Column::IdleEndsAt.lt(over))
-        .and_where(Column::AccessEndsAt.lt(over))
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
-    let done = Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?;
-    Ok((done.rows_affected, next))
-}
-
-/// The highest status list that any session has a place in; `None` where there is no session.
-///
-/// # Errors
-/// [`StoreError`].
+/// The highest status list in use; `None` if there is no session.
 pub async fn last_status_list(db: &impl ConnectionTrait) -> Result<Option<u16>, StoreError> {
     let last = Entity::find()
         .select_only()
@@ -550,26 +349,11 @@ pub async fn last_status_list(db: &impl ConnectionTrait) -> Result<Option<u16>, 
     last.map(|list| u16::try_from(list).map_err(|why| unreadable(TABLE, why))).transpose()
 }
 
-/// A session and those that came from it.
-fn family(id: SessionId) -> Condition {
-    Condition::any().add(Column::Id.eq(id.0)).add(Column::Parent.eq(id.0))
-}
-
-/// Neither ended nor run out.
+/// Neither ended nor expired.
 fn live(now: DateTime<Utc>) -> Condition {
     Condition::all().add(Column::EndedAt.is_null()).add(Column::EndsAt.gt(now)).add(Column::IdleEndsAt.gt(now))
 }
 
-fn ended(row: &Model) -> Result<EndedSession, StoreError> {
-    Ok(EndedSession {
-        session: SessionId(row.id),
-        client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
-        status: status_position(TABLE, row.status_list, row.status_index)?,
-        access_ends_at: row.access_ends_at,
-    })
-}
-
-/// The session that a row holds.
 fn session(row: Model) -> Result<Session, StoreError> {
     Ok(Session {
         id: SessionId(row.id),

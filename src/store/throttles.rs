@@ -1,8 +1,8 @@
-//! Counters of failed passwords, shared by all replicas and kept over restarts; and, of each replica's own, which names
-//! are known to be refused for a while.
+//! Counters of failed passwords, shared by all replicas and kept over restarts; and a cache in each replica of the
+//! identifiers that are refused for a while.
 //!
-//! The rules are [`crate::domain::throttle`]'s, written as expressions so that each change is one statement: whoever
-//! reads a counter first and writes it later would let as many pass as ask at once.
+//! The rules are those of [`crate::domain::throttle`], written as expressions so that each change is one statement.
+//! Reading a counter first and writing it later would admit every concurrent attempt.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::domain::throttle::{Counter, Counting, MOST_FAILURES, REST, ThrottleKe
 
 const TABLE: &str = "throttle";
 
-/// Counts an attempt under each of `counters` that lets it pass at `now`, and says which those were.
+/// Counts an attempt under each of `counters` that admits it at `now`, and returns those.
 ///
 /// # Errors
-/// [`StoreError`] where the database cannot tell; then nothing was counted, or all that would have been.
+/// [`StoreError`] if the database fails; then either nothing was counted, or everything.
 pub async fn attempt(
     db: &impl ConnectionTrait,
     counters: &[Counter],
@@ -51,31 +51,25 @@ pub async fn attempt(
     let fresh = |counting| rule.attempt(counting, None, now);
     let mut insert = rows(counters, fresh, now, update)?;
     insert.returning_col(Column::Key);
-    // All rows are read, as `rows::insert` tells why.
+    // All rows are read, for the reason that `rows::insert` gives.
     let counted = db.query_all(&insert).await?;
     let counted: Vec<Vec<u8>> = counted.iter().map(|row| row.try_get("", "key")).collect::<Result<_, _>>()?;
     Ok(counters.iter().filter(|counter| counted.iter().any(|key| *key == counter.key.0)).copied().collect())
 }
 
-/// Takes attempts off that were not evaluated, through no fault of whoever made them.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Takes back attempts that were not evaluated through no fault of the client.
 pub async fn release(
     db: &impl ConnectionTrait,
     counters: &[Counter],
     rule: &ThrottleRule,
     now: DateTime<Utc>,
 ) -> Result<(), StoreError> {
-    // An attempt is counted only while the counter is free, so without this one it is free still.
+    // An attempt is counted only while the counter is free, so without it the counter is still free.
     let row = [column(Column::Failures).sub(1), Expr::value(milliseconds(now)), column(Column::ForgetAt)];
     take_off(db, counters, rule, now, row).await
 }
 
-/// Notes that the password was right: a row of failures is over, and a rate has one attempt less.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Records a correct password: it ends a row of failures, and takes one attempt off a rate.
 pub async fn settle(
     db: &impl ConnectionTrait,
     counters: &[Counter],
@@ -86,21 +80,15 @@ pub async fn settle(
     take_off(db, counters, rule, now, row).await
 }
 
-/// When the next attempt may come; `None` where nothing is counted.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// When the next attempt is admitted; `None` if nothing is counted.
 pub async fn free_at(db: &impl ConnectionTrait, key: &ThrottleKey) -> Result<Option<DateTime<Utc>>, StoreError> {
     let found = Entity::find_by_id(key.0.to_vec()).one(db).await?;
     let time = |row: entity::throttle::Model| DateTime::from_timestamp_millis(row.free_at);
     found.map(|row| time(row).ok_or_else(|| unreadable(TABLE, "a time beyond all times"))).transpose()
 }
 
-/// Deletes at most `batch` counters that were forgotten by `over`; others' batches are passed over. Says how many there
-/// were.
-///
-/// # Errors
-/// [`StoreError`].
+/// Deletes at most `batch` counters that had expired at `over`; batches of other processes are skipped. Returns how
+/// many there were.
 pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let these = Query::select()
         .column(Column::Key)
@@ -113,7 +101,7 @@ pub async fn prune(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -
     Ok(delete.filter(Column::ForgetAt.lt(milliseconds(over))).exec(db).await?.rows_affected)
 }
 
-/// Takes one attempt off each rate, and makes rows of failures what `row` says: failures, free at, forget at.
+/// Takes one attempt off each rate, and sets rows of failures to `row`: failures, free at, forget at.
 async fn take_off(
     db: &impl ConnectionTrait,
     counters: &[Counter],
@@ -123,20 +111,20 @@ async fn take_off(
 ) -> Result<(), StoreError> {
     let step = rule.step().num_milliseconds();
     let [failures, free_at, forget_at] = row;
-    // An UPDATE would lock its rows in any order, and two of them wait for one another; this one keeps that of `rows`.
+    // An UPDATE locks its rows in any order, so two of them could deadlock; this upsert keeps the order of `rows`.
     let update = OnConflict::column(Column::Key)
         .value(Column::Failures, by_rule(column(Column::Failures).sub(1), failures))
         .value(Column::FreeAt, by_rule(column(Column::FreeAt).sub(step), free_at))
         .value(Column::ForgetAt, by_rule(column(Column::ForgetAt).sub(step), forget_at))
         .to_owned();
-    // Where a counter has gone meanwhile, what is left is one to be forgotten at once.
+    // If a counter is gone meanwhile, this inserts one that has expired.
     let insert = rows(counters, |_| Some(ThrottleState { failures: 0, free_at: now, forget_at: now }), now, update)?;
     db.execute(&insert).await?;
     Ok(())
 }
 
-/// Inserts or updates all of `counters`, in the order of their keys: two that share counters take turns, rather than
-/// each wait for what the other has.
+/// Inserts or updates all of `counters` in the order of their keys, so that transactions with common counters wait for
+/// one another without a deadlock.
 fn rows(
     counters: &[Counter],
     fresh: impl Fn(Counting) -> Option<ThrottleState>,
@@ -147,7 +135,7 @@ fn rows(
     counters.sort_unstable_by_key(|counter| counter.key);
     let mut insert = Query::insert().into_table(Entity).columns(Column::iter()).on_conflict(update).to_owned();
     for Counter { key, counting } in counters {
-        // A new counter lets everything pass.
+        // A new counter admits everything.
         let standing = fresh(counting).unwrap_or(ThrottleState { failures: 1, free_at: now, forget_at: now });
         let value = |column: Column| match column {
             Column::Key => Expr::value(key.0.to_vec()),
@@ -161,13 +149,13 @@ fn rows(
     Ok(insert)
 }
 
-/// From how many failures on which wait holds, the longest first.
+/// From how many failures on each wait holds, longest first.
 fn waits(rule: &ThrottleRule) -> Vec<(i32, TimeDelta)> {
     let all = (1..=MOST_FAILURES).rev().map(|failures| (failures, rule.wait(failures)));
     all.filter(|(failures, wait)| *wait != rule.wait(failures - 1)).collect()
 }
 
-/// The one for a rate, the other for a row of failures.
+/// `rate` for a rate, `row` for a row of failures.
 fn by_rule(rate: Expr, row: Expr) -> Expr {
     Expr::case(column(Column::Counting).eq(stored(Counting::Rate)), rate).finally(row).into()
 }
@@ -179,7 +167,7 @@ fn stored(counting: Counting) -> i16 {
     }
 }
 
-/// A column of the row that is there: in an upsert its bare name could be the new row's.
+/// A column of the existing row: in an upsert, its bare name could be the new row's.
 fn column(column: Column) -> Expr {
     Expr::col((Entity, column))
 }
@@ -188,13 +176,13 @@ fn milliseconds(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
 }
 
-/// Names that are refused for a while, so that an attack costs the database nothing. A forgotten one costs it a question.
+/// Identifiers that are refused for a while, so that an attack costs no SQL. A forgotten one costs a query.
 #[derive(Debug, Clone)]
 pub struct RefusedNames(Cache<ThrottleKey, DateTime<Utc>>);
 
-/// How many are remembered: some 10 MB of them.
+/// The most identifiers kept: some 10 MB.
 const MOST_REMEMBERED: u64 = 100_000;
-/// How long at most, in this process's own time.
+/// How long at most, by this process's own clock.
 const REMEMBERED_FOR: Duration = Duration::from_hours(1);
 
 impl Default for RefusedNames {
@@ -204,19 +192,19 @@ impl Default for RefusedNames {
 }
 
 impl RefusedNames {
-    /// Remembers that attempts under `key` wait until `free_at`.
+    /// Stores that attempts under `key` wait until `free_at`.
     pub fn remember(&self, key: ThrottleKey, free_at: DateTime<Utc>) {
         self.0.insert(key, free_at);
     }
 
-    /// Forgets these: an attempt at each came free sooner.
+    /// Removes these counters: an attempt at each was admitted earlier than expected.
     pub fn forget(&self, counters: &[Counter]) {
         for counter in counters {
             self.0.invalidate(&counter.key);
         }
     }
 
-    /// Until when they wait, where that is remembered and still to come.
+    /// Until when attempts wait, if that is known and in the future.
     #[must_use]
     pub fn until(&self, key: &ThrottleKey, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.0.get(key).filter(|free_at| *free_at > now)

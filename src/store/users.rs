@@ -1,47 +1,42 @@
-//! Accounts.
+//! Accounts: the statements that change them.
+
+mod find;
 
 use chrono::{DateTime, Utc};
 use entity::user::{ActiveModel, Column, Entity, Model};
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Select, UpdateMany,
-    sea_query::{Condition, Expr, Func},
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryTrait, UpdateMany,
+    sea_query::{Expr, Func},
 };
-use uuid::Uuid;
 
 use super::{
-    StoreError, Transaction,
-    rows::{self, from_json, to_json},
+    StoreError,
+    rows::{self, to_json},
 };
 use crate::domain::{
-    email::EmailAddress,
-    ids::UserId,
-    password_hash::PasswordHash,
-    role::Role,
-    user::{AccountRecord, User},
-    username::Username,
+    email::EmailAddress, ids::UserId, password_hash::PasswordHash, role::Role, user::User, username::Username,
 };
 
-/// An account about to be registered.
+use find::user;
+pub use find::{
+    Identifier, find, find_named, find_to_change, find_with_password, hold, hold_claimants, is_taken, page,
+};
+
+/// A new account.
 #[derive(Debug)]
 pub struct NewUser<'a> {
-    /// Its subject.
     pub id: UserId,
-    /// Its name.
     pub username: &'a Username,
-    /// Its address, unverified.
+    /// The email address, unverified.
     pub email: Option<&'a EmailAddress>,
-    /// Its password's hash; `None` where its owner logs in otherwise.
+    /// The password hash; `None` if the owner logs in otherwise.
     pub password_hash: Option<&'a PasswordHash>,
-    /// When.
     pub created_at: DateTime<Utc>,
 }
 
-/// Inserts an account.
-///
 /// # Errors
-/// [`StoreError::Duplicate`] where the name is taken: the unique index decides, however many ask at once.
+/// [`StoreError::Duplicate`] if the username is taken; the unique index decides.
 pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User, StoreError> {
     let row = ActiveModel {
         id: Set(new.id.0),
@@ -61,126 +56,34 @@ pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User
     user(Model::from_query_result(&row, "")?)
 }
 
-/// The account of `id`.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
-    Entity::find_by_id(id.0).one(db).await?.map(user).transpose()
-}
-
-/// How somebody names an account when they log in.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identifier {
-    /// By its username.
-    Username(Username),
-    /// By an address that its owner has verified; an unverified one names nobody.
-    Email(EmailAddress),
-    /// By its subject, where it is known already.
-    Id(UserId),
-}
-
-/// An account with what its password is checked against; `None` where it has no password.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_with_password(
-    db: &impl ConnectionTrait,
-    identifier: &Identifier,
-) -> Result<Option<(User, Option<PasswordHash>)>, StoreError> {
-    let Some(mut row) = named(identifier).one(db).await? else { return Ok(None) };
-    let password_hash = row.password_hash.take().map(PasswordHash::from_stored);
-    Ok(Some((user(row)?, password_hash)))
-}
-
-/// The account that is named so.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_named(db: &impl ConnectionTrait, identifier: &Identifier) -> Result<Option<User>, StoreError> {
-    named(identifier).one(db).await?.map(user).transpose()
-}
-
-/// The account, held until the transaction ends: nobody else changes it meanwhile.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn hold(transaction: &Transaction, identifier: &Identifier) -> Result<Option<User>, StoreError> {
-    named(identifier).lock_exclusive().one(transaction).await?.map(user).transpose()
-}
-
-/// The account, and every other that names this address, held until the transaction ends; in one order, so that two
-/// who do so wait for one another and do not block.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn hold_claimants(
-    transaction: &Transaction,
-    id: UserId,
-    email: &EmailAddress,
-) -> Result<Option<User>, StoreError> {
-    let rows = Entity::find()
-        .filter(Condition::any().add(Column::Id.eq(id.0)).add(Column::EmailKey.eq(email.key())))
-        .order_by_asc(Column::Id)
-        .lock_exclusive()
-        .all(transaction)
-        .await?;
-    rows.into_iter().find(|row| row.id == id.0).map(user).transpose()
-}
-
-fn named(identifier: &Identifier) -> Select<Entity> {
-    match identifier {
-        Identifier::Username(name) => Entity::find().filter(Column::UsernameKey.eq(name.key())),
-        Identifier::Email(email) => {
-            Entity::find().filter(Column::EmailKey.eq(email.key())).filter(Column::EmailVerified.eq(true))
-        }
-        Identifier::Id(id) => Entity::find_by_id(id.0),
-    }
-}
-
-/// Whether somebody has that name now. It may be taken a moment later: only [`insert`] decides.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<bool, StoreError> {
-    let found = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::UsernameKey.eq(username.key()))
-        .into_tuple::<uuid::Uuid>()
-        .one(db)
-        .await?;
-    Ok(found.is_some())
-}
-
-/// What an account's password must still be when a change is made that wanted to see it.
+/// A condition on the account's password for a change.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PasswordStill<'a> {
-    /// Whatever it is: the change did not ask.
+    /// No condition.
     #[default]
     Any,
-    /// This.
+    /// The hash is unchanged.
     Is(&'a PasswordHash),
-    /// None: the account has no password.
+    /// The account has no password.
     Missing,
 }
 
-/// What of an account's profile changes; `None` leaves it as it is.
+/// Changes of a profile; `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub struct ProfileUpdate<'a> {
     /// What the account's password must still be, where the change wanted it.
     pub proof: PasswordStill<'a>,
-    /// The new name.
+    /// The new username.
     pub username: Option<&'a Username>,
-    /// The new address. It takes an unverified one's place at once, and is unverified; a verified one stays until the
-    /// new one is proved.
+    /// The new email address. It replaces an unverified one at once, and is unverified. A verified one stays until the
+    /// new one is verified.
     pub email: Option<&'a EmailAddress>,
 }
 
-/// Changes an account's profile; `None` where there is no such account, or its password is another by now.
+/// Changes a profile; `None` if the account does not exist or its password has changed.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where the new name is taken.
+/// [`StoreError::Duplicate`] if the new username is taken.
 pub async fn change(
     db: &impl ConnectionTrait,
     id: UserId,
@@ -208,10 +111,8 @@ pub async fn change(
     update.exec_with_returning(db).await?.into_iter().next().map(user).transpose()
 }
 
-/// Replaces a password's hash if it is still `old`: a change that came in between is not undone. Says whether it was.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Replaces a password hash if it is still `old`, so that no concurrent change is undone. Returns whether it was
+/// replaced.
 pub async fn replace_password(
     db: &impl ConnectionTrait,
     id: UserId,
@@ -228,11 +129,8 @@ pub async fn replace_password(
     Ok(done.rows_affected == 1)
 }
 
-/// Sets a password without the old one, on the strength of a mail to `email`: while that is the account's verified
-/// address, and the account is not disabled. Says whether it was set.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Sets a password without the old one, on proof of an email to `email`, if that is still the account's verified email
+/// address and the account is not disabled. Returns whether it was set.
 pub async fn reset_password(
     db: &impl ConnectionTrait,
     id: UserId,
@@ -250,10 +148,10 @@ pub async fn reset_password(
     Ok(done.rows_affected == 1)
 }
 
-/// Makes `email` the account's verified address. Says whether there is such an account that is not disabled.
+/// Makes `email` the account's verified email address. Returns `false` if the account does not exist or is disabled.
 ///
 /// # Errors
-/// [`StoreError::Duplicate`] where it is another account's verified one: the unique index decides.
+/// [`StoreError::Duplicate`] if another account has verified it; the unique index decides.
 pub async fn verify_email(db: &impl ConnectionTrait, id: UserId, email: &EmailAddress) -> Result<bool, StoreError> {
     let done = Entity::update_many()
         .col_expr(Column::Email, Expr::value(email.as_str()))
@@ -266,19 +164,16 @@ pub async fn verify_email(db: &impl ConnectionTrait, id: UserId, email: &EmailAd
     Ok(done.rows_affected == 1)
 }
 
-/// Whose unverified address is taken away.
+/// The accounts that lose an unverified email address.
 #[derive(Debug, Clone, Copy)]
 pub enum Claimant {
-    /// This account's.
+    /// This account.
     Only(UserId),
-    /// Every other account's than this, which has proved the address.
+    /// All accounts but this one, which has verified the email address.
     AllBut(UserId),
 }
 
-/// Takes an address away from accounts that never proved it, and says which they were.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Removes an email address from accounts that never verified it, and returns those accounts.
 pub async fn drop_claims(
     db: &impl ConnectionTrait,
     email: &EmailAddress,
@@ -299,10 +194,8 @@ pub async fn drop_claims(
     Ok(rows.into_iter().map(|row| UserId(row.id)).collect())
 }
 
-/// Deletes an account if its password's hash is still `proof` (`None`: if it has no password). Says whether it was.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes an account if its password hash is still `proof` (`None`: it has no password). Returns whether it was
+/// deleted.
 pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&PasswordHash>) -> Result<bool, StoreError> {
     let unchanged = match proof {
         Some(hash) => Column::PasswordHash.eq(hash.as_str()),
@@ -317,63 +210,23 @@ pub async fn delete(db: &impl ConnectionTrait, id: UserId, proof: Option<&Passwo
     Ok(done.rows_affected == 1)
 }
 
-/// The next `most` accounts behind `after`, oldest first; `None` begins. Fewer than `most`: these are the last.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn page(
-    db: &impl ConnectionTrait,
-    after: Option<UserId>,
-    most: u64,
-) -> Result<Vec<AccountRecord>, StoreError> {
-    let after = after.map_or(Uuid::nil(), |id| id.0);
-    let rows = Entity::find().filter(Column::Id.gt(after)).order_by_asc(Column::Id).limit(most).all(db).await?;
-    let record = |row: Model| {
-        let has_password = row.password_hash.is_some();
-        Ok(AccountRecord { user: user(row)?, has_password })
-    };
-    rows.into_iter().map(record).collect()
-}
-
-/// The account of `id`, which nobody else changes until the transaction ends.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
-pub async fn find_to_change(db: &Transaction, id: UserId) -> Result<Option<User>, StoreError> {
-    // (SQLite has one writer at a time, and sea-query writes no lock there.)
-    Entity::find_by_id(id.0).lock_exclusive().one(db).await?.map(user).transpose()
-}
-
-/// Disables an account. One that was disabled already stays so since then. `None` where there is no such account.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Disables an account; an earlier disabling time stays. `None` if the account does not exist.
 pub async fn disable(db: &impl ConnectionTrait, id: UserId, now: DateTime<Utc>) -> Result<Option<User>, StoreError> {
     let since = Func::coalesce([Expr::col(Column::DisabledAt), Expr::value(now)]);
     update(db, id, Entity::update_many().col_expr(Column::DisabledAt, since.into())).await
 }
 
-/// Lets a disabled account in again. `None` where there is no such account.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Enables a disabled account. `None` if the account does not exist.
 pub async fn enable(db: &impl ConnectionTrait, id: UserId) -> Result<Option<User>, StoreError> {
     update(db, id, Entity::update_many().col_expr(Column::DisabledAt, Expr::value(None::<DateTime<Utc>>))).await
 }
 
-/// Gives an account these roles and no others. `None` where there is no such account.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Replaces the account's roles. `None` if the account does not exist.
 pub async fn set_roles(db: &impl ConnectionTrait, id: UserId, roles: &[Role]) -> Result<Option<User>, StoreError> {
     update(db, id, Entity::update_many().col_expr(Column::Roles, Expr::value(to_json(&roles)))).await
 }
 
-/// Gives an account another password, whatever its password was and whether or not it is disabled. `None` where there
-/// is no such account.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Sets a password, whatever the old one was and even if the account is disabled. `None` if the account does not exist.
 pub async fn set_password(
     db: &impl ConnectionTrait,
     id: UserId,
@@ -382,29 +235,12 @@ pub async fn set_password(
     update(db, id, Entity::update_many().col_expr(Column::PasswordHash, Expr::value(new.as_str()))).await
 }
 
-/// Deletes an account, whatever its password and whether or not it is disabled. Says whether it was there.
-///
-/// # Errors
-/// [`StoreError`] where the database cannot tell.
+/// Deletes an account, whatever its password and even if it is disabled. Returns whether it existed.
 pub async fn remove(db: &impl ConnectionTrait, id: UserId) -> Result<bool, StoreError> {
     Ok(Entity::delete_by_id(id.0).exec(db).await?.rows_affected == 1)
 }
 
-/// Changes one account; `None` where there is none.
+/// Updates one account; `None` if it does not exist.
 async fn update(db: &impl ConnectionTrait, id: UserId, change: UpdateMany<Entity>) -> Result<Option<User>, StoreError> {
     change.filter(Column::Id.eq(id.0)).exec_with_returning(db).await?.into_iter().next().map(user).transpose()
-}
-
-/// The account that a row holds.
-fn user(row: Model) -> Result<User, StoreError> {
-    let email = row.email.zip(row.email_key).map(|(address, key)| EmailAddress::from_stored(address, key));
-    Ok(User {
-        id: UserId(row.id),
-        username: Username::from_stored(row.username, row.username_key),
-        email,
-        email_verified: row.email_verified,
-        roles: from_json("user", &row.roles)?,
-        created_at: row.created_at,
-        disabled_at: row.disabled_at,
-    })
 }

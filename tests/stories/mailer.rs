@@ -11,7 +11,7 @@ use std::{
 use chrono::TimeDelta;
 use lettre::transport::smtp::client::Certificate;
 use signet::testing::{
-    Clock as _, Email, EmailAddress, MailServer, Message,
+    Clock as _, Color, Email, EmailAddress, MailServer, Message,
     mailer::{Mailer, SendError, Settings},
 };
 use uuid::Uuid;
@@ -39,6 +39,8 @@ fn made(server: Option<MailServer>, folder: &Path, authorities: Vec<Certificate>
         folder: folder.to_owned(),
         from: "Signet <no-reply@example.org>".parse().expect("a mailbox"),
         issuer: "https://auth.example.org".to_owned(),
+        name: "Acme Login".to_owned(),
+        color: Color([0x34, 0x52, 0xd6]),
         authorities,
         deadline: DEADLINE,
     };
@@ -80,7 +82,7 @@ async fn a_letter_arrives_whole_and_at_nobody_elses() {
     let mails = smtp.waits_for(1).await;
     let [mail] = &mails[..] else { panic!("one mail: {mails:?}") };
     assert_eq!((&*mail.from, &mail.to[..]), ("no-reply@example.org", &["Ada.Lovelace@example.net".to_owned()][..]));
-    assert_eq!(mail.subject, "Set a new password at auth.example.org");
+    assert_eq!(mail.subject, "Set a new password at Acme Login");
     for part in [&mail.text, &mail.html] {
         assert!(part.contains("Hello Zoë,") && part.contains(LINK) && part.contains("30 minutes"), "{part}");
     }

@@ -1,5 +1,5 @@
-//! Apple's client secret: a JWT that we sign ourselves, with a key that Apple knows (Sign in with Apple, "Creating a
-//! client secret").
+//! Apple's client secret: a JWT that we sign with a key registered at Apple (Sign in with Apple, "Creating a client
+//! secret").
 
 use std::sync::Arc;
 
@@ -17,10 +17,9 @@ use crate::{
     domain::signing_key::SigningAlgorithm,
 };
 
-/// How long a secret is good: it is made for one request. Apple takes six months at most.
+/// The lifetime of a secret, which is made for one request. Apple accepts six months at most.
 const LIFETIME: TimeDelta = TimeDelta::minutes(5);
 
-/// Signs client secrets for Apple.
 #[derive(Debug, Clone)]
 pub struct AppleSecret {
     key: Arc<SigningKey>,
@@ -28,7 +27,7 @@ pub struct AppleSecret {
     team_id: String,
 }
 
-/// Why a text is no key that signs for Apple.
+/// Why a text is no key for Apple.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a P-256 private key in PKCS#8 as PEM")]
 pub struct NotAnAppleKey;
@@ -43,13 +42,13 @@ struct Claims<'a> {
 }
 
 impl AppleSecret {
-    /// Signs with this key, PEM, of which Apple knows the identifier and the team.
+    /// Signs with this PEM key, which Apple knows under `key_id` and `team_id`.
     ///
     /// # Errors
-    /// [`NotAnAppleKey`] where it cannot sign ES256.
+    /// [`NotAnAppleKey`] unless it is an ES256 key.
     pub fn new(pem: &SecretString, key_id: String, team_id: String) -> Result<Self, NotAnAppleKey> {
         let der = files::pkcs8(pem.expose_secret().as_bytes()).ok_or(NotAnAppleKey)?;
-        // Since when it is published matters for our own keys alone.
+        // The time of publication matters for our own keys alone.
         let key = SigningKey::from_pkcs8(&der, DateTime::UNIX_EPOCH).map_err(|_| NotAnAppleKey)?;
         if key.algorithm() != SigningAlgorithm::ES256 {
             return Err(NotAnAppleKey);
@@ -57,10 +56,10 @@ impl AppleSecret {
         Ok(Self { key: Arc::new(key), key_id, team_id })
     }
 
-    /// A secret of the client `client_id` for the token endpoint of `issuer`.
+    /// A client secret of `client_id` for the token endpoint of `issuer`.
     ///
     /// # Errors
-    /// [`NotAnAppleKey`] where the library fails; it says no more.
+    /// [`NotAnAppleKey`] if the library fails, which gives no reason.
     pub fn sign(&self, client_id: &str, issuer: &str, now: DateTime<Utc>) -> Result<SecretString, NotAnAppleKey> {
         let claims = Claims {
             iss: &self.team_id,

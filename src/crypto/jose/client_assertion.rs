@@ -1,4 +1,4 @@
-//! Client assertions (RFC 7523 §3): read, and verified under the client's own keys.
+//! Client assertions (RFC 7523 §3), verified with the client's own keys.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    crypto::jose::{client_keys::ClientKeys, jws::Jws},
+    crypto::jose::{
+        client_keys::ClientKeys,
+        jws::{self, Jws},
+    },
     domain::{client_assertion::AssertionClaims, ids::ClientId},
 };
 
-/// The protected header, as far as we read it. Others' libraries write it, so that a member that means nothing to us is
-/// passed over (RFC 7515 §4), unlike in tokens of our own; one that would have us believe more than the key, or read
-/// otherwise, is refused.
+/// The protected header, as far as we read it. Other libraries write it, so unknown members are ignored (RFC 7515 §4),
+/// unlike in our own tokens. Members that bring keys or change how the rest is read are refused.
 #[derive(Deserialize)]
 struct Header {
     alg: Algorithm,
@@ -21,43 +23,43 @@ struct Header {
     kid: Option<String>,
     #[serde(default)]
     typ: Option<String>,
-    /// What else it has, by name.
+    /// The other members, by name.
     #[serde(flatten)]
     others: BTreeMap<String, Value>,
 }
 
-/// What may not be there, whatever its value: keys that the assertion brings itself (RFC 8725 §3.10), and what changes how
-/// it is read.
+/// Members that must be absent, whatever their value: keys that the assertion brings itself (RFC 8725 §3.10), and rules
+/// that change how it is read.
 const REFUSED: [&str; 8] = ["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"];
 
-/// The types that an assertion may call itself: none, `JWT`, or its own (draft-ietf-oauth-rfc7523bis §4). Never that of
-/// any other JWT which the same key might sign (RFC 8725 §3.11).
+/// The accepted `typ`: none, `JWT`, or its own (draft-ietf-oauth-rfc7523bis §4). Never the type of another JWT that the
+/// same key might sign (RFC 8725 §3.11).
 const TYPES: [&str; 2] = ["JWT", "client-authentication+jwt"];
 
-/// An assertion that is well-formed, and not verified.
+/// A parsed assertion, not verified yet.
 pub struct Unverified<'a> {
     jws: Jws<'a, Header>,
     claims: AssertionClaims,
 }
 
 impl<'a> Unverified<'a> {
-    /// Reads an assertion of at most 4096 bytes. `None` where it is malformed.
+    /// Parses an assertion of at most 4096 bytes. `None` if it is malformed.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
-        let jws: Jws<'a, Header> = Jws::parse(text)?;
+        let jws: Jws<'a, Header> = Jws::parse(text, jws::MAX_LENGTH)?;
         let plain = !REFUSED.iter().any(|name| jws.header.others.contains_key(*name));
         let typed = jws.header.typ.as_deref().is_none_or(|typ| TYPES.iter().any(|own| own.eq_ignore_ascii_case(typ)));
         let claims = serde_json::from_slice(&jws.payload).ok()?;
         (plain && typed).then_some(Self { jws, claims })
     }
 
-    /// Whose keys are to verify it: what it says of itself, and nothing else is believed yet.
+    /// The client whose keys must verify it, by its own word. Nothing else of it is trusted yet.
     #[must_use]
     pub fn client(&self) -> &ClientId {
         &self.claims.sub
     }
 
-    /// Its claims, where one of `keys` signed it, with that key's own algorithm.
+    /// The claims, if one of `keys` signed it with that key's own algorithm.
     #[must_use]
     pub fn verified_by(self, keys: &ClientKeys) -> Option<AssertionClaims> {
         let Header { alg, kid, .. } = &self.jws.header;

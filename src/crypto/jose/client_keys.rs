@@ -1,4 +1,4 @@
-//! A client's own public keys (RFC 7591 §2, `jwks`): a JWK set that it was registered with, by value.
+//! A client's own public keys (RFC 7591 §2, `jwks`): the JWK set of its registration, by value.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -12,12 +12,12 @@ use serde_json::Value;
 const MAX_LENGTH: usize = 16 * 1024;
 /// The most keys in a set: each may cost one verification.
 const MAX_KEYS: usize = 8;
-/// The fewest and the most bits of an RSA modulus (RFC 7518 §3.3; beyond the most a signature is costly to verify).
+/// The bounds of an RSA modulus in bits (RFC 7518 §3.3). Verification with a longer one would cost too much.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
-/// The members that only a private or a symmetric key has (RFC 7518 §6, RFC 8037 §2).
+/// The members of private and symmetric keys (RFC 7518 §6, RFC 8037 §2).
 const PRIVATE: [&str; 8] = ["d", "k", "p", "q", "dp", "dq", "qi", "oth"];
 
-/// Public keys, each with the one algorithm that it verifies.
+/// Public keys, each with its one algorithm.
 pub struct ClientKeys(Vec<ClientKey>);
 
 struct ClientKey {
@@ -26,32 +26,32 @@ struct ClientKey {
     key: DecodingKey,
 }
 
-/// Why a text is no set of keys that a client can be registered with.
+/// Why a JWK set cannot be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotClientKeys {
-    /// No JSON object with an array `keys` (RFC 7517 §5), or an over-long one.
+    /// No JSON object with an array `keys` (RFC 7517 §5), or too long.
     #[error("is no JWK set of at most {MAX_LENGTH} bytes: an object with an array \"keys\"")]
     NotASet,
-    /// None, or too many.
+    /// No key, or too many.
     #[error("has no key, or more than {MAX_KEYS}")]
     Count,
-    /// The private half of a key, or a secret one.
+    /// A private or a symmetric key.
     #[error("holds private or secret keys: give the public ones alone")]
     Private,
-    /// A key of another kind, or one that is none.
+    /// A key of an unsupported kind, or a broken one.
     #[error(
         "has, as number {0}, no public key for signatures: P-256 (ES256), Ed25519 (EdDSA), or RSA of 2048 to 8192 bits \
          (RS256, or PS256 where its alg says so)"
     )]
     Unusable(usize),
-    /// Two of one name.
+    /// Two keys with the same `kid`.
     #[error("has two keys of one kid")]
     Repeated,
 }
 
 impl ClientKeys {
-    /// Reads a JWK set. The algorithm of each key follows from its type; of an RSA key it is RS256, unless its own `alg`
-    /// says PS256 (RFC 8725 §3.1: the key says it, never the token).
+    /// Parses a JWK set. The type of each key decides its algorithm. An RSA key is for RS256, unless its own `alg` says
+    /// PS256 (RFC 8725 §3.1: the key decides, never the token).
     ///
     /// # Errors
     /// [`NotClientKeys`].
@@ -76,8 +76,8 @@ impl ClientKeys {
         Ok(Self(read))
     }
 
-    /// The keys that a signature by the key `kid` may be of, each with its algorithm; all of them where none is named. A
-    /// key that has no name may be the one that is meant.
+    /// The keys that may have made a signature under `kid`, each with its algorithm; all keys if `kid` is `None`. A key
+    /// without a `kid` always may.
     pub(in crate::crypto) fn named(&self, kid: Option<&str>) -> impl Iterator<Item = (Algorithm, &DecodingKey)> {
         let meant = move |key: &&ClientKey| kid.is_none() || key.kid.is_none() || key.kid.as_deref() == kid;
         self.0.iter().filter(meant).map(|key| (key.algorithm, &key.key))
@@ -85,7 +85,7 @@ impl ClientKeys {
 }
 
 fn client_key(key: &Value) -> Option<ClientKey> {
-    // Keys come by value: what a URL gives may change, and whoever answers there would choose what we fetch.
+    // Keys come by value: the content of a URL may change, and its host would choose what we fetch.
     if ["x5u", "x5c"].iter().any(|member| key.get(member).is_some()) {
         return None;
     }
@@ -99,7 +99,7 @@ fn client_key(key: &Value) -> Option<ClientKey> {
     let algorithm = match &jwk.algorithm {
         AlgorithmParameters::EllipticCurve(point) if point.curve == EllipticCurve::P256 => {
             let (x, y) = (bytes(&point.x)?, bytes(&point.y)?);
-            // An uncompressed point (SEC 1 §2.3.3), which is on the curve.
+            // An uncompressed point (SEC 1 §2.3.3); parsing checks that it is on the curve.
             ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, [&[4][..], &x, &y].concat()).ok()?;
             Algorithm::ES256
         }

@@ -10,17 +10,17 @@ use crate::crypto::{digest, keys::set::KeySet};
 pub struct JwkSetDocument {
     /// The JSON.
     pub body: String,
-    /// Its entity tag (RFC 9110 §8.8.3): strong, in quotes, the same wherever the keys are.
+    /// The strong entity tag (RFC 9110 §8.8.3), in quotes; equal on every replica with the same keys.
     pub etag: String,
 }
 
-/// The public halves of all signing keys that are published at `now`, of whatever algorithm, newest last.
+/// The public halves of all signing keys that are published at `now`, newest last.
 ///
-/// A key whose file names a later time is left out until then, but for one that signs already, being the first of its
-/// algorithm: a replica's clock may be a second behind that of the one which made it. Root secrets are never in it.
+/// A key whose file name gives a later time is left out until then, unless it signs already as the first of its
+/// algorithm: a replica's clock may be a second behind the one that made the key. Root secrets are never included.
 ///
 /// # Panics
-/// Never: JSON holds whatever is made of lists and strings.
+/// Never: lists and strings always serialize.
 #[must_use]
 pub fn document(set: &KeySet, now: DateTime<Utc>) -> JwkSetDocument {
     let signs = |kid, algorithm| set.active(algorithm, now).is_some_and(|active| active.kid() == kid);

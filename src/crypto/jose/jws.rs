@@ -1,29 +1,29 @@
-//! Signed text: the compact serialization of JWS (RFC 7515 §7.1), read strictly.
+//! The compact serialization of JWS (RFC 7515 §7.1), parsed strictly.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-/// The longest token in bytes, made or read: what fits header fields and cookies everywhere.
+/// The longest token of ours in bytes, signed or parsed: it fits header fields and cookies everywhere.
 pub(in crate::crypto) const MAX_LENGTH: usize = 4096;
 
-/// The protected header, whole.
+/// The protected header, with no member beside these.
 ///
-/// Of our own tokens we read only what we wrote, so any other member is a forgery; `jku`, `x5u`, `jwk` and `x5c` (keys that the token
-/// brings itself), `crit`, `b64`, `zip` and `enc` (RFC 8725 §3.10) fall under it, and so does a member given twice.
+/// Our own tokens have only the members that we wrote, so any other member is a forgery: `jku`, `x5u`, `jwk`, `x5c` (a
+/// token that brings its own keys), `crit`, `b64`, `zip`, `enc` (RFC 8725 §3.10). A repeated member is refused too.
 /// `none` is no [`Algorithm`].
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(in crate::crypto) struct Header {
-    /// What kind of token it is (RFC 8725 §3.11).
+    /// The kind of token (RFC 8725 §3.11).
     pub(in crate::crypto) typ: String,
-    /// What it is signed with, which is the key's to say: this is only ever compared.
+    /// The key decides the algorithm; this member is only ever compared with it.
     pub(in crate::crypto) alg: Algorithm,
-    /// Which key it is signed with.
+    /// The identifier of the signing key.
     pub(in crate::crypto) kid: String,
 }
 
-/// A token taken apart; nothing of it is verified yet.
+/// A parsed token; nothing of it is verified yet.
 pub(in crate::crypto) struct Jws<'t, H = Header> {
     pub(in crate::crypto) header: H,
     pub(in crate::crypto) payload: Vec<u8>,
@@ -32,10 +32,10 @@ pub(in crate::crypto) struct Jws<'t, H = Header> {
 }
 
 impl<'t, H: DeserializeOwned> Jws<'t, H> {
-    /// Takes `token` apart. `None` unless it is three parts of canonical base64url within [`MAX_LENGTH`], the first of
-    /// which is a header of this type.
-    pub(in crate::crypto) fn parse(token: &'t str) -> Option<Self> {
-        if token.len() > MAX_LENGTH {
+    /// Parses `token`. `None` unless it is three parts of canonical base64url of at most `max_length` bytes together,
+    /// the first of which is a header of this type.
+    pub(in crate::crypto) fn parse(token: &'t str, max_length: usize) -> Option<Self> {
+        if token.len() > max_length {
             return None;
         }
         let (signed, signature) = token.rsplit_once('.')?;
@@ -43,20 +43,20 @@ impl<'t, H: DeserializeOwned> Jws<'t, H> {
         if payload.contains('.') || payload.is_empty() || signature.is_empty() {
             return None;
         }
-        // This engine refuses padding, white space and unused bits that are set: one text a token.
+        // This engine refuses padding, white space and unused bits that are set, so that each token has one text.
         let header = BASE64_URL_SAFE_NO_PAD.decode(header).ok()?;
         let payload = BASE64_URL_SAFE_NO_PAD.decode(payload).ok()?;
         Some(Self { header: serde_json::from_slice(&header).ok()?, payload, signed, signature })
     }
 
-    /// Whether the signature is that of `key` under `algorithm`; that the header says the same is the caller's to see.
+    /// Whether the signature is that of `key` under `algorithm`. The caller must compare `alg` itself.
     pub(in crate::crypto) fn has_signature_of(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
         crypto::verify(self.signature, self.signed.as_bytes(), key, algorithm).unwrap_or(false)
     }
 }
 
 impl Jws<'_> {
-    /// Whether `typ` names this type, in any case, with `application/` before it or without (RFC 7515 §4.1.9).
+    /// Whether `typ` is this type, in any case, with or without `application/` (RFC 7515 §4.1.9).
     pub(in crate::crypto) fn is_of_type(&self, typ: &str) -> bool {
         const PREFIX: &str = "application/";
         let given = self.header.typ.as_str();
@@ -64,14 +64,13 @@ impl Jws<'_> {
         short.map_or(given, |prefix| &given[prefix.len()..]).eq_ignore_ascii_case(typ)
     }
 
-    /// Whether the signature is that of `key` under its own `algorithm`, whatever the header says but the same
-    /// (RFC 8725 §3.1).
+    /// Whether `alg` is the key's own `algorithm` and the signature is that of `key` (RFC 8725 §3.1).
     pub(in crate::crypto) fn is_signed_by(&self, algorithm: Algorithm, key: &DecodingKey) -> bool {
         self.header.alg == algorithm && self.has_signature_of(algorithm, key)
     }
 }
 
-/// What a signature is made over: header and claims, each in base64url (RFC 7515 §5.1).
+/// The signing input: header and claims, each in base64url (RFC 7515 §5.1).
 pub(in crate::crypto) fn signing_input(header: &Header, claims: &impl Serialize) -> Result<String, serde_json::Error> {
     let mut input = BASE64_URL_SAFE_NO_PAD.encode(serde_json::to_vec(header)?);
     input.push('.');

@@ -1,4 +1,4 @@
-//! Tokens: the one place that signs JWTs (RFC 7519), and the one that verifies them (RFC 8725).
+//! The one module that signs JWTs (RFC 7519) and verifies ours (RFC 8725).
 
 use std::sync::Arc;
 
@@ -30,14 +30,14 @@ use crate::{
 };
 
 /// The `typ` of a status list token (draft-ietf-oauth-status-list-21 §5.1). It is no [`TokenKind`]: gateways verify it,
-/// we never do.
+/// this service never does.
 const STATUS_LIST: &str = "statuslist+jwt";
 
-/// The `typ` of a logout token (OIDC Back-Channel Logout 1.0 §2.4), which its client verifies, and we never do.
+/// The `typ` of a logout token (OIDC Back-Channel Logout 1.0 §2.4). Its client verifies it, this service never does.
 const LOGOUT: &str = "logout+jwt";
 
-/// How far in the future a token may have been issued, in seconds: the clock of the replica that did may be ahead. The
-/// same holds for `nbf`. There is no leeway for `exp`.
+/// How far `iat` and `nbf` may lie in the future, in seconds: the clock of the replica that issued the token may be
+/// ahead. `exp` has no leeway.
 const MAX_SKEW: i64 = 30;
 
 /// Signs and verifies the tokens of one issuer.
@@ -57,36 +57,36 @@ pub enum SignError {
     /// The token would be longer than any verifier accepts.
     #[error("the token would have {0} bytes, and may have {max}", max = jws::MAX_LENGTH)]
     TooLong(usize),
-    /// The library failed, and says no more.
+    /// The library failed, without a reason.
     #[error("the cryptographic library failed to sign")]
     NotSigned,
 }
 
-/// Why a token is refused. A client gets one answer for all of these; which it was is for the log.
+/// Why a token is refused. A client gets one answer for all of these; the reason is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// Not the compact form, a header or claims that we do not write, or a required claim missing.
     #[error("not well-formed")]
     Malformed,
-    /// No key of ours has this `kid`, or none for this kind of token.
+    /// None of our keys for this kind of token has this `kid`.
     #[error("signed with an unknown key")]
     UnknownKey,
-    /// The signature is not that key's, or `alg` is not.
+    /// The signature is not of that key, or `alg` is not the key's.
     #[error("the signature is wrong")]
     BadSignature,
-    /// `typ` is another kind's.
+    /// `typ` is of another kind.
     #[error("a token of another kind")]
     WrongKind,
-    /// `iss` is not us.
+    /// `iss` is not this issuer.
     #[error("issued by somebody else")]
     WrongIssuer,
-    /// `aud` does not name whom it must.
+    /// `aud` does not name the required audience.
     #[error("for another audience")]
     WrongAudience,
-    /// `exp` has come.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
-    /// `iat` or `nbf` is further in the future than clocks differ.
+    /// `iat` or `nbf` lies further in the future than clocks may differ.
     #[error("not valid yet")]
     NotYetValid,
 }
@@ -109,7 +109,7 @@ impl Jwt {
     /// Signs an ID token (OIDC Core §2) with the key of `algorithm` that is active at `now`.
     ///
     /// # Errors
-    /// [`SignError`] where there is no such key, and where the token would be over-long.
+    /// [`SignError`] if there is no such key, or the token would be too long.
     pub fn sign_id(
         &self,
         claims: &IdClaims,
@@ -119,8 +119,8 @@ impl Jwt {
         self.sign_published(<IdTokenOfAnyAge as Kind>::TYP, algorithm, claims, now).and_then(bounded)
     }
 
-    /// Signs a logout token (OIDC Back-Channel Logout 1.0 §2.4) with the key of `algorithm` that is active at `now`, or of
-    /// the one that access tokens are signed with.
+    /// Signs a logout token (OIDC Back-Channel Logout 1.0 §2.4) with the active key of `algorithm`, by default the
+    /// algorithm of access tokens.
     ///
     /// # Errors
     /// [`SignError`] where there is no such key.
@@ -139,15 +139,15 @@ impl Jwt {
         self.keyring.current().active(algorithm, now).is_some()
     }
 
-    /// Reads the folder of keys now, rather than when its turn comes: a client may be there before the service has seen
-    /// the key that was made for it. It blocks on the file system; a folder that is not good changes nothing.
+    /// Reads the key folder now: a client may exist before the background reader has seen the key that was made for it.
+    /// It blocks on the file system. If the folder is not valid, nothing changes.
     pub fn look_for_keys(&self) {
-        // What is wrong with the folder is told by whoever reads it all the time.
+        // The background reader reports what is wrong with the folder.
         let _ = self.keyring.reload();
     }
 
-    /// What an ID token under `algorithm` says of the access token beside it (OIDC Core §3.1.3.6): the left half of the
-    /// digest that the algorithm itself uses, which for Ed25519 is SHA-512 (RFC 8032 §5.1).
+    /// The `at_hash` under `algorithm` (OIDC Core §3.1.3.6): the left half of the digest that the algorithm itself
+    /// uses, SHA-512 for Ed25519 (RFC 8032 §5.1).
     #[must_use]
     pub fn access_token_hash(algorithm: SigningAlgorithm, access_token: &str) -> String {
         let bytes = access_token.as_bytes();
@@ -159,20 +159,20 @@ impl Jwt {
         }
     }
 
-    /// Signs a status list token (draft-ietf-oauth-status-list-21 §5.1) with the key that is active at `now`, the one
-    /// that access tokens are signed with. It goes in a body, so it may have any length.
+    /// Signs a status list token (draft-ietf-oauth-status-list-21 §5.1) with the active key of access tokens. It
+    /// travels in a body, so its length is not bounded.
     ///
     /// # Errors
-    /// [`SignError`] where there is no such key.
+    /// [`SignError`] if there is no such key.
     pub fn sign_status_list(&self, claims: &StatusListClaims, now: DateTime<Utc>) -> Result<String, SignError> {
         self.sign_published(STATUS_LIST, self.algorithm, claims, now)
     }
 
-    /// Signs a refresh token under the root secret that is active at `now`. The same claims under the same secret give
-    /// the same text, on every replica.
+    /// Signs a refresh token under the active root secret. The same claims under the same secret give the same text on
+    /// every replica.
     ///
     /// # Errors
-    /// [`SignError`] where there is no root secret, and where the token would be over-long.
+    /// [`SignError`] if there is no root secret, or the token would be too long.
     pub fn sign_refresh(&self, claims: &RefreshClaims, now: DateTime<Utc>) -> Result<String, SignError> {
         let set = self.keyring.current();
         let root = set.active_root_secret(now).ok_or(SignError::NoKey(KeyKind::RootSecret))?;
@@ -182,7 +182,7 @@ impl Jwt {
         .and_then(bounded)
     }
 
-    /// A token for others to verify, signed with the published key of `algorithm` that is active at `now`.
+    /// Signs a token that others verify, with the active published key of `algorithm`.
     fn sign_published(
         &self,
         typ: &str,
@@ -199,15 +199,15 @@ impl Jwt {
         })
     }
 
-    /// The claims of `token`, which is one of `kind`, from us, for whom `kind` says, and in its time at `now`.
+    /// Verifies that `token` is of `kind`, from this issuer, for the audience of `kind` and valid at `now`; returns its
+    /// claims.
     ///
-    /// Whether it has been revoked is not asked here.
+    /// It does not check whether the token is revoked.
     ///
     /// # Errors
-    /// [`TokenError`] for every other text. Nothing that the token says is believed before its signature is verified,
-    /// but for which of our own keys to verify it with.
+    /// [`TokenError`] for any other text. Before the signature is verified, nothing of the token is used but its `kid`.
     pub fn verify<K: TokenKind>(&self, kind: K, token: &str, now: DateTime<Utc>) -> Result<K::Claims, TokenError> {
-        let jws = Jws::parse(token).ok_or(TokenError::Malformed)?;
+        let jws = Jws::parse(token, jws::MAX_LENGTH).ok_or(TokenError::Malformed)?;
         if !jws.is_of_type(K::TYP) {
             return Err(TokenError::WrongKind);
         }
@@ -228,8 +228,8 @@ impl Jwt {
         self.judge(kind, &claims, &unread, numeric_date(now)).map(|()| claims)
     }
 
-    /// The claims themselves (RFC 9068 §4), at `now` in seconds. `jsonwebtoken` would ask the system's clock, let `iat`
-    /// be anything, and take a float for a time.
+    /// Checks the claims (RFC 9068 §4) at `now` in seconds. `jsonwebtoken` would ask the system's clock, leave `iat`
+    /// unchecked, and accept a float as a time.
     fn judge<K: TokenKind>(&self, kind: K, claims: &K::Claims, unread: &Unread, now: i64) -> Result<(), TokenError> {
         let common = claims.common();
         if !common.named || !claims.is_whole(unread) {
@@ -248,7 +248,7 @@ impl Jwt {
     }
 }
 
-/// A token of this header and these claims, which `sign` gives the signature of, in base64url.
+/// Composes a token; `sign` returns its signature in base64url.
 fn compose(
     typ: &str,
     alg: Algorithm,
@@ -264,7 +264,7 @@ fn compose(
     Ok(token)
 }
 
-/// A token that travels in header fields, unless it is too long for them.
+/// Refuses a token that is too long for header fields.
 fn bounded(token: String) -> Result<String, SignError> {
     if token.len() > jws::MAX_LENGTH { Err(SignError::TooLong(token.len())) } else { Ok(token) }
 }

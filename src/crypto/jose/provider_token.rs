@@ -1,25 +1,29 @@
 //! ID tokens of other providers, verified in full (OIDC Core §3.1.3.7, RFC 8725).
 //!
-//! Everything in such a token is a stranger's until its signature is verified with a key of that provider, and its
-//! claims are for us, of this log-in and of this time. The keys come by value; a token never brings its own.
+//! Nothing in such a token is trusted until its signature is verified with a key of that provider, and its claims name
+//! us, this login and the present. The keys come by value; a token never brings its own. The `openidconnect` crate is
+//! not used: it would add a second stack of cryptography (`rsa`, `p256`, `p384`, `ed25519-dalek`) beside aws-lc.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use jsonwebtoken::{
-    Algorithm, DecodingKey, crypto,
+    Algorithm, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
 };
 use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 use serde_json::{Number, Value};
 
-use crate::domain::{
-    claims::Audience,
-    identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+use crate::{
+    crypto::jose::jws::Jws,
+    domain::{
+        claims::Audience,
+        identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+    },
 };
 
-/// The longest token in bytes. Providers put whole lists of groups in theirs.
+/// The longest token in bytes. Some providers put whole lists of groups into theirs.
 const MAX_LENGTH: usize = 16 * 1024;
-/// The most keys of a set that are looked at.
+/// The most keys of a set that are read.
 const MOST_KEYS: usize = 64;
 /// How far clocks may differ, in seconds.
 pub const SKEW: i64 = 30;
@@ -42,45 +46,45 @@ struct ProviderKey {
 #[error("not a JWK set")]
 pub struct NotAKeySet;
 
-/// What a token must say to be taken.
+/// What a token must contain to be accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
-    /// Whose it is, which says what else it may look like.
+    /// The kind of provider, which decides some exceptions.
     pub kind: ProviderKind,
-    /// `iss`, as the provider's metadata has it; of Microsoft with `{tenantid}` where the organization stands.
+    /// `iss` as in the provider's metadata; Microsoft's has `{tenantid}` in place of the organization.
     pub issuer: &'a str,
-    /// Us, in `aud`.
+    /// Our client id, in `aud`.
     pub client_id: &'a str,
-    /// The `nonce` of this log-in.
+    /// The `nonce` of this login.
     pub nonce: &'a str,
-    /// When.
     pub now: DateTime<Utc>,
 }
 
-/// What a good token says.
+/// The identity that a verified token names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerifiedIdentity {
-    /// Who it is.
+    /// Issuer and subject.
     pub identity: Identity,
-    /// What else is said of them.
+    /// The other claims.
     pub profile: Profile,
-    /// When they proved it to the provider, as far as it says so (`auth_time`); never later than the token was judged.
+    /// When the person authenticated at the provider, if the token says so (`auth_time`); never later than its
+    /// verification.
     pub authenticated_at: Option<DateTime<Utc>>,
 }
 
-/// Why a token is refused. Whoever logs in is told the same for all; which it was is for the log.
+/// Why a token is refused. The user is told the same for all; the reason is for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderTokenError {
-    /// Not the compact form of a signed token, over-long, or without a claim that it must have.
+    /// Not the compact form of a signed token, too long, or without a required claim.
     #[error("malformed")]
     Malformed,
-    /// `alg` is none that an ID token may have here: `none`, a symmetric one, or unknown.
+    /// `alg` may not be used for ID tokens here: `none`, a symmetric or an unknown one.
     #[error("algorithm")]
     Algorithm,
-    /// `crit`, or another header that changes what the rest means.
+    /// `crit`, or another header member that changes how the rest is read.
     #[error("header")]
     Header,
-    /// No key of the provider fits. Its keys may be newer than those at hand.
+    /// No key of the provider fits. The provider may have newer keys than those at hand.
     #[error("unknown_key")]
     UnknownKey,
     /// The signature is not that key's.
@@ -89,25 +93,25 @@ pub enum ProviderTokenError {
     /// `iss` is not the provider.
     #[error("issuer")]
     WrongIssuer,
-    /// `aud` does not name us, or `azp` names another.
+    /// `aud` does not name us, or `azp` names another client.
     #[error("audience")]
     WrongAudience,
-    /// `exp` has come.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
-    /// `iat` or `nbf` is still to come.
+    /// `iat` or `nbf` lies in the future.
     #[error("not_yet_valid")]
     NotYetValid,
-    /// `nonce` is another log-in's, or missing.
+    /// `nonce` is another login's, or missing.
     #[error("nonce")]
     WrongNonce,
-    /// `sub` is no subject.
+    /// `sub` is not a valid subject.
     #[error("subject")]
     Subject,
 }
 
-/// The header members that are judged. Any other is without effect, `jwk`, `jku`, `x5u` and `x5c` among them: the keys
-/// are the provider's, wherever a token says that others are. A member given twice is refused.
+/// The header members that matter. All others have no effect, `jwk`, `jku`, `x5u` and `x5c` among them: the keys are
+/// always the provider's. A repeated member is refused.
 #[derive(Debug, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each says that a member is there")]
 struct Header {
@@ -124,12 +128,12 @@ struct Header {
     enc: bool,
 }
 
-/// A member that must not be there, whatever its value.
+/// A member that must be absent, whatever its value.
 fn is_there<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
-/// Times are numbers (RFC 7519 §2), and nothing that only looks like one.
+/// Times must be JSON numbers (RFC 7519 §2).
 #[derive(Debug, Deserialize)]
 struct Claims {
     iss: String,
@@ -147,10 +151,10 @@ struct Claims {
 }
 
 impl VerifiedIdentity {
-    /// Who a provider that signs nothing says that somebody is, at its own user-info endpoint.
+    /// The identity that a provider without ID tokens gives at its user-info endpoint.
     ///
     /// # Errors
-    /// [`ProviderTokenError::Subject`] where it names nobody.
+    /// [`ProviderTokenError::Subject`] if the subject is not valid.
     pub fn by_user_info(issuer: &str, subject: &str, profile: Profile) -> Result<Self, ProviderTokenError> {
         let identity = Identity::new(issuer, subject).map_err(|_| ProviderTokenError::Subject)?;
         Ok(Self { identity, profile, authenticated_at: None })
@@ -158,10 +162,10 @@ impl VerifiedIdentity {
 }
 
 impl ProviderKeys {
-    /// Reads a JWK set. A key of an unknown kind, for another use or too weak is passed over (RFC 7517 §5).
+    /// Parses a JWK set. Keys of an unknown kind, for another use or too weak are skipped (RFC 7517 §5).
     ///
     /// # Errors
-    /// [`NotAKeySet`] where there is no list of keys.
+    /// [`NotAKeySet`] if there is no list of keys.
     pub fn parse(json: &[u8]) -> Result<Self, NotAKeySet> {
         #[derive(Deserialize)]
         struct Set {
@@ -172,7 +176,7 @@ impl ProviderKeys {
         Ok(Self(set.keys.into_iter().take(MOST_KEYS).filter_map(read).collect()))
     }
 
-    /// The key that a token of this header is signed with. One without `kid` is taken where a single key fits.
+    /// The key for a token with this header. Without `kid`, exactly one key must fit.
     fn find(&self, kid: Option<&str>, algorithm: Algorithm) -> Option<&ProviderKey> {
         let fitting = |key: &&ProviderKey| {
             key.algorithms.contains(&algorithm) && kid.is_none_or(|kid| key.kid.as_deref() == Some(kid))
@@ -186,8 +190,8 @@ impl ProviderKeys {
 }
 
 impl ProviderKey {
-    /// `None` unless the key can verify, is meant to, and is strong enough. What it may be used with follows from its
-    /// own type, and its `alg` where it has one (RFC 8725 §3.1).
+    /// `None` unless the key is a strong key for signatures. Its type, and its `alg` if present, decide the algorithms
+    /// (RFC 8725 §3.1).
     fn of(jwk: &Jwk) -> Option<Self> {
         use Algorithm::{ES256, ES384, EdDSA, PS256, PS384, PS512, RS256, RS384, RS512};
         if jwk.common.public_key_use.as_ref().is_some_and(|used| *used != PublicKeyUse::Signature) {
@@ -214,10 +218,10 @@ impl ProviderKey {
     }
 }
 
-/// Who the provider says somebody is, by an ID token that came for this log-in.
+/// Verifies an ID token that came for this login, and returns the identity in it.
 ///
 /// # Errors
-/// [`ProviderTokenError`] for every other text.
+/// [`ProviderTokenError`] for any other text.
 pub fn verify(
     token: &str,
     keys: &ProviderKeys,
@@ -226,26 +230,17 @@ pub fn verify(
     use ProviderTokenError::{
         BadSignature, Expired, Malformed, NotYetValid, Subject, UnknownKey, WrongAudience, WrongNonce,
     };
-    if token.len() > MAX_LENGTH {
-        return Err(Malformed);
-    }
-    let (signed, signature) = token.rsplit_once('.').ok_or(Malformed)?;
-    let (header, payload) = signed.split_once('.').ok_or(Malformed)?;
-    if payload.contains('.') || signature.is_empty() {
-        return Err(Malformed);
-    }
-    let header: Header = serde_json::from_slice(&decode(header)?).map_err(|_| Malformed)?;
-    let payload = decode(payload)?;
-    let algorithm = algorithm(&header)?;
-    let key = keys.find(header.kid.as_deref(), algorithm).ok_or(UnknownKey)?;
-    if !crypto::verify(signature, signed.as_bytes(), &key.key, algorithm).unwrap_or(false) {
+    let jws: Jws<'_, Header> = Jws::parse(token, MAX_LENGTH).ok_or(Malformed)?;
+    let algorithm = algorithm(&jws.header)?;
+    let key = keys.find(jws.header.kid.as_deref(), algorithm).ok_or(UnknownKey)?;
+    if !jws.has_signature_of(algorithm, &key.key) {
         return Err(BadSignature);
     }
-    // serde would read a struct from an array as well.
-    if payload.first() != Some(&b'{') {
+    // serde would read a struct from an array too.
+    if jws.payload.first() != Some(&b'{') {
         return Err(Malformed);
     }
-    let claims: Claims = serde_json::from_slice(&payload).map_err(|_| Malformed)?;
+    let claims: Claims = serde_json::from_slice(&jws.payload).map_err(|_| Malformed)?;
     judge_issuer(&claims, expected)?;
     let ours = claims.azp.as_deref().map(|azp| azp == expected.client_id);
     let alone = matches!(&claims.aud, Audience::One(_)) || matches!(&claims.aud, Audience::Many(all) if all.len() == 1);
@@ -269,20 +264,15 @@ pub fn verify(
     Ok(VerifiedIdentity { identity, profile: claims.profile.read(expected.kind), authenticated_at })
 }
 
-/// The same, with keys as the provider publishes them.
+/// Like [`verify`], with the provider's JWK set unparsed.
 ///
 /// # Errors
-/// [`ProviderTokenError`]; with keys that are no key set, no key fits.
+/// [`ProviderTokenError`]; no key fits if the set cannot be parsed.
 pub fn verify_by(token: &str, key_set: &[u8], expected: &Expected<'_>) -> Result<VerifiedIdentity, ProviderTokenError> {
     verify(token, &ProviderKeys::parse(key_set).unwrap_or_default(), expected)
 }
 
-/// This engine refuses padding, white space and unused bits that are set.
-fn decode(part: &str) -> Result<Vec<u8>, ProviderTokenError> {
-    BASE64_URL_SAFE_NO_PAD.decode(part).map_err(|_| ProviderTokenError::Malformed)
-}
-
-/// The algorithm that a header names, if an ID token may have it: asymmetric ones alone (RFC 8725 §3.1, §3.2).
+/// The algorithm of a header, if ID tokens may use it: asymmetric ones alone (RFC 8725 §3.1, §3.2).
 fn algorithm(header: &Header) -> Result<Algorithm, ProviderTokenError> {
     // A token of another kind under the same key is no ID token (RFC 8725 §3.11).
     let typed = header.typ.as_deref().is_none_or(|typ| typ.eq_ignore_ascii_case("JWT"));
@@ -295,8 +285,8 @@ fn algorithm(header: &Header) -> Result<Algorithm, ProviderTokenError> {
     }
 }
 
-/// `iss` is the provider, byte for byte. Microsoft's metadata that serves all organizations names none: there `tid`
-/// says which it is, and must be the one in `iss`.
+/// `iss` must be the provider, byte for byte. Microsoft's metadata for all organizations name a template: there `tid`
+/// names the organization, and must be the one in `iss`.
 fn judge_issuer(claims: &Claims, expected: &Expected<'_>) -> Result<(), ProviderTokenError> {
     let templated = expected.issuer.contains(TENANT);
     let tenant = claims.tid.as_deref().filter(|_| templated).unwrap_or_default();
@@ -309,16 +299,16 @@ fn judge_issuer(claims: &Claims, expected: &Expected<'_>) -> Result<(), Provider
     }
 }
 
-/// `auth_time`, which many leave out. One that is no number, or still to come, is as if it were left out.
+/// `auth_time`, which many providers omit. A value that is no number, or in the future, is ignored.
 fn authenticated_at(time: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let Value::Number(number) = time else { return None };
     let time = seconds(number).ok().filter(|time| (0..=now.timestamp() + SKEW).contains(time))?;
     Some(Ord::min(DateTime::from_timestamp(time, 0)?, now))
 }
 
-/// A time in whole seconds. Fractions are allowed (RFC 7519 §2), and cut off.
+/// A time in whole seconds. Fractions are allowed (RFC 7519 §2) and cut off.
 fn seconds(number: &Number) -> Result<i64, ProviderTokenError> {
-    /// 2^53, below which every whole number is one of these floats.
+    /// 2^53: below it, every whole number has an exact float.
     const EXACT: f64 = 9_007_199_254_740_992.0;
     let float = || number.as_f64().filter(|float| float.abs() < EXACT);
     #[expect(clippy::cast_possible_truncation, reason = "the fraction is cut off, and the rest fits")]

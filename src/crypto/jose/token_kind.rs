@@ -1,4 +1,4 @@
-//! What tells one kind of token from another (RFC 8725 §3.12).
+//! The kinds of tokens, and how they are told apart (RFC 8725 §3.12).
 
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 
@@ -10,7 +10,7 @@ pub trait TokenKind: sealed::Kind {}
 /// An access token (RFC 9068): signed with a published key, `typ` `at+jwt`.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessToken<'a> {
-    /// Who must be among those that it is for; `None` accepts a token for anybody, as introspection does.
+    /// The required audience; `None` accepts any, as introspection does.
     pub audience: Option<&'a str>,
 }
 
@@ -18,11 +18,11 @@ pub struct AccessToken<'a> {
 #[derive(Debug, Clone, Copy)]
 pub struct RefreshToken;
 
-/// A refresh token of whatever age: what was genuine once may still end its session, and do nothing else.
+/// A refresh token, expired or not: a genuine one may still end its session, and nothing else.
 #[derive(Debug, Clone, Copy)]
 pub struct RefreshTokenOfAnyAge;
 
-/// An ID token of whatever age, as a hint at who logs out (OIDC RP-Initiated Logout 1.0 §2): signed with a published
+/// An ID token, expired or not, as a hint at who logs out (OIDC RP-Initiated Logout 1.0 §2): signed with a published
 /// key, `typ` `JWT`.
 #[derive(Debug, Clone, Copy)]
 pub struct IdTokenOfAnyAge;
@@ -80,8 +80,7 @@ impl sealed::Claims for AccessClaims {
         sealed::Common { iss, aud, exp: *exp, iat: *iat, named: !sub.is_empty() && !jti.is_empty() }
     }
 
-    /// Serde reads a user's claims as none at all where one of them is broken; then the token must not pass for a
-    /// client's own.
+    /// Serde reads a user's claims as absent if one of them is broken. Such a token must not pass as a client's own.
     fn is_whole(&self, unread: &Unread) -> bool {
         self.user.is_some() == unread.sid
     }
@@ -109,10 +108,10 @@ impl sealed::Claims for RefreshClaims {
     }
 }
 
-/// What claims may say that their type does not keep.
+/// Claims beside those that a kind's type keeps.
 #[derive(Deserialize)]
 pub struct Unread {
-    /// `nbf` (RFC 7519 §4.1.5): we never write it, and honour it all the same.
+    /// `nbf` (RFC 7519 §4.1.5): never written by us, but honoured.
     #[serde(default, deserialize_with = "numeric_date")]
     pub(in crate::crypto) nbf: Option<i64>,
     /// Whether there is a `sid`, of whatever form.
@@ -129,7 +128,7 @@ fn present<'de, D: Deserializer<'de>>(value: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(value).map(|_| true)
 }
 
-/// The rules of each kind, which nobody else adds to.
+/// The rules of each kind. No other module can add a kind.
 pub(in crate::crypto) mod sealed {
     use serde::de::DeserializeOwned;
 
@@ -139,7 +138,7 @@ pub(in crate::crypto) mod sealed {
         type Claims: DeserializeOwned + Claims;
         const TYP: &'static str;
         const SIGNER: Signer;
-        /// Whether `exp` is an end.
+        /// Whether the token is refused after `exp`.
         const ENDS: bool = true;
 
         fn is_for(&self, audience: &Audience, issuer: &str) -> bool;
@@ -162,7 +161,7 @@ pub(in crate::crypto) mod sealed {
         pub aud: &'c Audience,
         pub exp: i64,
         pub iat: i64,
-        /// Whether `sub` and `jti` say something.
+        /// Whether `sub` and `jti` are not empty.
         pub named: bool,
     }
 }

@@ -1,12 +1,11 @@
-//! The folder of keys: reads all of them, makes new ones.
+//! Reads all keys of the key folder, and makes new ones.
 //!
-//! A signing key is a PKCS#8 file `*.pem`, the root secret a file `*.secret` with 43 characters of base64url on one
-//! line. Our own names begin with the time of publication, `20260131T120000Z-ES256.pem`; a file that an operator
-//! mounts under another name counts as published in 1970, that is, as long known to every verifier.
+//! A signing key is a PKCS#8 file `*.pem`; the root secret is a file `*.secret` with 43 characters of base64url on one
+//! line. Our own file names begin with the time of publication, `20260131T120000Z-ES256.pem`. A file that an operator
+//! mounts under another name counts as published in 1970, so as known to every verifier.
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
 };
 
@@ -21,113 +20,25 @@ use secrecy::{
 };
 use tokio_rustls::rustls::pki_types::pem::{PemObject, SectionKind};
 
-pub use crate::crypto::keys::set::{KeyKind, KeySet};
+pub use crate::crypto::keys::{
+    error::KeyError,
+    set::{KeyKind, KeySet},
+};
 use crate::crypto::{
     keys::{
         folder::{self, FileExtension},
         root_secret::RootSecret,
-        signing_key::{NotASigningKey, SigningKey},
+        signing_key::SigningKey,
     },
     random::Random,
 };
 
-/// Why keys cannot be read or made. Each names the file, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyError {
-    /// The file or folder cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Unreadable {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The file or folder cannot be written.
-    #[error("cannot write {}: {source}; the keys' folder must be writable to make keys in it", path.display())]
-    Unwritable {
-        /// Which.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// There is a file of this name.
-    #[error("{} exists already; a key made in the same second has the same name: try again", path.display())]
-    Exists {
-        /// Its name.
-        path: PathBuf,
-    },
-    /// The name is that of a folder or device.
-    #[error("{} is not a regular file; remove it from the keys' folder, or rename it", path.display())]
-    NotAFile {
-        /// Its name.
-        path: PathBuf,
-    },
-    /// Others can read or write a private file.
-    #[error(
-        "{0} can be read or written by other users, or written by its group; run: chmod 600 {0} \
-         (Kubernetes: defaultMode 0440 with fsGroup). If others may have read it, make a new key instead",
-        path.display()
-    )]
-    ExposedFile {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Others can add keys.
-    #[error("{0} can be written by other users, who could add keys of theirs; run: chmod 700 {0}", path.display())]
-    ExposedFolder {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Not exactly one unencrypted PKCS#8 key in PEM.
-    #[error(
-        "{0} is not one unencrypted PKCS#8 private key in PEM; convert it: openssl pkcs8 -topk8 -nocrypt -in {0}",
-        path.display()
-    )]
-    BrokenPem {
-        /// Which.
-        path: PathBuf,
-    },
-    /// A key of another kind, or too weak.
-    #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
-    WrongKey {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: NotASigningKey,
-    },
-    /// No root secret.
-    #[error("{} is not a root secret: one line of 43 characters of base64url (256 random bits)", path.display())]
-    NotARootSecret {
-        /// Which.
-        path: PathBuf,
-    },
-    /// Two files hold the same key, and their names may give it two schedules.
-    #[error("{} holds the same key as {}; remove one of them", path.display(), other.display())]
-    SameKey {
-        /// One.
-        path: PathBuf,
-        /// The other.
-        other: PathBuf,
-    },
-    /// A key kind that was there is gone altogether: more likely a lost mount than a wish.
-    #[error("{} no longer has any {what}; the keys read before stay in use: restore the files", path.display())]
-    Vanished {
-        /// The folder.
-        path: PathBuf,
-        /// What is missing.
-        what: &'static str,
-    },
-    /// The library could not make a key.
-    #[error("the cryptographic library failed to make a key")]
-    NotMade,
-}
-
 /// Reads every key of `dir`. A missing folder reads as an empty set.
 ///
 /// # Errors
-/// [`KeyError`] for the first file that is broken, unfit or exposed: a set is whole, or it is none.
+/// [`KeyError`] for the first file that is broken, unfit or exposed. A set is complete or refused.
 pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
-    // Listed before it is read: what changes meanwhile differs from this listing, and is read again.
+    // List before reading: a file that changes meanwhile differs from this listing, and is read again.
     let listing = folder::list(dir)?;
     let (mut signing, mut root_secrets) = (Vec::new(), Vec::new());
     let mut seen: HashMap<String, PathBuf> = HashMap::new();
@@ -156,11 +67,11 @@ pub fn read(dir: &Path) -> Result<KeySet, KeyError> {
     Ok(KeySet::new(signing, root_secrets, listing))
 }
 
-/// Makes a new key of `kind` in `dir`, published at `now`, and tells its file's name. The folder is made where it is
-/// missing, for its owner alone; so is the file, which is complete and durable when this returns.
+/// Makes a new key of `kind` in `dir`, published at `now`, and returns its file name. A missing folder is created.
+/// Folder and file are for their owner alone. On return, the file is complete and durable.
 ///
 /// # Errors
-/// [`KeyError`] where the folder cannot be written or can be by others, and where a file has the name already.
+/// [`KeyError`] if the folder cannot be written, or others can write it, or the file name is taken.
 pub fn create(dir: &Path, kind: KeyKind, now: DateTime<Utc>) -> Result<String, KeyError> {
     let (content, ending) = match kind {
         KeyKind::Signing(algorithm) => (pem(&SigningKey::generate(algorithm).map_err(|_| KeyError::NotMade)?), "pem"),
@@ -173,7 +84,7 @@ pub fn create(dir: &Path, kind: KeyKind, now: DateTime<Utc>) -> Result<String, K
 
 const TIME: &str = "%Y%m%dT%H%M%SZ";
 
-/// The time that the name begins with; 1970 where it begins otherwise.
+/// The time at the beginning of the name; 1970 if there is none.
 fn published(path: &Path) -> DateTime<Utc> {
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     name.split_once('-')
@@ -181,7 +92,8 @@ fn published(path: &Path) -> DateTime<Utc> {
         .map_or(DateTime::UNIX_EPOCH, |time| time.and_utc())
 }
 
-/// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` for none, several, other kinds and broken ones.
+/// The one `PRIVATE KEY` section (RFC 7468 §10) of a PEM file; `None` if there is none, more than one, another kind or
+/// a broken one.
 pub(in crate::crypto) fn pkcs8(content: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     let mut sections = <(SectionKind, Vec<u8>)>::pem_slice_iter(content);
     let (kind, der) = sections.next()?.ok()?;
@@ -216,7 +128,7 @@ fn root_secret(content: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
     let line = content.strip_suffix(b"\n").unwrap_or(content);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let mut secret = Zeroizing::new([0; 32]);
-    // The length first: `decode_slice` would panic on none, but refuses what does not fit.
+    // Check the length as well: `decode_slice` refuses a secret that is too long, but not one that is too short.
     let written = BASE64_URL_SAFE_NO_PAD.decode_slice(line, secret.as_mut_slice()).ok()?;
     (line.len() == 43 && written == 32).then_some(secret)
 }

@@ -1,4 +1,4 @@
-//! The folder of keys as a folder: which files count, and who may read and write them.
+//! Access to the key folder: which files count, and who may read and write them.
 
 use std::{
     fs::{self, File, Metadata, OpenOptions},
@@ -9,12 +9,12 @@ use std::{
 
 use secrecy::zeroize::Zeroizing;
 
-use crate::crypto::keys::files::KeyError;
+use crate::crypto::keys::error::KeyError;
 
-/// No key needs more: RSA of 8192 bits in PEM has less than 7 kB.
+/// The longest file. No key needs more: RSA of 8192 bits in PEM has less than 7 kB.
 const MAX_FILE_LENGTH: u64 = 64 * 1024;
 
-/// How a file says what it holds.
+/// The kind of a key file, by its extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::crypto) enum FileExtension {
     /// `.pem`: a signing key.
@@ -23,7 +23,7 @@ pub(in crate::crypto) enum FileExtension {
     Secret,
 }
 
-/// A file that counts, with all that changes when it does.
+/// A key file, with the metadata that change whenever it does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::crypto) struct Listed {
     pub(in crate::crypto) path: PathBuf,
@@ -35,12 +35,12 @@ pub(in crate::crypto) struct Listed {
     changed: (i64, i64),
 }
 
-/// The files that count, sorted by name.
+/// The key files, sorted by name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::crypto) struct Listing(pub(in crate::crypto) Vec<Listed>);
 
-/// Lists the key files of `dir`; a missing folder is an empty one. Names that start with '.' (drafts, and the inner
-/// folders of Kubernetes' mounts) and other endings do not count.
+/// Lists the key files of `dir`; a missing folder counts as empty. Names that begin with '.' (drafts, and the inner
+/// folders of Kubernetes mounts) and other extensions are ignored.
 pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
     let unreadable = |path: &Path, source| KeyError::Unreadable { path: path.to_owned(), source };
     let metadata = match fs::metadata(dir) {
@@ -59,7 +59,7 @@ pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
             Some((_, "secret")) => FileExtension::Secret,
             _ => continue,
         };
-        // Of the target, where it is a symbolic link: secret mounts are made of them.
+        // Follows symbolic links: secret mounts consist of them.
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         if !metadata.is_file() {
             return Err(KeyError::NotAFile { path });
@@ -78,10 +78,11 @@ pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
     Ok(Listing(files))
 }
 
-/// Reads a key file whole.
+/// Reads a whole key file.
 ///
-/// Refused where others can read or write it, or its group can write it; a group may read, for that is how secret
-/// mounts give a file to a process that is not root. The rights are those of the file that was opened.
+/// Refuses a file that other users can read or write, or that its group can write. The group may read: so do secret
+/// mounts give a file to a process that is not root. The mode is that of the opened file, so that it cannot change in
+/// between.
 pub(in crate::crypto) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let unreadable = |source| KeyError::Unreadable { path: path.to_owned(), source };
     let file = File::open(path).map_err(unreadable)?;
@@ -93,11 +94,11 @@ pub(in crate::crypto) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyErro
     Ok(content)
 }
 
-/// Writes `content` to a new file `name` of `dir`, for its owner alone; makes the folder where it is missing. After
-/// this returns, neither a reader nor a crash ever sees less than the whole file.
+/// Writes `content` to a new file `name` of `dir`, for its owner alone; creates the folder if it is missing. Once this
+/// returns, neither a reader nor a crash ever sees less than the whole file.
 ///
 /// # Errors
-/// [`KeyError::Exists`] where there is such a file, which is left as it is.
+/// [`KeyError::Exists`] if the file exists; it stays unchanged.
 pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<(), KeyError> {
     let unwritable = |path: &Path, source| KeyError::Unwritable { path: path.to_owned(), source };
     make_folder(dir).map_err(|error| unwritable(dir, error))?;
@@ -106,15 +107,15 @@ pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8]) -> Result
 
     let target = dir.join(name);
     let draft = dir.join(format!(".{name}.new"));
-    // The draft's name follows from the target's and is taken exclusively: of two writers of one name, one fails here
-    // or finds the other's file below. So the check and the rename need no lock.
+    // The draft's name follows from the target's and is created exclusively. Of two writers of one name, one fails here
+    // or finds the other's file below, so check and rename need no lock.
     let file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(KeyError::Exists { path: target }),
         opened => opened.map_err(|error| unwritable(&draft, error))?,
     };
     let published = publish(file, content, &draft, &target);
     if published.is_err() {
-        // Best effort: the first failure is the one to tell, and a draft that stays is private and never read.
+        // Best effort: the first failure is the one to report. A draft that stays is private and never read.
         let _ = fs::remove_file(&draft);
     }
     published?;
@@ -143,13 +144,13 @@ fn make_folder(dir: &Path) -> io::Result<()> {
     }
 }
 
-/// Whoever can write the folder can add a key, which the JWK set would then publish as ours.
+/// A user who can write the folder could add a key, which the JWK set would then publish as ours.
 fn refuse_exposed_folder(dir: &Path, metadata: &Metadata) -> Result<(), KeyError> {
     if metadata.mode() & 0o002 == 0 {
         return Ok(());
     }
-    // Kubernetes mounts secrets on folders of mode 1777, read-only. Setting the mode that a folder already has changes
-    // nothing, and says whether it lies on a mount that nobody here can write.
+    // Kubernetes mounts secrets read-only on folders of mode 1777. Setting the mode that a folder already has changes
+    // nothing, and fails on a read-only mount.
     match fs::set_permissions(dir, metadata.permissions()) {
         Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Ok(()),
         _ => Err(KeyError::ExposedFolder { path: dir.to_owned() }),

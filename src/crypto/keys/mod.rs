@@ -1,5 +1,6 @@
-//! The key files, their folder, and the keys read from it.
+//! Key files, their folder, and the keys read from it.
 
+pub mod error;
 pub mod files;
 pub(in crate::crypto) mod folder;
 pub mod ring;

@@ -1,4 +1,4 @@
-//! The keys that are in force now, shared by all who sign and verify.
+//! The keys in force, shared by all services that sign and verify.
 
 use std::{
     path::PathBuf,
@@ -17,7 +17,7 @@ use crate::{
     domain::signing_key::SigningAlgorithm,
 };
 
-/// Holds the last good reading of the folder of keys.
+/// Holds the last valid reading of the key folder.
 #[derive(Debug)]
 pub struct Keyring {
     dir: PathBuf,
@@ -25,25 +25,25 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// A keyring with `set`, as it was read from `dir`.
+    /// A keyring with `set`, as read from `dir`.
     #[must_use]
     pub fn new(dir: PathBuf, set: KeySet) -> Self {
         Self { dir, set: RwLock::new(Arc::new(set)) }
     }
 
-    /// The set in force. Whoever answers one request asks once, so that its keys do not change under it.
+    /// The set in force. A request asks for it once, so that its keys do not change halfway.
     #[must_use]
     pub fn current(&self) -> Arc<KeySet> {
-        // A poisoned lock still holds a whole set: it is only ever replaced at once.
+        // A poisoned lock still holds a whole set: sets are only replaced as a whole.
         Arc::clone(&self.set.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Reads the folder again where a file of it has changed, and tells whether the keys have. Where nothing changed it
-    /// costs one look at each file's metadata; it blocks on the file system.
+    /// Reads the folder again if one of its files has changed, and returns whether the keys have. An unchanged folder
+    /// costs one look at each file's metadata. It blocks on the file system.
     ///
     /// # Errors
-    /// [`KeyError`] where the folder does not make a good set any more; the last good one stays in force. So it does
-    /// when all keys of an algorithm or all root secrets are gone: a lost mount must not read as "every token is forged".
+    /// [`KeyError`] if the folder is not valid any more, or lacks all keys of an algorithm or all root secrets. The
+    /// last valid set stays in force: a lost mount must not make every token a forgery.
     pub fn reload(&self) -> Result<bool, KeyError> {
         let old = self.current();
         if folder::list(&self.dir)? == *old.listing() {

@@ -8,25 +8,25 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey};
 use secrecy::zeroize::Zeroizing;
 
-/// What a derived key is for. Keys of different purposes tell nothing of one another.
+/// The purpose of a derived key. Keys of different purposes reveal nothing of one another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Signing refresh tokens (HS256).
     RefreshToken,
-    /// Codes of the pages' forms (HMAC-SHA-256).
+    /// CSRF codes of the pages' forms (HMAC-SHA-256).
     Csrf,
     /// Tokens of known devices (HMAC-SHA-256).
     KnownDevice,
-    /// Names of the counters of failed passwords (HMAC-SHA-256).
+    /// Keys of the failed-password counters (HMAC-SHA-256).
     Throttle,
-    /// Making one-use secrets (HMAC-SHA-256).
+    /// Deriving one-use secrets (HMAC-SHA-256).
     OneUseSecret,
-    /// Sealing what browsers carry (AES-256-GCM).
+    /// Encrypting state that browsers carry (AES-256-GCM).
     Seal,
 }
 
 impl Purpose {
-    /// The `info` of HKDF. A label is never changed: every token under the old one would die.
+    /// The `info` of HKDF. A label must never change: all tokens under the old one would become invalid.
     fn label(self) -> &'static [u8] {
         match self {
             Self::RefreshToken => b"signet refresh token",
@@ -39,10 +39,10 @@ impl Purpose {
     }
 }
 
-/// The label of the identifier: a value that may be shown, and tells nothing of the secret or of any key.
+/// The label of the identifier, which is public and reveals nothing of the secret or any key.
 const IDENTIFIER: &[u8] = b"signet root secret id";
 
-/// 256 secret bits, ready to derive from.
+/// 256 secret bits to derive keys from.
 pub struct RootSecret {
     prk: Prk,
     published: DateTime<Utc>,
@@ -52,7 +52,7 @@ pub struct RootSecret {
 }
 
 impl RootSecret {
-    /// The root secret of these 256 bits, which every replica could first see at `published`.
+    /// The root secret of these 256 bits, visible to every replica since `published`.
     #[must_use]
     pub fn new(secret: &[u8; 32], published: DateTime<Utc>) -> Self {
         // No salt: the input is uniformly random already (RFC 5869 §3.1).
@@ -74,13 +74,13 @@ impl RootSecret {
         Zeroizing::new(expand(&self.prk, purpose.label()))
     }
 
-    /// Tells root secrets apart: 12 characters of base64url, derived, never a part of the secret.
+    /// The identifier: 12 characters of base64url, derived, never a part of the secret.
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// When every replica could first see it.
+    /// When every replica could first read it.
     #[must_use]
     pub fn published(&self) -> DateTime<Utc> {
         self.published
@@ -91,7 +91,7 @@ impl RootSecret {
         &self.refresh_signing
     }
 
-    /// What refresh tokens are verified with, with the one `alg` that it may be used with (RFC 8725 §3.1).
+    /// The key that signs refresh tokens.
     pub(in crate::crypto) fn refresh_verification(&self) -> (Algorithm, &DecodingKey) {
         (Algorithm::HS256, &self.refresh_verification)
     }

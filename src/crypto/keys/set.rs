@@ -1,4 +1,4 @@
-//! The keys that are in force, as one reading of the folder found them.
+//! The keys in force, as one reading of the folder found them.
 
 use chrono::{DateTime, Utc};
 
@@ -7,17 +7,17 @@ use crate::{
     domain::signing_key::{self, SigningAlgorithm},
 };
 
-/// What a key file holds.
+/// The kind of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KeyKind {
-    /// A private key that signs tokens for others.
+    /// A private key for tokens that others verify.
     Signing(SigningAlgorithm),
-    /// The secret that every symmetric key is derived from.
+    /// The secret from which every symmetric key is derived.
     RootSecret,
 }
 
 impl KeyKind {
-    /// The word for it, in file names and records: `ES256`, `EdDSA`, `RS256` or `root`.
+    /// The name in file names and records: `ES256`, `EdDSA`, `RS256` or `root`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ pub struct KeySet {
 }
 
 impl KeySet {
-    /// The set of these keys. Keys of one time are ordered by identifier, so that replicas agree.
+    /// Makes a set of these keys. Keys of the same time are ordered by identifier, so that replicas agree.
     pub(in crate::crypto) fn new(
         mut signing: Vec<SigningKey>,
         mut root_secrets: Vec<RootSecret>,
@@ -56,7 +56,6 @@ impl KeySet {
         }
     }
 
-    /// The identifiers of all signing keys.
     #[must_use]
     pub fn kids(&self) -> Vec<&str> {
         self.signing.iter().map(SigningKey::kid).collect()
@@ -74,7 +73,7 @@ impl KeySet {
         &self.root_secrets
     }
 
-    /// The key of `algorithm` that signs at `now`; `None` where there is none of it.
+    /// The key of `algorithm` that signs at `now`, if there is one.
     #[must_use]
     pub fn active(&self, algorithm: SigningAlgorithm, now: DateTime<Utc>) -> Option<&SigningKey> {
         let keys: Vec<_> = self.signing.iter().filter(|key| key.algorithm() == algorithm).collect();
@@ -82,29 +81,29 @@ impl KeySet {
         signing_key::active(&published, now).map(|index| keys[index])
     }
 
-    /// The root secret that signs and derives at `now`; `None` where there is none.
+    /// The root secret that signs and derives at `now`, if there is one.
     ///
-    /// It keeps the schedule of signing keys: a new one waits until every replica has read it, or a refresh token of
-    /// one replica would be unknown to the next, and its owner logged out.
+    /// It follows the schedule of signing keys: a new one waits until every replica has read it. Otherwise one replica
+    /// would refuse the refresh tokens of another and log their owners out.
     #[must_use]
     pub fn active_root_secret(&self, now: DateTime<Utc>) -> Option<&RootSecret> {
         let published: Vec<_> = self.root_secrets.iter().map(RootSecret::published).collect();
         signing_key::active(&published, now).map(|index| &self.root_secrets[index])
     }
 
-    /// The signing key of this identifier, active or not: what it signed is verified as long as it is here.
+    /// The signing key with this identifier, active or not: its signatures are verified as long as it is here.
     #[must_use]
     pub fn find(&self, kid: &str) -> Option<&SigningKey> {
         self.signing.iter().find(|key| key.kid() == kid)
     }
 
-    /// The root secret of this identifier, active or not.
+    /// The root secret with this identifier, active or not.
     #[must_use]
     pub fn find_root_secret(&self, kid: &str) -> Option<&RootSecret> {
         self.root_secrets.iter().find(|secret| secret.kid() == kid)
     }
 
-    /// The files that the set was read from.
+    /// The files of this set.
     pub(in crate::crypto) fn listing(&self) -> &Listing {
         &self.listing
     }

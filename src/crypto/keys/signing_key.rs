@@ -1,4 +1,4 @@
-//! One key that signs tokens for others, and its public half.
+//! A key that signs tokens for others, and its public half.
 
 use std::fmt;
 
@@ -26,10 +26,10 @@ use secrecy::zeroize::Zeroizing;
 
 use crate::domain::signing_key::SigningAlgorithm;
 
-/// The fewest bits of an RSA modulus: what NIST SP 800-57 holds to be as strong as P-256.
+/// The fewest bits of an RSA modulus, as strong as P-256 (NIST SP 800-57).
 const MIN_RSA_BITS: usize = 3072;
 
-/// A private key, parsed and ready to sign, with what verifiers need to know of it.
+/// A parsed private key, with its public half for verifiers.
 pub struct SigningKey {
     private: Private,
     published: DateTime<Utc>,
@@ -50,7 +50,7 @@ enum Private {
 /// Why bytes are no signing key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotASigningKey {
-    /// No private key of a kind that we sign with.
+    /// Not a private key of a supported kind.
     #[error("is neither a P-256, nor an Ed25519, nor an RSA private key in PKCS#8")]
     UnknownKind,
     /// An RSA key with a short modulus.
@@ -59,7 +59,7 @@ pub enum NotASigningKey {
 }
 
 impl SigningKey {
-    /// Reads a private key from PKCS#8 (RFC 5958) in DER; the key itself tells its algorithm. `published` is when
+    /// Parses a private key in PKCS#8 DER (RFC 5958); the key itself determines its algorithm. `published` is when
     /// verifiers could first see it.
     ///
     /// # Errors
@@ -74,7 +74,7 @@ impl SigningKey {
             },
             algorithm: private.public_parameters(),
         };
-        // Neither can fail: both only refuse a curve that does not fit its key type, and base64url that is not.
+        // Neither can fail: both refuse only a curve that does not fit its key type, and invalid base64url.
         let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| NotASigningKey::UnknownKind)?;
         let verification = DecodingKey::from_jwk(&jwk).map_err(|_| NotASigningKey::UnknownKind)?;
         jwk.common.key_id = Some(kid.clone());
@@ -99,10 +99,10 @@ impl SigningKey {
         Ok(Zeroizing::new(der))
     }
 
-    /// Signs `message` as JWS wants it (RFC 7518 §3.3 and §3.4, RFC 8037 §3.1).
+    /// Signs `message` as JWS requires (RFC 7518 §3.3 and §3.4, RFC 8037 §3.1).
     ///
     /// # Errors
-    /// [`Unspecified`] when the library fails, which says no more.
+    /// [`Unspecified`] if the library fails, which gives no reason.
     pub fn sign(&self, message: &[u8]) -> Result<Vec<u8>, Unspecified> {
         let random = SystemRandom::new();
         match &self.private {
@@ -116,13 +116,13 @@ impl SigningKey {
         }
     }
 
-    /// The key's identifier: the SHA-256 thumbprint of its public half (RFC 7638).
+    /// The identifier: the SHA-256 thumbprint of the public half (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
     }
 
-    /// What the key signs with.
+    /// The algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> SigningAlgorithm {
         match self.private {
@@ -138,12 +138,12 @@ impl SigningKey {
         self.published
     }
 
-    /// The public half as the JWK set shows it.
+    /// The public half as in the JWK set.
     pub(in crate::crypto) fn jwk(&self) -> &Jwk {
         &self.jwk
     }
 
-    /// The public half as verification takes it, with the one `alg` that it may be used with (RFC 8725 §3.1).
+    /// The public half for verification, with the one `alg` that it may be used with (RFC 8725 §3.1).
     pub(in crate::crypto) fn verification(&self) -> (Algorithm, &DecodingKey) {
         let algorithm = match self.private {
             Private::P256(_) => Algorithm::ES256,
@@ -185,7 +185,7 @@ impl Private {
         }
     }
 
-    /// The members of the JWK that are the key (RFC 7518 §6.2.1 and §6.3.1, RFC 8037 §2).
+    /// The key members of the JWK (RFC 7518 §6.2.1 and §6.3.1, RFC 8037 §2).
     fn public_parameters(&self) -> AlgorithmParameters {
         let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
         match self {

@@ -1,4 +1,4 @@
-//! Password hashing: argon2id (RFC 9106), behind an admission desk.
+//! Password hashing: argon2id (RFC 9106) with admission control.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -7,7 +7,10 @@ use argon2::{
     password_hash::phc::{self, Output, ParamsString, Salt},
 };
 
-pub use crate::domain::password_hash::PasswordHash;
+pub use crate::{
+    crypto::password::parameters::{HashError, HashParameters},
+    domain::password_hash::PasswordHash,
+};
 use crate::{
     crypto::{
         digest,
@@ -17,90 +20,45 @@ use crate::{
     domain::password_policy::Password,
 };
 
-/// The bytes of a new hash, and the fewest that count as strong (RFC 9106 §3.1).
+/// The length of a new hash in bytes, and the least that counts as strong (RFC 9106 §3.1).
 const OUTPUT_LENGTH: usize = 32;
 
-/// What stored hashes may ask for even where the current parameters are lower; beyond it, or the current value if that
-/// is higher, they are refused. A worker keeps the most memory that it ever took, so this is also what each may come to
-/// hold: whoever can write hashes, an import say, must not be able to ask for all of the machine's.
+/// The most that a stored hash may cost, if the current parameters are not higher. A worker keeps the most memory that
+/// it ever took, so this bounds each worker's memory: somebody who can write hashes, by an import for example, must not
+/// be able to take all memory of the machine.
 const CEILING: HashParameters = HashParameters { memory_kib: 256 * 1024, iterations: 16, parallelism: 16 };
 
-/// The cost of a hash (RFC 9106 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HashParameters {
-    /// Memory, in kibibytes.
-    pub memory_kib: u32,
-    /// Passes over the memory.
-    pub iterations: u32,
-    /// Lanes; they are computed one after the other.
-    pub parallelism: u32,
-}
-
-/// What became of a password.
+/// The result of verifying a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is not the one.
     Wrong,
-    /// It is.
     Right,
-    /// It is, but its hash is cheaper than the current parameters would make it: store a new one.
+    /// The password is right, but its hash is cheaper than the current parameters: store a new one.
     RightButWeaker,
 }
 
-/// Why there is no hash and no verdict.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum HashError {
-    /// Too many wait already.
-    #[error("too many passwords wait to be hashed")]
-    Busy {
-        /// When to come again.
-        retry_after: Duration,
-    },
-    /// The stored hash cannot be read or asks for too much, or the service is broken.
-    #[error("password hashing failed: {0}")]
-    Broken(String),
-}
-
-/// Why the service does not start.
+/// Why hashing cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// argon2 knows no such cost.
+    /// argon2 refuses these parameters.
     #[error(
         "argon2id takes 1 iteration or more, parallelism 1 to 16777215, and 8 KiB of memory or more for each lane; \
          not {} KiB, {} iterations and parallelism {}", .0.memory_kib, .0.iterations, .0.parallelism
     )]
     Parameters(HashParameters),
-    /// Nobody would hash.
+    /// The number of workers is out of range.
     #[error("password hashing needs 1 to 1024 workers, not {0}")]
     Workers(usize),
-    /// The system gives no thread.
+    /// The system refuses a thread.
     #[error("cannot start a hashing worker: {0}")]
     Thread(#[from] io::Error),
 }
 
-/// The hashing service. Clones share its workers; with the last one they end.
+/// Hashes and verifies passwords. Clones share the workers, which end with the last clone.
 #[derive(Clone)]
 pub struct PasswordHasher {
     desk: Arc<HashWorkerPool>,
     current: HashParameters,
-}
-
-impl HashParameters {
-    fn params(self, output_length: usize) -> Result<Params, argon2::Error> {
-        Params::new(self.memory_kib, self.iterations, self.parallelism, Some(output_length))
-    }
-
-    /// A first guess at how long one hash takes, until the desk has learnt better: half a millisecond a mebibyte and
-    /// pass, which is what a slow core needs.
-    fn guess(self) -> Duration {
-        let kibibytes = u64::from(self.memory_kib) * u64::from(self.iterations);
-        Duration::from_micros((kibibytes / 2).max(1))
-    }
-
-    /// Whether any of these is below the other's.
-    fn is_below(self, other: Self) -> bool {
-        self.memory_kib < other.memory_kib || self.iterations < other.iterations || self.parallelism < other.parallelism
-    }
 }
 
 impl PasswordHasher {
@@ -108,7 +66,7 @@ impl PasswordHasher {
     /// request that would wait longer than `max_wait` is refused.
     ///
     /// # Errors
-    /// [`StartError`] where argon2 takes no such parameters or the system gives no threads.
+    /// [`StartError`] if argon2 refuses the parameters or the system refuses a thread.
     pub fn start(parameters: HashParameters, workers: usize, max_wait: Duration) -> Result<Self, StartError> {
         Self::open(parameters, workers, max_wait, Argon2id::default)
     }
@@ -126,7 +84,7 @@ impl PasswordHasher {
         Ok(Self { desk: Arc::new(desk), current: parameters })
     }
 
-    /// Whether a hash that was asked for now would be queued, so that a flood is refused before it costs anything else.
+    /// Whether a hash would be queued now, so that a flood is refused before it costs anything else.
     ///
     /// # Errors
     /// [`HashError::Busy`] where it would wait too long.
@@ -134,13 +92,13 @@ impl PasswordHasher {
         self.desk.has_room()
     }
 
-    /// How many passwords wait for a worker, and how long one that came now would.
+    /// The number of passwords that wait for a worker, and how long a new one would wait.
     #[must_use]
     pub fn queue(&self) -> (usize, Duration) {
         self.desk.queue()
     }
 
-    /// Hashes a password that is to be kept, with the current parameters and a new salt of 128 bits.
+    /// Hashes a new password with the current parameters and a random salt of 128 bits.
     ///
     /// # Errors
     /// [`HashError::Busy`] where it would wait too long.
@@ -151,14 +109,14 @@ impl PasswordHasher {
         written(self.current, &salt, &hash).map(PasswordHash::from_stored)
     }
 
-    /// Judges `password` against what is `stored`.
+    /// Verifies `password` against `stored`.
     ///
-    /// Where either is missing (no such account, or one without password) it is [`Verdict::Wrong`], after as long a
-    /// wait in the same queue and a hash as dear as a new one: the time does not tell whether the account exists.
+    /// If either is missing (no such account, or one without a password), the result is [`Verdict::Wrong`] after the
+    /// same queue and the cost of a new hash: the time must not reveal whether the account exists.
     ///
     /// # Errors
-    /// [`HashError::Busy`] where it would wait too long, [`HashError::Broken`] where `stored` cannot be read or asks
-    /// for more than the ceiling.
+    /// [`HashError::Busy`] if the wait would be too long; [`HashError::Broken`] if `stored` cannot be parsed or exceeds
+    /// the ceiling.
     pub async fn verify(&self, password: Option<Password>, stored: Option<PasswordHash>) -> Result<Verdict, HashError> {
         let (Some(password), Some(stored)) = (password, stored) else {
             self.desk.hash(self.work(None, &[0; 16])).await?;
@@ -180,7 +138,7 @@ impl PasswordHasher {
         HashJob { parameters: self.current, password, salt: salt.to_vec(), length: OUTPUT_LENGTH }
     }
 
-    /// Reads a stored hash, and refuses one whose cost is above the ceiling.
+    /// Parses a stored hash, and refuses a cost above the ceiling.
     fn read(&self, stored: &PasswordHash) -> Result<Stored, HashError> {
         let stored =
             Stored::parse(stored.as_str()).ok_or_else(|| broken("a stored hash is not argon2id in a PHC string"))?;
@@ -206,7 +164,7 @@ fn broken(why: &str) -> HashError {
     HashError::Broken(why.to_owned())
 }
 
-/// A PHC string taken apart.
+/// A parsed PHC string.
 struct Stored {
     parameters: HashParameters,
     salt: Vec<u8>,
@@ -235,7 +193,7 @@ impl Stored {
     }
 }
 
-/// The PHC string of a hash that was made.
+/// The PHC string of a new hash.
 fn written(parameters: HashParameters, salt: &[u8], hash: &[u8]) -> Result<String, HashError> {
     let phc = || {
         let params = parameters.params(hash.len()).ok()?;
@@ -250,10 +208,10 @@ fn written(parameters: HashParameters, salt: &[u8], hash: &[u8]) -> Result<Strin
     phc().map(|phc| phc.to_string()).ok_or_else(|| broken("a new hash does not fit a PHC string"))
 }
 
-/// The engine of a worker: argon2id with memory of its own.
+/// The hasher of a worker: argon2id with memory of its own.
 ///
-/// Taking fresh memory for each hash costs a page fault every four blocks: reusing it was measured at 1.2 to 1.7 times
-/// the throughput.
+/// Fresh memory for each hash costs a page fault every four blocks; reusing it gives 1.2 to 1.7 times the throughput
+/// (measured).
 #[derive(Default)]
 struct Argon2id {
     memory: Vec<Block>,
@@ -270,7 +228,7 @@ impl Hasher for Argon2id {
         let refused = |_| broken("argon2 refused its input");
         let params = parameters.params(out.len()).map_err(refused)?;
         let missing = params.block_count().saturating_sub(self.memory.len());
-        // An error rather than the end of the process where there is no memory left.
+        // If memory runs out, return an error instead of aborting the process.
         self.memory.try_reserve_exact(missing).map_err(|_| broken("no memory left to hash with"))?;
         self.memory.resize(self.memory.len() + missing, Block::new());
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

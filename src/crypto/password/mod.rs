@@ -1,4 +1,5 @@
 //! Password hashing (argon2id, RFC 9106) by a fixed set of workers.
 
 pub mod hash;
+mod parameters;
 mod worker_pool;

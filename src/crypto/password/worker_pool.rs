@@ -1,8 +1,8 @@
-//! The admission desk of password hashing: fixed workers, a queue bounded in time, and a quick no.
+//! The worker pool of password hashing: fixed workers and a queue that is bounded in time.
 //!
-//! A password hash costs tens of milliseconds and megabytes on purpose, so whoever can ask for one could drown the
-//! service. Each worker is a thread that keeps its own engine, and with it its memory, for ever. A request that would
-//! wait longer than `max_wait` is told so at once, and one whose requester has gone costs nothing.
+//! A password hash costs tens of milliseconds and megabytes on purpose, so a flood of logins could overload the
+//! service. Each worker is a thread that keeps its own hasher, and with it its memory, for ever. A request that would
+//! wait longer than `max_wait` is refused at once, and one whose client has gone is skipped.
 
 use std::{
     collections::VecDeque,
@@ -16,16 +16,16 @@ use std::{
 use tokio::sync::oneshot;
 
 use crate::{
-    crypto::password::hash::{HashError, HashParameters},
+    crypto::password::parameters::{HashError, HashParameters},
     domain::password_policy::Password,
 };
 
-/// The most jobs that wait, however fast hashes are: what bounds the memory of the queue (1 kB of password each).
+/// The most jobs that wait, however fast hashes are. It bounds the memory of the queue (1 kB of password each).
 const MOST_WAITING: usize = 4096;
 
-/// Bytes in, hash out: the one seam between the desk and the algorithm.
+/// The interface between the pool and the algorithm.
 pub(in crate::crypto) trait Hasher {
-    /// Hashes `password` with `salt` into `out`, whose length counts as a parameter.
+    /// Hashes `password` with `salt` into `out`; the length of `out` is a parameter of the hash.
     fn hash(
         &mut self,
         parameters: HashParameters,
@@ -35,10 +35,9 @@ pub(in crate::crypto) trait Hasher {
     ) -> Result<(), HashError>;
 }
 
-/// One hash to make.
 pub(in crate::crypto) struct HashJob {
     pub(in crate::crypto) parameters: HashParameters,
-    /// `None` hashes the empty password, for its cost.
+    /// `None` hashes the empty password, so that the cost is the same.
     pub(in crate::crypto) password: Option<Password>,
     pub(in crate::crypto) salt: Vec<u8>,
     pub(in crate::crypto) length: usize,
@@ -47,11 +46,11 @@ pub(in crate::crypto) struct HashJob {
 struct Job {
     work: HashJob,
     answer: oneshot::Sender<Result<Vec<u8>, HashError>>,
-    /// When it has waited too long; `None` where a worker was free for it.
+    /// The time until which it may wait; `None` if a worker was free for it.
     due: Option<Instant>,
 }
 
-/// The desk. Dropping it ends its workers, each after the hash that it is at.
+/// Dropping the pool ends its workers, each after its present hash.
 pub(in crate::crypto) struct HashWorkerPool {
     shared: Arc<Shared>,
 }
@@ -65,19 +64,19 @@ struct Shared {
 
 struct Queue {
     jobs: VecDeque<Job>,
-    /// How many workers are at a hash.
+    /// The number of workers that hash now.
     busy: u32,
-    /// How long a hash takes, as a moving average.
+    /// The time that a hash takes, as a moving average.
     average: Duration,
     closed: bool,
 }
 
 impl HashWorkerPool {
-    /// Opens a desk with `workers` threads, each with an engine that `engine` makes in it. `average` is the first guess
-    /// at how long a hash takes.
+    /// Starts `workers` threads, each with a hasher made by `engine`. `average` is the first estimate of the time that
+    /// a hash takes.
     ///
     /// # Errors
-    /// What the system says where it gives no thread.
+    /// The system's error, if it refuses a thread.
     pub(in crate::crypto) fn open<E: Hasher>(
         workers: u32,
         max_wait: Duration,
@@ -88,32 +87,32 @@ impl HashWorkerPool {
         let desk = Self { shared: Arc::new(Shared { queue, work_or_end: Condvar::new(), workers, max_wait }) };
         for n in 1..=workers {
             let (shared, engine) = (Arc::clone(&desk.shared), engine.clone());
-            // Where one of them fails, dropping the desk ends those before it.
+            // If one of them fails, dropping the pool ends the earlier ones.
             thread::Builder::new().name(format!("hashing-{n}")).spawn(move || shared.serve(engine))?;
         }
         Ok(desk)
     }
 
-    /// Queues `work` and waits for its hash. A future that is dropped takes its work out of the queue.
+    /// Queues `work` and waits for its hash. Dropping the future removes the work from the queue.
     ///
     /// # Errors
-    /// [`HashError::Busy`] at once where the wait would be too long, and later where it turned out to be;
-    /// [`HashError::Broken`] where the engine fails.
+    /// [`HashError::Busy`] at once if the wait would be too long, or later if the estimate was wrong;
+    /// [`HashError::Broken`] if the hasher fails.
     pub(in crate::crypto) async fn hash(&self, work: HashJob) -> Result<Vec<u8>, HashError> {
         let answer = self.admit(work)?;
-        // The sender is only ever dropped unanswered with the queue itself.
+        // The sender is dropped without an answer only together with the queue.
         answer.await.unwrap_or_else(|_| Err(HashError::Broken("the hashing service has ended".to_owned())))
     }
 
-    /// Whether work that came now would be queued. It may not be a moment later: only [`Self::hash`] decides.
+    /// Whether work would be queued now. Only [`Self::hash`] decides.
     ///
     /// # Errors
-    /// [`HashError::Busy`] where the wait would be too long.
+    /// [`HashError::Busy`] if the wait would be too long.
     pub(in crate::crypto) fn has_room(&self) -> Result<(), HashError> {
         self.shared.queue().make_room(self.shared.workers, self.shared.max_wait)
     }
 
-    /// How many jobs wait for a worker, and how long one that came now would.
+    /// The number of waiting jobs, and how long a new one would wait.
     pub(in crate::crypto) fn queue(&self) -> (usize, Duration) {
         let queue = self.shared.queue();
         (queue.jobs.len(), queue.wait(self.shared.workers))
@@ -139,25 +138,25 @@ impl Drop for HashWorkerPool {
 }
 
 impl Queue {
-    /// How many hashes are asked for and not done.
+    /// The number of hashes that are queued or in progress.
     fn open(&self) -> u32 {
         u32::try_from(self.jobs.len()).unwrap_or(u32::MAX).saturating_add(self.busy)
     }
 
-    /// Whether a job that came now would find every worker taken.
+    /// Whether a new job would find every worker taken.
     fn must_wait(&self, workers: u32) -> bool {
         self.open() >= workers
     }
 
-    /// How long a job that came now would wait for its turn, beyond the hashes already begun.
+    /// How long a new job would wait for its turn, beyond the hashes in progress.
     fn wait(&self, workers: u32) -> Duration {
         self.average.saturating_mul(self.open().saturating_sub(workers)) / workers
     }
 
-    /// Refuses what would wait too long.
+    /// Refuses a job that would wait too long.
     fn make_room(&mut self, workers: u32, max_wait: Duration) -> Result<(), HashError> {
         if self.is_full(workers, max_wait) {
-            // Those who have gone make room; they are looked for only now, since it costs a walk along the queue.
+            // Remove the jobs of clients that have gone; only now, since it costs a walk along the queue.
             self.jobs.retain(|job| !job.answer.is_closed());
         }
         if self.is_full(workers, max_wait) { Err(self.busy(workers)) } else { Ok(()) }
@@ -167,13 +166,13 @@ impl Queue {
         self.jobs.len() >= MOST_WAITING || self.wait(workers) > max_wait
     }
 
-    /// Come again when those who wait now have had their turn; a whole second at least, which is what `Retry-After`
-    /// counts in (RFC 9110 §10.2.3).
+    /// Try again once the waiting jobs are done; after a whole second at least, the unit of `Retry-After` (RFC 9110
+    /// §10.2.3).
     fn busy(&self, workers: u32) -> HashError {
         HashError::Busy { retry_after: self.wait(workers).max(Duration::from_secs(1)) }
     }
 
-    /// A worker is free again; the average moves an eighth of the way to what its hash took.
+    /// Marks a worker as free; the average moves an eighth of the way to the time of its hash.
     fn done(&mut self, took: Duration) {
         self.busy -= 1;
         self.average = (self.average * 7 + took) / 8;
@@ -181,12 +180,12 @@ impl Queue {
 }
 
 impl Shared {
-    /// The queue is whole after any panic: nothing that can panic runs while it is locked.
+    /// The queue is consistent after any panic: no code that can panic runs while it is locked.
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A worker's life.
+    /// The loop of a worker.
     fn serve<E: Hasher>(&self, engine: impl Fn() -> E) {
         let mut own = engine();
         while let Some(job) = self.next() {
@@ -198,16 +197,16 @@ impl Shared {
             }));
             self.queue().done(begun.elapsed());
             let answer = hashed.unwrap_or_else(|_| {
-                // It cannot happen; if it does, this job fails and the worker goes on with a sound engine.
+                // Not expected. If it happens, this job fails and the worker goes on with a new hasher.
                 own = engine();
                 Err(HashError::Broken("the hashing engine panicked".to_owned()))
             });
-            // Whoever asked may have gone meanwhile; then the hash is for nobody.
+            // The client may have gone meanwhile; then nobody needs the hash.
             let _ = job.answer.send(answer.map(|()| out));
         }
     }
 
-    /// Waits for the next job that somebody still waits for and that is still in its time; `None` when the desk closes.
+    /// Waits for the next job whose client still waits and that is not overdue; `None` once the pool closes.
     fn next(&self) -> Option<Job> {
         let mut queue = self.queue();
         loop {
@@ -217,7 +216,7 @@ impl Shared {
             match queue.jobs.pop_front() {
                 Some(job) if job.answer.is_closed() => {}
                 Some(job) if job.due.is_some_and(|due| due <= Instant::now()) => {
-                    // The estimate was wrong, and the client has likely given up: better the next one in time.
+                    // The estimate was wrong, and the client has likely given up: take the next job that is in time.
                     let _ = job.answer.send(Err(queue.busy(self.workers)));
                 }
                 Some(job) => {

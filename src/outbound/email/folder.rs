@@ -1,4 +1,4 @@
-//! The folder that stands for a mail server where none is configured: one `.eml` file a mail (RFC 5322).
+//! The folder in place of a mail server: one `.eml` file for each email (RFC 5322).
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -9,21 +9,21 @@ use std::{
 
 use crate::domain::mail::Email;
 
-/// The name of a letter's file: the same each time it is sent, and sorted by time.
+/// The file name of an email: the same each time it is sent, and sorted by time.
 pub(in crate::outbound) fn file_name(letter: &Email) -> String {
     format!("{}-{}.eml", letter.written_at.format("%Y%m%dT%H%M%SZ"), letter.id)
 }
 
-/// Puts `mail` into `dir` under `name`, for the owner of this process alone, and tells the file's path. The folder is
-/// made where it is missing. After this returns, neither a reader nor a crash ever sees less than the whole file; one
-/// that is there already is the same mail, sent again, and is replaced.
+/// Writes `mail` to `dir/name`, readable by this process's user alone, and returns the path. The folder is created if
+/// it is missing. Once this returns, neither a reader nor a crash ever sees less than the whole file. An existing file
+/// is the same email sent before, and is replaced.
 ///
 /// # Errors
-/// What the system says of the folder or the file.
+/// The system's error for the folder or the file.
 pub(in crate::outbound) fn put(dir: &Path, name: &str, mail: &[u8]) -> io::Result<PathBuf> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
     let (path, draft) = (dir.join(name), dir.join(format!(".{name}.new")));
-    // A draft that a crash left behind may have less in it; nobody else writes this letter meanwhile.
+    // A draft that a crash left behind may be incomplete. Nobody else writes this email at the same time.
     match fs::remove_file(&draft) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,4 +1,4 @@
-//! The mailer: sends one letter to the mail server, or puts it into the folder that stands for one.
+//! The mailer: sends an email to the mail server, or writes it to the folder in its place.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -9,35 +9,41 @@ use lettre::{
 use tokio::{task::spawn_blocking, time::timeout};
 use url::{Host, Url};
 
+pub use crate::outbound::email::error::SendError;
 use crate::{
     domain::{
+        color::Color,
         mail::Email,
         mail_server::{MailServer, NotAMailServer, Protection},
     },
     outbound::email::{folder, message::Sender, smtp::Smtp},
 };
 
-/// What a mailer is made of.
+/// The settings of a mailer.
 #[derive(Debug)]
 pub struct Settings {
-    /// Where the mail goes to; `None` for the folder.
+    /// The mail server; `None` writes emails to `folder`.
     pub server: Option<MailServer>,
     /// The folder of `.eml` files where there is no server.
     pub folder: PathBuf,
-    /// The sender of every mail.
+    /// The `From` of every email.
     pub from: Mailbox,
-    /// The public origin of the service: it is named in the mails, and greets the mail server.
+    /// The public origin of the service: the links of emails lead there, and its host greets the mail server.
     pub issuer: String,
-    /// Authorities to trust besides those of this machine, in whose place `SSL_CERT_FILE` puts others.
+    /// What emails call the service (`pages.name`), on one line.
+    pub name: String,
+    /// The colour of an email's button (`pages.color`).
+    pub color: Color,
+    /// Certificate authorities to trust beside those of this machine. `SSL_CERT_FILE` replaces the latter.
     pub authorities: Vec<Certificate>,
-    /// How long one letter may take, whatever the server does.
+    /// The longest time that one email may take.
     pub deadline: Duration,
 }
 
-/// How long a letter may take where nothing else is said. Who claims one to send it must hold it for longer.
+/// The default of [`Settings::deadline`]. Whoever claims an email must hold the claim for longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Sends letters. It keeps no letter: what must not be lost is written down before.
+/// Sends emails. It stores none: the outbox keeps what must not be lost.
 #[derive(Debug)]
 pub struct Mailer {
     sender: Sender,
@@ -51,55 +57,43 @@ enum Way {
     Folder(PathBuf),
 }
 
-/// Why there is no mailer. Each names the key to look at.
+/// Why there is no mailer. Each error names the configuration key to look at.
 #[derive(Debug, thiserror::Error)]
 pub enum MailerError {
-    /// TLS cannot be had.
+    /// TLS cannot be set up.
     #[error(
         "smtp_url: TLS cannot be set up ({0}); install the system's certificates (ca-certificates), or name a file \
              of them in SSL_CERT_FILE"
     )]
     Tls(lettre::transport::smtp::Error),
-    /// The URL is not that of a mail server.
+    /// The URL names no mail server.
     #[error("smtp_url {0}")]
     Server(#[from] NotAMailServer),
-    /// The issuer is no URL.
+    /// The issuer is not a URL.
     #[error("issuer: {0}")]
     Issuer(#[from] url::ParseError),
 }
 
-/// Why a letter was not sent. The text is for the log: it has neither the address nor anything of the letter.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SendError {
-    /// Try again later: the server cannot be reached, has no good certificate, is slow, says so, or does not like
-    /// us. It may have taken the letter all the same, where it went away before it said so.
-    #[error("{0}")]
-    Later(String),
-    /// The server refused this letter for good, or it cannot be written.
-    #[error("{0}")]
-    Never(String),
-}
-
 impl Mailer {
-    /// A mailer of these settings. Nothing is connected yet.
+    /// Makes a mailer with these settings. It connects to nothing yet.
     ///
     /// # Errors
     /// [`MailerError`].
     pub fn new(settings: Settings) -> Result<Self, MailerError> {
-        let Settings { server, folder, from, issuer, authorities, deadline } = settings;
+        let Settings { server, folder, from, issuer, name, color, authorities, deadline } = settings;
         let issuer = Url::parse(&issuer)?;
         let way = match server {
             Some(server) => {
-                let name = destination(&server);
-                Way::Smtp(Smtp::new(server, hello(&issuer), authorities).map_err(MailerError::Tls)?, name)
+                let destination = destination(&server);
+                let smtp = Smtp::new(server, hello(&issuer), authorities).map_err(MailerError::Tls)?;
+                Way::Smtp(smtp, destination)
             }
             None => Way::Folder(folder),
         };
-        Ok(Self { sender: Sender { from, issuer }, way, deadline })
+        Ok(Self { sender: Sender { from, issuer, name, color }, way, deadline })
     }
 
-    /// Sends one letter, within the deadline. One that is sent twice is the same mail, byte for byte, and so has one
-    /// Message-ID.
+    /// Sends one email within the deadline. An email that is sent twice has the same bytes, and so the same Message-ID.
     ///
     /// # Errors
     /// [`SendError`] says whether to try again.
@@ -120,7 +114,7 @@ impl Mailer {
     }
 }
 
-/// Where the mail goes, for the log: without user name and password.
+/// The destination for the log: without user name and password.
 impl fmt::Display for Mailer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.way {
@@ -135,7 +129,7 @@ async fn put(folder: PathBuf, letter: &Email, mail: Vec<u8>) -> Result<(), SendE
     let put = spawn_blocking(move || folder::put(&folder, &name, &mail));
     let path = put.await.map_err(std::io::Error::other).flatten();
     let path = path.map_err(|error| SendError::Later(format!("the mail's file cannot be written: {error}")))?;
-    // The path alone: what a log collects may be read by more people than the mail.
+    // The path alone: more people may read the log than the email.
     tracing::info!(path = %path.display(), "a mail was written to a file, for smtp_url is not set");
     Ok(())
 }
@@ -149,7 +143,8 @@ fn destination(server: &MailServer) -> String {
     format!("{scheme}://{host}:{}", server.port)
 }
 
-/// How we greet (RFC 5321 §4.1.4): by the issuer's name, for this machine's may mean nothing to anybody else.
+/// The name for EHLO (RFC 5321 §4.1.4): the issuer's host, since this machine's own name may mean nothing to the
+/// server.
 fn hello(issuer: &Url) -> ClientId {
     match issuer.host() {
         Some(Host::Domain(domain)) => ClientId::Domain(domain.to_owned()),

@@ -1,4 +1,4 @@
-//! From a letter to a mail: its words, and the form of RFC 5322.
+//! Renders an email: its text, and the message format of RFC 5322.
 
 use std::time::SystemTime;
 
@@ -15,51 +15,55 @@ use secrecy::ExposeSecret as _;
 use url::{Host, Url};
 
 use crate::domain::{
+    color::Color,
     email::EmailAddress,
     mail::{Email, Message},
 };
 
-/// Who writes.
+/// The service as the author of emails.
 #[derive(Debug, Clone)]
 pub(in crate::outbound) struct Sender {
-    /// The `From` of every mail.
+    /// The `From` of every email.
     pub(in crate::outbound) from: Mailbox,
-    /// The origin of the service, which names it and its pages.
+    /// The origin of the service: links lead there, and the text gives its host beside the name.
     pub(in crate::outbound) issuer: Url,
+    /// What emails call the service (`pages.name`).
+    pub(in crate::outbound) name: String,
+    /// The colour of the button (`pages.color`).
+    pub(in crate::outbound) color: Color,
 }
 
-/// Why a letter cannot be written.
+/// Why an email cannot be rendered.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::outbound) enum Unwritten {
-    /// The address is one that the mail library does not take.
-    #[error("the address cannot be written to: {0}")]
+    /// The library refuses the recipient's email address.
+    #[error("the email address is not valid: {0}")]
     Address(#[from] lettre::address::AddressError),
-    /// The mail library does not take the rest.
-    #[error("the mail cannot be put together: {0}")]
+    #[error("the email cannot be put together: {0}")]
     Mail(#[from] lettre::error::Error),
-    /// A template failed.
-    #[error("the mail's text cannot be made: {0}")]
+    #[error("the email's text cannot be rendered: {0}")]
     Template(#[from] askama::Error),
 }
 
 impl Sender {
-    /// The letter as a mail, the same bytes each time.
-    pub(in crate::outbound) fn render(&self, letter: &Email) -> Result<lettre::Message, Unwritten> {
-        let body = self.body(letter);
+    /// Renders `email`; the same email gives the same bytes each time.
+    pub(in crate::outbound) fn render(&self, email: &Email) -> Result<lettre::Message, Unwritten> {
+        let body = self.body(email);
         let text = Text { body: &body }.render()?;
-        let html = Html { body: &body }.render()?;
-        // Nothing that a person chose stands in a header but the two addresses, which have types.
+        let html = Html { body: &body, color: self.color, ink: self.color.ink() }.render()?;
+        // A user can write nothing into the headers but the two email addresses, which have types. The subject holds
+        // the operator's name for the service, which the configuration keeps to one line.
         let headers = lettre::Message::builder()
             .from(self.from.clone())
-            .to(Mailbox::new(None, address(&letter.to)?))
+            .to(Mailbox::new(None, address(&email.to)?))
             .subject(body.subject)
-            .date(SystemTime::from(letter.written_at))
-            .message_id(Some(format!("<{}@{}>", letter.id, self.id_right())))
+            .date(SystemTime::from(email.written_at))
+            .message_id(Some(format!("<{}@{}>", email.id, self.id_right())))
             .header(AutoSubmitted);
         let part = |kind, text| SinglePart::builder().header(kind).body(encoded(text));
-        // No line of a part can be the boundary: that would take the letter's random id.
+        // No line of a part can equal the boundary, which holds the email's random id.
         let parts = MultiPart::alternative()
-            .boundary(format!("=_{}", letter.id.simple()))
+            .boundary(format!("=_{}", email.id.simple()))
             .singlepart(part(ContentType::TEXT_PLAIN, text))
             .singlepart(part(ContentType::TEXT_HTML, html));
         Ok(headers.multipart(parts)?)
@@ -75,51 +79,54 @@ impl Sender {
         }
     }
 
-    /// How the service is called in its mails: its host, with the port where it is not https' own.
-    fn name(&self) -> String {
+    /// The issuer's host, with the port unless it is the scheme's own.
+    fn host(&self) -> String {
         let origin = self.issuer.origin().ascii_serialization();
         origin.split_once("://").map_or(origin.as_str(), |(_, host)| host).to_owned()
     }
 
-    fn body(&self, letter: &Email) -> MessageBody {
-        let host = self.name();
+    fn body(&self, email: &Email) -> MessageBody {
+        let name = &self.name;
+        // An operator may choose any name; the host says which service it is.
+        let service = format!("{name} ({})", self.host());
         let forgot = format!("{}/forgot-password", self.issuer.origin().ascii_serialization());
         let new_password = || Some(Action { label: "Set a new password", link: forgot.clone() });
         let hello = |username: &str| format!("Hello {username},");
-        let signature = format!("Sent by {host}, automatically: answers to this mail are not read.");
-        match &letter.message {
+        let signature = format!("Sent by {service}. This is an automated message; replies are not read.");
+        match &email.message {
             Message::PasswordReset { username, link, valid_for } => MessageBody {
-                subject: format!("Set a new password at {host}"),
+                subject: format!("Set a new password at {name}"),
                 greeting: hello(username),
                 before: vec![format!(
-                    "somebody, most likely you, asked for a new password for the account {username} at {host}."
+                    "Somebody, most likely you, asked for a new password for the account {username} at {service}."
                 )],
                 action: Some(Action { label: "Set a new password", link: link.expose_secret().to_owned() }),
                 after: vec![
-                    format!("The link works once, within {} of {}.", span(*valid_for), time(letter.written_at)),
+                    format!("The link works once, within {} of {}.", span(*valid_for), time(email.written_at)),
                     "If it was not you, you need not do anything: your password stays as it is. Do not pass the link \
-                     on: whoever has it can take the account."
+                     on: anybody who has it can take over the account."
                         .to_owned(),
                 ],
                 signature,
             },
             Message::EmailVerification { username, link, valid_for } => MessageBody {
-                subject: format!("Confirm your email address at {host}"),
+                subject: format!("Confirm your email address at {name}"),
                 greeting: hello(username),
-                before: vec![format!("the account {username} at {host} says that this email address belongs to it.")],
-                action: Some(Action { label: "Confirm the address", link: link.expose_secret().to_owned() }),
+                before: vec![format!("This email address was entered for the account {username} at {service}.")],
+                action: Some(Action { label: "Confirm the email address", link: link.expose_secret().to_owned() }),
                 after: vec![
-                    format!("The link works once, within {} of {}.", span(*valid_for), time(letter.written_at)),
-                    "If the account is not yours, do not confirm: without you the address counts for nothing there."
+                    format!("The link works once, within {} of {}.", span(*valid_for), time(email.written_at)),
+                    "If the account is not yours, do not confirm: an email address that is not confirmed has no effect \
+                     there."
                         .to_owned(),
                 ],
                 signature,
             },
             Message::PasswordChanged { username, at } => MessageBody {
-                subject: format!("Your password at {host} was changed"),
+                subject: format!("Your password at {name} was changed"),
                 greeting: hello(username),
                 before: vec![
-                    format!("the password of your account {username} at {host} was changed on {}.", time(*at)),
+                    format!("The password of your account {username} at {service} was changed on {}.", time(*at)),
                     "If it was you, you need not do anything. If it was not, set a new password at once:".to_owned(),
                 ],
                 action: new_password(),
@@ -127,18 +134,18 @@ impl Sender {
                 signature,
             },
             Message::EmailChanged { username, new, at } => MessageBody {
-                subject: format!("Your email address at {host} was changed"),
+                subject: format!("Your email address at {name} was changed"),
                 greeting: hello(username),
                 before: vec![
                     format!(
-                        "the email address of your account {username} at {host} was changed to {} on {}. Mails about \
-                         the account go there from now on, and no longer here.",
+                        "The email address of your account {username} at {service} was changed to {} on {}. Emails \
+                         about the account now go there, and no longer here.",
                         new.as_str(),
                         time(*at)
                     ),
                     format!(
                         "If it was you, you need not do anything. If it was not, log in, change your password and the \
-                         address, and tell the people who run {host}."
+                         email address, and tell the people who run {name}."
                     ),
                 ],
                 action: None,
@@ -146,12 +153,12 @@ impl Sender {
                 signature,
             },
             Message::RegistrationTried { username, at } => MessageBody {
-                subject: format!("You already have an account at {host}"),
+                subject: format!("You already have an account at {name}"),
                 greeting: hello(username),
                 before: vec![
                     format!(
-                        "on {} somebody registered at {host} with this email address. It belongs to your account \
-                         {username}, and still does: nothing has changed.",
+                        "On {} somebody registered at {service} with this email address. It still belongs to your \
+                         account {username}: nothing has changed.",
                         time(*at)
                     ),
                     format!(
@@ -167,13 +174,13 @@ impl Sender {
 }
 
 fn address(email: &EmailAddress) -> Result<Address, lettre::address::AddressError> {
-    // It has one '@': the local part is a dot-atom.
+    // There is one '@', since the local part is a dot-atom.
     let (local, domain) = email.as_str().rsplit_once('@').unwrap_or_default();
     Address::new(local, domain)
 }
 
-/// The text as it stands, where mail can carry it so (RFC 5322 §2.1.1, RFC 2045 §2.7): the library would break every
-/// line of more than 76 characters with a `=`, and the link could not be copied out of an `.eml` file.
+/// Leaves the text unencoded if an email can carry it (RFC 5322 §2.1.1, RFC 2045 §2.7). The library would break every
+/// line of more than 76 characters with a `=`, so the link could not be copied out of an `.eml` file.
 fn encoded(text: String) -> Body {
     let plain = |line: &str| line.len() <= 998 && line.bytes().all(|byte| matches!(byte, b' '..=b'~'));
     if text.split('\n').all(plain) {
@@ -183,7 +190,7 @@ fn encoded(text: String) -> Body {
     }
 }
 
-/// What a mail says; both parts are made of it, so that they say the same.
+/// The content of an email. Both parts are rendered from it, so they say the same.
 struct MessageBody {
     subject: String,
     greeting: String,
@@ -193,7 +200,7 @@ struct MessageBody {
     signature: String,
 }
 
-/// The one thing to do.
+/// The button, and the link in the plain text.
 struct Action {
     label: &'static str,
     link: String,
@@ -209,9 +216,11 @@ struct Text<'a> {
 #[template(path = "mail/html.html", whitespace = "preserve")]
 struct Html<'a> {
     body: &'a MessageBody,
+    color: Color,
+    ink: Color,
 }
 
-/// `30 minutes`, `1 hour`, `24 hours`: in the largest unit that holds it exactly; a day reads better in hours.
+/// `30 minutes`, `1 hour`, `24 hours`: in the largest exact unit up to hours, since "24 hours" reads better than a day.
 fn span(span: TimeDelta) -> String {
     let (count, unit) = match span.num_seconds() {
         seconds if seconds % 3600 == 0 => (seconds / 3600, "hour"),
@@ -225,7 +234,7 @@ fn time(time: DateTime<Utc>) -> String {
     time.format("%-d %B %Y at %H:%M UTC").to_string()
 }
 
-/// `Auto-Submitted: auto-generated` (RFC 3834 §5): no robot is to answer.
+/// `Auto-Submitted: auto-generated` (RFC 3834 §5), so that no automatic responder answers.
 #[derive(Debug, Clone, Copy)]
 struct AutoSubmitted;
 

@@ -1,5 +1,6 @@
-//! Emails: their text, and the SMTP server or folder that takes them.
+//! Emails: their text, and their delivery to an SMTP server or a folder.
 
+mod error;
 mod folder;
 pub mod mailer;
 pub mod message;

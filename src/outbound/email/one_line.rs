@@ -1,4 +1,4 @@
-//! A connection that is read line by line: what comes before TLS must not be taken for what comes within it.
+//! A connection that is read line by line, so that nothing sent before TLS is taken for something sent within TLS.
 
 use std::{
     io,
@@ -13,15 +13,15 @@ use tokio::{
     net::TcpStream,
 };
 
-/// The most that is read of a server over one connection: a reply is some hundred bytes.
+/// The most bytes read from a server over one connection; a reply has some hundred.
 const MOST: usize = 1024 * 1024;
 
-/// A TCP connection of which no read gives more than one line, nor all of them more than [`MOST`].
+/// A TCP connection whose reads each return one line at most, and [`MOST`] bytes in total.
 ///
-/// The mail library reads replies through a buffer, which it keeps when STARTTLS turns the connection into a TLS one.
-/// Somebody between could put forged replies behind the answer to STARTTLS, and they would be taken for the server's
-/// own. Read by lines, the buffer is empty at that moment, and whatever was forged meets the TLS handshake, which
-/// fails. A line without an end would grow that buffer without bound.
+/// lettre reads replies through a buffer, which it keeps when STARTTLS turns the connection into a TLS one. An attacker
+/// on the path could append forged replies to the answer to STARTTLS, and lettre would take them for the server's own.
+/// Read line by line, the buffer is empty at that moment, and forged bytes meet the TLS handshake, which fails. The
+/// bound also keeps a line without an end from filling the memory.
 #[derive(Debug)]
 pub(in crate::outbound) struct OneLine {
     stream: TcpStream,
@@ -56,7 +56,7 @@ impl AsyncRead for OneLine {
             return Poll::Ready(Err(io::Error::other("the server says too much")));
         }
         let mut taken = ReadBuf::new(&mut bytes[..line]);
-        // What was seen is there: this does not wait, and gives no less.
+        // The peeked bytes are there, so this read neither waits nor returns fewer.
         ready!(Pin::new(&mut self.stream).poll_read(context, &mut taken))?;
         buffer.put_slice(taken.filled());
         Poll::Ready(Ok(()))

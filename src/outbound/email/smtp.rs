@@ -1,7 +1,7 @@
-//! Handing a mail to the mail server (RFC 5321).
+//! Delivery to the mail server (RFC 5321).
 //!
-//! The connections are kept here and not in the library's pool, which takes back one whose caller gave up in the middle
-//! of a mail: the next mail would be read as the rest of that one.
+//! Connections are kept here and not in lettre's `AsyncSmtpTransport` pool: it takes back a connection whose caller
+//! gave up in the middle of an email, and the next email would be read as the rest of that one.
 
 use std::{
     fmt::{self, Display},
@@ -29,24 +29,25 @@ use tokio::{
 
 use crate::{
     domain::mail_server::{MailServer, Protection},
-    outbound::email::{mailer::SendError, one_line::OneLine},
+    outbound::email::{error::SendError, one_line::OneLine},
 };
 
-/// For one address of the server to answer at all; it may have several, and one of them be dead.
+/// Limit of connecting to one IP address of the server. The server may have several, one of them dead.
 const CONNECT: Duration = Duration::from_secs(4);
-/// From nothing to where a mail can be handed over: name, connection, greeting, TLS and log-in together.
+/// Limit of opening a connection: DNS, TCP, greeting, TLS and authentication together.
 const OPEN: Duration = Duration::from_secs(10);
-/// For the server to say that a kept connection still lives.
+/// Limit of checking that a kept connection is alive.
 const STILL_THERE: Duration = Duration::from_secs(3);
-/// For a farewell; the mail's fate is known by then.
+/// Limit of closing a connection; the email's fate is known by then.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// How many connections are kept for the next mail, and how long: servers hang up after minutes (RFC 5321 §4.5.3.2.7).
+/// How many connections are kept for the next email, and for how long: servers hang up after minutes (RFC 5321
+/// §4.5.3.2.7).
 const KEPT: usize = 2;
 const KEPT_FOR: Duration = Duration::from_secs(30);
-/// Mails over one connection; some servers take no more than a hundred.
+/// Emails over one connection; some servers take no more than a hundred.
 const MAILS: u32 = 50;
 
-/// The way to a mail server.
+/// The connections to one mail server.
 pub(in crate::outbound) struct Smtp {
     server: MailServer,
     hello: ClientId,
@@ -54,7 +55,7 @@ pub(in crate::outbound) struct Smtp {
     kept: Arc<Mutex<Vec<Kept>>>,
 }
 
-/// A connection whose last mail the server took.
+/// A connection whose last email was accepted.
 struct Kept {
     connection: AsyncSmtpConnection,
     since: Instant,
@@ -68,11 +69,11 @@ impl fmt::Debug for Smtp {
 }
 
 impl Smtp {
-    /// A way to `server`, which is greeted as `hello` and whose certificate must come from an authority of this
+    /// Sets up delivery to `server`, which is greeted as `hello`. Its certificate must come from an authority of this
     /// machine or of `authorities`.
     ///
     /// # Errors
-    /// Where this machine has no authorities at all.
+    /// If this machine has no certificate authorities at all.
     pub(in crate::outbound) fn new(
         server: MailServer,
         hello: ClientId,
@@ -89,8 +90,8 @@ impl Smtp {
         Ok(Self { server, hello, tls, kept: Arc::default() })
     }
 
-    /// Hands a mail over. When this returns `Ok`, the server has taken the responsibility for it (RFC 5321 §6.1).
-    /// A caller that gives up before leaves no half of it behind.
+    /// Delivers an email. On `Ok` the server has taken the responsibility for it (RFC 5321 §6.1). A caller that gives
+    /// up earlier leaves no half of the email behind.
     pub(in crate::outbound) async fn deliver(
         &self,
         from: &Address,
@@ -129,8 +130,7 @@ impl Smtp {
         opened.await.unwrap_or_else(|_| Err(SendError::Later("the mail server took too long to greet us".to_owned())))
     }
 
-    /// Connects, greets and protects the way. Nothing but the greeting has been said in the clear, and all that comes
-    /// from here on is protected as the server's URL says.
+    /// Connects and greets; sets up TLS as the server's URL says. Only the greeting has been sent in the clear by then.
     async fn connect(&self) -> Result<AsyncSmtpConnection, SendError> {
         let (host, port) = (self.server.host.as_str(), self.server.port);
         match (self.server.protection, &self.tls) {
@@ -151,10 +151,10 @@ impl Smtp {
         }
     }
 
-    /// A kept connection that still lives.
+    /// A kept connection that is still alive.
     async fn kept_one(&self) -> Option<(AsyncSmtpConnection, u32)> {
         loop {
-            // The lock is not held over the question.
+            // Do not hold the lock while asking the server.
             let Kept { mut connection, since, mails } =
                 { self.kept.lock().unwrap_or_else(PoisonError::into_inner).pop()? };
             if since.elapsed() < KEPT_FOR && timeout(STILL_THERE, connection.test_connected()).await == Ok(true) {
@@ -163,7 +163,7 @@ impl Smtp {
         }
     }
 
-    /// Keeps a connection for the next mail, or parts from it.
+    /// Keeps a connection for the next email, or closes it.
     async fn keep(&self, connection: AsyncSmtpConnection, mails: u32) {
         let too_many = {
             let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
@@ -176,7 +176,7 @@ impl Smtp {
         };
         match too_many {
             Some(connection) => farewell(connection).await,
-            // Without another mail nobody else would close it.
+            // If no other email follows, this task closes the connection.
             None => drop(tokio::spawn(part_from_old(Arc::clone(&self.kept)))),
         }
     }
@@ -193,13 +193,13 @@ async fn part_from_old(kept: Arc<Mutex<Vec<Kept>>>) {
     }
 }
 
-/// Hangs up, with a word where the connection still takes one.
+/// Closes a connection, with QUIT if it still works.
 async fn farewell(mut connection: AsyncSmtpConnection) {
-    // Whether the server hears it changes nothing.
+    // It makes no difference if the server does not hear it.
     timeout(FAREWELL, connection.abort()).await.ok();
 }
 
-/// The server's addresses are tried in turn.
+/// Tries the IP addresses of the server in turn.
 async fn tcp(host: &str, port: u16) -> Result<TcpStream, SendError> {
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await.map_err(unreachable)?.collect();
     let mut last = SendError::Later("the mail server's name has no address".to_owned());
@@ -223,7 +223,7 @@ async fn hand_over(
     to: &Address,
     mail: &[u8],
 ) -> Result<(), SendError> {
-    // A sender that is not welcome is the configuration's fault, or the log-in's, and not this mail's.
+    // A refused sender is a fault of the configuration or the login, not of this email.
     connection.command(Mail::new(Some(from.clone()), vec![])).await.map_err(|error| later("MAIL", &error))?;
     connection.command(Rcpt::new(to.clone(), vec![])).await.map_err(|error| judged("RCPT", &error))?;
     connection.command(Data).await.map_err(|error| judged("DATA", &error))?;
@@ -231,8 +231,8 @@ async fn hand_over(
     Ok(())
 }
 
-/// For good, where the mail system itself refuses recipient or mail: 55x (RFC 5321 §4.2.1). The other 5xx speak of
-/// what we said before, and of who we are; they go away when the operator has looked.
+/// Refused for good only on 55x, the mail system's refusal of recipient or email (RFC 5321 §4.2.1). Other 5xx codes
+/// concern our login or an earlier command, and pass once the operator has mended it.
 fn judged(step: &str, error: &Error) -> SendError {
     let refused = error.is_permanent() && error.status().is_some_and(|code| code.category == Category::MailSystem);
     if refused { SendError::Never(told(step, error)) } else { later(step, error) }
@@ -242,10 +242,10 @@ fn later(step: &str, error: &Error) -> SendError {
     SendError::Later(told(step, error))
 }
 
-/// What went wrong, for the log. Of a reply only its codes: its text may repeat the address, or the link.
+/// The failure for the log. Of a reply only its codes: its text may repeat the email address or the link.
 fn told(step: &str, error: &Error) -> String {
     let Some(code) = error.status() else {
-        // Of the library's own words and the system's; a reply that cannot be read is not repeated either.
+        // The library's and the system's own words. A reply that cannot be parsed is not repeated either.
         let causes: Vec<String> = causes(error).map(ToString::to_string).collect();
         return if error.is_response() {
             format!("no proper reply to {step}")

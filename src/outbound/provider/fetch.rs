@@ -1,4 +1,4 @@
-//! The one way in which a provider is asked anything: at pinned origins, without redirects, bounded in time and length.
+//! The one HTTP client for providers: pinned origins, no redirects, bounded time and length.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -7,32 +7,32 @@ use reqwest::{Client, StatusCode, redirect};
 use tokio::sync::Semaphore;
 use url::Url;
 
-/// How long one answer may take, from the wait for a turn to its last byte.
+/// Limit of one request, from waiting for a slot to the last byte of the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECT: Duration = Duration::from_secs(5);
-/// The most that an answer may hold, in bytes.
+/// The longest answer, in bytes.
 const MAX_BODY: usize = 256 * 1024;
-/// How many requests wait for one provider at a time. A slow one keeps no more of ours than this.
+/// The most requests at a time to one provider, so that a slow one cannot hold more of our tasks.
 const TURNS: usize = 32;
 
-/// Why a provider did not give what it was asked for. Nothing that it said is in here.
+/// Why a request to a provider failed. It contains nothing of the provider's answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ProviderError {
-    /// It refused: the code, or us.
+    /// The provider refused the code, or us.
     #[error("refused")]
     Refused,
-    /// It cannot be reached, or says that it is in trouble.
+    /// The provider is unreachable, or answered with a server error.
     #[error("down")]
     Down,
-    /// It took too long, or too many wait for it already.
+    /// The provider took too long, or too many requests wait for it.
     #[error("slow")]
     Slow,
-    /// What it says cannot be what it means, or leads where it must not.
+    /// The answer is not valid, or leads where it must not.
     #[error("garbage: {0}")]
     Garbage(&'static str),
 }
 
-/// Asks one provider.
+/// The client of one provider.
 #[derive(Debug)]
 pub(in crate::outbound) struct Fetcher {
     client: Client,
@@ -46,33 +46,33 @@ pub(in crate::outbound) struct Fetcher {
 pub struct NoClient;
 
 impl Fetcher {
-    /// Asks at these origins and no others.
+    /// Sends requests to these origins and no others.
     ///
     /// # Errors
-    /// [`NoClient`] where the system has no certificates, for example.
+    /// [`NoClient`] if the system has no certificates, for example.
     pub(in crate::outbound) fn new(origins: BTreeSet<String>) -> Result<Self, NoClient> {
-        // No proxy from the environment: whoever sets one would read client secrets on plain loopback.
+        // No proxy from the environment: it would read client secrets on plain loopback.
         let client = Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
             .referer(false)
             .connect_timeout(CONNECT)
             .timeout(PATIENCE)
-            // GitHub refuses whoever does not name themselves.
+            // GitHub refuses requests without a user agent.
             .user_agent("Signet");
         Ok(Self { client: client.build().map_err(|_| NoClient)?, origins, turns: Semaphore::new(TURNS) })
     }
 
-    /// Whether requests may go there.
+    /// Whether requests may go to this URL.
     pub(in crate::outbound) fn allows(&self, url: &Url) -> bool {
         let plain = url.username().is_empty() && url.password().is_none();
         plain && self.origins.contains(&url.origin().ascii_serialization())
     }
 
-    /// Sends a request, and reads the whole answer, if it has one of less than 256 KiB.
+    /// Sends a request and reads the whole answer, of 256 KiB at most.
     ///
     /// # Errors
-    /// [`ProviderError`]; of a status below 500 but a redirect it is the caller's to judge.
+    /// [`ProviderError`]; statuses below 500, redirects aside, are for the caller to judge.
     pub(in crate::outbound) async fn fetch(&self, request: HttpRequest) -> Result<HttpResponse, ProviderError> {
         let url = Url::parse(&request.uri().to_string()).map_err(|_| ProviderError::Garbage("an address"))?;
         if !self.allows(&url) {
@@ -82,10 +82,7 @@ impl Fetcher {
         tokio::time::timeout(PATIENCE, self.exchange(request)).await.map_err(|_| ProviderError::Slow)?
     }
 
-    /// Reads a JSON document, with this token if one is given.
-    ///
-    /// # Errors
-    /// [`ProviderError`].
+    /// Reads a JSON document, with a bearer token if one is given.
     pub(in crate::outbound) async fn get(&self, url: &Url, token: Option<&str>) -> Result<Vec<u8>, ProviderError> {
         let mut request = http::Request::get(url.as_str()).header(http::header::ACCEPT, "application/json");
         if let Some(token) = token {
@@ -100,7 +97,7 @@ impl Fetcher {
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<HttpResponse, ProviderError> {
-        // It is never closed.
+        // The semaphore is never closed.
         let _turn = self.turns.acquire().await.map_err(|_| ProviderError::Slow)?;
         let failed =
             |error: &reqwest::Error| if error.is_timeout() { ProviderError::Slow } else { ProviderError::Down };
@@ -117,7 +114,7 @@ impl Fetcher {
             whole = whole.header(http::header::CONTENT_TYPE, kind);
         }
         let mut body = Vec::new();
-        // What it says of its length may be a lie, so that it is counted.
+        // `Content-Length` may lie, so the bytes are counted.
         while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
             if body.len() + chunk.len() > MAX_BODY {
                 return Err(ProviderError::Garbage("an answer without end"));

@@ -1,50 +1,39 @@
-//! What is known of each kind of provider beforehand, from their own documentation.
+//! Presets for each kind of provider, from the providers' own documentation.
 
 use crate::domain::identity::ProviderKind;
 
-/// What holds for a kind of provider where the operator says nothing else.
+/// The defaults of a kind of provider.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::outbound) struct Preset {
-    /// Its issuer; empty where the operator must name it.
+    /// The issuer; empty if the operator must configure it.
     pub(in crate::outbound) issuer: &'static str,
-    /// How its endpoints are known.
+    /// How the endpoints are known.
     pub(in crate::outbound) endpoints: Endpoints,
-    /// Origins beside the issuer's that its metadata may name endpoints at.
+    /// Origins beside the issuer's that the metadata may name endpoints at.
     pub(in crate::outbound) origins: &'static [&'static str],
-    /// What is asked for.
+    /// The scopes to request.
     pub(in crate::outbound) scopes: &'static [&'static str],
-    /// Whether it answers by a form that the browser posts, as Apple does whenever a scope is asked for.
+    /// Whether the response comes as a form post, as Apple's does whenever a scope is requested.
     pub(in crate::outbound) form_post: bool,
-    /// What has it ask whoever is logged in there again (OIDC Core §3.1.2.1), where it signs ID tokens.
+    /// The `prompt` that makes the provider authenticate again (OIDC Core §3.1.2.1), if it signs ID tokens.
     pub(in crate::outbound) fresh_prompt: &'static str,
 }
 
-/// How endpoints are known.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::outbound) enum Endpoints {
-    /// By metadata (OpenID Connect Discovery 1.0); who somebody is comes in an ID token.
+    /// From metadata (OpenID Connect Discovery 1.0); the provider signs ID tokens.
     Discovered,
-    /// By heart; who somebody is comes in an ID token.
+    /// Fixed; the provider signs ID tokens.
     Signing {
-        /// Authorization endpoint.
         authorize: &'static str,
-        /// Token endpoint.
         token: &'static str,
-        /// Where its keys are.
+        /// JWKS.
         jwks: &'static str,
     },
-    /// By heart; who somebody is comes from the provider's own user-info endpoint.
-    Known {
-        /// Authorization endpoint.
-        authorize: &'static str,
-        /// Token endpoint.
-        token: &'static str,
-        /// User-info endpoint.
-        userinfo: &'static str,
-    },
+    /// Fixed; identities come from the provider's own user-info endpoint.
+    Known { authorize: &'static str, token: &'static str, userinfo: &'static str },
 }
 
-/// The preset of a kind.
 pub(in crate::outbound) fn of(kind: ProviderKind) -> Preset {
     let openid = Preset {
         issuer: "",

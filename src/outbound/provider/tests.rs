@@ -1,7 +1,9 @@
 //! What a provider is known by and asked for, before anything is read from it.
 
+use secrecy::SecretString;
+
 use super::*;
-use crate::domain::clock::SystemClock;
+use crate::{domain::clock::SystemClock, outbound::provider::exchange::Asking};
 
 fn settings(kind: ProviderKind) -> Settings {
     Settings {

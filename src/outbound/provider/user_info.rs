@@ -1,4 +1,4 @@
-//! What user-info endpoints say, each kind of provider in its own words.
+//! Answers of user-info endpoints, for each kind of provider.
 
 use serde::Deserialize;
 
@@ -7,18 +7,18 @@ use crate::{
     outbound::provider::fetch::ProviderError,
 };
 
-/// Who a provider's user-info endpoint says that somebody is.
+/// A person's identity as a user-info endpoint gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserInfo {
-    /// The subject, within the provider.
+    /// The subject at the provider.
     pub subject: String,
-    /// What else is said of them.
+    /// The other claims.
     pub profile: Profile,
 }
 
 const UNREADABLE: ProviderError = ProviderError::Garbage("user info");
 
-/// Claims of somebody (OIDC Core §5.3.2).
+/// Standard claims (OIDC Core §5.3.2).
 #[derive(Debug, Deserialize)]
 struct OpenId {
     sub: String,
@@ -26,7 +26,7 @@ struct OpenId {
     profile: ProfileClaims,
 }
 
-/// An account at GitHub. Its address comes by another endpoint, which says whether it was proved.
+/// An account at GitHub. The email address comes from another endpoint, which says whether it is verified.
 #[derive(Debug, Deserialize)]
 struct GithubUser {
     id: u64,
@@ -42,7 +42,7 @@ struct GithubEmail {
     verified: bool,
 }
 
-/// A person at Facebook, which says nothing of whether an address was proved.
+/// An account at Facebook, which does not say whether the email address is verified.
 #[derive(Debug, Deserialize)]
 struct FacebookUser {
     id: String,
@@ -50,16 +50,16 @@ struct FacebookUser {
     profile: ProfileClaims,
 }
 
-/// Reads what the user-info endpoint of a provider of `kind` says.
+/// Reads the answer of the user-info endpoint of a provider of `kind`.
 ///
 /// # Errors
-/// [`ProviderError::Garbage`] where it does not say who it is.
+/// [`ProviderError::Garbage`] if it names no subject.
 pub(in crate::outbound) fn read(kind: ProviderKind, json: &[u8]) -> Result<UserInfo, ProviderError> {
     let unreadable = |_| UNREADABLE;
     Ok(match kind {
         ProviderKind::Github => {
             let user: GithubUser = serde_json::from_slice(json).map_err(unreadable)?;
-            // The address of the public profile is whatever the person wrote there.
+            // The email address of the public profile is free text.
             let profile = Profile { email: None, email_verified: false, ..user.profile.read(kind) };
             UserInfo { subject: user.id.to_string(), profile: Profile { handle: Some(user.login), ..profile } }
         }
@@ -74,10 +74,10 @@ pub(in crate::outbound) fn read(kind: ProviderKind, json: &[u8]) -> Result<UserI
     })
 }
 
-/// The primary address of somebody at GitHub, and whether it was proved.
+/// The primary email address of an account at GitHub, and whether it is verified.
 ///
 /// # Errors
-/// [`ProviderError::Garbage`] where it is no list of addresses.
+/// [`ProviderError::Garbage`] if it is no list of email addresses.
 pub(in crate::outbound) fn primary_email(json: &[u8]) -> Result<Option<(String, bool)>, ProviderError> {
     let emails: Vec<GithubEmail> = serde_json::from_slice(json).map_err(|_| UNREADABLE)?;
     Ok(emails.into_iter().find(|email| email.primary).map(|email| (email.email, email.verified)))

@@ -27,7 +27,7 @@ use crate::{
         ids::{SessionId, UserId},
         session::{Lifetimes, Session},
     },
-    outbound::provider::{Asking, ProviderError},
+    outbound::provider::{ProviderError, exchange::Asking},
     services::{
         Unavailable,
         audit::Event,

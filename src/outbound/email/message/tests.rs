@@ -10,7 +10,7 @@ const LINK: &str = "https://auth.example.org/reset-password?token=tESt-5ecret_5e
 
 fn sender(issuer: &str) -> Sender {
     let from = Mailbox::new(Some("Signet".to_owned()), "no-reply@example.org".parse::<Address>().unwrap());
-    Sender { from, issuer: Url::parse(issuer).unwrap() }
+    Sender { from, issuer: Url::parse(issuer).unwrap(), name: "Acme Login".to_owned(), color: Color([0xff, 0xdd, 0]) }
 }
 
 fn at() -> DateTime<Utc> {
@@ -49,7 +49,7 @@ fn the_header_says_who_writes_to_whom_and_that_no_robot_should_answer() {
     for field in [
         "From: Signet <no-reply@example.org>",
         "To: ada@example.net",
-        "Subject: Set a new password at auth.example.org",
+        "Subject: Set a new password at Acme Login",
         "Date: Tue, 03 Nov 2026 09:05:07 +0000",
         "Message-ID: <00000000-0000-0000-0000-000000000007@auth.example.org>",
         "Auto-Submitted: auto-generated",
@@ -79,7 +79,7 @@ fn the_link_stands_whole_in_both_parts_of_the_file() {
 fn every_mail_names_the_account_and_the_service_and_loads_nothing() {
     for message in every_message("ada") {
         let mail = mail(message);
-        assert!(mail.contains("Hello ada,") && mail.matches("auth.example.org").count() > 4, "{mail}");
+        assert!(mail.contains("Hello ada,") && mail.matches("Acme Login (auth.example.org)").count() >= 4, "{mail}");
         for word in ["<img", "src=", "@import", "url(", "http://"] {
             assert!(!mail.contains(word), "{word}: {mail}");
         }
@@ -92,12 +92,36 @@ fn the_texts_are_whole() {
     let text = mail.split("\r\n\r\n").collect::<Vec<_>>();
     let expected = [
         "Hello ada,",
-        "somebody, most likely you, asked for a new password for the account ada at auth.example.org.",
+        "Somebody, most likely you, asked for a new password for the account ada at Acme Login (auth.example.org).",
         &format!("Set a new password:\r\n{LINK}"),
         "The link works once, within 30 minutes of 3 November 2026 at 09:05 UTC.",
     ];
     assert_eq!(text[2..6], expected, "{mail}");
-    assert!(mail.contains("-- \r\nSent by auth.example.org, automatically"), "{mail}");
+    assert!(
+        mail.contains(
+            "-- \r\nSent by Acme Login (auth.example.org). This is an automated message; replies are not read."
+        ),
+        "{mail}"
+    );
+}
+
+#[test]
+fn every_sentence_begins_with_a_capital_letter() {
+    for message in every_message("ada") {
+        let MessageBody { subject, before, action, after, signature, .. } = sender(ISSUER).body(&letter(message));
+        let label = action.map(|action| action.label.to_owned());
+        for text in before.iter().chain(&after).chain(&label).chain([&subject, &signature]) {
+            for sentence in text.split(". ") {
+                assert!(sentence.starts_with(|first: char| first.is_uppercase()), "{text}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_button_has_the_operators_colour_and_can_be_read_on_it() {
+    let mail = mail(every_message("ada").remove(0));
+    assert!(mail.contains("background:#ffdd00; color:#000000;"), "{mail}");
 }
 
 #[test]
@@ -118,7 +142,7 @@ fn a_message_id_has_the_issuers_host_in_the_form_of_mail() {
     assert_eq!(right("http://[::1]:8080"), "[IPv6:::1]");
     assert_eq!(right("http://localhost:8080"), "localhost");
     assert_eq!(
-        (sender("http://127.0.0.1:8080").name(), sender(ISSUER).name()),
+        (sender("http://127.0.0.1:8080").host(), sender(ISSUER).host()),
         ("127.0.0.1:8080".into(), "auth.example.org".into())
     );
 }

@@ -1,0 +1,69 @@
+//! The errors of reading and making keys.
+
+use std::{io, path::PathBuf};
+
+use crate::crypto::keys::signing_key::NotASigningKey;
+
+/// Why keys cannot be read or made. Each error names the file and the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file or folder cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Unreadable {
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file or folder cannot be written.
+    #[error("cannot write {}: {source}; the keys' folder must be writable to make keys in it", path.display())]
+    Unwritable {
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// A file of this name exists.
+    #[error("{} exists already; a key made in the same second has the same name: try again", path.display())]
+    Exists { path: PathBuf },
+    /// The path is a folder or a device.
+    #[error("{} is not a regular file; remove it from the keys' folder, or rename it", path.display())]
+    NotAFile { path: PathBuf },
+    /// Other users can read or write a private file.
+    #[error(
+        "{0} can be read or written by other users, or written by its group; run: chmod 600 {0} \
+         (Kubernetes: defaultMode 0440 with fsGroup). If others may have read it, make a new key instead",
+        path.display()
+    )]
+    ExposedFile { path: PathBuf },
+    /// Other users can add keys.
+    #[error("{0} can be written by other users, who could add keys of theirs; run: chmod 700 {0}", path.display())]
+    ExposedFolder { path: PathBuf },
+    /// Not exactly one unencrypted PKCS#8 key in PEM.
+    #[error(
+        "{0} is not one unencrypted PKCS#8 private key in PEM; convert it: openssl pkcs8 -topk8 -nocrypt -in {0}",
+        path.display()
+    )]
+    BrokenPem { path: PathBuf },
+    /// A key of another kind, or too weak.
+    #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
+    WrongKey {
+        path: PathBuf,
+        /// What is wrong with the key.
+        reason: NotASigningKey,
+    },
+    /// No root secret.
+    #[error("{} is not a root secret: one line of 43 characters of base64url (256 random bits)", path.display())]
+    NotARootSecret { path: PathBuf },
+    /// Two files hold the same key; their names may give it two schedules.
+    #[error("{} holds the same key as {}; remove one of them", path.display(), other.display())]
+    SameKey { path: PathBuf, other: PathBuf },
+    /// All keys of a kind are gone: more likely a lost mount than intended.
+    #[error("{} no longer has any {what}; the keys read before stay in use: restore the files", path.display())]
+    Vanished {
+        path: PathBuf,
+        /// The kind that is missing.
+        what: &'static str,
+    },
+    /// The library failed to make a key.
+    #[error("the cryptographic library failed to make a key")]
+    NotMade,
+}
