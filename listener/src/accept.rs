@@ -1,7 +1,7 @@
 //! Accepting, and waiting when that fails.
 //!
 //! When the process is out of file descriptors, `accept` fails at once and the connection stays in the queue: a loop
-//! that just tries again burns a core until someone else hangs up.
+//! that only tries again would use a whole core until another connection closes.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ const QUIET: Duration = Duration::from_secs(10);
 /// Waits until `not_before`, then for the next connection. Dropping the future loses no connection.
 ///
 /// Connections that died while still in the queue are skipped without a wait: each takes one entry out of the queue,
-/// so the loop cannot spin on them, and a peer that resets its connections must not slow down everyone else's.
+/// so the loop cannot spin on them, and a peer that resets its connections must not delay other peers.
 pub(super) async fn accept(listener: &TcpListener, not_before: Option<Instant>) -> io::Result<(TcpStream, SocketAddr)> {
     if let Some(not_before) = not_before {
         sleep_until(not_before).await;
@@ -39,10 +39,10 @@ fn is_of_the_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// How long to leave `accept` alone after failures.
+/// How long to wait after `accept` failed.
 ///
-/// Only time ends a burst, not a success: out of descriptors, failures and successes alternate, and each success
-/// would otherwise bring back the shortest wait and another line in the log.
+/// Only time ends a burst. Without free descriptors, failures and successes alternate: if a success ended the burst, each
+/// one would bring back the shortest wait and another line in the log.
 #[derive(Debug, Default)]
 pub(super) struct Backoff {
     wait: Duration,
@@ -55,14 +55,14 @@ impl Backoff {
         self.failed_at.map(|at| at + self.wait)
     }
 
-    /// Takes note of a failure at `now` and logs the first of each burst.
+    /// Records a failure at `now`, and logs the first one of each burst.
     pub(super) fn failed(&mut self, error: &io::Error, now: Instant) {
         let burst_goes_on = self.failed_at.is_some_and(|at| now.duration_since(at) < QUIET);
         if burst_goes_on {
             self.wait = (self.wait * 2).min(LONGEST_WAIT);
         } else {
             self.wait = FIRST_WAIT;
-            tracing::error!(%error, "connections cannot be accepted; if files are too many, raise the limit (ulimit -n)");
+            tracing::error!(%error, "connections cannot be accepted; if too many files are open, raise the limit (ulimit -n)");
         }
         self.failed_at = Some(now);
     }
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_long_after_the_last_one_starts_anew() {
+    fn a_failure_long_after_the_last_one_starts_a_new_burst() {
         let mut backoff = Backoff::default();
         let now = Instant::now();
         backoff.failed(&out_of_files(), now);

@@ -24,29 +24,29 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    Deadlines,
-    connection_state::{AnswerBody, AskedBody, ConnectionState, Overdue, TimedIo},
+    connection_state::{ConnectionState, Overdue, RequestBody, ResponseBody, TimedIo},
     connection_table::ConnectionHandle,
+    deadlines::Deadlines,
 };
 
-/// The most bytes of a request's header, names and values and all. It is also the read buffer of an HTTP/1 connection.
+/// The most bytes of a request's header, names and values included. It is also the read buffer of an HTTP/1 connection.
 const HEADER_BYTES: u32 = 32 * 1024;
 /// The most requests at once on one HTTP/2 connection.
 const CONCURRENT_STREAMS: u32 = 100;
-/// The most streams that the peer has reset and we have not yet looked at, before the connection is ended (rapid
-/// reset, CVE-2023-44487).
+/// The most streams that the peer has reset before we accepted them; more end the connection (rapid reset,
+/// CVE-2023-44487).
 const PENDING_RESETS: usize = 20;
-/// The most streams that we had to reset for the peer's errors, before the connection is ended (RUSTSEC-2024-0003).
+/// The most streams that we reset for the peer's errors; more end the connection (RUSTSEC-2024-0003).
 const ERROR_RESETS: usize = 128;
-/// What one stream, and one connection, may send ahead of being read. No request body is larger than 64 kB.
+/// The bytes that one stream, and one connection, may send before they are read. No request body exceeds 64 kB.
 const STREAM_WINDOW: u32 = 64 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
-/// After how long a silence an HTTP/2 peer is asked for a sign of life, and how long it has to give one. A peer that
-/// stops in the middle of a frame cannot.
+/// After this silence an HTTP/2 peer gets a PING, and has the time-out to answer it. A peer that stops in the middle of a
+/// frame cannot answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What all connections have in common.
+/// The parts that all connections share.
 pub(super) struct Connections<E> {
     endpoint: Arc<E>,
     tls: Option<TlsAcceptor>,
@@ -60,8 +60,8 @@ impl<E> Connections<E>
 where
     E: Endpoint<Output = Response> + 'static,
 {
-    /// `address` stands in for a connection's own, where the system cannot tell it any more; `stopped` closes when the
-    /// service is to stop.
+    /// `address` replaces a connection's local address where the system no longer knows it. `stopped` closes when the
+    /// service must stop.
     pub(super) fn new(
         endpoint: E,
         tls: Option<TlsAcceptor>,
@@ -72,21 +72,21 @@ where
         Self { endpoint: Arc::new(endpoint), tls, http: http(), deadlines, address, stopped }
     }
 
-    /// Serves one connection to its end, whoever ends it; also when `handle` is asked to go and waits for its peer.
+    /// Serves one connection until either side ends it, a deadline passes, or `handle` is evicted.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, handle: ConnectionHandle) {
         let local = stream.local_addr().unwrap_or(self.address);
         match &self.tls {
-            None => self.speak(stream, local, peer, Scheme::HTTP, handle).await,
+            None => self.serve_http(stream, local, peer, Scheme::HTTP, handle).await,
             Some(tls) => {
-                let asked = handle.asked();
+                let eviction = handle.eviction();
                 let handshake = tokio::select! {
                     handshake = timeout(self.deadlines.handshake, tls.accept(stream)) => handshake,
                     () = stopped(self.stopped.clone()) => return,
-                    () = asked.notified() => return tracing::debug!(%peer, "connection closed to make room"),
+                    () = eviction.notified() => return tracing::debug!(%peer, "connection evicted at the limit"),
                 };
-                // Scanners and plain HTTP end here by the thousand: not worth a line above debug.
+                // Scanners and plain HTTP fail here by the thousand, so the level is debug.
                 match handshake {
-                    Ok(Ok(stream)) => self.speak(stream, local, peer, Scheme::HTTPS, handle).await,
+                    Ok(Ok(stream)) => self.serve_http(stream, local, peer, Scheme::HTTPS, handle).await,
                     Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                     Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
                 }
@@ -94,20 +94,26 @@ where
         }
     }
 
-    async fn speak<S>(&self, stream: S, local: SocketAddr, peer: SocketAddr, scheme: Scheme, handle: ConnectionHandle)
-    where
+    async fn serve_http<S>(
+        &self,
+        stream: S,
+        local: SocketAddr,
+        peer: SocketAddr,
+        scheme: Scheme,
+        handle: ConnectionHandle,
+    ) where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let asked = handle.asked();
-        let exchange = ConnectionState::open(self.deadlines, handle);
+        let eviction = handle.eviction();
+        let state = ConnectionState::open(self.deadlines, handle);
         let local = LocalAddr(Addr::SocketAddr(plain(local)));
         let remote = RemoteAddr(Addr::SocketAddr(plain(peer)));
         let service = service_fn(|request: http::Request<Incoming>| {
-            let in_flight = exchange.begin(request.version());
+            let in_flight = state.begin(request.version());
             let has_body = !request.body().is_end_stream();
             let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
             if has_body {
-                let body = AskedBody::new(request.take_body().into_bytes_stream(), exchange.clone());
+                let body = RequestBody::new(request.take_body().into_bytes_stream(), state.clone());
                 request.set_body(Body::from_bytes_stream(body));
             }
             let endpoint = Arc::clone(&self.endpoint);
@@ -115,17 +121,17 @@ where
             async move {
                 let answer = timeout(limit, endpoint.get_response(request)).await;
                 let answer = answer.unwrap_or_else(|_| Response::from(StatusCode::REQUEST_TIMEOUT));
-                let answer = http::Response::<_>::from(answer).map(|body| AnswerBody::new(body, in_flight));
+                let answer = http::Response::<_>::from(answer).map(|body| ResponseBody::new(body, in_flight));
                 Ok::<_, Infallible>(answer)
             }
         });
-        let wire = TokioIo::new(TimedIo::new(stream, exchange.clone()));
-        let mut connection = pin!(self.http.serve_connection(wire, service));
-        let mut overdue = pin!(exchange.overdue());
+        let io = TokioIo::new(TimedIo::new(stream, state.clone()));
+        let mut connection = pin!(self.http.serve_connection(io, service));
+        let mut overdue = pin!(state.overdue());
         let mut closing = false;
         loop {
             tokio::select! {
-                // The connection first: what it just read or wrote moves the deadline.
+                // The connection comes first: its reads and writes move the deadline.
                 biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
@@ -137,43 +143,43 @@ where
                     connection.as_mut().graceful_shutdown();
                     closing = true;
                 }
-                () = asked.notified() => {
-                    if exchange.is_evictable() {
-                        return tracing::debug!(%peer, "connection closed to make room");
+                () = eviction.notified() => {
+                    if state.is_evictable() {
+                        return tracing::debug!(%peer, "connection evicted at the limit");
                     }
                 }
-                what = overdue.as_mut() => {
-                    if closing || what != Overdue::Idle {
-                        tracing::debug!(%peer, ?what, "connection closed for its silence");
+                passed = overdue.as_mut() => {
+                    if closing || passed != Overdue::Idle {
+                        tracing::debug!(%peer, deadline = ?passed, "connection closed at its deadline");
                         return;
                     }
                     connection.as_mut().graceful_shutdown();
                     closing = true;
-                    exchange.prolong();
-                    overdue.set(exchange.overdue());
+                    state.prolong();
+                    overdue.set(state.overdue());
                 }
             }
         }
     }
 }
 
-/// Resolves when the service is to stop.
+/// Resolves when the service must stop.
 async fn stopped(mut stopped: watch::Receiver<()>) {
-    // Nothing is ever sent; the error says that the sender is gone.
+    // Nothing is ever sent; the error means that the sender was dropped.
     while stopped.changed().await.is_ok() {}
 }
 
-/// An IPv4 peer of a dual-stack socket under its own address, so that lists of IPv4 networks hold it.
+/// The IPv4 address of an IPv4 peer on a dual-stack socket, so that it matches lists of IPv4 networks.
 fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// HTTP/1.1 and HTTP/2, told apart by their first bytes. Upgrades are not offered.
+/// HTTP/1.1 and HTTP/2, distinguished by their first bytes. Upgrades are not offered.
 fn http() -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // The deadlines of `ConnectionState` stand in its place.
+        // `ConnectionState` has its own deadline for headers.
         .header_read_timeout(None)
         .max_buf_size(HEADER_BYTES as usize);
     http.http2()

@@ -1,4 +1,4 @@
-//! Room for one more connection.
+//! The limit on open connections. At the limit, [`ConnectionTable`] chooses the connection that closes.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -9,63 +9,65 @@ use tokio::{
 
 use super::{
     connection_table::{ConnectionHandle, ConnectionTable},
-    report,
+    connection_task::log_panic,
 };
 
-/// How long to wait for the one who was asked to go, or for anyone who can be asked, before looking again.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-/// Shortages further apart than this are told apart in the log.
+/// How long to wait for an evicted connection to end, or for one that can be evicted, before trying again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+/// Shortages further apart than this are logged separately.
 const QUIET: Duration = Duration::from_mins(1);
 
 /// The bound on how many connections are open at once.
 #[derive(Debug)]
 pub(super) struct ConnectionLimit {
-    most: usize,
+    max: usize,
     table: Arc<ConnectionTable>,
-    short_at: Option<Instant>,
+    last_shortage: Option<Instant>,
 }
 
 impl ConnectionLimit {
-    /// Room for `most` connections.
-    pub(super) fn new(most: usize) -> Self {
-        Self { most, table: Arc::default(), short_at: None }
+    /// At most `max` connections.
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, table: Arc::default(), last_shortage: None }
     }
 
-    /// Takes in a connection that `peer` has just opened.
+    /// Adds a connection that `peer` has just opened to the table.
     pub(super) fn register(&self, peer: IpAddr) -> ConnectionHandle {
         self.table.register(peer)
     }
 
-    /// Asks the next connection to go, where any waits for its peer.
+    /// Evicts the next connection. Returns false if none waits for its peer.
     pub(super) fn evict_one(&self) -> bool {
         self.table.evict_one()
     }
 
-    /// Returns once `open` has room for one more. While every request in it is being worked at, that is when the first
-    /// is answered; new connections wait in the system's queue.
-    pub(super) async fn make(&mut self, open: &mut JoinSet<()>) {
+    /// Returns once `open` holds fewer connections than the limit, and evicts until then.
+    ///
+    /// While the service works on a request of every connection, none can be evicted, and this waits for the first one
+    /// to end. New connections wait in the system's queue meanwhile.
+    pub(super) async fn wait_for_capacity(&mut self, open: &mut JoinSet<()>) {
         while let Some(ended) = open.try_join_next() {
-            report(ended);
+            log_panic(ended);
         }
-        while open.len() >= self.most {
-            self.note(Instant::now());
+        while open.len() >= self.max {
+            self.log_shortage(Instant::now());
             self.evict_one();
             tokio::select! {
-                Some(ended) = open.join_next() => report(ended),
-                () = sleep(LOOK_AGAIN) => {}
+                Some(ended) = open.join_next() => log_panic(ended),
+                () = sleep(RETRY_INTERVAL) => {}
             }
         }
     }
 
-    /// Logs the first of each row of shortages.
-    fn note(&mut self, now: Instant) {
-        if self.short_at.is_none_or(|at| now.duration_since(at) >= QUIET) {
+    /// Logs the first shortage of each burst.
+    fn log_shortage(&mut self, now: Instant) {
+        if self.last_shortage.is_none_or(|at| now.duration_since(at) >= QUIET) {
             tracing::warn!(
-                connections = self.most,
-                "connections are as many as can be; those that wait for their peer make room for new ones, the most \
-                 crowded network's first; if they are honest, raise the limit of open files (ulimit -n)"
+                connections = self.max,
+                "the limit of connections is reached; new ones replace those that wait for their peer, in the network \
+                 with the most first; if the clients are honest, raise the limit of open files (ulimit -n)"
             );
         }
-        self.short_at = Some(now);
+        self.last_shortage = Some(now);
     }
 }

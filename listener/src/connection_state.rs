@@ -1,8 +1,11 @@
-//! What happens on one connection, and until when something must happen next.
+//! The state of one connection: its next deadline, and its [`EvictionClass`].
 //!
 //! hyper's own header timer runs from the end of one request to the end of the next header, so one duration would
-//! have to do for two things: ten seconds would cut the idle connections of every proxy that keeps some in hand, a
-//! minute would be generous to a peer that trickles its header. And it knows nothing of HTTP/2.
+//! bound two things. Ten seconds would close the idle connections that proxies keep; a minute is too long for a header
+//! that is sent byte by byte. The timer also does not exist for HTTP/2.
+//!
+//! The eviction class answers the threat that [`super::connection_table`] states: deadlines alone let one network hold
+//! every connection.
 
 use std::{
     collections::BTreeMap,
@@ -23,8 +26,8 @@ use tokio::{
 };
 
 use super::{
-    Deadlines,
     connection_table::{ConnectionHandle, EvictionClass},
+    deadlines::Deadlines,
 };
 
 /// The state of one connection, shared by its bytes ([`TimedIo`]), its requests ([`InFlight`]) and its deadline.
@@ -37,39 +40,40 @@ pub(super) struct ConnectionState {
 #[derive(Debug)]
 struct State {
     handle: ConnectionHandle,
-    /// Since when a header is owed: the opening, or the first byte of a later request over HTTP/1.
+    /// The start of the header that is incomplete: the opening, or the first byte of a later request over HTTP/1.
     header_since: Option<Instant>,
     /// When a request last began or ended, or a part of an answer was last written.
-    moved: Instant,
-    /// Since when the peer has taken nothing of what we have for it.
+    progressed: Instant,
+    /// When the peer stopped to read what is written to it.
     stalled_since: Option<Instant>,
     /// Requests that are not answered yet.
     unanswered: usize,
-    /// Those of them that wait for more of their bodies.
-    arriving: usize,
-    /// The answers that have not left us to their end, by number: since when. The first is the oldest.
-    taking: BTreeMap<u64, Instant>,
-    /// Those of them that wait for the next flush alone: hyper lets go of a body before its last bytes are written.
-    ended: Vec<u64>,
+    /// The unanswered requests that wait for more of their bodies.
+    awaiting_body: usize,
+    /// The answers that are not yet sent whole, by number, with their start. The first is the oldest.
+    sending: BTreeMap<u64, Instant>,
+    /// The answers that only wait for the next flush: hyper drops a body before its last bytes are written.
+    unflushed: Vec<u64>,
+    /// How many answers were begun; the number of the newest.
     answers: u64,
-    /// The answer that made the connection a slow one, until its end.
+    /// The answer that made the connection [`EvictionClass::Slow`], until its end.
     slow: Option<u64>,
-    /// Whether an answer has come to its end.
+    /// Whether an answer was sent whole.
     proven: bool,
-    /// Whether HTTP/2 is spoken, where bytes between requests (a PING, a window) announce no header.
+    /// Whether the connection is HTTP/2, where bytes between requests (a PING, a window) announce no header.
     multiplexed: bool,
 }
 
 /// Which deadline has passed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Overdue {
-    /// A header was begun, or never begun on a fresh connection, and is not whole.
+    /// A header is incomplete, or no byte of the first one has come.
     Header,
-    /// Nothing has moved.
+    /// No request began or ended, and no answer was written.
     Idle,
-    /// The peer takes nothing of what was written.
+    /// The peer reads nothing of what was written.
     Stalled,
-    /// An answer is not taken to its end, however much else moves.
+    /// An answer is not read to its end, however much else is.
     Answer,
 }
 
@@ -80,12 +84,12 @@ impl ConnectionState {
         let state = State {
             handle,
             header_since: Some(now),
-            moved: now,
+            progressed: now,
             stalled_since: None,
             unanswered: 0,
-            arriving: 0,
-            taking: BTreeMap::new(),
-            ended: Vec::new(),
+            awaiting_body: 0,
+            sending: BTreeMap::new(),
+            unflushed: Vec::new(),
             answers: 0,
             slow: None,
             proven: false,
@@ -94,25 +98,25 @@ impl ConnectionState {
         Self { state: Arc::new(Mutex::new(state)), deadlines }
     }
 
-    /// A request's header is whole; the request is in flight until the value is dropped.
+    /// Records that a request's header is complete. The request is in flight until the value is dropped.
     pub(super) fn begin(&self, version: Version) -> InFlight {
         let mut state = self.state();
         state.header_since = None;
-        state.moved = Instant::now();
+        state.progressed = Instant::now();
         state.unanswered += 1;
         state.multiplexed = version == Version::HTTP_2;
         state.classify();
-        InFlight { exchange: self.clone(), answer: None }
+        InFlight { connection: self.clone(), answer: None }
     }
 
-    /// Whether the connection waits for its peer, and may be closed to make room for another.
+    /// Whether the connection waits for its peer and may be evicted.
     pub(super) fn is_evictable(&self) -> bool {
         self.state().handle.is_evictable()
     }
 
-    /// Allows another idle period, to a connection that has just been asked to close.
+    /// Starts another idle period, for a connection that has just begun a graceful shutdown.
     pub(super) fn prolong(&self) {
-        self.state().moved = Instant::now();
+        self.state().progressed = Instant::now();
     }
 
     /// Resolves when a deadline has passed.
@@ -123,15 +127,15 @@ impl ConnectionState {
 
     fn poll_overdue(&self, mut alarm: Pin<&mut Sleep>, context: &mut Context<'_>) -> Poll<Overdue> {
         loop {
-            let (deadline, what) = self.deadline();
-            // A later deadline may wait until the alarm has rung; resetting it with each byte would cost more.
+            let (deadline, overdue) = self.deadline();
+            // A later deadline is set once the alarm has rung: resetting it with each byte would cost more.
             if deadline < alarm.deadline() {
                 alarm.as_mut().reset(deadline);
             }
             ready!(alarm.as_mut().poll(context));
             if deadline <= Instant::now() {
-                match what {
-                    Some(what) => return Poll::Ready(what),
+                match overdue {
+                    Some(overdue) => return Poll::Ready(overdue),
                     None => self.state().mark_slow(),
                 }
             }
@@ -139,22 +143,22 @@ impl ConnectionState {
         }
     }
 
-    /// The next deadline, and what is overdue then; `None`: nothing, but the connection counts as slow.
+    /// The next deadline, and which one it is. `None` means that the connection counts as slow from then on.
     fn deadline(&self) -> (Instant, Option<Overdue>) {
         let state = self.state();
         let mut next = match state.header_since {
             Some(since) => (since + self.deadlines.header, Some(Overdue::Header)),
-            None => (state.moved + self.deadlines.idle, Some(Overdue::Idle)),
+            None => (state.progressed + self.deadlines.idle, Some(Overdue::Idle)),
         };
-        let mut sooner = |since: Instant, allowed: Duration, what| {
+        let mut sooner = |since: Instant, allowed: Duration, overdue| {
             if since + allowed < next.0 {
-                next = (since + allowed, what);
+                next = (since + allowed, overdue);
             }
         };
         if let Some(since) = state.stalled_since {
             sooner(since, self.deadlines.stall, Some(Overdue::Stalled));
         }
-        if let Some((number, since)) = state.taking.first_key_value() {
+        if let Some((number, since)) = state.sending.first_key_value() {
             sooner(*since, self.deadlines.answer, Some(Overdue::Answer));
             if state.slow != Some(*number) {
                 sooner(*since, self.deadlines.slow, None);
@@ -165,7 +169,7 @@ impl ConnectionState {
 
     fn read(&self) {
         let mut state = self.state();
-        if state.unanswered == 0 && state.taking.is_empty() && !state.multiplexed {
+        if state.unanswered == 0 && state.sending.is_empty() && !state.multiplexed {
             state.header_since.get_or_insert_with(Instant::now);
         }
     }
@@ -173,24 +177,24 @@ impl ConnectionState {
     fn wrote(&self) {
         let mut state = self.state();
         state.stalled_since = None;
-        // Over HTTP/2 our own PINGs are written too, and would keep a silent connection alive.
+        // Over HTTP/2 our own PINGs are written too, and would keep an idle connection open.
         if !state.multiplexed {
-            state.moved = Instant::now();
+            state.progressed = Instant::now();
         }
     }
 
-    fn stalls(&self) {
+    fn stalled(&self) {
         self.state().stalled_since.get_or_insert_with(Instant::now);
     }
 
     fn flushed(&self) {
         let mut state = self.state();
         state.stalled_since = None;
-        if state.ended.is_empty() {
+        if state.unflushed.is_empty() {
             return;
         }
-        for number in std::mem::take(&mut state.ended) {
-            state.taking.remove(&number);
+        for number in std::mem::take(&mut state.unflushed) {
+            state.sending.remove(&number);
             state.slow = state.slow.filter(|slow| *slow != number);
         }
         state.proven = true;
@@ -198,29 +202,29 @@ impl ConnectionState {
         state.classify();
     }
 
-    /// A request waits for more of its body, or no longer does.
-    fn awaits(&self, waiting: bool) {
+    /// Records that a request waits for more of its body, or no longer does.
+    fn set_awaiting_body(&self, waiting: bool) {
         let mut state = self.state();
         if waiting {
-            state.arriving += 1;
+            state.awaiting_body += 1;
         } else {
-            state.arriving -= 1;
+            state.awaiting_body -= 1;
         }
         state.classify();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Each change is a plain assignment, so that a panic elsewhere leaves nothing half done.
+        // Each change is a plain assignment, so a panic elsewhere leaves no half-made change.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    /// Takes the place on the roster that follows from all else.
+    /// Sets the eviction class that follows from the other fields.
     fn classify(&mut self) {
-        let class = if self.unanswered > self.arriving {
+        let class = if self.unanswered > self.awaiting_body {
             None
-        } else if !self.taking.is_empty() {
+        } else if !self.sending.is_empty() {
             self.slow.map(|_| EvictionClass::Slow)
         } else if self.proven {
             Some(EvictionClass::Idle)
@@ -231,26 +235,26 @@ impl State {
     }
 
     fn mark_slow(&mut self) {
-        self.slow = self.taking.first_key_value().map(|(number, _)| *number);
+        self.slow = self.sending.first_key_value().map(|(number, _)| *number);
         self.classify();
     }
 }
 
-/// A request from its header to the last byte of its answer, or to its end without one.
+/// A request, from its header to the last byte of its answer or to its end without one.
 #[derive(Debug)]
 pub(super) struct InFlight {
-    exchange: ConnectionState,
+    connection: ConnectionState,
     answer: Option<u64>,
 }
 
 impl InFlight {
-    /// The answer is there; from now on it is the peer that takes its time.
+    /// Records that the answer is ready. From now on the connection waits for its peer.
     pub(super) fn answered(&mut self) {
-        let mut state = self.exchange.state();
+        let mut state = self.connection.state();
         state.unanswered -= 1;
         state.answers += 1;
         let number = state.answers;
-        state.taking.insert(number, Instant::now());
+        state.sending.insert(number, Instant::now());
         state.classify();
         self.answer = Some(number);
     }
@@ -258,68 +262,68 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        let mut state = self.exchange.state();
+        let mut state = self.connection.state();
         match self.answer {
             None => state.unanswered -= 1,
-            Some(number) => state.ended.push(number),
+            Some(number) => state.unflushed.push(number),
         }
-        state.moved = Instant::now();
+        state.progressed = Instant::now();
         state.classify();
     }
 }
 
-/// The body of a request. While more of it is awaited, the request is not whole.
+/// The body of a request. While it waits for more bytes, the connection waits for its peer.
 #[derive(Debug)]
-pub(super) struct AskedBody<S> {
+pub(super) struct RequestBody<S> {
     body: S,
-    exchange: ConnectionState,
+    connection: ConnectionState,
     waiting: bool,
 }
 
-impl<S> AskedBody<S> {
-    pub(super) fn new(body: S, exchange: ConnectionState) -> Self {
-        Self { body, exchange, waiting: false }
+impl<S> RequestBody<S> {
+    pub(super) fn new(body: S, connection: ConnectionState) -> Self {
+        Self { body, connection, waiting: false }
     }
 
-    fn waits(&mut self, waiting: bool) {
+    fn set_waiting(&mut self, waiting: bool) {
         if waiting != self.waiting {
             self.waiting = waiting;
-            self.exchange.awaits(waiting);
+            self.connection.set_awaiting_body(waiting);
         }
     }
 }
 
-impl<S: Stream + Unpin> Stream for AskedBody<S> {
+impl<S: Stream + Unpin> Stream for RequestBody<S> {
     type Item = S::Item;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
         let polled = Pin::new(&mut self.body).poll_next(context);
-        self.waits(polled.is_pending());
+        self.set_waiting(polled.is_pending());
         polled
     }
 }
 
-impl<S> Drop for AskedBody<S> {
+impl<S> Drop for RequestBody<S> {
     fn drop(&mut self) {
-        self.waits(false);
+        self.set_waiting(false);
     }
 }
 
-/// The body of an answer; its request is in flight as long as it lives.
+/// The body of an answer. Its request is in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct AnswerBody<B> {
+pub(super) struct ResponseBody<B> {
     body: B,
     _in_flight: InFlight,
 }
 
-impl<B> AnswerBody<B> {
+impl<B> ResponseBody<B> {
     pub(super) fn new(body: B, mut in_flight: InFlight) -> Self {
         in_flight.answered();
         Self { body, _in_flight: in_flight }
     }
 }
 
-impl<B: Body + Unpin> Body for AnswerBody<B> {
+impl<B: Body + Unpin> Body for ResponseBody<B> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -339,22 +343,22 @@ impl<B: Body + Unpin> Body for AnswerBody<B> {
     }
 }
 
-/// The bytes of a connection (inside TLS, where there is TLS), told to its [`ConnectionState`] as they pass.
+/// A stream (inside TLS, where there is TLS) that reports its reads and writes to its [`ConnectionState`].
 #[derive(Debug)]
 pub(super) struct TimedIo<S> {
     stream: S,
-    exchange: ConnectionState,
+    connection: ConnectionState,
 }
 
 impl<S> TimedIo<S> {
-    pub(super) fn new(stream: S, exchange: ConnectionState) -> Self {
-        Self { stream, exchange }
+    pub(super) fn new(stream: S, connection: ConnectionState) -> Self {
+        Self { stream, connection }
     }
 
     fn written(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match result {
-            Poll::Ready(Ok(1..)) => self.exchange.wrote(),
-            Poll::Pending => self.exchange.stalls(),
+            Poll::Ready(Ok(1..)) => self.connection.wrote(),
+            Poll::Pending => self.connection.stalled(),
             Poll::Ready(_) => {}
         }
         result
@@ -370,7 +374,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for TimedIo<S> {
         let before = buffer.filled().len();
         let result = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.exchange.read();
+            self.connection.read();
         }
         result
     }
@@ -397,11 +401,11 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for TimedIo<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_flush(context);
-        // TLS takes more than it has sent, and sends the rest here.
+        // TLS accepts more bytes than it has sent, and sends the rest here.
         if result.is_pending() {
-            self.exchange.stalls();
+            self.connection.stalled();
         } else {
-            self.exchange.flushed();
+            self.connection.flushed();
         }
         result
     }

@@ -1,9 +1,18 @@
-//! Who is connected, and who has to go when there is no room.
+//! The open connections, and the order in which they are evicted at the limit.
 //!
-//! The network with the most connections that wait for their peer gives one up, so that whoever opens many pushes out
-//! its own. Of its connections the first to go is the oldest that never had a request answered, then the one that has
-//! been idle the longest, then one whose peer is slow to take its answer. A connection whose request is being worked at
-//! is not in any line.
+//! The threat: one network holds every connection, so that no other client can connect (slowloris, spread below the
+//! deadlines of each connection). At the largest limit, 10,000 connections, 134 new ones a second are enough, if each
+//! sends one cheap request and then stays idle for 75 s. Slow bodies and slowly read answers do the same. The test
+//! `a_network_with_many_connections_evicts_its_own` in `tests/eviction.rs` shows it, and `tests/stories/connections.rs`
+//! shows it with 2,000 connections against the whole service.
+//!
+//! A plain limit with a deadline for the first byte does not answer this threat. The attacker sends the first byte, and
+//! the limit itself then keeps everyone else out. A fixed limit for each network would also refuse honest clients,
+//! because all clients of one proxy share one network. So nothing is refused before the limit is reached.
+//!
+//! At the limit, the network with the most evictable connections loses one, so an attacker evicts its own connections.
+//! Within a network the order is [`EvictionClass`], then the age. A connection is never evicted while the service works
+//! on its request.
 
 use std::{
     cmp::Reverse,
@@ -17,54 +26,54 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// What a connection waits for its peer with, in the order in which connections are given up.
+/// Why a connection waits for its peer, in the order of eviction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum EvictionClass {
-    /// No request was answered yet: the handshake, the header or the body is owed.
+    /// No request was answered yet: the handshake, the header or the body is incomplete.
     Unproven,
-    /// A request was answered; the next one is not whole.
+    /// A request was answered, and the next one is incomplete.
     Idle,
-    /// The answer is there, and the peer is slow to take it.
+    /// The peer is slow to read an answer.
     Slow,
 }
 
-/// A place in the line of one network. The number grows with time and is nobody else's.
+/// The eviction order within one network. The number is unique and grows with time.
 type EvictionKey = (EvictionClass, u64);
 
-/// All who are connected. Each operation takes logarithmic time.
+/// All open connections. Each operation takes logarithmic time.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTable {
-    numbers: AtomicU64,
-    lines: Mutex<TableState>,
+    next_number: AtomicU64,
+    state: Mutex<TableState>,
 }
 
 #[derive(Debug, Default)]
 struct TableState {
-    /// Everyone who may be asked to go, a network's line in one piece.
-    waiting: BTreeMap<(Network, EvictionKey), Arc<Notify>>,
+    /// Every connection that may be evicted, ordered by network and then by eviction order.
+    evictable: BTreeMap<(Network, EvictionKey), Arc<Notify>>,
     networks: HashMap<Network, NetworkQueue>,
-    /// The next to give up a connection is last: its line is the longest, and among equals has the earliest turn.
+    /// The network that loses the next connection is last. Among networks with equally many, it has the smallest key.
     ranking: BTreeSet<(NetworkQueue, Network)>,
 }
 
-/// How many of a network wait, and who is the first of them.
+/// How many evictable connections a network has, and the key of the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct NetworkQueue {
     length: usize,
     first: Reverse<EvictionKey>,
 }
 
-/// A connection on the roster, until it is dropped.
+/// A connection's entry in the table. Dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct ConnectionHandle {
     table: Arc<ConnectionTable>,
     network: Network,
     number: u64,
     class: Option<EvictionClass>,
-    asked: Arc<Notify>,
+    eviction: Arc<Notify>,
 }
 
-/// What one customer of the net usually has to itself: an IPv4 address, or the first 64 bits of an IPv6 one.
+/// The addresses that one customer of a provider usually has: an IPv4 address, or the first 64 bits of an IPv6 address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 struct Network(IpAddr);
 
@@ -78,62 +87,64 @@ impl Network {
 }
 
 impl ConnectionTable {
-    /// A connection that `peer` has just opened.
+    /// Adds a connection that `peer` has just opened, as [`EvictionClass::Unproven`].
     pub(super) fn register(self: &Arc<Self>, peer: IpAddr) -> ConnectionHandle {
         let mut handle = ConnectionHandle {
             table: Arc::clone(self),
             network: Network::of(peer),
             number: self.next_number(),
             class: None,
-            asked: Arc::default(),
+            eviction: Arc::default(),
         };
         handle.classify(Some(EvictionClass::Unproven));
         handle
     }
 
-    /// Asks the next one to go, and says whether there was any. Whoever was asked has left the line, and comes back to
-    /// it when it began to work in the meantime.
+    /// Notifies the next connection that it is evicted. Returns false if none is evictable.
+    ///
+    /// The connection leaves the order of eviction at once. If it began to work on a request in the meantime, it stays
+    /// open and is evictable again afterwards.
     pub(super) fn evict_one(&self) -> bool {
-        let mut lines = self.lines();
-        let Some((NetworkQueue { first: Reverse(turn), .. }, network)) = lines.ranking.last().copied() else {
+        let mut state = self.state();
+        let Some((NetworkQueue { first: Reverse(key), .. }, network)) = state.ranking.last().copied() else {
             return false;
         };
-        let Some(asked) = lines.remove(network, turn) else { return false };
-        asked.notify_one();
+        let Some(eviction) = state.remove(network, key) else { return false };
+        eviction.notify_one();
         true
     }
 
     fn next_number(&self) -> u64 {
-        self.numbers.fetch_add(1, Ordering::Relaxed)
+        self.next_number.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn lines(&self) -> MutexGuard<'_, TableState> {
-        // Nothing in here panics; and a connection too few in a line is no reason to stop serving.
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, TableState> {
+        // Nothing in here panics, and a connection that is missing in the order is no reason to stop serving.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl TableState {
-    fn insert(&mut self, network: Network, turn: EvictionKey, asked: Arc<Notify>) {
-        if self.waiting.insert((network, turn), asked).is_none() {
+    fn insert(&mut self, network: Network, key: EvictionKey, eviction: Arc<Notify>) {
+        if self.evictable.insert((network, key), eviction).is_none() {
             self.rank(network, self.length(network) + 1);
         }
     }
 
-    fn remove(&mut self, network: Network, turn: EvictionKey) -> Option<Arc<Notify>> {
-        let asked = self.waiting.remove(&(network, turn))?;
+    fn remove(&mut self, network: Network, key: EvictionKey) -> Option<Arc<Notify>> {
+        let eviction = self.evictable.remove(&(network, key))?;
         self.rank(network, self.length(network) - 1);
-        Some(asked)
+        Some(eviction)
     }
 
     fn length(&self, network: Network) -> usize {
-        self.networks.get(&network).map_or(0, |line| line.length)
+        self.networks.get(&network).map_or(0, |queue| queue.length)
     }
 
     fn rank(&mut self, network: Network, length: usize) {
         let new = self.first(network).map(|first| NetworkQueue { length, first: Reverse(first) });
         let old = match new {
-            Some(line) => self.networks.insert(network, line),
+            Some(queue) => self.networks.insert(network, queue),
             None => self.networks.remove(&network),
         };
         if let Some(old) = old {
@@ -145,42 +156,42 @@ impl TableState {
     }
 
     fn first(&self, network: Network) -> Option<EvictionKey> {
-        let (&(of, turn), _) = self.waiting.range((network, (EvictionClass::Unproven, 0))..).next()?;
-        (of == network).then_some(turn)
+        let (&(of, key), _) = self.evictable.range((network, (EvictionClass::Unproven, 0))..).next()?;
+        (of == network).then_some(key)
     }
 }
 
 impl ConnectionHandle {
-    /// Takes its place among those who stand so; with `None` it leaves the line.
+    /// Sets the class; with `None` the connection cannot be evicted.
     pub(super) fn classify(&mut self, class: Option<EvictionClass>) {
         if class == self.class {
             return;
         }
-        let mut lines = self.table.lines();
+        let mut state = self.table.state();
         if let Some(old) = self.class {
-            lines.remove(self.network, (old, self.number));
+            state.remove(self.network, (old, self.number));
         }
         if let Some(new) = class {
-            lines.insert(self.network, (new, self.number), Arc::clone(&self.asked));
+            state.insert(self.network, (new, self.number), Arc::clone(&self.eviction));
         }
-        drop(lines);
+        drop(state);
         self.class = class;
     }
 
-    /// Leaves the line, and will be the youngest in it when it comes back.
+    /// Makes the connection the youngest, and not evictable until the next [`Self::classify`].
     pub(super) fn touch(&mut self) {
         self.classify(None);
         self.number = self.table.next_number();
     }
 
-    /// Whether it may be asked to go.
+    /// Whether the connection may be evicted.
     pub(super) fn is_evictable(&self) -> bool {
         self.class.is_some()
     }
 
-    /// Is notified when it is asked to go.
-    pub(super) fn asked(&self) -> Arc<Notify> {
-        Arc::clone(&self.asked)
+    /// Is notified when the connection is evicted.
+    pub(super) fn eviction(&self) -> Arc<Notify> {
+        Arc::clone(&self.eviction)
     }
 }
 
@@ -201,17 +212,17 @@ mod tests {
     const ATTACKER: [u8; 4] = [192, 0, 2, 1];
     const OTHER: [u8; 4] = [198, 51, 100, 7];
 
-    fn was_asked(handle: &ConnectionHandle) -> bool {
-        let lines = handle.table.lines();
-        handle.class.is_some_and(|class| !lines.waiting.contains_key(&(handle.network, (class, handle.number))))
+    fn was_evicted(handle: &ConnectionHandle) -> bool {
+        let state = handle.table.state();
+        handle.class.is_some_and(|class| !state.evictable.contains_key(&(handle.network, (class, handle.number))))
     }
 
-    /// Which of these are asked to go, in turn, until nobody is left.
-    fn order(table: &ConnectionTable, members: &[&ConnectionHandle]) -> Vec<usize> {
+    /// The order in which these are evicted, until none is left.
+    fn order(table: &ConnectionTable, handles: &[&ConnectionHandle]) -> Vec<usize> {
         let mut order = Vec::new();
         while table.evict_one() {
             order.extend(
-                (0..members.len()).filter(|n| was_asked(members[*n]) && !order.contains(n)).collect::<Vec<_>>(),
+                (0..handles.len()).filter(|n| was_evicted(handles[*n]) && !order.contains(n)).collect::<Vec<_>>(),
             );
         }
         order
@@ -234,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn among_equals_the_oldest_goes_first_and_an_answer_makes_young() {
+    fn within_a_class_the_oldest_goes_first_and_an_answer_makes_it_the_youngest() {
         let table = Arc::default();
         let [mut first, second, third] = [(); 3].map(|()| class(&table, OTHER, Some(EvictionClass::Idle)));
         first.touch();
@@ -243,30 +254,30 @@ mod tests {
     }
 
     #[test]
-    fn a_network_that_holds_many_gives_up_its_own() {
+    fn a_network_with_many_connections_evicts_its_own() {
         let table = Arc::default();
         let lone = class(&table, OTHER, Some(EvictionClass::Unproven));
         let crowd: Vec<_> = (0..50).map(|_| class(&table, ATTACKER, Some(EvictionClass::Idle))).collect();
         for _ in 0..49 {
             assert!(table.evict_one());
         }
-        assert!(!was_asked(&lone));
-        assert_eq!(crowd.iter().filter(|handle| was_asked(handle)).count(), 49);
+        assert!(!was_evicted(&lone));
+        assert_eq!(crowd.iter().filter(|handle| was_evicted(handle)).count(), 49);
         // One each: now the unproven one goes first.
         assert!(table.evict_one());
-        assert!(was_asked(&lone));
+        assert!(was_evicted(&lone));
     }
 
     #[test]
-    fn networks_with_equally_many_give_up_in_turn() {
+    fn among_networks_with_equally_many_the_oldest_connection_goes_first() {
         let table = Arc::default();
-        let members: Vec<_> =
+        let handles: Vec<_> =
             (1..=4).map(|host| class(&table, [203, 0, 113, host], Some(EvictionClass::Unproven))).collect();
-        assert_eq!(order(&table, &members.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
+        assert_eq!(order(&table, &handles.iter().collect::<Vec<_>>()), [0, 1, 2, 3]);
     }
 
     #[test]
-    fn one_house_is_one_network() {
+    fn an_ipv6_network_of_64_bits_is_one_network() {
         let network = |address: &str| Network::of(address.parse().unwrap());
         assert_eq!(network("2001:db8:1:2::1"), network("2001:db8:1:2:ffff::9"));
         assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
@@ -275,52 +286,52 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_asked_twice_for_the_same_and_the_gone_are_not_asked() {
+    fn a_connection_is_evicted_once_and_never_after_it_is_closed() {
         let table = Arc::default();
         let gone = class(&table, OTHER, Some(EvictionClass::Idle));
         drop(gone);
         assert!(!table.evict_one());
-        let _member = class(&table, OTHER, Some(EvictionClass::Idle));
+        let _open = class(&table, OTHER, Some(EvictionClass::Idle));
         assert!(table.evict_one());
         assert!(!table.evict_one());
     }
 
     proptest! {
-        /// Whatever happens, the lists agree with one another, and the victim is one of the largest network's.
+        /// After every step the indexes agree, and the evicted connection belongs to a network with the most.
         #[test]
-        fn the_lists_agree(steps in prop::collection::vec((0..6_usize, 0..4_u8, 0..3_u8), 0..200)) {
+        fn the_indexes_agree(steps in prop::collection::vec((0..6_usize, 0..4_u8, 0..3_u8), 0..200)) {
             let table: Arc<ConnectionTable> = Arc::default();
-            let mut members: Vec<ConnectionHandle> = Vec::new();
+            let mut handles: Vec<ConnectionHandle> = Vec::new();
             for (what, host, how) in steps {
-                let at = usize::from(host * 3 + how) % members.len().max(1);
+                let at = usize::from(host * 3 + how) % handles.len().max(1);
                 let how = [None, Some(EvictionClass::Idle), Some(EvictionClass::Slow)][usize::from(how)];
                 match what {
-                    0 | 1 => members.push(table.register([203, 0, 113, host].into())),
-                    2 if !members.is_empty() => members[at].classify(how),
-                    3 if !members.is_empty() => members[at].touch(),
-                    4 if !members.is_empty() => drop(members.swap_remove(at)),
+                    0 | 1 => handles.push(table.register([203, 0, 113, host].into())),
+                    2 if !handles.is_empty() => handles[at].classify(how),
+                    3 if !handles.is_empty() => handles[at].touch(),
+                    4 if !handles.is_empty() => drop(handles.swap_remove(at)),
                     5 => {
-                        let lengths: Vec<usize> = table.lines().networks.values().map(|line| line.length).collect();
+                        let lengths: Vec<usize> = table.state().networks.values().map(|queue| queue.length).collect();
                         let largest = lengths.iter().max().copied();
-                        let chosen = table.lines().ranking.last().map(|(line, _)| line.length);
+                        let chosen = table.state().ranking.last().map(|(queue, _)| queue.length);
                         prop_assert_eq!(chosen, largest);
                         prop_assert_eq!(table.evict_one(), largest.is_some());
                     }
                     _ => {}
                 }
-                let lines = table.lines();
-                let total: usize = lines.networks.values().map(|line| line.length).sum();
-                prop_assert_eq!(total, lines.waiting.len());
-                let present: HashSet<_> = lines.waiting.keys().map(|(network, _)| *network).collect();
-                prop_assert_eq!(present.len(), lines.networks.len());
-                prop_assert_eq!(lines.ranking.len(), lines.networks.len());
-                for (network, line) in &lines.networks {
-                    prop_assert!(lines.ranking.contains(&(*line, *network)));
-                    prop_assert_eq!(lines.first(*network), Some(line.first.0));
+                let state = table.state();
+                let total: usize = state.networks.values().map(|queue| queue.length).sum();
+                prop_assert_eq!(total, state.evictable.len());
+                let present: HashSet<_> = state.evictable.keys().map(|(network, _)| *network).collect();
+                prop_assert_eq!(present.len(), state.networks.len());
+                prop_assert_eq!(state.ranking.len(), state.networks.len());
+                for (network, queue) in &state.networks {
+                    prop_assert!(state.ranking.contains(&(*queue, *network)));
+                    prop_assert_eq!(state.first(*network), Some(queue.first.0));
                 }
             }
-            drop(members);
-            prop_assert!(table.lines().waiting.is_empty() && table.lines().networks.is_empty());
+            drop(handles);
+            prop_assert!(table.state().evictable.is_empty() && table.state().networks.is_empty());
         }
     }
 }

@@ -2,20 +2,20 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The most connections, whatever the limit of descriptors. Measured, an idle one holds 28 kB (35 kB over TLS) and one
+/// The most connections, however high the limit of descriptors is. Measured, an idle one holds 28 kB (35 kB over TLS) and one
 /// with a header of 31 kB holds 47 kB (57 kB): 10,000 hold 600 MB at most, HTTP/2 with requests in flight aside.
 const MOST: usize = 10_000;
-/// What is kept for everything else: the database pool, the runtime, logs, key files and certificates while they are
-/// read, mail, providers, metrics. On SQLite, a service without connections holds 17 descriptors.
+/// Descriptors kept for other uses: the database pool, the runtime, logs, key files and certificates while they are
+/// read, SMTP, providers, metrics. On SQLite, a service without connections holds 17 descriptors.
 const RESERVE: u64 = 96;
 
 /// Raises the process's soft limit of descriptors to its hard one, where that is allowed, and returns how many
 /// connections may be open at once.
-pub(super) fn connections() -> usize {
+pub(super) fn max_connections() -> usize {
     within(raise())
 }
 
-/// The limit of descriptors that now holds; `None` where there is none.
+/// Raises the soft limit and returns the limit that now holds; `None` means unlimited.
 fn raise() -> Option<u64> {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current == maximum {
@@ -31,7 +31,7 @@ fn raise() -> Option<u64> {
     }
 }
 
-/// What is left for connections: under a small limit at least half, so that the service still answers.
+/// The descriptors left for connections. Under a small limit this is at least half, so that the service still answers.
 fn within(limit: Option<u64>) -> usize {
     let left = limit.map_or(u64::MAX, |limit| limit - RESERVE.min(limit / 2));
     usize::try_from(left).unwrap_or(MOST).clamp(1, MOST)

@@ -1,14 +1,16 @@
 //! The listener: accepts connections, speaks TLS where it has a certificate, and hands each request to one endpoint.
 //!
-//! It stands in the place of poem's own server, which sets no time limit on headers, spins when `accept` fails and
-//! brings a second cryptographic library. Everything here is about connections, HTTP/1.1 (RFC 9112) and HTTP/2
-//! (RFC 9113) alike: how many bytes, how many streams, how long. What a request means is the endpoint's business.
+//! It replaces poem's own server, which sets no time limit on headers, spins when `accept` fails and brings a second
+//! cryptographic library. The listener bounds connections over HTTP/1.1 (RFC 9112) and HTTP/2 (RFC 9113): their bytes,
+//! their streams and their time. It never looks at the meaning of a request.
 
 mod accept;
 mod connection;
 mod connection_limit;
 mod connection_state;
 mod connection_table;
+mod connection_task;
+mod deadlines;
 mod descriptors;
 pub mod tls;
 
@@ -18,7 +20,7 @@ use poem::{Endpoint, Response};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
-    task::{JoinError, JoinSet},
+    task::JoinSet,
     time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
@@ -27,41 +29,9 @@ use self::{
     accept::{Backoff, accept},
     connection::Connections,
     connection_limit::ConnectionLimit,
+    connection_task::log_panic,
+    deadlines::Deadlines,
 };
-
-/// How long a peer may take. Each bound is on what the peer does, never on how long it may stay.
-#[derive(Clone, Copy, Debug)]
-struct Deadlines {
-    /// From the TCP connection to the end of the TLS handshake.
-    handshake: Duration,
-    /// For a whole request header: from the opening of the connection, or from the first byte of a later request.
-    header: Duration,
-    /// From the header to the start of the answer. It is what ends a body that trickles in.
-    request: Duration,
-    /// For a connection on which no request begins or ends and no answer moves.
-    idle: Duration,
-    /// For a peer that takes nothing at all of what is written to it.
-    stall: Duration,
-    /// How long a peer may take for a whole answer, after which it may be asked to make room, and at all.
-    slow: Duration,
-    answer: Duration,
-}
-
-impl Default for Deadlines {
-    fn default() -> Self {
-        Self {
-            handshake: Duration::from_secs(10),
-            header: Duration::from_secs(10),
-            request: Duration::from_secs(30),
-            // Proxies keep their connections for 60 s by default: the one that reuses them must be the first to part.
-            idle: Duration::from_secs(75),
-            stall: Duration::from_secs(20),
-            slow: Duration::from_secs(5),
-            // The largest answer is some 1.5 MB, so this asks for 5 kB/s.
-            answer: Duration::from_mins(5),
-        }
-    }
-}
 
 /// A bound listener, with or without TLS. Nothing is accepted before [`Server::run`].
 pub struct Server {
@@ -69,20 +39,20 @@ pub struct Server {
     address: SocketAddr,
     tls: Option<(TlsAcceptor, tls::Certificate)>,
     deadlines: Deadlines,
-    most: usize,
+    max_connections: usize,
 }
 
 impl Server {
-    /// Binds to `listen`; port 0 takes a free port, which [`Server::address`] then tells.
+    /// Binds to `listen`. Port 0 takes a free port, which [`Server::address`] then returns.
     ///
     /// With a certificate every connection is TLS 1.2 or 1.3, and plain HTTP is closed unanswered.
     ///
-    /// The process's limit of file descriptors is raised as far as it may be, and bounds how many connections there
-    /// are at once. Where they are that many, a new one takes the place of one that waits for its peer.
+    /// The process's soft limit of file descriptors is raised to its hard limit, and bounds the open connections. At
+    /// that bound a new connection replaces one that waits for its peer.
     ///
     /// # Errors
     ///
-    /// What the system says of the address (in use, not ours, not permitted).
+    /// The system's error for the address (in use, not ours, not permitted).
     pub async fn bind(listen: SocketAddr, tls: Option<tls::Certificate>) -> io::Result<Self> {
         let tls = match tls {
             Some(certificate) => Some((certificate.acceptor().map_err(io::Error::other)?, certificate)),
@@ -90,10 +60,16 @@ impl Server {
         };
         let listener = TcpListener::bind(listen).await?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, tls, deadlines: Deadlines::default(), most: descriptors::connections() })
+        Ok(Self {
+            listener,
+            address,
+            tls,
+            deadlines: Deadlines::default(),
+            max_connections: descriptors::max_connections(),
+        })
     }
 
-    /// The address that is listened on, with the port that the system chose where `listen` left it open.
+    /// The address of the listening socket. Where `listen` had port 0, it has the port that the system chose.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -101,19 +77,19 @@ impl Server {
 
     /// Serves until `stop` resolves, then returns once everything in flight has been answered, or after `drain`.
     ///
-    /// On `stop` the port is closed, idle connections and unfinished handshakes are closed at once, and a request
-    /// that has begun keeps its connection until its answer is written. What remains after `drain` is cut off.
-    /// Dropping the future closes every connection at once.
+    /// On `stop` the port, idle connections and unfinished handshakes are closed at once. A request that has begun keeps
+    /// its connection until its answer is written. Connections that remain after `drain` are cut off. Dropping the
+    /// future closes every connection at once.
     ///
-    /// While it serves, the certificate's files are looked at each second and taken over when they changed. A broken
-    /// new certificate is logged once, and the old one stays.
+    /// Meanwhile the certificate's files are checked each second and read again when they changed. A broken new
+    /// certificate is logged once, and the old one stays in use.
     pub async fn run(
         self,
         endpoint: impl Endpoint<Output = Response> + 'static,
         stop: impl Future<Output = ()> + Send,
         drain: Duration,
     ) {
-        let Self { listener, address, tls, deadlines, most } = self;
+        let Self { listener, address, tls, deadlines, max_connections } = self;
         let (acceptor, certificate) = tls.unzip();
         // Dropping `stopping` is the signal: every connection waits for its end of the channel to close.
         let (stopping, stopped) = watch::channel(());
@@ -122,7 +98,7 @@ impl Server {
 
         tokio::select! {
             () = stop => {}
-            () = serve(&listener, &connections, &mut open, ConnectionLimit::new(most)) => {}
+            () = serve(&listener, &connections, &mut open, ConnectionLimit::new(max_connections)) => {}
             () = tls::keep_current(certificate) => {}
         }
 
@@ -130,7 +106,7 @@ impl Server {
         drop(stopping);
         let drained = timeout(drain, async {
             while let Some(ended) = open.join_next().await {
-                report(ended);
+                log_panic(ended);
             }
         });
         if drained.await.is_err() {
@@ -140,8 +116,8 @@ impl Server {
     }
 }
 
-/// The accept loop. It never ends; each connection is a task of `open`, so that nothing a peer does, a panic in its
-/// handler included, can hold up or end the loop.
+/// The accept loop. It never ends. Each connection is a task of `open`, so that no peer and no panic in a handler can
+/// delay or end the loop.
 async fn serve<E>(
     listener: &TcpListener,
     connections: &Arc<Connections<E>>,
@@ -153,10 +129,10 @@ async fn serve<E>(
     let mut backoff = Backoff::default();
     loop {
         tokio::select! {
-            Some(ended) = open.join_next() => report(ended),
+            Some(ended) = open.join_next() => log_panic(ended),
             accepted = accept(listener, backoff.until()) => match accepted {
                 Ok((stream, peer)) => {
-                    limit.make(open).await;
+                    limit.wait_for_capacity(open).await;
                     let handle = limit.register(peer.ip());
                     open.spawn(Arc::clone(connections).serve(prepare(stream), peer, handle));
                 }
@@ -169,21 +145,12 @@ async fn serve<E>(
     }
 }
 
-/// Answers are small and written whole; waiting to fill a segment (Nagle) would only delay them.
+/// Turns Nagle's algorithm off: answers are small and written whole, so waiting to fill a segment only delays them.
 fn prepare(stream: TcpStream) -> TcpStream {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     stream
-}
-
-/// The endpoint turns its own panics into answers; one that comes this far is a defect worth a line in the log.
-fn report(ended: Result<(), JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked");
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How long a peer may take.
+//! Each deadline closes its connection, and no other.
 
 use super::*;
 
@@ -16,7 +16,7 @@ async fn half_a_header_is_closed_at_its_deadline() {
 async fn a_header_that_trickles_in_is_closed_at_its_deadline() {
     let server = Running::plain(SHORT_HEADER).await;
     let (mut reading, mut writing) = server.connect().await.into_split();
-    // As fast as it can: an hour's worth of a patient attacker's bytes, and still no end of the header.
+    // An attacker sends one byte at a time and never ends the header; the test sends them faster.
     let trickle = tokio::spawn(async move {
         let mut pace = tokio::time::interval(Duration::from_millis(10));
         while writing.write_all(b"G").await.is_ok() {
@@ -28,7 +28,7 @@ async fn a_header_that_trickles_in_is_closed_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_connection_that_says_nothing_is_closed() {
+async fn a_silent_connection_is_closed() {
     let server = Running::plain(SHORT_HEADER).await;
     let mut connection = server.connect().await;
     assert_eq!(read_to_close(&mut connection).await, b"");
@@ -46,7 +46,7 @@ async fn half_a_second_header_is_closed_too() {
 async fn a_kept_connection_outlives_the_header_deadline() {
     let server = Running::plain(SHORT_HEADER).await;
     let mut kept = server.connect_and_ask().await;
-    // Opened later, and closed by the deadline: it is our clock.
+    // This connection is opened later. When the deadline closes it, the header deadline of `kept` has passed too.
     let mut silent = server.connect().await;
     read_to_close(&mut silent).await;
     ask(&mut kept, "/").await;
@@ -75,14 +75,14 @@ async fn a_request_that_makes_no_progress_is_cut_off() {
     let server = Running::plain(Deadlines { idle: SHORT, ..PATIENT }).await;
     let mut connection = server.connect().await;
     connection.write_all(get("/wait").as_bytes()).await.unwrap();
-    soon(server.house.entered.notified()).await;
+    soon(server.signals.entered.notified()).await;
     assert_eq!(read_to_close(&mut connection).await, b"");
     server.answers_a_new_connection().await;
 }
 
-/// The only connection that there is room for: while it asks for more than all buffers hold, nobody else is answered.
-async fn hog(deadlines: Deadlines) -> (Running, TcpStream) {
-    let server = Running::crowded(deadlines, None, 1).await;
+/// A server with a limit of one connection, and a peer that holds it with an answer larger than all buffers.
+async fn connection_with_large_answer(deadlines: Deadlines) -> (Running, TcpStream) {
+    let server = Running::with_max_connections(deadlines, None, 1).await;
     let mut connection = server.connect().await;
     connection.write_all(get("/large").as_bytes()).await.unwrap();
     connection.readable().await.unwrap();
@@ -90,24 +90,24 @@ async fn hog(deadlines: Deadlines) -> (Running, TcpStream) {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_cut_off() {
-    let (server, mut hog) = hog(Deadlines { stall: SHORT, ..PATIENT }).await;
+async fn a_peer_that_reads_nothing_is_cut_off() {
+    let (server, mut connection) = connection_with_large_answer(Deadlines { stall: SHORT, ..PATIENT }).await;
     server.answers_a_new_connection().await;
-    assert!(read_to_close(&mut hog).await.len() < LARGE);
+    assert!(read_to_close(&mut connection).await.len() < LARGE);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_by_drops_is_cut_off() {
-    let (server, mut hog) = hog(Deadlines { answer: SHORT, ..PATIENT }).await;
-    let drops = tokio::spawn(async move {
+async fn an_answer_that_is_read_slowly_is_cut_off() {
+    let (server, mut connection) = connection_with_large_answer(Deadlines { answer: SHORT, ..PATIENT }).await;
+    let slow_reader = tokio::spawn(async move {
         let mut pace = tokio::time::interval(Duration::from_millis(10));
         let mut taken = 0;
-        while let Ok(read @ 1..) = hog.read(&mut [0; 1000]).await {
+        while let Ok(read @ 1..) = connection.read(&mut [0; 1000]).await {
             taken += read;
             pace.tick().await;
         }
         taken
     });
     server.answers_a_new_connection().await;
-    drops.abort();
+    slow_reader.abort();
 }

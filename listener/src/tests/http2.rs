@@ -143,7 +143,7 @@ async fn streams_beyond_the_limit_are_refused() {
         };
         assert_eq!(reset.payload, [0, 0, 0, REFUSED_STREAM]);
     }
-    server.house.leave.notify_one();
+    server.signals.release.notify_one();
     assert_eq!(read_body(&mut connection).await, "at last");
 }
 
@@ -233,7 +233,7 @@ async fn more_than_the_window_ends_the_connection() {
     });
     let said = read_goodbye_or_reset(&mut reading).await;
     assert_eq!(said, Some(3), "FLOW_CONTROL_ERROR");
-    server.house.leave.notify_one();
+    server.signals.release.notify_one();
     flood.abort();
 }
 
@@ -283,14 +283,14 @@ async fn a_stream_in_flight_is_answered_after_the_stop() {
     let server = Running::plain(PATIENT).await;
     let mut connection = connect(&server).await;
     connection.write_all(&request(1, "/wait")).await.unwrap();
-    soon(server.house.entered.notified()).await;
+    soon(server.signals.entered.notified()).await;
     let mut idle = connect(&server).await;
     idle.write_all(&request(1, "/")).await.unwrap();
     read_body(&mut idle).await;
 
     server.stop.send(()).unwrap();
     read_goodbye(&mut idle).await;
-    server.house.leave.notify_one();
+    server.signals.release.notify_one();
     assert_eq!(read_body(&mut connection).await, "at last");
 }
 
@@ -299,12 +299,12 @@ async fn a_stream_that_outlasts_the_drain_is_dropped() {
     let server = Running::start(PATIENT, None, SHORT).await;
     let mut connection = connect(&server).await;
     connection.write_all(&request(1, "/wait")).await.unwrap();
-    soon(server.house.entered.notified()).await;
+    soon(server.signals.entered.notified()).await;
     server.stop.send(()).unwrap();
     soon(server.served).await.unwrap();
     // Streams are tasks of their own; what they hold must go with the connection.
     soon(async {
-        while Arc::strong_count(&server.house) > 1 {
+        while Arc::strong_count(&server.signals) > 1 {
             tokio::task::yield_now().await;
         }
     })

@@ -1,19 +1,19 @@
-//! Messages over HTTP/1.1 that two readers may understand differently (request smuggling; RFC 9112 §11.2).
+//! HTTP/1.1 messages that two servers may parse differently (request smuggling; RFC 9112 §11.2).
 
 use super::*;
 
-/// All that is answered to these bytes, until the server hangs up.
+/// Sends the bytes, and reads until the server closes the connection.
 async fn answers_to(server: &Running, bytes: &str) -> String {
     let mut connection = server.connect().await;
     connection.write_all(bytes.as_bytes()).await.unwrap();
     String::from_utf8(read_to_close(&mut connection).await).unwrap()
 }
 
-/// What is hidden in a body, and must never be taken for a request.
+/// A request hidden in a body, which the server must never answer.
 const HIDDEN: &str = "GET /panic HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 #[tokio::test]
-async fn what_is_malformed_is_refused_and_nothing_after_it_is_read() {
+async fn a_malformed_request_is_refused_and_nothing_after_it_is_read() {
     let server = Running::plain(PATIENT).await;
     let chunked = "Transfer-Encoding: chunked";
     for (what, fields, body) in [
@@ -26,7 +26,7 @@ async fn what_is_malformed_is_refused_and_nothing_after_it_is_read() {
         ("an empty length", "Content-Length:", ""),
         ("another transfer coding", "Transfer-Encoding: gzip", ""),
         ("a coding after chunked", "Transfer-Encoding: chunked, gzip", ""),
-        ("a coding of no name", "Transfer-Encoding: xchunked", ""),
+        ("an unknown coding", "Transfer-Encoding: xchunked", ""),
         ("a field folded over two lines", "X-Filler: one\r\n two", ""),
         ("a folded transfer coding", "Transfer-Encoding:\r\n chunked", ""),
         ("a space before the colon", "Content-Length : 5", ""),
@@ -54,8 +54,7 @@ async fn a_transfer_coding_over_http_1_0_is_refused() {
     assert!(answer.starts_with("HTTP/1.0 400 ") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
-/// RFC 9112 §6.1: the transfer coding decides, and the connection ends, for someone before us may have gone by the
-/// length.
+/// RFC 9112 §6.1: the transfer coding decides, and the connection ends, because a proxy may have used the length.
 #[tokio::test]
 async fn a_length_beside_a_transfer_coding_ends_the_connection() {
     let server = Running::plain(PATIENT).await;
@@ -71,7 +70,7 @@ async fn a_length_beside_a_transfer_coding_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_body_is_no_request() {
+async fn bytes_in_a_body_are_never_read_as_a_request() {
     let server = Running::plain(PATIENT).await;
     let mut connection = server.connect().await;
     let length = HIDDEN.len();
@@ -85,9 +84,9 @@ async fn what_is_in_a_body_is_no_request() {
     ask(&mut connection, "/").await;
 }
 
-/// Allowed (RFC 9112 §2.2), and read the same way for every field.
+/// RFC 9112 §2.2 allows it; every field must be read the same way.
 #[tokio::test]
-async fn a_bare_lf_ends_a_line_and_hides_none() {
+async fn a_bare_lf_ends_a_line_and_hides_no_field() {
     let server = Running::plain(PATIENT).await;
     let mut connection = server.connect().await;
     let request = "POST /read HTTP/1.1\nHost: localhost\nX-Filler: a\nContent-Length: 4\n\nbody";
@@ -97,7 +96,7 @@ async fn a_bare_lf_ends_a_line_and_hides_none() {
 }
 
 #[tokio::test]
-async fn a_body_shorter_than_its_length_is_never_whole() {
+async fn a_body_shorter_than_its_length_is_never_accepted() {
     let server = Running::plain(PATIENT).await;
     let mut connection = server.connect().await;
     let request = "POST /read HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhalf";

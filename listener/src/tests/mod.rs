@@ -1,7 +1,7 @@
-//! The listener over real sockets. Deadlines are shortened where they are the story, and long where they are not.
+//! The listener over real sockets. A test shortens the deadline that it is about; all others are long.
 
-mod crowd;
 mod deadlines;
+mod eviction;
 mod http2;
 mod messages;
 mod stop;
@@ -20,12 +20,12 @@ use tokio::{
 
 use super::{Deadlines, Server, tls::Certificate};
 
-/// Short enough for a test to wait for, long enough for a busy machine to do anything else meanwhile.
+/// A deadline that a test waits for, long enough for a busy machine to do everything else before it.
 const SHORT: Duration = Duration::from_millis(500);
-/// What no test may wait for.
+/// A deadline that no test waits for.
 const LONG: Duration = Duration::from_mins(10);
 
-/// More than all buffers on the way together.
+/// The bytes of an answer that is larger than all buffers on the way together.
 const LARGE: usize = 16 << 20;
 
 const PATIENT: Deadlines =
@@ -34,40 +34,43 @@ const PATIENT: Deadlines =
 /// A server that runs until the test stops it.
 struct Running {
     address: SocketAddr,
-    house: Arc<House>,
+    signals: Arc<Signals>,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
 
-/// The endpoint: `/wait` answers when told to, `/read` once the body has come, `/read-and-wait` after both, `/panic`
-/// never, `/large` with much, all else at once.
+/// How a test and a waiting request notify each other.
 #[derive(Default)]
-struct House {
+struct Signals {
+    /// The request has reached the endpoint.
     entered: Notify,
-    leave: Notify,
+    /// The endpoint may answer.
+    release: Notify,
 }
 
-struct Door(Arc<House>);
+/// `/wait` answers after `release`, `/read` after the whole body, `/read-and-wait` after both. `/panic` panics, `/large`
+/// answers with [`LARGE`] bytes, and every other path answers at once.
+struct TestEndpoint(Arc<Signals>);
 
-impl Endpoint for Door {
+impl Endpoint for TestEndpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
         match request.uri().path() {
             "/wait" => {
                 self.0.entered.notify_one();
-                self.0.leave.notified().await;
+                self.0.release.notified().await;
                 Ok("at last".into())
             }
             "/read" => Ok(request.take_body().into_string().await?.into()),
             "/read-and-wait" => {
                 let body = request.take_body().into_string().await?;
                 self.0.entered.notify_one();
-                self.0.leave.notified().await;
+                self.0.release.notified().await;
                 Ok(body.into())
             }
             "/large" => Ok("x".repeat(LARGE).into()),
-            "/panic" => panic!("as the test asked"),
+            "/panic" => panic!("the test asked for a panic"),
             _ => Ok(format!("{:?} from {}", request.version(), request.remote_addr()).into()),
         }
     }
@@ -78,10 +81,10 @@ impl Running {
         Self::start(deadlines, None, LONG).await
     }
 
-    /// One that holds no more than `most` connections at once.
-    async fn crowded(deadlines: Deadlines, tls: Option<Certificate>, most: usize) -> Self {
+    /// A server with a limit of `max` connections.
+    async fn with_max_connections(deadlines: Deadlines, tls: Option<Certificate>, max: usize) -> Self {
         let mut server = Server::bind(([127, 0, 0, 1], 0).into(), tls).await.unwrap();
-        server.most = most;
+        server.max_connections = max;
         Self::serve(server, deadlines, LONG)
     }
 
@@ -91,11 +94,11 @@ impl Running {
 
     fn serve(mut server: Server, deadlines: Deadlines, drain: Duration) -> Self {
         server.deadlines = deadlines;
-        let house = Arc::new(House::default());
+        let signals = Arc::new(Signals::default());
         let (stop, stopped) = oneshot::channel();
         let address = server.address();
-        let run = server.run(Door(Arc::clone(&house)), async { stopped.await.unwrap_or(()) }, drain);
-        Self { address, house, stop, served: tokio::spawn(run) }
+        let run = server.run(TestEndpoint(Arc::clone(&signals)), async { stopped.await.unwrap_or(()) }, drain);
+        Self { address, signals, stop, served: tokio::spawn(run) }
     }
 
     async fn connect(&self) -> TcpStream {
@@ -115,7 +118,7 @@ impl Running {
 }
 
 async fn soon<F: Future>(future: F) -> F::Output {
-    timeout(Duration::from_mins(1), future).await.expect("within the time of a test")
+    timeout(Duration::from_mins(1), future).await.expect("the test waited for a minute")
 }
 
 fn get(path: &str) -> String {
@@ -183,7 +186,7 @@ async fn an_ordinary_client_is_answered_and_its_address_is_known() {
 }
 
 #[tokio::test]
-async fn requests_sent_in_one_go_are_answered_in_turn() {
+async fn requests_sent_at_once_are_answered_in_order() {
     let server = Running::plain(PATIENT).await;
     let mut connection = server.connect().await;
     let requests = format!("{}{}", get("/"), "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");

@@ -1,4 +1,4 @@
-//! Stopping: what has begun is finished, what has not is closed, and the time is bounded.
+//! Stopping: requests that have begun are answered, all other connections are closed, and the time is bounded.
 
 use super::*;
 
@@ -7,13 +7,13 @@ async fn a_request_in_flight_is_answered_after_the_stop() {
     let server = Running::plain(PATIENT).await;
     let mut connection = server.connect().await;
     connection.write_all(get("/wait").as_bytes()).await.unwrap();
-    soon(server.house.entered.notified()).await;
-    // Its end is the sign that the stop has been taken up: only then may the answer come.
+    soon(server.signals.entered.notified()).await;
+    // Its end shows that the stop has begun. The answer must come only after that.
     let mut idle = server.connect_and_ask().await;
 
     server.stop.send(()).unwrap();
     read_to_close(&mut idle).await;
-    server.house.leave.notify_one();
+    server.signals.release.notify_one();
 
     let answer = String::from_utf8(read_to_close(&mut connection).await).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("at last"), "{answer}");
@@ -27,7 +27,7 @@ async fn idle_silent_and_half_open_connections_do_not_delay_the_stop() {
     half.write_all(b"GET / HTTP/1.1\r\nHo").await.unwrap();
     let _idle = server.connect_and_ask().await;
     let _silent = server.connect().await;
-    server.answers_a_new_connection().await; // so the one before it has been accepted
+    server.answers_a_new_connection().await; // so the connection before it has been accepted
     server.stop.send(()).unwrap();
     soon(server.served).await.unwrap();
 }
@@ -46,7 +46,7 @@ async fn a_request_that_outlasts_the_drain_is_cut_off() {
     let server = Running::start(PATIENT, None, SHORT).await;
     let mut connection = server.connect().await;
     connection.write_all(get("/wait").as_bytes()).await.unwrap();
-    soon(server.house.entered.notified()).await;
+    soon(server.signals.entered.notified()).await;
     server.stop.send(()).unwrap();
     soon(server.served).await.unwrap();
     assert_eq!(read_to_close(&mut connection).await, b"");

@@ -91,7 +91,7 @@ async fn a_handshake_that_is_not_finished_is_closed_at_its_deadline_and_holds_up
 #[tokio::test]
 async fn a_handshake_that_is_not_finished_makes_room() {
     let issued = Issued::new();
-    let server = Running::crowded(PATIENT, Some(issued.certificate()), 1).await;
+    let server = Running::with_max_connections(PATIENT, Some(issued.certificate()), 1).await;
     let mut silent = server.connect().await;
     issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
     assert_eq!(read_to_close(&mut silent).await, b"");
@@ -101,7 +101,7 @@ async fn a_handshake_that_is_not_finished_makes_room() {
 async fn a_peer_that_takes_nothing_is_cut_off() {
     let issued = Issued::new();
     let deadlines = Deadlines { stall: SHORT, ..PATIENT };
-    let server = Running::crowded(deadlines, Some(issued.certificate()), 1).await;
+    let server = Running::with_max_connections(deadlines, Some(issued.certificate()), 1).await;
     let mut hog = issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
     hog.write_all(get("/large").as_bytes()).await.unwrap();
     hog.read_u8().await.unwrap();
