@@ -391,8 +391,6 @@ async fn the_pages_are_nobody_elses(signet: TestApp) {
 }
 
 stories![
-    no_page_takes_a_form_but_its_own,
-    a_form_is_good_for_the_log_in_that_it_was_given_to,
     a_person_takes_another_name,
     another_address_takes_the_password_and_a_mail,
     another_password_ends_every_other_log_in,
@@ -403,4 +401,8 @@ stories![
     a_person_deletes_the_account,
     an_account_without_a_password_shows_a_fresh_log_in,
 ];
-stories_on![Sqlite: the_pages_are_nobody_elses];
+stories_on![Sqlite:
+    no_page_takes_a_form_but_its_own,
+    a_form_is_good_for_the_log_in_that_it_was_given_to,
+    the_pages_are_nobody_elses,
+];

@@ -7,7 +7,7 @@ use crate::harness::{
     browser_session::{BrowserSession, hidden, location},
     days, jwt,
     relying_party::{CALLBACK, CHALLENGE, RelyingParty, STATE, registers_public},
-    seconds, stories, stories_on,
+    seconds, stories_on,
     test_env::Client,
 };
 
@@ -300,13 +300,10 @@ async fn discovery_leads_the_way(signet: TestApp) {
     }
 }
 
-stories![
+stories_on![Sqlite:
     no_browser_is_sent_where_nobody_registered,
     a_native_app_chooses_its_port_and_nothing_else,
     what_a_client_asks_wrongly_it_is_told,
-];
-
-stories_on![Sqlite:
     an_unknown_client_gets_no_browser,
     a_client_without_the_grant_gets_no_code,
     a_client_may_ask_for_the_person_it_knows,

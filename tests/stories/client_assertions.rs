@@ -261,9 +261,10 @@ async fn a_database_that_is_gone_is_no_refusal(builder: TestEnvBuilder) {
     presents(&signet.site, &assertion).await.unavailable().oauth_error(503, "temporarily_unavailable");
 }
 
-stories![
+stories![an_assertion_is_taken_once];
+
+stories_on![Sqlite:
     nobody_passes_for_a_client_without_its_key,
-    an_assertion_is_taken_once,
     an_assertion_is_for_us_and_for_now,
     a_client_proves_itself_in_its_own_way_alone,
     every_kind_of_key_will_do,

@@ -185,13 +185,13 @@ fn is_rsa(file: &std::path::Path) -> bool {
 
 stories![
     a_rotated_secret_kills_the_old_one,
-    who_has_no_secret_gets_none,
     what_is_named_changes_and_nothing_else,
     a_running_service_goes_by_the_change,
     a_client_changes_the_way_it_proves_itself,
 ];
 
 stories_on![Sqlite:
+    who_has_no_secret_gets_none,
     what_could_not_be_registered_is_refused_and_changes_nothing,
     a_client_that_comes_to_the_code_flow_brings_a_key,
 ];

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Ask, PASSWORD, Site, TestApp, Tokens, jwt, stories,
+    Answer, Ask, PASSWORD, Site, TestApp, Tokens, jwt, stories, stories_on,
     test_env::{Client, TestEnv, list},
 };
 
@@ -202,10 +202,16 @@ async fn nobody_deletes_the_built_in_client(signet: TestApp) {
 }
 
 stories![
+    a_client_gets_a_token_of_its_own,
+    a_secret_is_shown_once,
+    a_deleted_client_takes_its_sessions_with_it,
+    nobody_deletes_the_built_in_client,
+];
+
+stories_on![Sqlite:
     a_wrong_secret_is_refused_like_an_unknown_client,
     malformed_credentials_are_refused,
     one_method_at_a_time,
-    a_client_gets_a_token_of_its_own,
     its_token_opens_no_users_door,
     scope_is_within_what_is_registered,
     the_secret_may_come_in_the_form,
@@ -213,7 +219,4 @@ stories![
     a_client_uses_only_the_grants_it_has,
     the_resource_is_one_that_is_registered,
     ids_that_would_be_mistaken_are_not_given,
-    a_secret_is_shown_once,
-    a_deleted_client_takes_its_sessions_with_it,
-    nobody_deletes_the_built_in_client,
 ];

@@ -1,67 +1,6 @@
-//! People who hold connections rather than use them, and what everybody else feels of it.
+//! Connections that a client cannot use on.
 
-use std::time::{Duration, Instant};
-
-use crate::harness::{
-    Ask, Person, TestApp, TestEnv, process::Process, raw::Line, slowloris::Slowloris, stories, stories_on,
-};
-
-/// The most of one core that may go into those who never come to the point. A loop that spins takes all of one; an
-/// unoptimized build beside other stories was seen to take a quarter, an optimized one takes a twentieth.
-const SHARE: f64 = 0.5;
-/// Longer than any deadline, so that the crowd is shown out and comes back at least once.
-const SIEGE: Duration = Duration::from_secs(20);
-
-/// What everybody needs, asked for once.
-async fn is_answered(process: &Process, ada: &Person) {
-    process.site.get("/livez").answer().await.is(200);
-    process.site.get("/.well-known/jwks.json").answer().await.is(200);
-    ada.logs_in().await;
-    // Without a connection from before, too.
-    let mut line = Line::to(&process.site).await;
-    line.send(b"GET /livez HTTP/1.1\r\nHost: signet\r\nConnection: close\r\n\r\n").await;
-    assert_eq!(line.status().await, 200);
-}
-
-/// Everybody else is answered all the time that a crowd of so many is there, and the crowd costs next to nothing.
-async fn a_crowd_is_held_out(process: &Process, count: u32) {
-    const ROUNDS: u32 = 10;
-    let ada = Person::registers(&process.site, "ada").await;
-    let begin = process.processor_time();
-    for _ in 0..ROUNDS {
-        is_answered(process, &ada).await;
-    }
-    // What the answers cost anyway, hashes included.
-    let usual = process.processor_time().saturating_sub(begin) / ROUNDS;
-
-    let _crowd = Slowloris::visits(&process.site, count);
-    let (begin, spent) = (Instant::now(), process.processor_time());
-    let mut pace = tokio::time::interval(Duration::from_secs(1));
-    let mut rounds = 0;
-    while begin.elapsed() < SIEGE {
-        pace.tick().await;
-        is_answered(process, &ada).await;
-        rounds += 1;
-    }
-    let spent = process.processor_time().saturating_sub(spent + usual * rounds);
-    let share = spent.as_secs_f64() / begin.elapsed().as_secs_f64();
-    assert!(share < SHARE, "{share:.2} of a core was spent");
-}
-
-async fn two_thousand_who_never_finish_keep_nobody_out(env: TestEnv) {
-    let process = env.serves(&[]).ready().await;
-    a_crowd_is_held_out(&process, 2000).await;
-}
-
-/// At the limit, those who wait make room; the rest of the service keeps the files that it needs.
-async fn more_connections_than_open_files_keep_nobody_out(env: TestEnv) {
-    let process = env.serves_with_files(256, &[]).ready().await;
-    a_crowd_is_held_out(&process, 400).await;
-    let log = process.log();
-    assert_eq!(log.matches("the limit of connections is reached").count(), 1, "once, not for each: {log}");
-    assert!(!log.contains("cannot be accepted"), "{log}");
-    assert!(!log.contains("ERROR"), "{log}");
-}
+use crate::harness::{TestApp, raw::Line, stories_on};
 
 /// The rest of the body stays unread, so whatever comes next on the connection would be taken for it.
 async fn a_body_that_was_given_up_ends_its_connection_and_says_so(signet: TestApp) {
@@ -82,5 +21,4 @@ async fn a_body_that_was_given_up_ends_its_connection_and_says_so(signet: TestAp
     );
 }
 
-stories!(more_connections_than_open_files_keep_nobody_out);
-stories_on!(Sqlite: two_thousand_who_never_finish_keep_nobody_out, a_body_that_was_given_up_ends_its_connection_and_says_so);
+stories_on![Sqlite: a_body_that_was_given_up_ends_its_connection_and_says_so];

@@ -6,7 +6,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use crate::harness::{
-    Answer, Ask, Durability, PASSWORD, Site, TestApp, TestEnvBuilder, raw::Line, register, stories, stories_on,
+    Answer, Ask, Durability, PASSWORD, Site, TestApp, TestEnvBuilder, raw::Line, register, stories_on,
 };
 
 const APP: &str = "https://app.example.org";
@@ -273,11 +273,10 @@ async fn options_without_a_preflight_is_a_method_as_any_other(builder: TestEnvBu
     is_closed(&unsigned.answer().await.is(405));
 }
 
-stories![a_listed_app_does_all_that_a_person_does];
-
 stories_on![Postgres: an_app_sees_that_the_trouble_is_ours];
 
 stories_on![Sqlite:
+    a_listed_app_does_all_that_a_person_does,
     no_other_origin_gets_leave,
     an_app_sees_why_it_is_refused,
     leave_names_the_methods_of_the_route,

@@ -239,7 +239,9 @@ async fn nonsense_never_breaks_anything(signet: TestApp) {
     signet.site.get("/readyz").answer().await.is(200);
 }
 
-stories![
+stories![nonsense_never_breaks_anything];
+
+stories_on![Sqlite:
     malformed_json_is_refused,
     only_json_is_read,
     a_list_is_no_object,
@@ -249,7 +251,5 @@ stories![
     a_method_that_is_not_there_names_those_that_are,
     every_answer_has_an_id_of_its_own,
     no_answer_echoes_what_was_sent,
-    nonsense_never_breaks_anything,
+    a_body_that_stops_half_way_is_given_up,
 ];
-
-stories_on![Sqlite: a_body_that_stops_half_way_is_given_up];

@@ -9,7 +9,7 @@ use crate::harness::{
     idp::{Idp, presses},
     jwt,
     relying_party::RelyingParty,
-    stories, stories_on,
+    stories_on,
     test_env::TestEnvBuilder,
 };
 
@@ -114,9 +114,8 @@ async fn what_no_cookie_holds_is_refused_at_once(builder: TestEnvBuilder) {
     app.is_given_a_code(&session_browser.opens(&idp.logs_in(&address)).await);
 }
 
-stories![a_log_in_is_as_old_as_the_provider_says,];
-
 stories_on![Sqlite:
+    a_log_in_is_as_old_as_the_provider_says,
     who_wants_a_fresh_log_in_has_the_provider_ask,
     a_silent_log_in_is_no_fresh_one,
     what_no_cookie_holds_is_refused_at_once,

@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, PASSWORD, TestApp, TestEnvBuilder, jwt, raw::Line, stories, stories_on};
+use crate::harness::{Ask, PASSWORD, TestApp, TestEnvBuilder, jwt, raw::Line, stories_on};
 
 /// Fields in which proxies and content networks tell where a request comes from, and anybody else may too.
 const FORGED: [(&str, &str); 10] = [
@@ -183,9 +183,9 @@ async fn no_request_line_changes_who_we_say_we_are(signet: TestApp) {
     assert_eq!(metadata["issuer"], signet.issuer.as_str());
 }
 
-stories![a_proxy_of_ours_says_where_a_request_comes_from, who_is_no_proxy_of_ours_is_not_believed];
-
 stories_on![Sqlite:
+    a_proxy_of_ours_says_where_a_request_comes_from,
+    who_is_no_proxy_of_ours_is_not_believed,
     a_stranger_is_not_believed_beside_a_proxy,
     what_a_client_writes_left_of_its_address_is_not_believed,
     what_cannot_be_true_names_nobody,

@@ -187,11 +187,11 @@ async fn checking_a_token_takes_no_sql(builder: TestEnvBuilder) {
     .await;
 }
 
-stories![
+stories![whatever_is_not_active_is_one_answer, a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one];
+
+stories_on![Sqlite:
     nobody_is_told_without_proof,
     nobody_is_told_of_a_token_that_does_not_concern_them,
-    whatever_is_not_active_is_one_answer,
-    a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one,
     a_users_token_is_told_to_the_api_that_it_is_for,
     a_clients_own_token_is_told_to_itself,
 ];

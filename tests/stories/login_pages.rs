@@ -344,11 +344,11 @@ stories![
     somebody_new_registers_on_the_way,
     a_third_party_asks_once_for_each_scope,
     consent_ends_with_the_client,
-    a_question_is_answered_by_whom_it_was_put_to,
-    a_request_goes_on_in_the_browser_that_brought_it,
 ];
 
 stories_on![Sqlite:
+    a_question_is_answered_by_whom_it_was_put_to,
+    a_request_goes_on_in_the_browser_that_brought_it,
     every_page_fits_every_screen,
     whoever_is_logged_in_is_not_asked_again,
     a_person_chooses_the_account,

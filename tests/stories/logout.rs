@@ -7,7 +7,7 @@ use crate::harness::{
     browser_session::{BrowserSession, location, parameter},
     days, jwt,
     relying_party::RelyingParty,
-    seconds, stories,
+    seconds, stories, stories_on,
 };
 
 /// Where the clients of these stories get their browsers back.
@@ -308,11 +308,11 @@ async fn what_somebody_was_asked_an_hour_ago_leads_nowhere(signet: TestApp) {
     assert!(!is_logged_in(&session_browser).await);
 }
 
-stories![
-    a_client_logs_its_browser_out_and_gets_it_back,
+stories![a_client_logs_its_browser_out_and_gets_it_back, a_hint_means_the_log_in_that_the_session_lives_on_with];
+
+stories_on![Sqlite:
     whoever_shows_no_hint_has_the_person_asked,
     a_hint_of_another_log_in_has_the_person_asked,
-    a_hint_means_the_log_in_that_the_session_lives_on_with,
     no_browser_goes_where_no_client_registered,
     the_page_takes_no_form_but_its_own,
     what_somebody_was_asked_an_hour_ago_leads_nowhere,

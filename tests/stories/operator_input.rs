@@ -148,6 +148,11 @@ async fn a_terminal_asks_twice_and_shows_nothing(signet: TestApp) {
     assert_eq!(code, 1);
 }
 
-stories![a_password_is_one_line, wrong_usage_is_told_from_failure, the_database_is_migrated_as_serve_would];
+stories![the_database_is_migrated_as_serve_would];
 
-stories_on![Sqlite: a_password_is_shown_nowhere, a_terminal_asks_twice_and_shows_nothing];
+stories_on![Sqlite:
+    a_password_is_one_line,
+    wrong_usage_is_told_from_failure,
+    a_password_is_shown_nowhere,
+    a_terminal_asks_twice_and_shows_nothing,
+];

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, PASSWORD, Site, TestApp, jwt, raw::Line, stories};
+use crate::harness::{Answer, Ask, PASSWORD, Site, TestApp, jwt, raw::Line, stories, stories_on};
 
 /// Sends JSON, in a GET request too.
 async fn sends(site: &Site, method: Method, path: &str, body: &Value) -> Answer {
@@ -136,10 +136,10 @@ async fn a_method_that_was_never_there_is_refused(signet: TestApp) {
     }
 }
 
-stories![
-    a_client_of_the_original_moves_over_unchanged,
+stories![a_client_of_the_original_moves_over_unchanged, a_log_out_ends_its_sessions_too];
+
+stories_on![Sqlite:
     its_session_id_is_an_access_token,
-    a_log_out_ends_its_sessions_too,
     what_is_wrong_fails_with_the_usual_statuses,
     a_get_request_may_have_its_body_in_chunks,
     a_method_that_was_never_there_is_refused,

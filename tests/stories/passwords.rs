@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::json;
 
-use crate::harness::{Ask, NEW_PASSWORD, PASSWORD, TestApp, register, stories};
+use crate::harness::{Ask, NEW_PASSWORD, PASSWORD, TestApp, register, stories, stories_on};
 
 async fn a_guessable_password_is_refused(signet: TestApp) {
     for password in ["password", "12345678", "qwerty123", "iloveyou", "Password1", "adalovelace"] {
@@ -127,12 +127,15 @@ async fn a_dearer_hash_still_knows_the_old_password(mut signet: TestApp) {
 }
 
 stories![
+    a_wrong_current_password_changes_nothing,
+    a_change_of_password_ends_every_other_session,
+    a_dearer_hash_still_knows_the_old_password,
+];
+
+stories_on![Sqlite:
     a_guessable_password_is_refused,
     length_is_counted_in_characters_and_nothing_else_is_asked,
     a_password_of_1024_bytes_is_taken_whole,
     a_password_over_1024_bytes_is_refused_at_every_door,
     a_password_may_be_typed_on_any_keyboard,
-    a_wrong_current_password_changes_nothing,
-    a_change_of_password_ends_every_other_session,
-    a_dearer_hash_still_knows_the_old_password,
 ];

@@ -4,7 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::json;
 
 use crate::harness::{
-    Answer, Ask, PASSWORD, Site, TestApp, TestEnvBuilder, eventually, raw::Line, register, seconds, stories, stories_on,
+    Answer, Ask, PASSWORD, Site, TestApp, TestEnvBuilder, eventually, raw::Line, register, seconds, stories_on,
 };
 
 /// Every limit on, the ones of the story so small that they are soon met and so slow that none comes back by itself.
@@ -321,9 +321,10 @@ async fn the_document_tells_of_limits_where_there_are_some(signet: TestApp) {
     assert!(document["paths"]["/.well-known/jwks.json"]["get"]["responses"].get("429").is_none());
 }
 
-stories![a_network_gets_its_quota_and_is_told_what_is_left, failures_count, registrations_share_one_quota];
-
 stories_on![Sqlite:
+    a_network_gets_its_quota_and_is_told_what_is_left,
+    failures_count,
+    registrations_share_one_quota,
     every_route_that_tests_a_password_or_a_token_shares_one_quota,
     a_refusal_has_the_shape_of_its_route,
     a_refusal_does_not_wait_for_the_body,

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::harness::{
-    NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, smtp_app::TestAppWithSmtp, stories, stories_on,
+    NEW_PASSWORD, PASSWORD, browser::Browser, driver::Scripts, smtp_app::TestAppWithSmtp, stories_on,
 };
 
 const ADA: &str = "Ada@example.org";
@@ -242,9 +242,8 @@ async fn every_page_fits_every_screen(mut mail_app: TestAppWithSmtp) {
     browser.closes().await;
 }
 
-stories![a_person_recovers_an_account];
-
 stories_on![Sqlite:
+    a_person_recovers_an_account,
     the_keyboard_is_enough,
     whoever_looks_at_a_link_first_does_not_use_it_up,
     what_is_wrong_is_said_at_its_field_and_keeps_the_link,

@@ -146,6 +146,8 @@ async fn a_replica_that_dies_before_it_answers_logs_nobody_out(mut env: TestEnv)
             }
             Some(milliseconds) => {
                 line.send(refresh_request(&tokens).as_bytes()).await;
+                // Not a wait: the process dies at another moment of the request.
+                // Not a wait: the process dies at another moment of the request.
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 dying.signal("KILL");
                 dying.ends().await;

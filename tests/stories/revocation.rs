@@ -212,6 +212,7 @@ async fn a_token_got_while_its_client_is_deleted_does_not_last(mut env: TestEnv)
     let process = env.serves(&[]).ready().await;
     let mut got = Vec::new();
     for quarter in 0..4 {
+        // Not a wait: the service polls once a second, and each quarter of a second is another case.
         tokio::time::sleep(Duration::from_millis(250) * quarter).await;
         got.extend(tokens_got_while_deleted(&env, &process.site).await);
     }
@@ -232,7 +233,7 @@ async fn a_deleted_clients_token_never_comes_back(mut env: TestEnv) {
     env.set("access_token_ttl", "3s");
     let process = env.serves(&[]).ready().await;
     for quarter in 0..4 {
-        // Tokens tell whole seconds, and the service asks once a second: each quarter of one is another case.
+        // Not a wait: tokens carry whole seconds, and the service polls once a second, so each quarter is another case.
         tokio::time::sleep(Duration::from_millis(250) * quarter).await;
         let last = tokens_got_while_deleted(&env, &process.site).await.pop().expect("some");
         let end = jwt::claims(&last)["exp"].as_i64().expect("a time");
@@ -259,6 +260,7 @@ async fn a_client_that_hangs_up_is_logged_out_all_the_same(signet: TestApp) {
             tokens.access
         );
         line.send(request.as_bytes()).await;
+        // Not a wait: each client hangs up at another moment of its request.
         tokio::time::sleep(Duration::from_micros(100 * n)).await;
         drop(line);
         left.push(tokens);

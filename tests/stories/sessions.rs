@@ -200,11 +200,9 @@ async fn all_sessions_end_together(signet: TestApp) {
 }
 
 stories![
-    unknown_and_wrong_are_one_answer,
     nonsense_is_refused_and_never_breaks_anything,
     a_log_in_gives_a_session,
     a_refresh_rotates_here_as_it_does_there,
-    an_access_token_is_no_refresh_token,
     a_log_out_holds_at_once,
     a_log_out_holds_for_every_token_of_the_session,
     a_log_out_survives_a_restart,
@@ -213,5 +211,7 @@ stories![
     a_session_is_ended_by_its_id,
     all_sessions_end_together,
 ];
+
+stories_on![Sqlite: unknown_and_wrong_are_one_answer, an_access_token_is_no_refresh_token];
 
 stories_on![Postgres: a_log_out_holds_for_refreshes_at_every_replica];

@@ -256,14 +256,14 @@ async fn nothing_needs_to_be_configured(env: TestEnv) {
 
 stories![
     a_missing_key_is_not_silently_replaced,
-    a_broken_key_is_named,
-    a_key_that_others_can_read_is_refused,
     a_lost_keys_folder_is_not_a_new_installation,
     migrations_go_up_and_down,
     without_migrations_it_does_not_start_unless_told_to,
 ];
 
 stories_on![Sqlite:
+    a_broken_key_is_named,
+    a_key_that_others_can_read_is_refused,
     two_services_do_not_share_one_sqlite,
     plain_http_stays_at_home,
     a_mistake_in_the_configuration_is_named_with_its_place,

@@ -202,13 +202,13 @@ async fn without_its_database_the_last_list_is_served(builder: TestEnvBuilder) {
     assert!(is_over(&signet.site, &ended).await && !is_over(&signet.site, &live).await);
 }
 
-stories![
+stories![a_log_out_sets_one_bit, no_two_sessions_share_a_place];
+
+stories_on![Sqlite:
     a_list_that_is_not_there_is_not_found,
-    a_log_out_sets_one_bit,
     a_list_is_what_the_draft_says,
     a_copy_that_is_still_good_is_not_sent_again,
     a_list_is_signed_anew_before_its_copy_ends,
-    no_two_sessions_share_a_place,
     a_token_without_a_session_has_no_status,
 ];
 

@@ -302,6 +302,9 @@ stories![
     an_unused_refresh_token_ends,
     a_session_ends_however_often_it_is_used,
     an_access_token_ends,
+];
+
+stories_on![Sqlite:
     scope_narrows_for_one_access_token_and_never_widens,
     a_token_is_for_the_resource_that_was_asked,
     a_malformed_request_is_refused,

@@ -10,7 +10,7 @@ use openidconnect::{
 };
 use serde_json::{Value, json};
 
-use crate::harness::{Ask, TestApp, TestEnvBuilder, Tokens, jwt, seconds, stories, tools::Trust};
+use crate::harness::{Ask, TestApp, TestEnvBuilder, Tokens, jwt, seconds, stories, stories_on, tools::Trust};
 
 async fn jwks(signet: &TestApp) -> Value {
     signet.site.get("/.well-known/jwks.json").answer().await.is(200).json()
@@ -332,7 +332,9 @@ async fn keys_outlive_the_process(mut signet: TestApp) {
     ada.refreshes(&tokens).await.granted();
 }
 
-stories![
+stories![keys_outlive_the_process];
+
+stories_on![Sqlite:
     forged_tokens_are_refused,
     a_token_is_taken_from_one_place_only,
     user_info_is_asked_in_both_ways,
@@ -344,5 +346,4 @@ stories![
     es256_is_verified_elsewhere,
     eddsa_is_verified_elsewhere,
     rs256_is_verified_elsewhere,
-    keys_outlive_the_process,
 ];

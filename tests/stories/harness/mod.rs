@@ -24,6 +24,7 @@ pub(crate) mod slowloris;
 pub(crate) mod smtp;
 pub(crate) mod smtp_app;
 pub(crate) mod statements;
+pub(crate) mod statistics;
 pub(crate) mod test_app;
 pub(crate) mod test_env;
 pub(crate) mod tools;

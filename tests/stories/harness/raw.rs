@@ -26,6 +26,16 @@ impl Line {
         self
     }
 
+    /// The head of the next answer, read to its end and no further.
+    pub(crate) async fn head(&mut self) -> String {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let byte = timeout(Duration::from_mins(1), self.0.read_u8()).await;
+            head.push(byte.expect("the service answers").expect("the service does not hang up"));
+        }
+        String::from_utf8_lossy(&head).into_owned()
+    }
+
     /// All that comes until the service hangs up.
     pub(crate) async fn answer(mut self) -> String {
         let mut answer = Vec::new();
