@@ -24,7 +24,7 @@ const LENGTH: usize = 16 + 16 + 8 + 16 + 32;
 /// A longer text is refused before it is decoded.
 const LONGEST_TEXT: usize = 256;
 
-/// A device in which somebody has logged in.
+/// A device with which a user has logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownDevice {
     user: UserId,

@@ -35,7 +35,7 @@ pub fn encode(revoked: impl Iterator<Item = u32>) -> String {
 fn bits(length: u32, revoked: impl Iterator<Item = u32>) -> Vec<u8> {
     let mut bytes = vec![0; length.div_ceil(8) as usize];
     for index in revoked {
-        debug_assert!(index < length, "place {index} of a list of {length}");
+        debug_assert!(index < length, "index {index} of a list of {length}");
         if index < length {
             bytes[index as usize / 8] |= 1 << (index % 8);
         }
@@ -60,10 +60,10 @@ mod tests {
 
     const LAST: u32 = StatusPosition::LIST_LENGTH - 1;
 
-    /// §4.1 and §4.2: 16 places in two bytes.
+    /// §4.1 and §4.2: 16 indexes in two bytes.
     const SHORT: (&str, &[u32]) = ("eNrbuRgAAhcBXQ", &[0, 3, 4, 5, 7, 8, 9, 13, 15]);
 
-    /// Appendix C.1: 2^20 places.
+    /// Appendix C.1: 2^20 indexes.
     const LONG: (&str, &[u32]) = (
         "eNrt3AENwCAMAEGogklACtKQPg9LugC9k_ACvreiogEAAKkeCQAAAAAAAAAAAAAAAAAAAIBylgQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\
          AAAAAAAAAAAAAAAAAAAXG9IAAAAAAAAAPwsJAAAAAAAAAAAAAAAvhsSAAAAAAAAAAAA7KpLAAAAAAAAAAAAAAAAAAAAAJsLCQAAAAAAAAAAAD\
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    #[cfg_attr(debug_assertions, should_panic(expected = "place 1048576 of a list of 1048576"))]
+    #[cfg_attr(debug_assertions, should_panic(expected = "index 1048576 of a list of 1048576"))]
     fn a_place_beyond_the_list_is_an_error_of_ours_and_hides_no_other() {
         let lst = encode([1, StatusPosition::LIST_LENGTH, u32::MAX, LAST].into_iter());
         assert_eq!(set_places(&decode(&lst)), BTreeSet::from([1, LAST]));
@@ -120,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_list_with_one_in_a_hundred_ended_takes_twenty_odd_kilobytes() {
-        // Marsaglia's xorshift, for places that are scattered and the same each time.
+        // Marsaglia's xorshift, for indexes that are scattered and the same each time.
         let scatter = |x: &u32| {
             let x = x ^ x << 13;
             let x = x ^ x >> 17;

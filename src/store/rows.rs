@@ -34,7 +34,7 @@ pub(super) fn status_position(what: &'static str, list: i32, index: i32) -> Resu
     let list = u16::try_from(list).map_err(|why| unreadable(what, why))?;
     let index = u32::try_from(index).map_err(|why| unreadable(what, why))?;
     if index >= StatusPosition::LIST_LENGTH {
-        return Err(unreadable(what, "a place beyond the end of its status list"));
+        return Err(unreadable(what, "an index beyond the end of its status list"));
     }
     Ok(StatusPosition { list, index })
 }

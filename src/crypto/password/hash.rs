@@ -57,7 +57,7 @@ pub enum StartError {
 /// Hashes and verifies passwords. Clones share the workers, which end with the last clone.
 #[derive(Clone)]
 pub struct PasswordHasher {
-    desk: Arc<HashWorkerPool>,
+    pool: Arc<HashWorkerPool>,
     current: HashParameters,
 }
 
@@ -80,8 +80,8 @@ impl PasswordHasher {
         parameters.params(OUTPUT_LENGTH).map_err(|_| StartError::Parameters(parameters))?;
         let threads = u32::try_from(workers).ok().filter(|n| (1..=1024).contains(n));
         let threads = threads.ok_or(StartError::Workers(workers))?;
-        let desk = HashWorkerPool::open(threads, max_wait, parameters.guess(), engine)?;
-        Ok(Self { desk: Arc::new(desk), current: parameters })
+        let pool = HashWorkerPool::open(threads, max_wait, parameters.guess(), engine)?;
+        Ok(Self { pool: Arc::new(pool), current: parameters })
     }
 
     /// Whether a hash would be queued now, so that a flood is refused before it costs anything else.
@@ -89,13 +89,13 @@ impl PasswordHasher {
     /// # Errors
     /// [`HashError::Busy`] where it would wait too long.
     pub fn has_room(&self) -> Result<(), HashError> {
-        self.desk.has_room()
+        self.pool.has_room()
     }
 
     /// The number of passwords that wait for a worker, and how long a new one would wait.
     #[must_use]
     pub fn queue(&self) -> (usize, Duration) {
-        self.desk.queue()
+        self.pool.queue()
     }
 
     /// Hashes a new password with the current parameters and a random salt of 128 bits.
@@ -105,7 +105,7 @@ impl PasswordHasher {
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let salt = Random.bytes::<16>();
         let work = self.work(Some(password), &salt);
-        let hash = self.desk.hash(work).await?;
+        let hash = self.pool.hash(work).await?;
         written(self.current, &salt, &hash).map(PasswordHash::from_stored)
     }
 
@@ -119,12 +119,12 @@ impl PasswordHasher {
     /// the ceiling.
     pub async fn verify(&self, password: Option<Password>, stored: Option<PasswordHash>) -> Result<Verdict, HashError> {
         let (Some(password), Some(stored)) = (password, stored) else {
-            self.desk.hash(self.work(None, &[0; 16])).await?;
+            self.pool.hash(self.work(None, &[0; 16])).await?;
             return Ok(Verdict::Wrong);
         };
         let Stored { parameters, salt, hash: expected } = self.read(&stored)?;
         let length = expected.len();
-        let hash = self.desk.hash(HashJob { parameters, password: Some(password), salt, length }).await?;
+        let hash = self.pool.hash(HashJob { parameters, password: Some(password), salt, length }).await?;
         if !digest::equal(&hash, &expected) {
             Ok(Verdict::Wrong)
         } else if parameters.is_below(self.current) || length < OUTPUT_LENGTH {

@@ -84,13 +84,13 @@ impl HashWorkerPool {
         engine: impl Fn() -> E + Clone + Send + 'static,
     ) -> io::Result<Self> {
         let queue = Mutex::new(Queue { jobs: VecDeque::new(), busy: 0, average, closed: false });
-        let desk = Self { shared: Arc::new(Shared { queue, work_or_end: Condvar::new(), workers, max_wait }) };
+        let pool = Self { shared: Arc::new(Shared { queue, work_or_end: Condvar::new(), workers, max_wait }) };
         for n in 1..=workers {
-            let (shared, engine) = (Arc::clone(&desk.shared), engine.clone());
+            let (shared, engine) = (Arc::clone(&pool.shared), engine.clone());
             // If one of them fails, dropping the pool ends the earlier ones.
             thread::Builder::new().name(format!("hashing-{n}")).spawn(move || shared.serve(engine))?;
         }
-        Ok(desk)
+        Ok(pool)
     }
 
     /// Queues `work` and waits for its hash. Dropping the future removes the work from the queue.
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// Hashes when it is let, and tells what it begins.
+    /// Hashes when the test lets it, and reports what it begins.
     struct Gated {
         begins: mpsc::Sender<Vec<u8>>,
         gate: Arc<Mutex<mpsc::Receiver<()>>>,
@@ -256,8 +256,8 @@ mod tests {
         }
     }
 
-    /// A desk with one worker whose hashes are said to take a second each, what it began, and its gate.
-    fn desk(max_wait: Duration) -> (HashWorkerPool, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
+    /// A pool with one worker whose hashes are assumed to take a second each, with its report and its gate.
+    fn pool(max_wait: Duration) -> (HashWorkerPool, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
         let (begins, begun) = mpsc::channel();
         let (open, gate) = mpsc::channel();
         let gate = Arc::new(Mutex::new(gate));
@@ -276,12 +276,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_flood_is_refused_at_once_and_leaves_the_others_their_turn() {
-        let (desk, begun, open) = desk(Duration::from_secs(2));
-        let first = desk.admit(work(b"1")).unwrap();
+        let (pool, begun, open) = pool(Duration::from_secs(2));
+        let first = pool.admit(work(b"1")).unwrap();
         assert_eq!(begun.recv().unwrap(), b"1", "the worker is at it");
-        let waiting: Vec<_> = [b"2", b"3", b"4"].map(|salt| desk.admit(work(salt)).unwrap()).into();
-        assert!(matches!(desk.has_room(), Err(HashError::Busy { .. })));
-        let refused = desk.admit(work(b"5")).unwrap_err();
+        let waiting: Vec<_> = [b"2", b"3", b"4"].map(|salt| pool.admit(work(salt)).unwrap()).into();
+        assert!(matches!(pool.has_room(), Err(HashError::Busy { .. })));
+        let refused = pool.admit(work(b"5")).unwrap_err();
         assert!(
             matches!(refused, HashError::Busy { retry_after } if retry_after == Duration::from_secs(3)),
             "{refused}"
@@ -297,14 +297,14 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_has_gone_is_neither_hashed_nor_counted() {
-        let (desk, begun, open) = desk(Duration::from_secs(2));
-        let first = desk.admit(work(b"1")).unwrap();
+        let (pool, begun, open) = pool(Duration::from_secs(2));
+        let first = pool.admit(work(b"1")).unwrap();
         begun.recv().unwrap();
         for _ in 0..100 {
             // Each is polled once and dropped: a client that asked and hung up. None of them fills the queue.
-            assert!(polled(desk.hash(work(b"x"))).is_pending());
+            assert!(polled(pool.hash(work(b"x"))).is_pending());
         }
-        let last = desk.admit(work(b"2")).unwrap();
+        let last = pool.admit(work(b"2")).unwrap();
         open.send(()).unwrap();
         open.send(()).unwrap();
         assert!(first.await.unwrap().is_ok() && last.await.unwrap().is_ok());
@@ -313,10 +313,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_whose_time_is_over_when_its_turn_comes_is_refused() {
-        let (desk, begun, open) = desk(Duration::ZERO);
-        let first = desk.admit(work(b"1")).unwrap();
+        let (pool, begun, open) = pool(Duration::ZERO);
+        let first = pool.admit(work(b"1")).unwrap();
         begun.recv().unwrap();
-        let late = desk.admit(work(b"2")).unwrap();
+        let late = pool.admit(work(b"2")).unwrap();
         open.send(()).unwrap();
         drop(open); // were it hashed after all, it would fail rather than wait for ever
         assert!(matches!(late.await.unwrap(), Err(HashError::Busy { .. })));
@@ -325,29 +325,29 @@ mod tests {
 
     #[tokio::test]
     async fn a_panic_fails_one_job_and_no_other() {
-        let (desk, _begun, open) = desk(Duration::from_secs(9));
+        let (pool, _begun, open) = pool(Duration::from_secs(9));
         open.send(()).unwrap();
         open.send(()).unwrap();
-        assert!(matches!(desk.hash(work(b"panic")).await, Err(HashError::Broken(_))));
-        assert_eq!(desk.hash(work(b"1")).await.unwrap(), [b'1'; 4]);
+        assert!(matches!(pool.hash(work(b"panic")).await, Err(HashError::Broken(_))));
+        assert_eq!(pool.hash(work(b"1")).await.unwrap(), [b'1'; 4]);
     }
 
     #[test]
-    fn dropping_the_desk_ends_its_workers() {
-        let (desk, begun, _open) = desk(Duration::ZERO);
-        drop(desk);
+    fn dropping_the_pool_ends_its_workers() {
+        let (pool, begun, _open) = pool(Duration::ZERO);
+        drop(pool);
         // The worker's engine and the one that makes them hold the senders: closed means that the thread is through.
         assert!(begun.recv().is_err());
     }
 
     #[test]
     fn the_queue_is_bounded_in_number_whatever_the_average_says() {
-        let (desk, begun, _open) = desk(Duration::from_secs(1));
-        desk.shared.queue().average = Duration::ZERO;
-        let _first = desk.admit(work(b"1")).unwrap();
+        let (pool, begun, _open) = pool(Duration::from_secs(1));
+        pool.shared.queue().average = Duration::ZERO;
+        let _first = pool.admit(work(b"1")).unwrap();
         begun.recv().unwrap();
-        let _waiting: Vec<_> = (0..MOST_WAITING).map(|_| desk.admit(work(b"2")).unwrap()).collect();
-        assert!(matches!(desk.admit(work(b"3")), Err(HashError::Busy { .. })));
+        let _waiting: Vec<_> = (0..MOST_WAITING).map(|_| pool.admit(work(b"2")).unwrap()).collect();
+        assert!(matches!(pool.admit(work(b"3")), Err(HashError::Busy { .. })));
     }
 
     #[test]

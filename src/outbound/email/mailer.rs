@@ -97,17 +97,17 @@ impl Mailer {
     ///
     /// # Errors
     /// [`SendError`] says whether to try again.
-    pub async fn send(&self, letter: &Email) -> Result<(), SendError> {
-        let mail = self.sender.render(letter).map_err(|error| SendError::Never(error.to_string()))?;
+    pub async fn send(&self, email: &Email) -> Result<(), SendError> {
+        let message = self.sender.render(email).map_err(|error| SendError::Never(error.to_string()))?;
         let sent = timeout(self.deadline, async {
             match &self.way {
                 Way::Smtp(smtp, _) => {
-                    let [to] = mail.envelope().to() else {
-                        return Err(SendError::Never("a mail has one recipient".to_owned()));
+                    let [to] = message.envelope().to() else {
+                        return Err(SendError::Never("an email has one recipient".to_owned()));
                     };
-                    smtp.deliver(&self.sender.from.email, to, &mail.formatted()).await
+                    smtp.deliver(&self.sender.from.email, to, &message.formatted()).await
                 }
-                Way::Folder(folder) => put(folder.clone(), letter, mail.formatted()).await,
+                Way::Folder(folder) => put(folder.clone(), email, message.formatted()).await,
             }
         });
         sent.await.unwrap_or_else(|_| Err(SendError::Later("the mail server took too long".to_owned())))
@@ -124,11 +124,11 @@ impl fmt::Display for Mailer {
     }
 }
 
-async fn put(folder: PathBuf, letter: &Email, mail: Vec<u8>) -> Result<(), SendError> {
-    let name = folder::file_name(letter);
-    let put = spawn_blocking(move || folder::put(&folder, &name, &mail));
+async fn put(folder: PathBuf, email: &Email, content: Vec<u8>) -> Result<(), SendError> {
+    let name = folder::file_name(email);
+    let put = spawn_blocking(move || folder::put(&folder, &name, &content));
     let path = put.await.map_err(std::io::Error::other).flatten();
-    let path = path.map_err(|error| SendError::Later(format!("the mail's file cannot be written: {error}")))?;
+    let path = path.map_err(|error| SendError::Later(format!("the email's file cannot be written: {error}")))?;
     // The path alone: more people may read the log than the email.
     tracing::info!(path = %path.display(), "a mail was written to a file, for smtp_url is not set");
     Ok(())

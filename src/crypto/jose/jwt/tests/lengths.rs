@@ -2,7 +2,7 @@
 
 use crate::{crypto::jose::jwt::tests::*, domain::role::Role};
 
-/// The last place of a status list.
+/// The last index of a status list.
 const LAST: u32 = StatusPosition::LIST_LENGTH - 1;
 
 /// The longest token that the rules of the domain allow.
