@@ -1,5 +1,5 @@
-//! The certificate of the service: read from PEM files, and read again when they change (certificates live for weeks,
-//! the service for longer).
+//! The certificate of the service. It is read from PEM files, and read again when they change, because the service runs
+//! longer than a certificate is valid.
 
 use std::{
     fmt, fs, io,
@@ -23,38 +23,38 @@ use tokio_rustls::{
     },
 };
 
-/// How often the files are looked at.
+/// How often the files are checked.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Why a certificate cannot be used. Each text names the file and says what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file is not there, or not readable for us.
+    /// A file does not exist, or the service may not read it.
     #[error("cannot read {}: {source}; check the path and that the service's user may read it", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The system's error.
         source: io::Error,
     },
-    /// The certificate file holds no PEM certificates, or broken ones.
+    /// The certificate file holds no valid PEM certificates.
     #[error("{} is no certificate chain: {reason}; it must hold PEM blocks `CERTIFICATE`, the server's own first", path.display())]
     Chain {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the file.
         reason: String,
     },
-    /// The key file holds no private key that we can sign with.
+    /// The key file holds no usable private key.
     #[error("{} is no usable private key: {reason}; it must hold one unencrypted PEM key (PKCS#8, SEC1 or PKCS#1)", path.display())]
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The error in the file.
         reason: String,
     },
-    /// Both are well, but not of one another.
+    /// The key does not belong to the certificate.
     #[error("the key {} does not belong to the certificate {}; give the key that the certificate was issued for", key.display(), cert.display())]
     Mismatch {
         /// The certificate file.
@@ -69,20 +69,20 @@ pub enum TlsError {
 
 /// A certificate chain with its private key, and the files that they come from.
 ///
-/// Clones share one state: a [`Certificate::reload`] of any of them changes what new connections are shown.
+/// Clones share one state: a [`Certificate::reload`] of any of them changes the certificate of new connections.
 #[derive(Clone)]
 pub struct Certificate(Arc<Shared>);
 
 struct Shared {
     cert: PathBuf,
     key: PathBuf,
-    /// How the files looked when they were last read and judged.
+    /// The stamps of the files when they were last read.
     judged: Mutex<[Option<FileStamp>; 2]>,
     current: RwLock<Arc<CertifiedKey>>,
 }
 
-/// What tells one state of a file from another. Mounted secrets change by a symlink to a new folder, often with equal
-/// times and sizes: the real path tells those apart.
+/// Distinguishes two versions of a file. Mounted secrets change by a symlink to a new folder, often with equal times and
+/// sizes, so the real path is compared too.
 #[derive(Debug, PartialEq, Eq)]
 struct FileStamp {
     real_path: PathBuf,
@@ -96,9 +96,9 @@ impl Certificate {
     ///
     /// # Errors
     ///
-    /// A file that cannot be read or parsed, or a key that is not the certificate's.
+    /// [`TlsError`] if a file cannot be read or parsed, or the key does not belong to the certificate.
     pub fn read(cert: &Path, key: &Path) -> Result<Self, TlsError> {
-        // Looked at first: a change while reading then shows as one at the next look.
+        // The stamps come first, so that a change during the read is seen at the next check.
         let judged = [FileStamp::at(cert), FileStamp::at(key)];
         let current = RwLock::new(Arc::new(certified_key(cert, key)?));
         Ok(Self(Arc::new(Shared {
@@ -109,11 +109,10 @@ impl Certificate {
         })))
     }
 
-    /// Reads the files again if they changed, also where a symlink on the way to them did, and says whether a new
-    /// certificate is now in use.
+    /// Reads the files again if they or a symlink on their path changed. Returns true if a new certificate is now in use.
     ///
-    /// A broken one is reported once, and then not again until the files change; a file that cannot be read is tried
-    /// and reported at each call, because that may pass by itself.
+    /// A broken certificate is reported once, until the files change again. A file that cannot be read is tried and
+    /// reported at each call, because the cause may pass by itself.
     ///
     /// # Errors
     ///
@@ -133,7 +132,7 @@ impl Certificate {
         Ok(true)
     }
 
-    /// TLS 1.2 and 1.3 with this certificate, whichever it is at the time of each handshake; HTTP/2 before HTTP/1.1.
+    /// TLS 1.2 and 1.3 with the certificate that is current at each handshake; HTTP/2 before HTTP/1.1.
     pub(super) fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
             .with_safe_default_protocol_versions()
@@ -182,7 +181,7 @@ fn certified_key(cert: &Path, key: &Path) -> Result<CertifiedKey, TlsError> {
     })
 }
 
-/// The library's own words quote the line in question, which may be the whole of a private key without line breaks.
+/// The library's own messages quote the broken line, which may be a whole private key without line breaks.
 fn in_words(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::NoItemsFound => "there is none in it",
@@ -195,7 +194,7 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|source| TlsError::Unreadable { path: path.into(), source })
 }
 
-/// Looks at the files each second for as long as it is polled, and takes over what changed. Never resolves.
+/// Checks the files each second while it is polled, and loads a changed certificate. Never resolves.
 pub(super) async fn keep_current(certificate: Option<Certificate>) {
     let Some(certificate) = certificate else { return std::future::pending().await };
     let mut ticks = interval(LOOK);
@@ -204,8 +203,8 @@ pub(super) async fn keep_current(certificate: Option<Certificate>) {
     loop {
         ticks.tick().await;
         let reloading = certificate.clone();
-        // A secret may be mounted over a network; that must not hold up the requests.
-        // It fails only by a panic, which is reported where it happens, or at the end of the runtime.
+        // A secret may be mounted over a network, which must not delay requests.
+        // Joining fails only after a panic, which is reported where it happens, or at the end of the runtime.
         let Ok(outcome) = tokio::task::spawn_blocking(move || reloading.reload()).await else { continue };
         reported = match outcome {
             Ok(false) => None,

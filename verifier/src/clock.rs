@@ -1,14 +1,14 @@
-//! Where the time comes in.
+//! The clock of a verifier.
 
 use std::{
     fmt::Debug,
     time::{Duration, SystemTime},
 };
 
-/// Tells the time. A verifier asks it about tokens and about its copies alike, so that a test which moves one clock
-/// sees both grow old.
+/// A source of the current time. The verifier uses it for tokens and for cached documents, so that a test can make both
+/// expire with one clock.
 pub trait Clock: Send + Sync + Debug {
-    /// The present.
+    /// The current time.
     fn now(&self) -> SystemTime;
 }
 
@@ -23,13 +23,13 @@ impl Clock for SystemClock {
     }
 }
 
-/// `time` as claims write it (RFC 7519 §2, `NumericDate`), in whole seconds; 1970 for whatever is before.
+/// `time` as a `NumericDate` (RFC 7519 §2), in whole seconds; times before 1970 become 0.
 pub(crate) fn numeric_date(time: SystemTime) -> i64 {
     let seconds = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
-/// The time that a claim names. `None` where this machine cannot say it.
+/// The time of a `NumericDate`. `None` if this machine cannot represent it.
 pub(crate) fn time_of(numeric_date: i64) -> Option<SystemTime> {
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(u64::try_from(numeric_date).ok()?))
 }

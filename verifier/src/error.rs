@@ -1,4 +1,4 @@
-//! Why a token is refused, told apart by what a service answers.
+//! The reasons for which a token is refused, by the answer that a service gives.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,26 +8,26 @@ pub(crate) const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Why a token is not accepted.
 ///
 /// Clients get one answer, `invalid_token`, for [`Malformed`](Self::Malformed), [`Untrusted`](Self::Untrusted) and
-/// [`Revoked`](Self::Revoked) (RFC 6750 §3.1); which it was is for the log.
+/// [`Revoked`](Self::Revoked) (RFC 6750 §3.1); the reason belongs in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VerifyError {
     /// There is no token. 401, with a challenge that names no error.
     #[error("no access token")]
     Missing,
-    /// Not a JWT of the form that access tokens have. 401.
+    /// Not a JWT in the form of an access token. 401.
     #[error("not a well-formed access token: {0}")]
     Malformed(&'static str),
-    /// Well-formed, and yet nothing to believe. 401.
+    /// Well-formed, but a check failed. 401.
     #[error("not to be trusted: {0}")]
     Untrusted(Distrust),
-    /// Genuine, and its status is not `VALID` any more: the session has ended. 401.
+    /// Genuine, but its status is no longer `VALID`: the session has ended. 401.
     #[error("revoked (status {0})")]
     Revoked(u8),
-    /// It cannot be told whether it is good: the issuer does not answer, and no copy of the document is recent enough.
-    /// 503: the token may well be good, and clients throw a token away on 401.
+    /// The token cannot be checked: the issuer does not answer, and no cached document is recent enough. 503, because the
+    /// token may be valid, and clients discard a token on 401.
     #[error("cannot be checked now, for want of {document}: {cause}")]
     Unavailable {
-        /// What is missing.
+        /// The missing document.
         document: Document,
         /// Why the last attempt to fetch it failed.
         cause: Arc<str>,
@@ -35,7 +35,7 @@ pub enum VerifyError {
 }
 
 impl VerifyError {
-    /// The HTTP status to answer with: 503 where the token cannot be checked, 401 else.
+    /// The HTTP status to answer with: 503 if the token cannot be checked, otherwise 401.
     #[must_use]
     pub fn status(&self) -> u16 {
         match self {
@@ -44,7 +44,7 @@ impl VerifyError {
         }
     }
 
-    /// When to try again, for `Retry-After`; `None` where that is of no use.
+    /// The time for `Retry-After`; `None` if trying again cannot help.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         matches!(self, Self::Unavailable { .. }).then_some(RETRY_AFTER)
@@ -57,37 +57,37 @@ impl From<Distrust> for VerifyError {
     }
 }
 
-/// What of a well-formed token is wrong.
+/// The check that a well-formed token failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Distrust {
     /// `typ` is not `at+jwt` (RFC 9068 §4).
     #[error("a token of another kind")]
     WrongType,
-    /// The issuer publishes no key of this `kid`.
+    /// The issuer publishes no key with this `kid`.
     #[error("signed with an unknown key")]
     UnknownKey,
     /// `alg` is not the one of that key (RFC 8725 §3.1).
     #[error("signed with another algorithm than the key's")]
     WrongAlgorithm,
-    /// The signature is not that key's.
+    /// The signature does not match that key.
     #[error("the signature is wrong")]
     BadSignature,
-    /// `iss` is somebody else.
+    /// `iss` is another issuer.
     #[error("issued by somebody else")]
     WrongIssuer,
     /// `aud` does not name this service.
     #[error("for another audience")]
     WrongAudience,
-    /// `exp` has come.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
-    /// `iat` or `nbf` is further in the future than clocks differ.
+    /// `iat` or `nbf` is further in the future than the leeway.
     #[error("not valid yet")]
     NotYetValid,
     /// The status list is not one of the issuer's own.
     #[error("its status list is not the issuer's")]
     ForeignStatusList,
-    /// The status list has no such index, so nothing can be said of the token (Token Status List §8.3).
+    /// The status list has no such index, so the token's status is unknown (Token Status List §8.3).
     #[error("its status list does not cover it")]
     NotInStatusList,
 }

@@ -16,7 +16,7 @@
 //! # }
 //! ```
 //!
-//! What is refused is a [`VerifyError`], which tells a bad token (401) from trouble on our side (503).
+//! A refusal is a [`VerifyError`], which distinguishes a bad token (401) from a failure on the service's side (503).
 //!
 //! # Features
 //!

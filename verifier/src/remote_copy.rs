@@ -1,5 +1,5 @@
-//! Our copy of one of the issuer's documents: fetched when it is needed, by one caller for all, again before it grows
-//! old, and kept for a while where the issuer does not answer.
+//! A cached copy of one of the issuer's documents. One caller fetches it for all, when it is needed and again before it
+//! expires. The copy is kept for a while if the issuer does not answer.
 
 use std::{
     fmt::Debug,
@@ -11,15 +11,15 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{clock::Clock, error::RETRY_AFTER, fetch::FetchError};
 
-/// As long as an attempt has failed this recently, callers are not made to wait for the next one.
+/// For this long after a failed attempt, callers do not wait for the next one.
 const OUTAGE_MEMORY: Duration = Duration::from_secs(30);
 
-/// Where a document comes from.
+/// The source of a document.
 pub(crate) trait Source: Debug + Send + Sync + 'static {
-    /// The document, read.
+    /// The parsed document.
     type Value: Debug + Send + Sync + 'static;
 
-    /// Fetches the document at `now`; `held` is the copy that there is, which may prove to be the newest still.
+    /// Fetches the document at `now`; `held` is the current copy, which may still be the newest.
     fn load(
         &self,
         held: Option<Arc<Self::Value>>,
@@ -31,20 +31,20 @@ pub(crate) trait Source: Debug + Send + Sync + 'static {
 pub(crate) struct Loaded<V> {
     /// The document.
     pub(crate) value: Arc<V>,
-    /// How long it is used without asking again.
+    /// How long it is used before it is fetched again.
     pub(crate) fresh_for: Duration,
-    /// Until when it is used where the issuer does not answer.
+    /// Until when it is used if the issuer does not answer.
     pub(crate) usable_until: SystemTime,
 }
 
-/// The copy.
+/// The cached copy of a [`Source`].
 #[derive(Debug)]
 pub(crate) struct RemoteCopy<S: Source> {
     source: S,
     clock: Arc<dyn Clock>,
     cool_down: Duration,
     state: RwLock<State<S::Value>>,
-    /// Held by whoever is fetching.
+    /// Held by the caller that fetches.
     turn: Arc<Mutex<()>>,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Seen<V> {
     attempt: u64,
 }
 
-/// There is no document to be used; why the last attempt failed.
+/// No usable document, with the error of the last attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Outage(pub(crate) Arc<str>);
 
@@ -160,8 +160,8 @@ impl<S: Source> RemoteCopy<S> {
         }
     }
 
-    /// A document newer than `seen`, for a caller who misses something in that one. `None` where somebody asked so
-    /// recently that it is not fetched again: whoever sends rubbish must not decide how often the issuer is asked.
+    /// A document newer than `seen`, for a caller that misses an entry in it. `None` if it was fetched too recently to be
+    /// fetched again: a client that sends random tokens must not control how often the issuer is called.
     pub(crate) async fn newer(self: &Arc<Self>, seen: &Seen<S::Value>) -> Result<Option<Seen<S::Value>>, Outage> {
         self.fetch_after(seen.attempt, true).await;
         {

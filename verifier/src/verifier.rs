@@ -15,7 +15,7 @@ use crate::{
 /// The `typ` of an access token (RFC 9068 §2.1).
 const TYP: &str = "at+jwt";
 
-/// Verifies the access tokens of one issuer for one service. Clones are cheap, and share what has been fetched.
+/// Verifies the access tokens of one issuer for one service. Clones are cheap, and share the fetched documents.
 #[derive(Debug, Clone)]
 pub struct Verifier {
     shared: Arc<Shared>,
@@ -32,7 +32,7 @@ struct Shared {
 }
 
 impl Verifier {
-    /// Begins a verifier of the tokens of `issuer`, which is written as its `iss` claim is: `https://id.example.com`.
+    /// Starts the configuration of a verifier. `issuer` is compared with the `iss` claim: `https://id.example.com`.
     pub fn builder(issuer: impl Into<String>) -> Builder {
         Builder::new(issuer.into())
     }
@@ -48,15 +48,15 @@ impl Verifier {
         Self { shared: Arc::new(Shared { issuer, audience, leeway, keys, revocation, clock }) }
     }
 
-    /// The claims of `token`, an access token (RFC 9068 §4) of the issuer, for this service, in its time and not
-    /// revoked. Whether it allows what is asked for is the service's to judge: [`Claims::has_scope`].
+    /// Verifies an access token (RFC 9068 §4) and returns its claims. The token must be from the issuer, for this
+    /// service, not expired and not revoked. The service must check the scope itself: [`Claims::has_scope`].
     ///
-    /// Seldom waits for the network: keys and status lists are kept, and fetched again before they grow old. Unless
-    /// the keys were given, it must be called within a tokio runtime.
+    /// It seldom waits for the network: keys and status lists are cached, and fetched again before they expire. Unless
+    /// the keys were supplied, it must be called within a tokio runtime.
     ///
     /// # Errors
-    /// [`VerifyError`] for every other text. Nothing that the token says is believed before its signature is verified,
-    /// but for which of the issuer's keys to verify it with.
+    /// [`VerifyError`] for every other text. Before the signature is verified, only `kid` is used, to choose one of the
+    /// issuer's keys.
     pub async fn verify(&self, token: &str) -> Result<Claims, VerifyError> {
         let Shared { issuer, audience, leeway, keys, revocation, clock } = &*self.shared;
         if token.is_empty() {
@@ -77,10 +77,10 @@ impl Verifier {
         Ok(claims)
     }
 
-    /// Fetches the keys unless they are at hand: for a service that is not ready before it can verify tokens.
+    /// Fetches the keys unless they are cached. A service can use it as a readiness check.
     ///
     /// # Errors
-    /// [`VerifyError::Unavailable`] where there are none to be had.
+    /// [`VerifyError::Unavailable`] if the keys cannot be fetched.
     pub async fn ready(&self) -> Result<(), VerifyError> {
         self.shared.keys.ready().await
     }

@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame (RFC 9113), so that a test may also say what no client library would.
+//! HTTP/2, frame by frame (RFC 9113), so that a test can also send frames that no client library would.
 
 use super::*;
 
@@ -70,8 +70,8 @@ pub(super) async fn read_body(connection: &mut (impl AsyncRead + Unpin)) -> Stri
     }
 }
 
-/// The error code with which the server says goodbye, if it does before the connection ends.
-async fn read_goodbye(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
+/// The error code of the server's GOAWAY, if it sends one before the connection ends.
+async fn read_goaway(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
     while let Ok(frame) = soon(read_frame(connection)).await {
         if frame.kind == GOAWAY {
             return Some(frame.payload[7]);
@@ -81,7 +81,7 @@ async fn read_goodbye(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
 }
 
 /// The error code with which the server ends a stream or the connection.
-async fn read_goodbye_or_reset(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
+async fn read_goaway_or_reset(connection: &mut (impl AsyncRead + Unpin)) -> Option<u8> {
     while let Ok(frame) = soon(read_frame(connection)).await {
         match frame.kind {
             GOAWAY => return Some(frame.payload[7]),
@@ -107,10 +107,10 @@ async fn rapid_resets_end_the_connection() {
         attack.extend(request(stream, "/wait"));
         attack.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
     }
-    // The server may hang up in the middle of it.
+    // The server may close the connection before the end.
     let _ended = connection.write_all(&attack).await;
-    let goodbye = read_goodbye(&mut connection).await;
-    assert!(matches!(goodbye, Some(0xb) | None), "ENHANCE_YOUR_CALM, or gone already: {goodbye:?}");
+    let goaway = read_goaway(&mut connection).await;
+    assert!(matches!(goaway, Some(0xb) | None), "ENHANCE_YOUR_CALM, or gone already: {goaway:?}");
     server.answers_a_new_connection().await;
 }
 
@@ -147,7 +147,7 @@ async fn streams_beyond_the_limit_are_refused() {
     assert_eq!(read_body(&mut connection).await, "at last");
 }
 
-/// What is answered to a peer that takes no answers is not collected: we stop reading, and then cut it off.
+/// The server does not buffer answers for a peer that never reads them: it stops reading, then closes the connection.
 async fn unread_answers_end_the_connection(asked: Vec<u8>) {
     let server = Running::plain(Deadlines { stall: SHORT, ..PATIENT }).await;
     let mut connection = connect(&server).await;
@@ -165,17 +165,17 @@ async fn unread_answers_end_the_connection(asked: Vec<u8>) {
 }
 
 #[tokio::test]
-async fn pings_that_nobody_hears_answered_end_the_connection() {
+async fn pings_whose_answers_are_never_read_end_the_connection() {
     unread_answers_end_the_connection(frame(PING, 0, 0, &[0; 8])).await;
 }
 
 #[tokio::test]
-async fn settings_that_nobody_hears_acknowledged_end_the_connection() {
+async fn settings_whose_acknowledgements_are_never_read_end_the_connection() {
     unread_answers_end_the_connection(frame(SETTINGS, 0, 0, &[])).await;
 }
 
 #[tokio::test]
-async fn pings_and_settings_are_no_sign_of_life() {
+async fn pings_and_settings_do_not_extend_the_idle_deadline() {
     let server = Running::plain(Deadlines { idle: SHORT, ..PATIENT }).await;
     for kept_with in [frame(PING, 0, 0, &[0; 8]), frame(SETTINGS, 0, 0, &[])] {
         let mut connection = connect(&server).await;
@@ -193,9 +193,9 @@ async fn pings_and_settings_are_no_sign_of_life() {
     }
 }
 
-/// The peer gives no window for the answers (RFC 9113 §6.9.2), and keeps the connection busy beside.
+/// The peer gives no window for the answers (RFC 9113 §6.9.2), and keeps the connection busy with other streams.
 #[tokio::test]
-async fn an_answer_without_a_window_ends_the_connection_whatever_else_moves() {
+async fn an_answer_without_a_window_ends_even_a_busy_connection() {
     let server = Running::plain(Deadlines { answer: SHORT, ..PATIENT }).await;
     let mut connection = server.connect().await;
     let mut preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
@@ -231,8 +231,8 @@ async fn more_than_the_window_ends_the_connection() {
         let data = frame(DATA, 0, 1, &[0; 16_000]);
         while writing.write_all(&data).await.is_ok() {}
     });
-    let said = read_goodbye_or_reset(&mut reading).await;
-    assert_eq!(said, Some(3), "FLOW_CONTROL_ERROR");
+    let code = read_goaway_or_reset(&mut reading).await;
+    assert_eq!(code, Some(3), "FLOW_CONTROL_ERROR");
     server.signals.release.notify_one();
     flood.abort();
 }
@@ -249,7 +249,7 @@ async fn a_client_with_prior_knowledge_is_answered() {
 }
 
 #[tokio::test]
-async fn a_client_that_asks_nothing_is_closed_at_the_header_deadline() {
+async fn a_client_without_a_request_is_closed_at_the_header_deadline() {
     let server = Running::plain(Deadlines { header: SHORT, ..PATIENT }).await;
     let mut connection = connect(&server).await;
     read_to_close(&mut connection).await;
@@ -269,12 +269,12 @@ async fn a_kept_connection_outlives_the_header_deadline() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_told_to_go() {
+async fn an_idle_connection_gets_a_goaway() {
     let server = Running::plain(Deadlines { idle: SHORT, ..PATIENT }).await;
     let mut connection = connect(&server).await;
     connection.write_all(&request(1, "/")).await.unwrap();
     read_body(&mut connection).await;
-    assert_eq!(read_goodbye(&mut connection).await, Some(0)); // NO_ERROR
+    assert_eq!(read_goaway(&mut connection).await, Some(0)); // NO_ERROR
     read_to_close(&mut connection).await;
 }
 
@@ -289,7 +289,7 @@ async fn a_stream_in_flight_is_answered_after_the_stop() {
     read_body(&mut idle).await;
 
     server.stop.send(()).unwrap();
-    read_goodbye(&mut idle).await;
+    read_goaway(&mut idle).await;
     server.signals.release.notify_one();
     assert_eq!(read_body(&mut connection).await, "at last");
 }
@@ -302,7 +302,7 @@ async fn a_stream_that_outlasts_the_drain_is_dropped() {
     soon(server.signals.entered.notified()).await;
     server.stop.send(()).unwrap();
     soon(server.served).await.unwrap();
-    // Streams are tasks of their own; what they hold must go with the connection.
+    // Streams are separate tasks; they must end with the connection.
     soon(async {
         while Arc::strong_count(&server.signals) > 1 {
             tokio::task::yield_now().await;

@@ -17,7 +17,7 @@ use tokio_rustls::{
 
 use super::*;
 
-/// A folder with `tls.crt` and `tls.key`, and what a client needs to trust.
+/// A folder with `tls.crt` and `tls.key`, and the certificate for the client to trust.
 struct Issued {
     folder: TempDir,
     trusted: CertificateDer<'static>,
@@ -43,7 +43,7 @@ impl Issued {
         Running::start(deadlines, Some(self.certificate()), LONG).await
     }
 
-    /// Connects as a client that trusts this certificate alone.
+    /// Connects as a client that trusts only this certificate.
     async fn connect(
         &self,
         server: &Running,
@@ -80,7 +80,7 @@ async fn plain_http_on_the_tls_port_is_closed_without_an_answer() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_not_finished_is_closed_at_its_deadline_and_holds_up_nobody() {
+async fn an_unfinished_handshake_is_closed_at_its_deadline_and_delays_no_other_client() {
     let issued = Issued::new();
     let server = issued.serve(Deadlines { handshake: SHORT * 2, ..PATIENT }).await;
     let mut silent = server.connect().await;
@@ -89,7 +89,7 @@ async fn a_handshake_that_is_not_finished_is_closed_at_its_deadline_and_holds_up
 }
 
 #[tokio::test]
-async fn a_handshake_that_is_not_finished_makes_room() {
+async fn an_unfinished_handshake_is_evicted() {
     let issued = Issued::new();
     let server = Running::with_max_connections(PATIENT, Some(issued.certificate()), 1).await;
     let mut silent = server.connect().await;
@@ -98,13 +98,13 @@ async fn a_handshake_that_is_not_finished_makes_room() {
 }
 
 #[tokio::test]
-async fn a_peer_that_takes_nothing_is_cut_off() {
+async fn a_peer_that_reads_nothing_is_cut_off() {
     let issued = Issued::new();
     let deadlines = Deadlines { stall: SHORT, ..PATIENT };
     let server = Running::with_max_connections(deadlines, Some(issued.certificate()), 1).await;
-    let mut hog = issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
-    hog.write_all(get("/large").as_bytes()).await.unwrap();
-    hog.read_u8().await.unwrap();
+    let mut unread = issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
+    unread.write_all(get("/large").as_bytes()).await.unwrap();
+    unread.read_u8().await.unwrap();
     issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
 }
 
@@ -134,7 +134,7 @@ async fn clients_of_either_version_are_answered() {
 }
 
 #[tokio::test]
-async fn http2_is_agreed_on_in_the_handshake() {
+async fn http_2_is_negotiated_in_the_handshake() {
     let issued = Issued::new();
     let server = issued.serve(Deadlines::default()).await;
     let mut connection = issued.connect(&server, &[&TLS13], "h2").await.unwrap();
@@ -152,7 +152,7 @@ async fn a_client_that_speaks_neither_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn a_renewed_certificate_is_taken_over_while_old_connections_go_on() {
+async fn a_renewed_certificate_is_used_while_old_connections_continue() {
     let mut issued = Issued::new();
     let server = issued.serve(PATIENT).await;
     let mut old = issued.connect(&server, &[&TLS13], "http/1.1").await.unwrap();
