@@ -1,4 +1,4 @@
-//! `/account`: what people change of their own account, and what nobody else can have them change.
+//! `/account`: changes that users make to their account, and that no other site or user can make for them.
 
 use entity::user;
 use reqwest::Method;
@@ -60,8 +60,8 @@ async fn code(session_browser: &BrowserSession, path: &str) -> String {
     fields.into_iter().find(|(name, _)| name == "csrf").expect("a form has a code").1
 }
 
-/// Goes where a form led, which is told there.
-async fn is_told(session_browser: &BrowserSession, answer: &Answer, words: &str) {
+/// Follows the redirect after a form, to a page that confirms the change.
+async fn confirms(session_browser: &BrowserSession, answer: &Answer, words: &str) {
     let page = session_browser.follows(answer).await.is(200).text();
     assert!(page.contains(words), "{words}: {page}");
 }
@@ -98,7 +98,7 @@ async fn no_page_takes_a_form_but_its_own(signet: TestApp) {
             let request = signet.site.post(path).header("cookie", &cookies).header(field, value);
             request.form(&[&fields[..], &[("csrf", &csrf)]].concat()).answer().await.is(403);
         }
-        // What a link says changes nothing.
+        // A GET request changes nothing.
         let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
         session_browser.opens(&format!("{path}?{query}&csrf={csrf}")).await.is(200);
         // Nobody is logged in in a browser without the cookie, whatever it knows.
@@ -136,7 +136,7 @@ async fn a_person_takes_another_name(signet: TestApp) {
     }
     let answer = sends(&session_browser, "/account/username", &[("username", "countess")]).await;
     assert_eq!(location(&answer), "/account?done=username");
-    is_told(&session_browser, &answer, "Your username is changed.").await;
+    confirms(&session_browser, &answer, "Your username is changed.").await;
     assert!(session_browser.opens("/account").await.text().contains("countess"));
     assert_eq!(ada.looks(&tokens).await.string("username"), "countess");
     // The word stands for a text of ours, and no other is shown.
@@ -150,9 +150,9 @@ async fn another_address_takes_the_password_and_a_mail(mut mail_app: TestAppWith
     let session_browser = logs_in(&mail_app.signet, &ada).await;
     let page = session_browser.opens("/account").await.is(200).text();
     assert!(page.contains("ada@example.org") && page.contains("not confirmed"), "{page}");
-    // The mail did not come: another one does, and the first is worth nothing.
+    // The email did not come: another one does, and the first is worth nothing.
     let answer = sends(&session_browser, "/account", &[]).await;
-    is_told(&session_browser, &answer, "we have written to it again").await;
+    confirms(&session_browser, &answer, "we have written to it again").await;
     let newer = mail_app.link("/verify-email", "ada@example.org").await;
     for (link, status) in [(link, 400), (newer, 200)] {
         let (_, token) = link.split_once("?token=").expect("a token");
@@ -179,7 +179,7 @@ async fn another_address_takes_the_password_and_a_mail(mut mail_app: TestAppWith
     }
     mail_app.has_no_more_mails();
     let answer = change("new@example.org", PASSWORD).await;
-    is_told(&session_browser, &answer, "We have written to the new address").await;
+    confirms(&session_browser, &answer, "We have written to the new address").await;
     assert!(session_browser.opens("/account").await.text().contains("ada@example.org"), "the old one counts so far");
     let link = mail_app.link("/verify-email", "new@example.org").await;
     let (_, token) = link.split_once("?token=").expect("a token");
@@ -188,8 +188,8 @@ async fn another_address_takes_the_password_and_a_mail(mut mail_app: TestAppWith
     assert!(session_browser.opens("/account").await.text().contains("new@example.org"));
 }
 
-/// Every other log-in ends with the old password, and the apps that this browser is signed in to as well: whoever knew
-/// the password may have been let in by any of them.
+/// A password change ends every other session, those of apps in this browser included: a thief of the old password
+/// may hold any of them.
 async fn another_password_ends_every_other_log_in(signet: TestApp) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let ada = signet.registers("ada").await;
@@ -213,7 +213,7 @@ async fn another_password_ends_every_other_log_in(signet: TestApp) {
     }
     ada.is_let_in(&other_origin).await;
     let answer = change(PASSWORD, NEW_PASSWORD, NEW_PASSWORD).await;
-    is_told(&session_browser, &answer, "Your password is changed.").await;
+    confirms(&session_browser, &answer, "Your password is changed.").await;
     assert_eq!(location(&thief.opens("/account").await), "/login?return_to=/account");
     ada.is_logged_out(&other_origin).await;
     signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -232,7 +232,7 @@ async fn guesses_are_counted_and_told(builder: TestEnvBuilder) {
             &[("current_password", WRONG), ("new_password", NEW_PASSWORD), ("repeated", NEW_PASSWORD)],
         ),
     ] {
-        // A log-in is a device of its own, with guesses of its own.
+        // A login is a device of its own, with guesses of its own.
         let session_browser = logs_in(&signet, &ada).await;
         for _ in 0..FREE {
             sends(&session_browser, path, fields).await.is(422);
@@ -265,17 +265,17 @@ async fn a_person_ends_log_ins(signet: TestApp) {
     }
     eve.is_let_in(&evil).await;
     let answer = sends(&session_browser, "/account/sessions", &[("session", &jwt::sid(&tokens.access))]).await;
-    is_told(&session_browser, &answer, "That log-in is over.").await;
+    confirms(&session_browser, &answer, "That log-in is over.").await;
     ada.is_logged_out(&tokens).await;
     other.opens("/account").await.is(200);
-    // A browser's log-in goes with all that it is signed in to.
+    // A browser's login goes with all that it is signed in to.
     let sessions = ada.sessions(&ada.logs_in().await).await;
     let child = sessions.iter().find(|session| session["id"] == jwt::sid(&through_other.access)).expect("it is listed");
     assert_eq!(child["client_id"], app.client.id);
     signet.clock.advance(seconds(1));
     let (own, _) = app.logs_in(&session_browser, &ada).await;
     let answer = sends(&session_browser, "/account/sessions", &[("answer", "others")]).await;
-    is_told(&session_browser, &answer, "Every other log-in is over.").await;
+    confirms(&session_browser, &answer, "Every other log-in is over.").await;
     assert_eq!(location(&other.opens("/account").await), "/login?return_to=/account");
     for tokens in [&through_other, &own] {
         signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -284,7 +284,7 @@ async fn a_person_ends_log_ins(signet: TestApp) {
     assert!(!page.contains("name=\"session\"") && !page.contains("Log out everywhere else"), "{page}");
 }
 
-/// Through the JSON API as well: a log-in that has given rise to others is ended, and said to be.
+/// Through the JSON API as well: a login that has given rise to others is ended, and said to be.
 async fn a_browsers_log_in_is_ended_from_elsewhere(signet: TestApp) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let ada = signet.registers("ada").await;
@@ -316,7 +316,7 @@ async fn what_was_allowed_is_taken_back(signet: TestApp) {
     }
     signet.site.user_info(&tokens.access).await.is(200);
     let answer = sends(&session_browser, "/account/apps", &[("client", &app.client.id)]).await;
-    is_told(&session_browser, &answer, "That app may not use your account any more.").await;
+    confirms(&session_browser, &answer, "That app may not use your account any more.").await;
     signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
     app.client.refreshes(&signet.site, &tokens).await.refused("invalid_grant");
     app.redeems(&code).await.refused("invalid_grant");
@@ -348,7 +348,7 @@ async fn a_person_deletes_the_account(signet: TestApp) {
     ada.tries(PASSWORD).await.refused("invalid_grant");
 }
 
-/// Whoever came through another provider has none; a log-in of just now stands in for it, and nothing else.
+/// An account from a provider has no password; only a recent login replaces it.
 async fn an_account_without_a_password_shows_a_fresh_log_in(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let session_browser = logs_in(&signet, &ada).await;

@@ -1,4 +1,4 @@
-//! Email addresses: whose they are is proved by mail, and nothing but the proof counts.
+//! Email addresses: only the link in a verification email proves ownership.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn verifies(site: &Site, token: &str) -> Answer {
     site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await
 }
 
-/// Asks for another mail.
+/// Asks for another email.
 async fn asks_again(person: &Person, tokens: &Tokens) -> Answer {
     person.sends(Method::POST, "/v1/email-verifications", tokens, None).await.is(202)
 }
@@ -48,10 +48,10 @@ fn unverified(email: &str) -> (Value, Value) {
 }
 
 async fn an_address_is_proved_by_the_mail_that_went_there(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
-    let token = post.brings_verification(ADA).await;
+    let token = inbox.brings_verification(ADA).await;
     assert_eq!(address(&ada, &tokens).await, unverified(ADA));
     let by_address = Person { username: ADA.into(), ..ada.clone() };
     by_address.tries(PASSWORD).await.refused("invalid_grant");
@@ -59,21 +59,21 @@ async fn an_address_is_proved_by_the_mail_that_went_there(signet: TestApp) {
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
     by_address.tries(PASSWORD).await.granted();
     verifies(&signet.site, &token).await.problem(400, "invalid_token");
-    post.delivers_nothing().await;
+    inbox.delivers_nothing().await;
 }
 
 async fn a_link_is_good_for_a_day_and_the_newest_alone(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers(&signet, "ada", ADA).await;
-    let first = post.brings_verification(ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers(&signet, "ada", ADA).await;
+    let first = inbox.brings_verification(ADA).await;
     signet.clock.advance(seconds(24 * 3600));
     verifies(&signet.site, &first).await.problem(400, "invalid_token");
     let tokens = ada.logs_in().await;
     asks_again(&ada, &tokens).await;
-    let second = post.brings_verification(ADA).await;
+    let second = inbox.brings_verification(ADA).await;
     signet.clock.advance(seconds(1));
     asks_again(&ada, &tokens).await;
-    let third = post.brings_verification(ADA).await;
+    let third = inbox.brings_verification(ADA).await;
     verifies(&signet.site, &second).await.problem(400, "invalid_token");
     for bad in ["", "x", &"A".repeat(43), &third[1..]] {
         verifies(&signet.site, bad).await.blames_the_sender();
@@ -84,31 +84,31 @@ async fn a_link_is_good_for_a_day_and_the_newest_alone(signet: TestApp) {
 
 /// Whether there was anything to verify shows in no answer.
 async fn where_nothing_is_to_be_verified_nothing_is_sent(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", ADA).await;
     let bob = signet.registers("bob").await;
-    let kim = post.registers(&signet, "kim", "kim@example.org").await;
-    post.delivers_one().await.is(VERIFY, "kim@example.org");
+    let kim = inbox.registers(&signet, "kim", "kim@example.org").await;
+    inbox.delivers_one().await.is(VERIFY, "kim@example.org");
     let [adas, bobs, kims] = [ada.logs_in().await, bob.logs_in().await, kim.logs_in().await];
     let answers = [asks_again(&ada, &adas).await, asks_again(&bob, &bobs).await, asks_again(&kim, &kims).await];
     for answer in &answers {
         assert_eq!((answer.text(), answer.fields()), (answers[2].text(), answers[2].fields()));
     }
-    post.brings_verification("kim@example.org").await;
+    inbox.brings_verification("kim@example.org").await;
     signet.site.post("/v1/email-verifications").answer().await.asks_for_a_token();
 }
 
 async fn a_new_address_waits_for_its_proof(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     let answer = names(&ada, &tokens, NEW).await.json();
     assert_eq!((&answer["email"], &answer["email_verified"]), (&json!(ADA), &json!(true)));
-    let first = post.brings_verification(NEW).await;
+    let first = inbox.brings_verification(NEW).await;
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
     signet.clock.advance(seconds(1));
     asks_again(&ada, &tokens).await;
-    let token = post.brings_verification(NEW).await;
+    let token = inbox.brings_verification(NEW).await;
     verifies(&signet.site, &first).await.problem(400, "invalid_token");
     let by = |address: &str| Person { username: address.into(), ..ada.clone() };
     by(ADA).tries(PASSWORD).await.granted();
@@ -116,51 +116,51 @@ async fn a_new_address_waits_for_its_proof(signet: TestApp) {
 
     verifies(&signet.site, &token).await.is(204);
     assert_eq!(address(&ada, &tokens).await, verified(NEW));
-    let notice = post.delivers_one().await.is(EMAIL_CHANGED, ADA);
+    let notice = inbox.delivers_one().await.is(EMAIL_CHANGED, ADA);
     assert!(notice.text.contains(NEW), "{notice:?}");
     by(NEW).tries(PASSWORD).await.granted();
     by(ADA).tries(PASSWORD).await.refused("invalid_grant");
 }
 
 async fn an_unproved_address_is_replaced_at_once(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
-    let old = post.brings_verification(ADA).await;
+    let old = inbox.brings_verification(ADA).await;
     signet.clock.advance(seconds(1));
     let answer = names(&ada, &tokens, NEW).await.json();
     assert_eq!((&answer["email"], &answer["email_verified"]), (&json!(NEW), &json!(false)));
     verifies(&signet.site, &old).await.problem(400, "invalid_token");
-    verifies(&signet.site, &post.brings_verification(NEW).await).await.is(204);
+    verifies(&signet.site, &inbox.brings_verification(NEW).await).await.is(204);
     assert_eq!(address(&ada, &tokens).await, verified(NEW));
-    post.delivers_nothing().await; // there was no owner to tell
+    inbox.delivers_nothing().await; // there was no owner to tell
 }
 
 async fn naming_the_present_address_takes_the_pending_one_back(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     names(&ada, &tokens, NEW).await;
-    let token = post.brings_verification(NEW).await;
+    let token = inbox.brings_verification(NEW).await;
     names(&ada, &tokens, ADA).await;
     verifies(&signet.site, &token).await.problem(400, "invalid_token");
     asks_again(&ada, &tokens).await;
-    post.delivers_nothing().await;
+    inbox.delivers_nothing().await;
     assert_eq!(address(&ada, &tokens).await, verified(ADA));
 }
 
-/// Neither a registration nor a change tells that somebody has the address; its owner is told instead.
+/// Neither a registration nor a change reveals that an email address is taken; its owner gets an email instead.
 async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", "Ada@example.org").await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", "Ada@example.org").await;
     let register = async |username: &str, email: &str| {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
         signet.site.post("/v1/users").json(&body).answer().await.is(201)
     };
     let free = register("bob", "bob@example.org").await;
-    post.delivers_one().await.is(VERIFY, "bob@example.org");
+    inbox.delivers_one().await.is(VERIFY, "bob@example.org");
     let taken = register("eve", "ADA@example.org").await;
-    post.delivers_one().await.is(TRIED, "Ada@example.org");
+    inbox.delivers_one().await.is(TRIED, "Ada@example.org");
     let members = |answer: &Answer| {
         let json = answer.json();
         let object = json.as_object().expect("an object");
@@ -172,35 +172,35 @@ async fn an_address_that_is_somebodys_is_told_to_its_owner_alone(signet: TestApp
         Person { username: "eve".into(), password: PASSWORD.into(), id: String::new(), site: signet.site.clone() };
     let tokens = eve.logs_in().await;
     asks_again(&eve, &tokens).await;
-    post.delivers_one().await.is(TRIED, "Ada@example.org");
+    inbox.delivers_one().await.is(TRIED, "Ada@example.org");
     names(&eve, &tokens, "eve@example.org").await;
-    verifies(&signet.site, &post.brings_verification("eve@example.org").await).await.is(204);
+    verifies(&signet.site, &inbox.brings_verification("eve@example.org").await).await.is(204);
     names(&eve, &tokens, "ada@example.org").await;
-    post.delivers_one().await.is(TRIED, "Ada@example.org");
+    inbox.delivers_one().await.is(TRIED, "Ada@example.org");
     assert_eq!(address(&eve, &tokens).await, verified("eve@example.org"));
     assert_eq!(address(&ada, &ada.logs_in().await).await, verified("Ada@example.org"));
 }
 
-/// Whoever registers with another's address before them gains nothing by it.
+/// Registering with the email address of somebody else first gains nothing.
 async fn who_proves_an_address_takes_it_from_all_who_claimed_it(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let eve = post.registers(&signet, "eve", ADA).await;
-    let eves = post.brings_verification(ADA).await;
-    let mallory = post.registers_verified(&signet, "mallory", "mallory@example.org").await;
+    let mut inbox = Inbox::of(&signet).await;
+    let eve = inbox.registers(&signet, "eve", ADA).await;
+    let eves = inbox.brings_verification(ADA).await;
+    let mallory = inbox.registers_verified(&signet, "mallory", "mallory@example.org").await;
     let (eve_in, mallory_in) = (eve.logs_in().await, mallory.logs_in().await);
     names(&mallory, &mallory_in, "ADA@example.org").await;
-    let mallorys = post.brings_verification("ADA@example.org").await;
+    let mallorys = inbox.brings_verification("ADA@example.org").await;
 
-    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let ada = inbox.registers_verified(&signet, "ada", ADA).await;
     assert_eq!(address(&eve, &eve_in).await, (Value::Null, json!(false)));
     for token in [&eves, &mallorys] {
         verifies(&signet.site, token).await.problem(400, "invalid_token");
     }
     assert_eq!(address(&mallory, &mallory_in).await, verified("mallory@example.org"));
     asks_again(&eve, &eve_in).await;
-    post.delivers_nothing().await;
+    inbox.delivers_nothing().await;
     signet.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
-    let token = post.brings_reset(ADA).await;
+    let token = inbox.brings_reset(ADA).await;
     let body = json!({"token": token, "new_password": crate::harness::NEW_PASSWORD});
     signet.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
     ada.tries(crate::harness::NEW_PASSWORD).await.granted();
@@ -208,11 +208,11 @@ async fn who_proves_an_address_takes_it_from_all_who_claimed_it(signet: TestApp)
 }
 
 async fn of_many_who_prove_one_address_one_has_it(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
+    let mut inbox = Inbox::of(&signet).await;
     let mut claims = Vec::new();
     for n in 0..8 {
-        let person = post.registers(&signet, &format!("person{n}"), ADA).await;
-        claims.push((person, post.brings_verification(ADA).await));
+        let person = inbox.registers(&signet, &format!("person{n}"), ADA).await;
+        claims.push((person, inbox.brings_verification(ADA).await));
     }
     let all: Vec<_> = claims
         .iter()
@@ -223,7 +223,7 @@ async fn of_many_who_prove_one_address_one_has_it(signet: TestApp) {
         .collect();
     let mut winners = 0;
     for ((person, _), one) in claims.iter().zip(all) {
-        let answer = one.await.expect("it was told to the end");
+        let answer = one.await.expect("it was answered");
         let tokens = person.logs_in().await;
         if answer.status == 204 {
             winners += 1;
@@ -250,10 +250,10 @@ async fn flow(signet: &TestApp) -> VerifyEmail {
 }
 
 async fn looking_uses_nothing_up_and_not_me_takes_the_address_away(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
+    let mut inbox = Inbox::of(&signet).await;
     let page = flow(&signet).await;
-    let ada = post.registers(&signet, "ada", ADA).await;
-    let token: SecretString = post.brings_verification(ADA).await.into();
+    let ada = inbox.registers(&signet, "ada", ADA).await;
+    let token: SecretString = inbox.brings_verification(ADA).await.into();
     for _ in 0..10 {
         let claim = page.peek(&token).await.expect("the database answers").expect("it is live");
         assert_eq!((claim.user.username.as_written(), claim.email.as_str()), ("ada", ADA));
@@ -264,24 +264,24 @@ async fn looking_uses_nothing_up_and_not_me_takes_the_address_away(signet: TestA
     let tokens = ada.logs_in().await;
     assert_eq!(address(&ada, &tokens).await, (Value::Null, json!(false)));
     asks_again(&ada, &tokens).await;
-    post.delivers_nothing().await;
+    inbox.delivers_nothing().await;
 
     names(&ada, &tokens, NEW).await;
-    let token: SecretString = post.brings_verification(NEW).await.into();
+    let token: SecretString = inbox.brings_verification(NEW).await.into();
     page.complete(&token).await.expect("it is live");
     names(&ada, &tokens, "bob@example.org").await;
-    let token: SecretString = post.brings_verification("bob@example.org").await.into();
+    let token: SecretString = inbox.brings_verification("bob@example.org").await.into();
     page.disown(&token).await.expect("it is live");
     assert_eq!(address(&ada, &tokens).await, verified(NEW), "the one in force stays");
 }
 
 async fn a_deleted_account_leaves_nothing_behind(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", ADA).await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", ADA).await;
     let tokens = ada.logs_in().await;
     names(&ada, &tokens, NEW).await;
     signet.site.post("/v1/password-resets").json(&json!({"email": ADA})).answer().await.is(202);
-    post.delivers().await;
+    inbox.delivers().await;
     ada.sends(Method::DELETE, "/v1/users/me", &tokens, Some(json!({"password": PASSWORD}))).await.is(204);
     let store = signet.store().await;
     let secrets = one_use_secret::Entity::find().count(&store).await.expect("the database answers");
@@ -293,24 +293,24 @@ async fn a_deleted_account_leaves_nothing_behind(signet: TestApp) {
 async fn mails_to_unproved_addresses_are_limited(builder: TestEnvBuilder) {
     let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.mail", "3/1h");
     let signet = builder.open().await;
-    let mut post = Inbox::of(&signet).await;
+    let mut inbox = Inbox::of(&signet).await;
     for n in 0..3 {
-        post.registers(&signet, &format!("person{n}"), ADA).await;
-        post.brings_verification(ADA).await;
+        inbox.registers(&signet, &format!("person{n}"), ADA).await;
+        inbox.brings_verification(ADA).await;
     }
-    let eve = post.registers(&signet, "eve", ADA).await;
-    post.delivers_nothing().await;
+    let eve = inbox.registers(&signet, "eve", ADA).await;
+    inbox.delivers_nothing().await;
     let tokens = eve.logs_in().await;
     for n in 0..3 {
         let email = format!("victim{n}@example.org");
         names(&eve, &tokens, &email).await;
-        post.brings_verification(&email).await;
+        inbox.brings_verification(&email).await;
     }
     names(&eve, &tokens, "victim3@example.org").await;
-    post.delivers_nothing().await;
+    inbox.delivers_nothing().await;
     signet.clock.advance(seconds(3600));
     asks_again(&eve, &eve.logs_in().await).await;
-    post.brings_verification("victim3@example.org").await;
+    inbox.brings_verification("victim3@example.org").await;
 }
 
 stories![

@@ -11,7 +11,7 @@ use crate::harness::{
     test_env::Client,
 };
 
-/// The browser stays here, and is told why in words.
+/// The browser is not redirected, and sees an error page.
 fn stays_here(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 400, "{what}: {answer:?}");
     assert_eq!(answer.header("location"), "", "{what}");
@@ -203,7 +203,7 @@ async fn a_client_may_ask_for_the_person_it_knows(signet: TestApp) {
     let hint = ("id_token_hint", id_token.as_str());
     app.is_given_a_code(&adas.opens(&app.link(&[("prompt", "none"), hint])).await);
     app.is_refused(&graces.opens(&app.link(&[("prompt", "none"), hint])).await, "login_required");
-    // Whoever logs in as somebody else has done what they can: the client is told, and nobody is asked for ever.
+    // A login as another user is an error for the client, so that nobody is asked for ever.
     signet.clock.advance(seconds(1));
     let fresh = BrowserSession::at(&signet);
     let login = location(&fresh.opens(&app.link(&[hint])).await);
@@ -261,7 +261,7 @@ async fn a_request_may_be_pushed(signet: TestApp) {
             url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
         )
     };
-    // What stands beside it is not read.
+    // Parameters beside it are ignored.
     let answer =
         session_browser.opens(&(path(&app.client.id, &uri) + "&scope=admin&redirect_uri=https://evil.example")).await;
     let answer = session_browser.logs_in_at(&location(&answer), "ada", PASSWORD).await;
@@ -286,7 +286,7 @@ async fn a_request_may_be_pushed(signet: TestApp) {
     app.client.posts(&signet.site, "/oauth/par", &request).await.blames_the_sender();
 }
 
-/// What discovery says, and nothing else, is what a client finds.
+/// A client finds every endpoint that discovery names, and no other.
 async fn discovery_leads_the_way(signet: TestApp) {
     let found: Value = signet.site.get("/.well-known/openid-configuration").answer().await.is(200).json();
     for (member, path) in [

@@ -1,4 +1,4 @@
-//! What authorization codes are exchanged for, and who cannot.
+//! The exchange of authorization codes, and who must not succeed at it.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn a_person_logs_in_and_the_client_learns_who_it_is(signet: TestApp) {
     let refreshed = app.client.refreshes(&signet.site, &tokens).await;
     let again = jwt::claims(&refreshed.string("id_token"));
     refreshed.granted();
-    // OIDC Core §12.2: the same person, log-in and session; at_hash is of the new token.
+    // OIDC Core §12.2: the same person, login and session; at_hash is of the new token.
     for same in ["iss", "aud", "sub", "auth_time", "sid"] {
         assert_eq!(again[same], claims[same], "{same}");
     }
@@ -124,7 +124,7 @@ async fn a_code_is_nobody_elses(signet: TestApp) {
     app.redeems(&code).await.granted();
 }
 
-/// What a client was given late in a log-in ends with it all the same.
+/// Tokens issued late in a login end with the login.
 async fn a_clients_session_does_not_outlast_the_log_in(signet: TestApp) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let ada = signet.registers("ada").await;

@@ -1,4 +1,4 @@
-//! What clients are told of ended sessions, and what becomes of it where they do not take it (OIDC Back-Channel Logout
+//! Logout notices to clients, delivered, refused or delayed (OIDC Back-Channel Logout
 //! 1.0).
 
 use std::{collections::BTreeSet, time::Duration};
@@ -23,14 +23,14 @@ use crate::harness::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A first-party client that wants to be told there.
+/// A first-party client with this back-channel logout URI.
 async fn app(signet: &TestApp, receiver: &Receiver) -> RelyingParty {
     RelyingParty::registers_with(signet, &["--first-party", "--backchannel-logout-uri", &receiver.uri()]).await
 }
 
-/// A client that people log in at with their passwords, and that wants to be told there.
+/// A password-grant client with this back-channel logout URI.
 async fn public_client(signet: &TestEnv, receiver: &Receiver) -> Client {
-    signet.registers_kiosk(&["--backchannel-logout-uri", &receiver.uri()]).await
+    signet.registers_public_client(&["--backchannel-logout-uri", &receiver.uri()]).await
 }
 
 /// How many notices wait.
@@ -38,7 +38,7 @@ async fn waiting(signet: &TestEnv) -> u64 {
     logout_notice::Entity::find().count(&signet.store().await).await.expect("a number")
 }
 
-/// Nothing waits any more: whoever has not been told by now will not be.
+/// No notice waits any more.
 async fn nothing_waits(signet: &TestEnv) {
     eventually(PATIENCE, "nothing waits", async || waiting(signet).await == 0).await;
 }
@@ -86,7 +86,7 @@ async fn a_client_is_told_of_every_end_of_its_sessions(signet: TestApp) {
         "another person",
         "disabling",
     ];
-    for (told, end) in ends.into_iter().enumerate() {
+    for (notified, end) in ends.into_iter().enumerate() {
         let session_browser = BrowserSession::at(&signet);
         let (tokens, id_token) = app.logs_in(&session_browser, &ada).await;
         let own = ada.logs_in().await;
@@ -129,15 +129,15 @@ async fn a_client_is_told_of_every_end_of_its_sessions(signet: TestApp) {
             "disabling" => drop(signet.runs(&["user", "disable", "ada"]).await.well()),
             other => panic!("{other}"),
         }
-        // A command's clock goes on while the house's stands still.
+        // A command's clock runs while the service's stands still.
         signet.clock.advance(seconds(300));
-        let tokens_told = receiver.waits_for(told + 1).await;
-        assert_eq!(tokens_told.len(), told + 1, "{end}: {tokens_told:?}");
-        let claims = verified(&signet, &client, &tokens_told[told], "RS256").await;
+        let tokens_sent = receiver.waits_for(notified + 1).await;
+        assert_eq!(tokens_sent.len(), notified + 1, "{end}: {tokens_sent:?}");
+        let claims = verified(&signet, &client, &tokens_sent[notified], "RS256").await;
         assert_eq!((&claims["sub"], &claims["sid"]), (&json!(ada.id), &json!(jwt::sid(&tokens.access))), "{end}");
         assert!(identifiers.insert(claims["jti"].as_str().expect("a jti").to_owned()), "{end}");
     }
-    assert!(receiver.requests().iter().all(|line| line == "post /told?of=log-outs http/1.1"));
+    assert!(receiver.requests().iter().all(|line| line == "post /notices?of=logouts http/1.1"));
     nothing_waits(&signet).await;
 }
 
@@ -171,7 +171,7 @@ async fn a_client_that_is_gone_or_does_not_ask_is_told_nothing(signet: TestApp) 
     let page = session_browser.opens("/logout").await.is(200);
     session_browser.sends(&page, "/logout", &[]).await.is(303);
     assert_eq!(waiting(&signet).await, 0);
-    // One that is deleted while it is still to be told, and its sessions with it.
+    // A client deleted while its notices wait, with its sessions.
     receiver.behaves(Manner::Answers(503));
     asks.logs_in(&BrowserSession::at(&signet), &ada).await;
     let (tokens, _) = asks.logs_in(&BrowserSession::at(&signet), &ada).await;
@@ -217,13 +217,13 @@ async fn a_client_that_does_not_take_it_is_told_again(signet: TestApp) {
     assert!(trap.requests().is_empty(), "a redirect is followed nowhere: {:?}", trap.requests());
 }
 
-/// Nobody else waits for it, and what it says without end is not listened to.
+/// Other clients do not wait for it, and its endless answer is not read.
 async fn a_client_that_stalls_or_floods_holds_up_no_other(signet: TestApp) {
     let (stuck, good) = (Receiver::starts().await, Receiver::starts().await);
     let (bad, fine) = (public_client(&signet, &stuck).await, public_client(&signet, &good).await);
     let ada = signet.registers("ada").await;
     stuck.behaves(Manner::Stalls);
-    // Far more than are told at a time: in turn, each for its ten seconds, they would take most of a minute.
+    // Far more than are sent at a time: one after the other, ten seconds each, they would take most of a minute.
     for _ in 0..64 {
         ada.logs_in_at(&bad, &[]).await;
     }
@@ -243,8 +243,8 @@ async fn a_client_that_stalls_or_floods_holds_up_no_other(signet: TestApp) {
         waiting(&signet).await == 0
     })
     .await;
-    let told: BTreeSet<String> = stuck.tokens().iter().map(|token| jwt::sid(token)).collect();
-    assert_eq!(told.len(), 64);
+    let notified: BTreeSet<String> = stuck.tokens().iter().map(|token| jwt::sid(token)).collect();
+    assert_eq!(notified.len(), 64);
 }
 
 async fn after_an_hour_it_is_given_up(signet: TestApp) {
@@ -273,8 +273,8 @@ async fn many_ends_at_once_are_all_told(signet: TestApp) {
     let own = ada.logs_in().await;
     ada.sends(Method::DELETE, "/v1/sessions", &own, None).await.is(204);
     eventually(Duration::from_mins(2), "all are told", async || waiting(&signet).await == 0).await;
-    let told: BTreeSet<String> = receiver.tokens().iter().map(|token| jwt::sid(token)).collect();
-    assert_eq!(told, sessions);
+    let notified: BTreeSet<String> = receiver.tokens().iter().map(|token| jwt::sid(token)).collect();
+    assert_eq!(notified, sessions);
 }
 
 async fn two_replicas_tell_it_once(signet: TestApp) {
@@ -291,7 +291,7 @@ async fn two_replicas_tell_it_once(signet: TestApp) {
     replica.stop().await;
 }
 
-/// Killed while the client is being told: whoever starts next tells it again.
+/// The process is killed while it sends a notice: the next process sends it again.
 async fn a_crash_loses_no_log_out(mut env: TestEnv) {
     let listen = format!("127.0.0.1:{}", run::free_port());
     env.set("issuer", &format!("http://{listen}"));
@@ -309,12 +309,12 @@ async fn a_crash_loses_no_log_out(mut env: TestEnv) {
     receiver.behaves(Manner::Good);
     let process = env.serves(&[("listen", &listen)]).ready().await;
     eventually(Duration::from_mins(1), "it is told again", async || waiting(&env).await == 0).await;
-    let told = receiver.tokens();
-    let (first, last) = (jwt::claims(&told[0]), jwt::claims(told.last().expect("some")));
+    let notified = receiver.tokens();
+    let (first, last) = (jwt::claims(&notified[0]), jwt::claims(notified.last().expect("some")));
     assert_eq!(first["sid"], last["sid"]);
-    assert!(told.len() >= 2 && first["jti"] != last["jti"], "{told:?}");
-    // Nothing that the client is told stands in a log.
-    assert!(!process.log().contains(&told[0]) && !process.log().contains(&jwt::sid(&tokens.access)));
+    assert!(notified.len() >= 2 && first["jti"] != last["jti"], "{notified:?}");
+    // No logout token is in a log.
+    assert!(!process.log().contains(&notified[0]) && !process.log().contains(&jwt::sid(&tokens.access)));
     process.signal("TERM");
     process.ends().await.well();
 }

@@ -1,8 +1,8 @@
-//! What a person sees in a real browser, and that its console is silent.
+//! Pages in a real browser, with a silent console.
 
 use crate::harness::{TestApp, browser::Browser, driver::FOREIGN_HOST, other_origin::OtherOrigin, stories_on};
 
-/// What the other stories rely on: a browser that is told not to run scripts runs none, and one whose page breaks its own
+/// The other stories rely on this: a browser without JavaScript runs no script, and a page that breaks its own
 /// policy says so.
 async fn the_browser_does_what_the_stories_believe(_: TestApp) {
     let page = "<!doctype html><title>Test</title>\

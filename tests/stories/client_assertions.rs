@@ -1,4 +1,4 @@
-//! `private_key_jwt` (RFC 7523 §3): a client that proves who it is with its own key, and whoever would pass for it.
+//! `private_key_jwt` (RFC 7523 §3): clients that authenticate with a key, and attempts to impersonate them.
 
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ async fn an_assertion_is_taken_once(signet: TestApp) {
     presents(&signet.site, &again).await.refused("invalid_client");
     let form = [("token", "x"), ("client_assertion_type", JWT_BEARER), ("client_assertion", again.as_str())];
     signet.site.post("/oauth/revoke").form(&form).answer().await.refused("invalid_client");
-    // Its end plus what clocks differ: from then on it is refused for its age.
+    // Its expiry plus the clock tolerance: from then on it is refused for its age.
     signet.clock.advance(seconds(91));
     presents(&signet.site, &assertion).await.refused("invalid_client");
     // Another client may use the same jti.
@@ -242,7 +242,7 @@ async fn only_public_keys_are_registered(env: TestEnv) {
     assert_eq!(env.runs(&["client", "list"]).await.well().json(), json!([]), "nothing was registered");
 }
 
-/// The secret of a client that has none is not asked for, and its keys are shown for what they are.
+/// A client with keys has no secret, and its keys are shown.
 async fn a_client_with_a_key_has_no_secret(env: TestEnv) {
     let (client, key) = app(&env).await;
     assert_eq!(client.secret, "");

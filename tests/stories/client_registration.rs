@@ -1,4 +1,4 @@
-//! Clients that register themselves (RFC 7591, RFC 7592): what a stranger's client may be, and who manages it.
+//! Dynamic client registration and management (RFC 7591, RFC 7592).
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::harness::{
     test_env::{Client, list},
 };
 
-/// What a client of the code flow says of itself.
+/// The metadata of a client of the code flow.
 fn app() -> Value {
     json!({
         "client_name": "Lighthouse",
@@ -372,7 +372,7 @@ async fn the_operator_cannot_take_a_strangers_client_for_his_own(builder: TestEn
     registered.sends(Method::GET, &registered.token, None).await.challenges(401, "invalid_token");
 }
 
-/// What somebody registers takes room for ever, so that one network registers so much and no more.
+/// Registered clients take storage for ever, so each network may register only a few.
 async fn a_network_registers_few_clients(builder: TestEnvBuilder) {
     let builder = builder.set("rate_limits.enabled", "true").set("rate_limits.registration", "3/1h");
     let signet = open(builder).await;

@@ -1,4 +1,4 @@
-//! The operator's hand on clients: what is changed, and what follows of it in services that run.
+//! Changes of clients by the operator, and their effect on running services.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::harness::{
     test_env::{Client, TestEnv},
 };
 
-/// Within this time a running service goes by what another process has changed.
+/// The time within which a running service follows a change by another process.
 const BOUND: Duration = Duration::from_secs(10);
 
 async fn shown(env: &TestEnv, client: &Client) -> Value {
@@ -49,7 +49,7 @@ async fn a_rotated_secret_kills_the_old_one(signet: TestApp) {
 }
 
 async fn who_has_no_secret_gets_none(env: TestEnv) {
-    let public_client = env.registers_kiosk(&[]).await;
+    let public_client = env.registers_public_client(&[]).await;
     env.runs(&["client", "rotate-secret", &public_client.id]).await.with(1, &["no secret"]);
     let key = ClientKey::new("ES256", "k1");
     let app = client_key::registers(&env, &key).await;
@@ -120,7 +120,7 @@ async fn what_could_not_be_registered_is_refused_and_changes_nothing(env: TestEn
 }
 
 async fn a_running_service_goes_by_the_change(signet: TestApp) {
-    let public_client = signet.registers_kiosk(&[]).await;
+    let public_client = signet.registers_public_client(&[]).await;
     let ada = signet.registers("ada").await;
     let tokens: Tokens = ada.logs_in_at(&public_client, &[]).await;
     ada.is_let_in(&tokens).await;

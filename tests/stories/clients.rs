@@ -1,4 +1,4 @@
-//! Clients: how they prove who they are, and what they get for themselves.
+//! Client authentication, and the `client_credentials` grant.
 
 use std::fmt::Write;
 
@@ -135,7 +135,7 @@ async fn a_client_uses_only_the_grants_it_has(signet: TestApp) {
     let form = [("grant_type", "refresh_token"), ("refresh_token", "x")];
     asks_with_basic(&signet.site, &client, &form).await.blames_the_sender();
     let public_client =
-        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+        ["--name", "Public client", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
     let public_client = signet.registers_client(&public_client).await;
     assert_eq!(public_client.secret, "");
     signet.site.token(&public_client.in_form(&FORM)).answer().await.refused("unauthorized_client");
@@ -177,7 +177,7 @@ async fn a_secret_is_shown_once(env: TestEnv) {
 
 async fn a_deleted_client_takes_its_sessions_with_it(mut signet: TestApp) {
     let public_client =
-        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+        ["--name", "Public client", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
     let public_client = signet.registers_client(&public_client).await;
     let ada = signet.registers("ada").await;
     let own = ada.logs_in().await;
@@ -192,7 +192,7 @@ async fn a_deleted_client_takes_its_sessions_with_it(mut signet: TestApp) {
     ada.is_let_in(&own).await;
 }
 
-/// It was never registered; its sessions are those of everybody who named no client.
+/// The built-in client was never registered; all sessions without a named client belong to it.
 async fn nobody_deletes_the_built_in_client(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;

@@ -2,7 +2,7 @@
 
 use crate::harness::{TestApp, raw::Line, stories_on};
 
-/// The rest of the body stays unread, so whatever comes next on the connection would be taken for it.
+/// The rest of the body stays unread, so the next request on the connection would be read as body.
 async fn a_body_that_was_given_up_ends_its_connection_and_says_so(signet: TestApp) {
     let gives_up = async |length: &str, body: &[u8], status: &str| {
         let mut line = Line::to(&signet.site).await;

@@ -20,7 +20,7 @@ fn listed(builder: TestEnvBuilder) -> TestEnvBuilder {
     builder.set("cors_origins", &format!("{APP},{LOCAL}"))
 }
 
-/// Asks as a script does before it sends what no form could.
+/// Sends a CORS preflight.
 async fn asks_for_leave(site: &Site, origin: &str, method: &str, path: &str) -> Answer {
     let request = site.request(Method::OPTIONS, path).header("origin", origin);
     let request = request.header("access-control-request-method", method);
@@ -75,7 +75,7 @@ async fn a_listed_app_does_all_that_a_person_does(builder: TestEnvBuilder) {
     }
 }
 
-/// Whoever is not listed gets what they would get without the field, and no leave to read it.
+/// An unlisted origin gets the usual answer, without CORS headers.
 async fn no_other_origin_gets_leave(builder: TestEnvBuilder) {
     let signet = listed(builder).open().await;
     signet.registers("ada").await;
@@ -188,7 +188,7 @@ async fn leave_names_the_methods_of_the_route(builder: TestEnvBuilder) {
     assert_eq!(nowhere.header("access-control-allow-methods"), "");
 }
 
-/// Every route: what is added lands among those that an app may read, or on this list.
+/// Every route is either readable by apps or on this list, new routes included.
 async fn what_is_not_for_apps_is_open_to_no_script(builder: TestEnvBuilder) {
     let signet = listed(builder).open().await;
     let document = signet.site.get("/openapi.json").answer().await.json();
@@ -199,9 +199,9 @@ async fn what_is_not_for_apps_is_open_to_no_script(builder: TestEnvBuilder) {
         let path = route.replace("{list}", "0").replace("{id}", "current");
         let answer = signet.site.get(&path).header("origin", APP).answer().await;
         let leave = asks_for_leave(&signet.site, APP, "POST", &path).await;
-        let told = answer.header("access-control-allow-origin");
-        assert_eq!(leave.header("access-control-allow-origin"), told, "{path}");
-        match told {
+        let allowed = answer.header("access-control-allow-origin");
+        assert_eq!(leave.header("access-control-allow-origin"), allowed, "{path}");
+        match allowed {
             "" => {
                 is_closed(&answer);
                 is_closed(&leave);

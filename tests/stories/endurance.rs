@@ -1,4 +1,4 @@
-//! What it must bear: slow databases, floods, guessers, crafted input, files that vanish or that others would read.
+//! Endurance: slow databases, guessing, crafted input, files that vanish or that others could read.
 
 use std::{
     fs::{self, Permissions},
@@ -23,7 +23,7 @@ async fn count(db: &DatabaseConnection, sql: &str) -> i64 {
     row.try_get_by_index(0).expect("a number")
 }
 
-/// A database that answers nobody is trouble on our side as well, and what we asked of it is not left behind.
+/// A database that does not answer is a 503, and leaves no running statement behind.
 async fn a_database_that_is_slow_is_not_the_users_fault(builder: TestEnvBuilder) {
     let signet = builder.on_its_own_cluster(Durability::None).open().await;
     let ada = signet.registers("ada").await;
@@ -51,7 +51,7 @@ async fn a_database_that_is_slow_is_not_the_users_fault(builder: TestEnvBuilder)
     }
 }
 
-/// Where the newest log-outs cannot be known, nobody is let in, and no traffic is asked for.
+/// While the newest logouts are unknown, access tokens are refused and the service is not ready.
 async fn it_is_not_ready_while_the_newest_revocations_are_not_known(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
@@ -93,7 +93,7 @@ async fn a_term_signal_ends_a_start_that_waits(env: TestEnv) {
     env.serves(&[]).ready().await;
 }
 
-/// A name is not taken by a request that was refused, nor an account made without its token.
+/// A refused request does not take the name, and no account is created without its token.
 async fn a_registration_is_whole_or_is_not(builder: TestEnvBuilder) {
     let builder =
         builder.set("password.memory_kib", "65536").set("password.workers", "1").set("password.max_wait", "100ms");
@@ -120,7 +120,7 @@ async fn a_registration_is_whole_or_is_not(builder: TestEnvBuilder) {
     }
 }
 
-/// Whatever door a guesser tries, the operator sees whose account it was, and nothing of what was typed.
+/// At every endpoint a guess leaves the account's id in the log, and nothing of the typed text.
 async fn guesses_leave_traces(mut env: TestEnv) {
     env.set("log_format", "json");
     let process = env.serves(&[]).ready().await;
@@ -163,7 +163,7 @@ async fn guesses_leave_traces(mut env: TestEnv) {
     assert!(!process.log().contains("4711"), "{}", process.log());
 }
 
-/// Half a lost mount is a lost mount: it goes on with the keys that it had, and says so.
+/// If a key file vanishes, the service keeps its loaded keys and logs an error.
 async fn a_lost_signing_key_is_told_and_ends_no_token(mut env: TestEnv) {
     env.set("signing_algorithm", "EdDSA");
     let first = env.serves(&[]).ready().await;
@@ -178,11 +178,11 @@ async fn a_lost_signing_key_is_told_and_ends_no_token(mut env: TestEnv) {
     assert_eq!(jwt::header(&tokens.access)["alg"], "ES256");
 
     fs::rename(&active, env.folder.join("away.pem")).expect("it is ours");
-    let told = || process.log().matches("the last good keys stay").count();
-    eventually(Duration::from_secs(10), "it says so", async || told() > 0).await;
+    let logged = || process.log().matches("the last good keys stay").count();
+    eventually(Duration::from_secs(10), "it says so", async || logged() > 0).await;
     // An absence has no event to wait for: the folder is read every second, and so at least twice more here.
     tokio::time::sleep(Duration::from_secs(3)).await;
-    assert_eq!(told(), 1, "{}", process.log());
+    assert_eq!(logged(), 1, "{}", process.log());
     ada.is_logged_in(&tokens).await;
     ada.is_let_in(&ada.logs_in().await).await;
     let keys = process.site.get("/.well-known/jwks.json").answer().await.is(200).json();

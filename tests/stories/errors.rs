@@ -1,4 +1,4 @@
-//! What nobody should send, and what everybody gets for it.
+//! Malformed requests and their error responses.
 
 use std::{
     collections::BTreeSet,
@@ -184,7 +184,7 @@ async fn every_answer_has_an_id_of_its_own(signet: TestApp) {
     }
 }
 
-/// An error says what was wrong in our words, never in the sender's.
+/// An error response never contains text of the request.
 async fn no_answer_echoes_what_was_sent(signet: TestApp) {
     let mark = "<script>mark</script>";
     let site: &Site = &signet.site;

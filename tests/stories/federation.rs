@@ -1,4 +1,4 @@
-//! Log-in with other providers: whom it lets in, and what it makes of them.
+//! Login with providers: which users it accepts, and their accounts.
 
 use entity::{identity, user};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
@@ -28,7 +28,7 @@ async fn account(signet: &TestApp, username: &str) -> user::Model {
 
 async fn somebody_new_gets_an_account_and_comes_back_to_it(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let mut subjects = Vec::new();
     for _ in 0..2 {
@@ -46,15 +46,15 @@ async fn somebody_new_gets_an_account_and_comes_back_to_it(builder: TestEnvBuild
     assert_eq!(subjects[0], subjects[1]);
     assert_eq!(accounts(&signet).await, 1);
     assert_eq!(account(&signet, "ada").await.password_hash, None);
-    // Whoever logs in without a client is at their account.
+    // A login without a client leads to the account page.
     assert_eq!(location(&idp.lets_in(&BrowserSession::at(&signet)).await), "/account");
 }
 
 async fn an_address_alone_opens_no_account(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder.set("providers.idp.trust_email", "true")).await;
-    let mut post = Inbox::of(&signet).await;
-    verified(&signet, &mut post, "grace").await;
+    let signet = idp.open_app(builder.set("providers.idp.trust_email", "true")).await;
+    let mut inbox = Inbox::of(&signet).await;
+    verified(&signet, &mut inbox, "grace").await;
     let subject = |subject: &str| json!({"sub": subject, "email": "grace@example.org", "preferred_username": subject});
     // The provider does not say that it proved it, or not truly.
     for (index, lie) in [json!(null), json!(false), json!("true"), json!(1)].into_iter().enumerate() {
@@ -82,9 +82,9 @@ async fn an_address_alone_opens_no_account(builder: TestEnvBuilder) {
 
 async fn an_untrusted_provider_links_nothing_whatever_it_says(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
-    let mut post = Inbox::of(&signet).await;
-    verified(&signet, &mut post, "grace").await;
+    let signet = idp.open_app(builder).await;
+    let mut inbox = Inbox::of(&signet).await;
+    verified(&signet, &mut inbox, "grace").await;
     idp.script().claims = json!({"email": "grace@example.org", "email_verified": true});
     assert_eq!(location(&idp.lets_in(&BrowserSession::at(&signet)).await), "/account");
     assert_eq!(links(&signet, "grace").await, 0);
@@ -95,8 +95,8 @@ async fn an_untrusted_provider_links_nothing_whatever_it_says(builder: TestEnvBu
 /// An attacker registers with the victim's address and waits. The victim comes by a provider.
 async fn a_pre_hijacked_address_is_worth_nothing(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder.set("providers.idp.trust_email", "true")).await;
-    let mut post = Inbox::of(&signet).await;
+    let signet = idp.open_app(builder.set("providers.idp.trust_email", "true")).await;
+    let mut inbox = Inbox::of(&signet).await;
     let body = json!({"username": "mallory", "password": PASSWORD, "email": "victim@example.org"});
     signet.site.post("/v1/users").json(&body).answer().await.is(201);
     let mallory = Person {
@@ -106,7 +106,7 @@ async fn a_pre_hijacked_address_is_worth_nothing(builder: TestEnvBuilder) {
         site: signet.site.clone(),
     };
     let session = mallory.logs_in().await;
-    let secret = post.delivers_one().await.is(VERIFY, "victim@example.org").token("/verify-email");
+    let secret = inbox.delivers_one().await.is(VERIFY, "victim@example.org").token("/verify-email");
 
     idp.script().claims =
         json!({"email": "victim@example.org", "email_verified": true, "preferred_username": "victim"});
@@ -117,7 +117,7 @@ async fn a_pre_hijacked_address_is_worth_nothing(builder: TestEnvBuilder) {
     assert!(ours.email_verified && ours.password_hash.is_none());
     assert_eq!(theirs.email, None, "what was only claimed is taken away");
     assert_eq!(links(&signet, "mallory").await, 0);
-    // The link that was mailed for it proves nothing any more, to whoever has it.
+    // The earlier verification link is void for everybody.
     let token = json!({"token": secret});
     signet.site.post("/v1/email-verifications/complete").json(&token).answer().await.problem(400, "invalid_token");
     // The attacker's session and password open the attacker's account alone, and the address names the victim's.
@@ -128,7 +128,7 @@ async fn a_pre_hijacked_address_is_worth_nothing(builder: TestEnvBuilder) {
 
 async fn a_name_is_asked_for_where_there_is_none_to_take(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
@@ -139,7 +139,7 @@ async fn a_name_is_asked_for_where_there_is_none_to_take(builder: TestEnvBuilder
     let form = "/federation/idp/username";
     let again = session_browser.sends(&page, form, &[("username", "a b")]).await.is(422);
     assert!(again.text().contains("username-error"), "{again:?}");
-    // Another browser does nothing with it, and neither does this one with what it has sent before.
+    // The form is void in another browser, and for a second use in this one.
     session_browser.sends(&page, form, &[("username", "thief")]).await.is(400);
     let other = BrowserSession::at(&signet);
     other.opens("/login").await.is(200);
@@ -149,7 +149,7 @@ async fn a_name_is_asked_for_where_there_is_none_to_take(builder: TestEnvBuilder
     let answer = session_browser.sends(&again, form, &[("username", "lovelace")]).await;
     let tokens = app.redeems(&app.is_given_a_code(&answer)).await.granted();
     assert_eq!(jwt::claims(&tokens.access)["preferred_username"], "lovelace");
-    // Whoever finds the form in the browser's history does not log in with it.
+    // The form in the browser's history does not log anybody in.
     session_browser.sends(&again, form, &[("username", "lovelace")]).await.is(400);
     assert_eq!(accounts(&signet).await, 2);
 }
@@ -157,7 +157,7 @@ async fn a_name_is_asked_for_where_there_is_none_to_take(builder: TestEnvBuilder
 /// A person's own name is not made public unasked, and an address never.
 async fn what_is_not_public_there_is_not_made_public_here(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     for (claims, proposal) in [
         (json!({"preferred_username": null, "name": "Ada Lovelace", "sub": "1"}), "Ada.Lovelace"),
         (json!({"preferred_username": "ada@example.org", "sub": "2"}), ""),
@@ -171,7 +171,7 @@ async fn what_is_not_public_there_is_not_made_public_here(builder: TestEnvBuilde
 
 async fn a_client_may_name_the_provider(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let session_browser = BrowserSession::at(&signet);
     let lead = session_browser.opens(&app.link(&[("idp_hint", "idp")])).await;
@@ -186,7 +186,7 @@ async fn a_client_may_name_the_provider(builder: TestEnvBuilder) {
 
 async fn several_tabs_log_in_each_by_itself(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let session_browser = BrowserSession::at(&signet);
     let page = session_browser.opens("/login").await.is(200);
     let first = presses(&session_browser, &page, "idp").await;
@@ -206,7 +206,7 @@ async fn several_tabs_log_in_each_by_itself(builder: TestEnvBuilder) {
 
 async fn a_provider_may_answer_by_a_form(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let session_browser = BrowserSession::at(&signet);
     let page = session_browser.opens("/login").await.is(200);
     let back = idp.logs_in(&presses(&session_browser, &page, "idp").await);
@@ -221,7 +221,7 @@ async fn a_provider_may_answer_by_a_form(builder: TestEnvBuilder) {
 
 async fn any_replica_takes_who_comes_back(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let replica = signet.replica_with(&[("issuer", &signet.issuer)]).await;
     let session_browser = BrowserSession::at(&signet);
     let page = session_browser.opens("/login").await.is(200);
@@ -237,7 +237,7 @@ async fn any_replica_takes_who_comes_back(builder: TestEnvBuilder) {
 
 async fn where_registration_is_closed_nobody_new_gets_in(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder.set("registration", "closed")).await;
+    let signet = idp.open_app(builder.set("registration", "closed")).await;
     let page = idp.lets_in(&BrowserSession::at(&signet)).await.is(403);
     assert!(page.text().contains("There is no account for you yet"), "{page:?}");
     assert_eq!(accounts(&signet).await, 0);
@@ -245,7 +245,7 @@ async fn where_registration_is_closed_nobody_new_gets_in(builder: TestEnvBuilder
 
 async fn a_disabled_account_stays_shut_and_a_deleted_one_is_forgotten(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     idp.lets_in(&BrowserSession::at(&signet)).await;
     let first = account(&signet, "ada").await.id;
     signet.runs(&["user", "disable", "ada"]).await.well();
@@ -262,7 +262,7 @@ async fn a_disabled_account_stays_shut_and_a_deleted_one_is_forgotten(builder: T
 
 async fn github_and_facebook_tell_it_their_own_way(builder: TestEnvBuilder) {
     let (github, facebook) = (Idp::opens().await, Idp::opens().await);
-    let builder = facebook.in_plan(github.in_plan(builder, "github", "github"), "facebook", "facebook");
+    let builder = facebook.configure(github.configure(builder, "github", "github"), "facebook", "facebook");
     let builder = builder.set("providers.github.trust_email", "true").set("providers.facebook.trust_email", "true");
     let signet = builder.open().await;
     github.keeps_time_with(&signet);
@@ -294,14 +294,14 @@ async fn github_and_facebook_tell_it_their_own_way(builder: TestEnvBuilder) {
 
 async fn an_account_without_a_password_may_set_one_by_mail(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder.set("providers.idp.trust_email", "true")).await;
-    let mut post = Inbox::of(&signet).await;
+    let signet = idp.open_app(builder.set("providers.idp.trust_email", "true")).await;
+    let mut inbox = Inbox::of(&signet).await;
     idp.script().claims = json!({"email": "ada@example.org", "email_verified": true});
     idp.lets_in(&BrowserSession::at(&signet)).await;
     let nothing = [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD)];
     signet.site.token(&nothing).answer().await.refused("invalid_grant");
     signet.site.post("/v1/password-resets").json(&json!({"username": "ada"})).answer().await.is(202);
-    let token = post.delivers_one().await.token("/reset-password");
+    let token = inbox.delivers_one().await.token("/reset-password");
     let body = json!({"token": token, "new_password": PASSWORD});
     signet.site.post("/v1/password-resets/complete").json(&body).answer().await.is(204);
     signet.site.token(&nothing).answer().await.granted();
@@ -310,7 +310,7 @@ async fn an_account_without_a_password_may_set_one_by_mail(builder: TestEnvBuild
 /// Without an address there would be no way to a password, and without a password none to an address.
 async fn an_account_without_a_password_changes_its_address_by_a_recent_log_in(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let session_browser = BrowserSession::at(&signet);
     let login = session_browser.follows(&session_browser.opens(&app.link(&[])).await).await.is(200);
@@ -325,7 +325,7 @@ async fn an_account_without_a_password_changes_its_address_by_a_recent_log_in(bu
     assert_eq!(changed.string("email"), "ada@example.org");
     signet.clock.advance(seconds(301));
     patch(json!({"email": "eve@example.org"})).await.blames_the_sender();
-    // With a password there is no way round it, however recent the log-in.
+    // With a password there is no way round it, however recent the login.
     let grace = signet.registers("grace").await;
     let tokens = grace.logs_in().await;
     let body = json!({"email": "grace@example.org"});
@@ -334,7 +334,7 @@ async fn an_account_without_a_password_changes_its_address_by_a_recent_log_in(bu
 
 async fn used_attempts_are_forgotten_when_they_are_over(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     idp.lets_in(&BrowserSession::at(&signet)).await;
     let store = signet.store().await;
     let kept = async || entity::federation_attempt::Entity::find().count(&store).await.expect("the database answers");
@@ -381,11 +381,11 @@ async fn another_signet_is_a_provider(builder: TestEnvBuilder) {
 }
 
 /// An account whose owner has proved `NAME@example.org`.
-async fn verified(signet: &TestApp, post: &mut Inbox, name: &str) {
+async fn verified(signet: &TestApp, inbox: &mut Inbox, name: &str) {
     let email = format!("{name}@example.org");
     let body = json!({"username": name, "password": PASSWORD, "email": email});
     signet.site.post("/v1/users").json(&body).answer().await.is(201);
-    let token = post.delivers_one().await.is(VERIFY, &email).token("/verify-email");
+    let token = inbox.delivers_one().await.is(VERIFY, &email).token("/verify-email");
     signet.site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.is(204);
 }
 

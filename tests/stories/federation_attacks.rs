@@ -1,4 +1,4 @@
-//! Log-in with other providers: hostile ones, broken ones, and people who come back with what is not theirs. No account
+//! Login with other providers: hostile ones, broken ones, and people who come back with what is not theirs. No account
 //! is touched, and nobody is asked but the provider.
 
 use std::time::Instant;
@@ -16,7 +16,7 @@ use crate::harness::{
     test_env::TestEnvBuilder,
 };
 
-/// Nobody is logged in, and nothing is in the database that a log-in leaves.
+/// Nobody is logged in, and nothing is in the database that a login leaves.
 async fn nothing_came_of_it(signet: &TestApp, session_browser: &BrowserSession) {
     let store = signet.store().await;
     assert_eq!(session_browser.cookie("session"), None);
@@ -27,7 +27,7 @@ async fn nothing_came_of_it(signet: &TestApp, session_browser: &BrowserSession) 
 
 async fn a_forged_or_foreign_token_lets_nobody_in(builder: TestEnvBuilder) {
     let (idp, evil) = (Idp::opens().await, Idp::opens().await);
-    let signet = idp.in_house(builder.set("providers.idp.trust_email", "true")).await;
+    let signet = idp.open_app(builder.set("providers.idp.trust_email", "true")).await;
     let now = signet.clock.now().timestamp();
     let jwks = format!("{}/jwks", evil.issuer());
     let own = |edit: Value| (Signer::Own, json!({}), edit);
@@ -78,7 +78,7 @@ async fn a_forged_or_foreign_token_lets_nobody_in(builder: TestEnvBuilder) {
 
 async fn a_broken_provider_is_told_apart_and_led_nowhere(builder: TestEnvBuilder) {
     let (idp, evil) = (Idp::opens().await, Idp::opens().await);
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let other_origin = format!("{}/token", evil.issuer());
     for (conduct, status) in [
         (Conduct::Says(500, "{}"), 503),
@@ -106,7 +106,7 @@ async fn a_broken_provider_is_told_apart_and_led_nowhere(builder: TestEnvBuilder
 
 async fn a_slow_provider_holds_nobody_for_long(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     idp.script().token = Conduct::Hangs;
     let session_browser = BrowserSession::at(&signet);
     let begun = Instant::now();
@@ -119,7 +119,7 @@ async fn a_slow_provider_holds_nobody_for_long(builder: TestEnvBuilder) {
 
 async fn metadata_lead_nowhere_else(builder: TestEnvBuilder) {
     let (idp, evil) = (Idp::opens().await, Idp::opens().await);
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let at = |path: &str| format!("{}{path}", evil.issuer());
     for edit in [
         json!({"issuer": evil.issuer()}),
@@ -151,14 +151,14 @@ async fn metadata_lead_nowhere_else(builder: TestEnvBuilder) {
 
 async fn an_attempt_is_of_one_browser_one_provider_and_one_use(builder: TestEnvBuilder) {
     let (idp, other) = (Idp::opens().await, Idp::opens().await);
-    let signet = idp.in_house(other.in_plan(builder, "other", "oidc")).await;
+    let signet = idp.open_app(other.configure(builder, "other", "oidc")).await;
     other.keeps_time_with(&signet);
     let session_browser = BrowserSession::at(&signet);
     let begin = async || {
         let page = session_browser.opens("/login").await.is(200);
         idp.logs_in(&presses(&session_browser, &page, "idp").await)
     };
-    // Log-in CSRF: somebody else's way back, in the victim's browser, which has been here before.
+    // Login CSRF: somebody else's way back, in the victim's browser, which has been here before.
     let back = begin().await;
     let victim = BrowserSession::at(&signet);
     victim.opens("/login").await.is(200);
@@ -181,7 +181,7 @@ async fn an_attempt_is_of_one_browser_one_provider_and_one_use(builder: TestEnvB
     for bad in [String::new(), "x".repeat(43), format!("{}B", &state[..42]), state[..8].to_owned()] {
         session_browser.opens(&back.replace(&state, &bad)).await.is(400);
     }
-    // From another issuer (RFC 9207), or one that keeps back what it promises to say.
+    // An answer with another `iss` (RFC 9207), or without the promised one.
     let encoded: String = url::form_urlencoded::byte_serialize(idp.issuer().as_bytes()).collect();
     session_browser.opens(&back.replace(&encoded, "https%3A%2F%2Fevil.example")).await.is(502);
     let back = begin().await;
@@ -205,7 +205,7 @@ async fn an_attempt_is_of_one_browser_one_provider_and_one_use(builder: TestEnvB
 
 async fn a_refusal_is_told_and_may_be_repaired(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let session_browser = BrowserSession::at(&signet);
     for error in ["access_denied", "server_error", "<script>alert(1)</script>"] {
         let page = session_browser.opens("/login").await.is(200);
@@ -222,7 +222,7 @@ async fn a_refusal_is_told_and_may_be_repaired(builder: TestEnvBuilder) {
 
 async fn no_link_and_no_foreign_form_begins_a_log_in(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let session_browser = BrowserSession::at(&signet);
     let page = session_browser.opens("/login").await.is(200);
     for link in ["/federation/idp", "/federation/idp?return_to=/account"] {
@@ -244,14 +244,14 @@ async fn no_link_and_no_foreign_form_begins_a_log_in(builder: TestEnvBuilder) {
 
 async fn new_keys_are_read_but_not_over_and_over(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     idp.lets_in(&BrowserSession::at(&signet)).await;
     assert_eq!(idp.asked_for("/jwks"), 1);
     assert_eq!(idp.asked_for("/.well-known/openid-configuration"), 1);
     idp.lets_in(&BrowserSession::at(&signet)).await;
     assert_eq!(idp.asked_for("/jwks"), 1, "they are remembered");
     idp.changes_keys();
-    // Just now they were read: whoever sends unknown names makes no flood of it.
+    // The keys were just read: unknown key ids cause no flood of requests.
     let answer = idp.lets_in(&BrowserSession::at(&signet)).await;
     assert_eq!((answer.status, idp.asked_for("/jwks")), (502, 1), "{answer:?}");
     signet.clock.advance(seconds(60));
@@ -266,7 +266,7 @@ async fn new_keys_are_read_but_not_over_and_over(builder: TestEnvBuilder) {
 
 async fn user_info_is_of_whom_the_token_names(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder.set("providers.idp.trust_email", "true")).await;
+    let signet = idp.open_app(builder.set("providers.idp.trust_email", "true")).await;
     idp.script().userinfo = json!({"sub": "somebody-else", "email": "ada@example.org", "email_verified": true});
     let session_browser = BrowserSession::at(&signet);
     idp.lets_in(&session_browser).await.is(502);

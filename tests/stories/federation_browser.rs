@@ -1,4 +1,4 @@
-//! Log-in with a provider that is no part of this repository, in a real browser: from the log-in page to a client's
+//! Login with a provider that is no part of this repository, in a real browser: from the login page to a client's
 //! tokens.
 
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::harness::{
     other_origin::OtherOrigin, relying_party::RelyingParty, stories_on, test_app::TestApp, test_env::TestEnvBuilder,
 };
 
-/// A house that knows the provider as `node`.
+/// An app with the provider configured as `node`.
 async fn signet(builder: TestEnvBuilder) -> (TestApp, NodeProvider) {
     let mut provider = NodeProvider::opens();
     let signet = builder
@@ -23,7 +23,7 @@ async fn signet(builder: TestEnvBuilder) -> (TestApp, NodeProvider) {
     (signet, provider)
 }
 
-/// A client whose redirect URI is a page that can be looked at.
+/// A client whose redirect URI is a real page.
 async fn client(signet: &TestApp, page: &OtherOrigin) -> RelyingParty {
     let redirect = page.at("127.0.0.1");
     let options =
@@ -41,7 +41,7 @@ async fn logs_in_there(browser: &Browser, name: &str) {
     browser.presses("Continue").await;
 }
 
-/// Closes the browser. Of its complaints, those about the provider's own pages are not ours.
+/// Closes the browser. Console messages about the provider's pages do not count.
 async fn closes(browser: Browser, signet: &TestApp) {
     let complaints = browser.complaints().await;
     assert!(!complaints.iter().any(|complaint| complaint.contains(&signet.issuer)), "{complaints:?}");

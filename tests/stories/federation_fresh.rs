@@ -1,4 +1,4 @@
-//! Log-in with other providers that know somebody still: what a silent log-in there is worth here.
+//! Login with providers that still have a session: the freshness of a silent login.
 
 use serde_json::json;
 use signet::testing::Clock;
@@ -18,7 +18,7 @@ fn proved(idp: &Idp, signet: &TestApp, seconds_ago: i64) {
     idp.script().claims = json!({"auth_time": signet.clock.now().timestamp() - seconds_ago});
 }
 
-/// Opens the log-in page for a request, and says where the provider's button leads.
+/// Opens the login page for a request, and says where the provider's button leads.
 async fn leaves_for(idp: &str, session_browser: &BrowserSession, app: &RelyingParty, other: &[(&str, &str)]) -> String {
     let login = session_browser.follows(&session_browser.opens(&app.link(other)).await).await.is(200);
     presses(session_browser, &login, idp).await
@@ -26,7 +26,7 @@ async fn leaves_for(idp: &str, session_browser: &BrowserSession, app: &RelyingPa
 
 async fn who_wants_a_fresh_log_in_has_the_provider_ask(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     for (other, word) in [(&[][..], ""), (&[("prompt", "login")], "login"), (&[("max_age", "60")], "login")] {
         let session_browser = BrowserSession::at(&signet);
@@ -43,7 +43,7 @@ async fn who_wants_a_fresh_log_in_has_the_provider_ask(builder: TestEnvBuilder) 
 
 async fn a_silent_log_in_is_no_fresh_one(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     for other in [("prompt", "login"), ("max_age", "1800")] {
         let session_browser = BrowserSession::at(&signet);
@@ -64,15 +64,15 @@ async fn a_silent_log_in_is_no_fresh_one(builder: TestEnvBuilder) {
 
 async fn a_log_in_is_as_old_as_the_provider_says(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let now = signet.clock.now().timestamp();
-    for (said, other, told) in [
+    for (said, other, expected) in [
         (json!(now - 3600), &[][..], now - 3600),
         (json!(now - 3600), &[("max_age", "7200")], now - 3600),
         // A choice of an account is made there.
         (json!(now - 3600), &[("prompt", "select_account")], now - 3600),
-        // What cannot be is not said.
+        // Impossible times are ignored.
         (json!(now + 3600), &[], now),
         (json!(now + 20), &[], now),
         (json!((now - 3600).to_string()), &[], now),
@@ -84,9 +84,9 @@ async fn a_log_in_is_as_old_as_the_provider_says(builder: TestEnvBuilder) {
         let address = leaves_for("idp", &session_browser, &app, other).await;
         let answer = session_browser.opens(&idp.logs_in(&address)).await;
         let tokens = app.redeems(&app.is_given_a_code(&answer)).await.granted();
-        assert_eq!(jwt::claims(&tokens.access)["auth_time"], json!(told), "{said} {other:?}");
+        assert_eq!(jwt::claims(&tokens.access)["auth_time"], json!(expected), "{said} {other:?}");
         let none = session_browser.opens(&app.link(&[("prompt", "none"), ("max_age", "1800")])).await;
-        if told == now {
+        if expected == now {
             app.is_given_a_code(&none);
         } else {
             app.is_refused(&none, "login_required");
@@ -100,7 +100,7 @@ async fn a_log_in_is_as_old_as_the_provider_says(builder: TestEnvBuilder) {
 /// Browsers drop cookies of more than 4096 bytes without a word.
 async fn what_no_cookie_holds_is_refused_at_once(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let (long, longest) = ("n".repeat(1800), "n".repeat(2048));
     let session_browser = BrowserSession::at(&signet);

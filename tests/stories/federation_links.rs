@@ -34,7 +34,7 @@ async fn link(idp: &Idp, session_browser: &BrowserSession, more: &[(&str, &str)]
 
 async fn who_is_logged_in_links_a_provider_and_unlinks_it(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let ada = signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
     session_browser.logs_in_at("/login", "ada", PASSWORD).await;
@@ -51,14 +51,14 @@ async fn who_is_logged_in_links_a_provider_and_unlinks_it(builder: TestEnvBuilde
     let answer = session_browser.sends(&page, PAGE, &[]).await;
     assert_eq!(location(&answer), "/account/providers?done=unlinked");
     assert_eq!(links(&signet, &ada).await, 0);
-    // Whoever came in by it is out.
+    // Sessions that began with the unlinked provider have ended.
     assert!(location(&other.opens(PAGE).await).starts_with("/login"));
     session_browser.opens(PAGE).await.is(200);
 }
 
 async fn the_last_way_in_stays(builder: TestEnvBuilder) {
     let (idp, second) = (Idp::opens().await, Idp::opens().await);
-    let signet = idp.in_house(second.in_plan(builder, "second", "oidc")).await;
+    let signet = idp.open_app(second.configure(builder, "second", "oidc")).await;
     second.keeps_time_with(&signet);
     let session_browser = BrowserSession::at(&signet);
     idp.lets_in(&session_browser).await;
@@ -82,7 +82,7 @@ async fn the_last_way_in_stays(builder: TestEnvBuilder) {
 
 async fn an_identity_opens_one_account(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     idp.script().claims = json!({"preferred_username": "first"});
     idp.lets_in(&BrowserSession::at(&signet)).await;
     let grace = signet.registers("grace").await;
@@ -96,7 +96,7 @@ async fn an_identity_opens_one_account(builder: TestEnvBuilder) {
 /// A browser that was left open, a link from elsewhere, another account's page.
 async fn only_the_owner_links_and_unlinks(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let ada = signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
     assert_eq!(location(&session_browser.opens(PAGE).await), "/login?return_to=/account/providers");
@@ -136,10 +136,10 @@ async fn only_the_owner_links_and_unlinks(builder: TestEnvBuilder) {
     assert_eq!(links(&signet, &grace).await, 0);
 }
 
-/// The provider takes its time, and whoever began is thrown out meanwhile.
+/// The session ends while the user is at the provider.
 async fn a_session_that_ends_on_the_way_links_nothing(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let mut ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
     let thief = BrowserSession::at(&signet);
@@ -160,10 +160,10 @@ async fn a_session_that_ends_on_the_way_links_nothing(builder: TestEnvBuilder) {
     assert_eq!(links(&signet, &ada).await, 0);
 }
 
-/// It may let in whoever has the browser, unasked.
+/// The provider may log in anybody at the browser without asking.
 async fn a_providers_word_does_not_stand_in_for_a_password(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
-    let signet = idp.in_house(builder).await;
+    let signet = idp.open_app(builder).await;
     let ada = signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
     session_browser.logs_in_at("/login", "ada", PASSWORD).await;

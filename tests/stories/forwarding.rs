@@ -1,11 +1,11 @@
-//! Whom a request is taken to come from, and that no header field changes who we say we are.
+//! The client address behind proxies, and an issuer that no header changes.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::harness::{Ask, PASSWORD, TestApp, TestEnvBuilder, jwt, raw::Line, stories_on};
 
-/// Fields in which proxies and content networks tell where a request comes from, and anybody else may too.
+/// Header fields for the client address, as proxies send them and anybody may forge them.
 const FORGED: [(&str, &str); 10] = [
     ("x-forwarded-for", "198.51.100.1"),
     ("forwarded", "for=198.51.100.1"),
@@ -19,7 +19,7 @@ const FORGED: [(&str, &str); 10] = [
     ("via", "1.1 198.51.100.1"),
 ];
 
-/// Fields that tell under which name, by which protocol and path a proxy was asked.
+/// Header fields for the original host, protocol and path.
 const RENAMED: [(&str, &str); 9] = [
     ("host", "evil.example"),
     ("x-forwarded-host", "evil.example"),
@@ -36,7 +36,7 @@ fn behind_a_proxy(builder: TestEnvBuilder) -> TestEnvBuilder {
     builder.set("trusted_proxies", "127.0.0.0/8")
 }
 
-/// Where Ada's log-in came from, as she is shown it, after a log-in with these fields.
+/// Where Ada's login came from, as she is shown it, after a login with these fields.
 async fn seen(signet: &TestApp, fields: &[(&'static str, &str)]) -> String {
     let mut headers = HeaderMap::new();
     for (name, value) in fields {
@@ -50,7 +50,7 @@ async fn seen(signet: &TestApp, fields: &[(&'static str, &str)]) -> String {
     ip.unwrap_or_else(|| panic!("from nowhere: {sessions}")).to_owned()
 }
 
-/// An attacker would have its log-ins shown as its victim's, and its guesses counted as another's.
+/// An attacker would have its logins shown as its victim's, and its guesses counted as another's.
 async fn who_is_no_proxy_of_ours_is_not_believed(signet: TestApp) {
     signet.registers("ada").await;
     for field in FORGED {
@@ -131,7 +131,7 @@ async fn other_fields_name_nobody_even_from_a_proxy(builder: TestEnvBuilder) {
     assert_eq!(seen(&signet, &[&others[..], &[real]].concat()).await, "203.0.113.9");
 }
 
-/// What tells others who we are comes from the configuration, or a request would decide where links and keys lie.
+/// The issuer comes from the configuration: a request must not decide where links and keys point.
 async fn no_field_changes_who_we_say_we_are(builder: TestEnvBuilder) {
     let signet = behind_a_proxy(builder).open().await;
     signet.registers("ada").await;

@@ -1,4 +1,4 @@
-//! Guessing passwords: how few are looked at, by whatever door, and that the owner gets in all the same.
+//! Password guessing: few guesses are checked, at any endpoint, and the owner can still log in.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) const STEP: i64 = 60;
 /// Nobody's password.
 pub(crate) const WRONG: &str = "wrong guess 12";
 
-/// A house that counts.
+/// An app with rate limits.
 async fn counting(builder: TestEnvBuilder) -> TestApp {
     counting_place(builder).env().await.open().await
 }
@@ -30,7 +30,7 @@ pub(crate) fn counting_place(builder: TestEnvBuilder) -> TestEnvBuilder {
     builder.set("rate_limits.enabled", "true").set("rate_limits.account", "5/5m").set("rate_limits.token", "1000000/1s")
 }
 
-/// A log-in through the JSON API.
+/// A login through the JSON API.
 pub(crate) fn log_in(site: &Site, name: &str, password: &str) -> RequestBuilder {
     site.post("/v1/sessions").json(&json!({"username": name, "password": password}))
 }
@@ -44,7 +44,7 @@ pub(crate) async fn a_stranger_tries(site: &Site, name: &str, password: &str) ->
     log_in(site, name, password).header("X-Forwarded-For", "203.0.113.9").answer().await
 }
 
-/// A house behind a proxy, so that people can come from anywhere.
+/// An app behind a trusted proxy, so that requests can have any client address.
 pub(crate) async fn behind_a_proxy(builder: TestEnvBuilder) -> TestApp {
     counting(builder.set("trusted_proxies", "127.0.0.1/32")).await
 }
@@ -59,7 +59,7 @@ pub(crate) async fn verifies(signet: &TestApp, person: &Person, email: &str) {
     assert_eq!(update.exec(&signet.store().await).await.expect("it is SQL").rows_affected, 1);
 }
 
-/// Is told to come again, and when: in so many seconds.
+/// Asserts a 429 with this `Retry-After` in seconds.
 pub(crate) fn told_to_wait(answer: &Answer) -> i64 {
     assert_eq!(answer.status, 429, "{answer:?}");
     answer.header("retry-after").parse().unwrap_or_else(|_| panic!("no Retry-After: {answer:?}"))
@@ -83,7 +83,7 @@ async fn too_many_guesses_at_a_name_are_not_looked_at(builder: TestEnvBuilder) {
     tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
-/// Each spelling and each route is the same door.
+/// All spellings and routes share one count.
 async fn every_spelling_and_every_route_count_together(builder: TestEnvBuilder) {
     let signet = counting(builder).await;
     signet.registers("ada").await;
@@ -107,7 +107,7 @@ async fn every_spelling_and_every_route_count_together(builder: TestEnvBuilder) 
     }
 }
 
-/// By address and by name it is one account, and nothing tells that it is.
+/// Email address and name share one count, and no answer reveals it.
 async fn an_account_is_guessed_at_once_however_it_is_called(builder: TestEnvBuilder) {
     let signet = counting(builder).await;
     let ada = signet.registers("ada").await;
@@ -135,7 +135,7 @@ async fn waits_grow_and_a_patient_owner_gets_in(builder: TestEnvBuilder) {
         signet.clock.advance(seconds(wait - 1));
         let early = a_stranger_tries(&signet.site, "ada", PASSWORD).await;
         assert!([401, 429].contains(&early.status), "{early:?}");
-        // What came too early neither counts nor makes the wait longer; so the owner could have got in now.
+        // Attempts during the wait neither count nor extend it, so the owner could log in now.
         signet.clock.advance(seconds(1 + STEP));
         a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
     }
@@ -166,7 +166,7 @@ async fn a_hundred_failures_are_the_end_for_thirty_days(builder: TestEnvBuilder)
     ada.logs_in().await;
 }
 
-/// What a right password does: the account's row of failures is over, and the name has its attempt back.
+/// A right password resets the account's failures and returns the attempt.
 async fn the_owner_never_waits_for_right_passwords(builder: TestEnvBuilder) {
     let signet = behind_a_proxy(builder).await;
     let ada = signet.registers("ada").await;
@@ -329,7 +329,7 @@ async fn an_ordinary_log_in_is_one_look_and_three_writes(builder: TestEnvBuilder
     assert_eq!((looks, counters, sessions), (1, 2, 1), "{counted:#?}");
     assert_eq!(counted.iter().map(|one| one.calls).sum::<i64>(), 4, "{counted:#?}");
 
-    // Whoever goes on after that costs no more writes, and from one network no questions either.
+    // Further guesses cost no more writes, and from one network no reads either.
     for _ in 0..=FREE {
         a_stranger_tries(&signet.site, "nobody", WRONG).await;
     }

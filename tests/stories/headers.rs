@@ -1,4 +1,4 @@
-//! What every answer tells browsers and caches, whatever was asked and however it went.
+//! Headers of every answer for browsers and caches.
 
 use std::collections::BTreeSet;
 
@@ -34,7 +34,7 @@ fn is_sealed(path: &str, answer: &Answer, https: bool) {
     assert_eq!(hsts, if https { "max-age=31536000" } else { "" }, "{answer:?}");
 
     let document = answer.header("content-type").starts_with("text/html");
-    // A page has forms of its own, and tells a browser its name.
+    // A page has forms, and sets the browser cookie.
     let page = document && !path.starts_with("/docs");
     let forms = if page { "form-action 'self'" } else { "form-action 'none'" };
     let policy: Vec<&str> = answer.header("content-security-policy").split(';').map(str::trim).collect();
@@ -61,7 +61,7 @@ fn is_sealed(path: &str, answer: &Answer, https: bool) {
     assert!(page || answer.header("set-cookie").is_empty(), "{answer:?}");
 }
 
-/// Every route that the document describes, and the document's own; a place in a path is filled.
+/// Every route of the OpenAPI document, and the document's own routes, with path parameters filled in.
 async fn routes(signet: &TestApp) -> Vec<(Method, String)> {
     let document = signet.site.get("/openapi.json").answer().await.is(200).json();
     let mut routes = Vec::new();
@@ -82,7 +82,7 @@ async fn routes(signet: &TestApp) -> Vec<(Method, String)> {
     routes
 }
 
-/// Walks every route in every way; tells which statuses were met.
+/// Requests every route with every method. Returns the statuses.
 async fn walks_every_route(signet: &TestApp, https: bool) -> BTreeSet<u16> {
     let ada = signet.registers("ada").await;
     let mut met = BTreeSet::new();
@@ -133,7 +133,7 @@ async fn over_https_every_answer_insists_on_https(builder: TestEnvBuilder) {
     walks_every_route(&signet, true).await;
 }
 
-/// What gives out tokens or tells of a person is kept by no cache (RFC 6749 §5.1, RFC 9111 §5.2.2.5).
+/// No cache keeps answers with tokens or personal data (RFC 6749 §5.1, RFC 9111 §5.2.2.5).
 async fn tokens_and_people_are_kept_by_no_cache(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
@@ -142,7 +142,7 @@ async fn tokens_and_people_are_kept_by_no_cache(signet: TestApp) {
     let site = &signet.site;
     let bearer = |path: &str| site.get(path).bearer_auth(&tokens.access);
     let refresh = site.post("/v1/sessions/refresh").json(&json!({"refresh_token": tokens.refresh}));
-    for (answer, told) in [
+    for (answer, member) in [
         (bearer("/v1/users/me").answer().await, "username"),
         (bearer("/oauth/userinfo").answer().await, "sub"),
         (site.post("/v1/sessions").json(&credentials).answer().await, "access_token"),
@@ -153,7 +153,7 @@ async fn tokens_and_people_are_kept_by_no_cache(signet: TestApp) {
         (site.post("/users/auth").json(&credentials).answer().await, "session_id"),
     ] {
         let answer = answer.is(200);
-        assert_ne!(answer.json()[told], Value::Null, "{answer:?}");
+        assert_ne!(answer.json()[member], Value::Null, "{answer:?}");
         is_sealed("", &answer, false);
     }
     is_sealed("", &bearer("/v1/sessions").answer().await.is(200), false);

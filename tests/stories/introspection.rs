@@ -1,4 +1,4 @@
-//! Introspection (RFC 7662): who is told what of which token.
+//! Introspection (RFC 7662): which client learns what about which token.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -20,7 +20,7 @@ async fn api(env: &TestEnv) -> Client {
 
 /// Where people log in for [`API`].
 async fn public_client(env: &TestEnv) -> Client {
-    env.registers_kiosk(&["--resource", API]).await
+    env.registers_public_client(&["--resource", API]).await
 }
 
 fn members(json: &Value) -> BTreeSet<&str> {
@@ -100,11 +100,11 @@ async fn whatever_is_not_active_is_one_answer(signet: TestApp) {
 }
 
 async fn a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one(signet: TestApp) {
-    let options = ["--name", "Desk", "--first-party", "--grant", "password", "--scope", "openid"];
-    let (desk, api) = (signet.registers_client(&options).await, api(&signet).await);
+    let options = ["--name", "Frontend", "--first-party", "--grant", "password", "--scope", "openid"];
+    let (frontend, api) = (signet.registers_client(&options).await, api(&signet).await);
     let ada = signet.registers("ada").await;
-    let first = ada.logs_in_at(&desk, &[]).await;
-    let json = desk.introspects(&signet.site, &first.refresh).await.active();
+    let first = ada.logs_in_at(&frontend, &[]).await;
+    let json = frontend.introspects(&signet.site, &first.refresh).await.active();
     let claims = jwt::claims(&first.refresh);
     for member in ["sub", "exp", "iat", "iss", "jti", "client_id", "sid"] {
         assert_eq!(json[member], claims[member], "{member}");
@@ -113,11 +113,11 @@ async fn a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one(sign
     assert!(json.get("token_type").is_none(), "it is no bearer token: {json}");
     api.introspects(&signet.site, &first.refresh).await.inactive();
 
-    let second = desk.refreshes(&signet.site, &first).await.granted();
-    desk.introspects(&signet.site, &first.refresh).await.inactive(); // rotated
-    desk.introspects(&signet.site, &second.refresh).await.active();
+    let second = frontend.refreshes(&signet.site, &first).await.granted();
+    frontend.introspects(&signet.site, &first.refresh).await.inactive(); // rotated
+    frontend.introspects(&signet.site, &second.refresh).await.active();
     signet.clock.advance(days(30));
-    desk.introspects(&signet.site, &second.refresh).await.inactive();
+    frontend.introspects(&signet.site, &second.refresh).await.inactive();
 }
 
 async fn a_users_token_is_told_to_the_api_that_it_is_for(signet: TestApp) {
@@ -174,7 +174,7 @@ async fn checking_a_token_takes_no_sql(builder: TestEnvBuilder) {
         api.introspects(&signet.site, &tokens.access).await.inactive();
     };
     checks().await;
-    // Once a minute everything is read anew, so that one time in a while something must be.
+    // Once a minute everything is read again, so that one time in a while something must be.
     eventually(Duration::from_secs(30), "fifty rounds pass without a statement", async || {
         statements.reset().await;
         for _ in 0..50 {

@@ -55,7 +55,7 @@ async fn a_known_browser_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
     }
     from("ada", PASSWORD, &adas).answer().await.is(200);
     from("ada@example.org", PASSWORD, &adas).answer().await.is(200);
-    // The browser keeps its place in the count with its next cookie: here is no well of guesses.
+    // The browser's next cookie continues its count: a new cookie gives no new guesses.
     for _ in 0..FREE {
         from("ada", WRONG, &adas).answer().await.is(401);
     }
@@ -104,7 +104,7 @@ async fn a_known_address_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
         }
     }
     told_to_wait(&from("2001:db8:1:3::1", "ada", PASSWORD).await);
-    // A neighbour must not learn by it whose address that is.
+    // A user of the same network must not learn who logged in from it.
     told_to_wait(&from("2001:db8:1:2::1", "ada@example.org", PASSWORD).await);
     let neighbour = from("2001:db8:1:2::ffff", "ada", PASSWORD).await.granted();
     // An address is known for as long as a session of it lives.
@@ -114,7 +114,7 @@ async fn a_known_address_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
     told_to_wait(&from("2001:db8:1:2::1", "ada", PASSWORD).await);
 }
 
-/// Whoever is logged in keeps attempts of their own; a thief of tokens has no more than these.
+/// A session has its own attempts; a thief of its tokens has no more than these.
 async fn a_session_guesses_for_itself_alone(builder: TestEnvBuilder) {
     let signet = behind_a_proxy(builder).await;
     let ada = signet.registers("ada").await;

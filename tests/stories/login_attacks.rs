@@ -1,4 +1,4 @@
-//! What other sites and hostile texts try with log-in, registration and consent, in a real browser.
+//! Attacks by other sites and hostile texts on login, registration and consent, in a real browser.
 
 use serde_json::json;
 use url::form_urlencoded;
@@ -125,7 +125,7 @@ async fn whatever_is_typed_or_registered_is_text(signet: TestApp) {
     browser.closes().await;
 }
 
-/// An attacker has a form of the log-in page, for the victim's browser to send as the attacker.
+/// An attacker has a form of the login page, for the victim's browser to send as the attacker.
 async fn another_site_logs_nobody_in(signet: TestApp) {
     signet.registers("eve").await;
     let attacker = BrowserSession::at(&signet);

@@ -1,4 +1,4 @@
-//! Log-in, registration and consent: whom the pages let in, and whom they ask again.
+//! The pages for login, registration and consent.
 
 use signet::testing::Clock;
 
@@ -58,13 +58,13 @@ async fn who_logs_in_anew_keeps_what_they_are_logged_in_to(signet: TestApp) {
     app.gets_a_code_for(&session_browser, &ada, &[("prompt", "login")]).await;
     let after = session_browser.cookie("session").expect("one is logged in");
     assert_ne!(before, after);
-    // The old cookie is worth nothing, whoever kept it; the app goes on.
+    // The old cookie is void; the app's session goes on.
     let thief = BrowserSession::at(&signet);
     thief.is_given(&before);
     app.is_refused(&thief.opens(&app.link(&[("prompt", "none")])).await, "login_required");
     signet.site.user_info(&tokens.access).await.is(200);
     let tokens = app.client.refreshes(&signet.site, &tokens).await.granted();
-    // Another person takes the browser over: what the first one used there is over.
+    // Another user logs in at the browser: the first user's sessions there have ended.
     signet.clock.advance(seconds(1));
     app.gets_a_code_for(&session_browser, &grace, &[("prompt", "login")]).await;
     signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -202,7 +202,7 @@ async fn a_way_back_is_a_page_of_ours(signet: TestApp) {
         let session_browser = BrowserSession::at(&signet);
         let answer = session_browser.logs_in_at(&format!("/login?{query}"), "ada", &ada.password).await;
         assert_eq!(location(&answer), leads, "{return_to}");
-        // Whoever is logged in already goes there at once.
+        // A user who is logged in already is redirected at once.
         assert_eq!(location(&session_browser.opens(&format!("/login?{query}")).await), leads, "{return_to}");
     }
 }
@@ -269,7 +269,7 @@ async fn consent_ends_with_the_client(signet: TestApp) {
     app.is_refused(&session_browser.opens(&app.link(&[("prompt", "none")])).await, "consent_required");
 }
 
-/// Log-in CSRF, code injection by a sealed request: an attacker's request is worth nothing in the victim's browser.
+/// Login CSRF, code injection by a sealed request: an attacker's request is worth nothing in the victim's browser.
 async fn a_request_goes_on_in_the_browser_that_brought_it(signet: TestApp) {
     let app = RelyingParty::registers(&signet).await;
     signet.registers("ada").await;

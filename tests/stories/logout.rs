@@ -1,4 +1,4 @@
-//! Log-out: who may end a browser's log-in, and where the browser goes afterwards (OIDC RP-Initiated Logout 1.0).
+//! Logout: who may end a browser's login, and where the browser goes afterwards (OIDC RP-Initiated Logout 1.0).
 
 use url::form_urlencoded;
 
@@ -24,7 +24,7 @@ fn link(parameters: &[(&str, &str)]) -> String {
     format!("/oauth/logout?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish())
 }
 
-/// Whether this browser is logged in: the account is shown to whoever is.
+/// Whether this browser is logged in, judged by the account page.
 async fn is_logged_in(session_browser: &BrowserSession) -> bool {
     let answer = session_browser.opens("/account").await;
     if answer.status == 303 {
@@ -35,7 +35,7 @@ async fn is_logged_in(session_browser: &BrowserSession) -> bool {
     true
 }
 
-/// The log-in, the app's session, and nothing else are over.
+/// The login, the app's session, and nothing else are over.
 async fn is_over(signet: &TestApp, app: &RelyingParty, session_browser: &BrowserSession, tokens: &Tokens) {
     assert!(!is_logged_in(session_browser).await);
     signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -84,7 +84,7 @@ async fn a_client_logs_its_browser_out_and_gets_it_back(signet: TestApp) {
     assert_eq!(self::location(&BrowserSession::at(&signet).opens(&link(&asked[..2])).await), BYE);
 }
 
-/// What anybody could send a browser to: a link in a mail, an image, a page that redirects.
+/// Requests that any site can cause: a link in an email, an image, a redirect.
 async fn whoever_shows_no_hint_has_the_person_asked(signet: TestApp) {
     let app = app(&signet).await;
     let ada = signet.registers("ada").await;
@@ -159,7 +159,7 @@ async fn a_hint_of_another_log_in_has_the_person_asked(signet: TestApp) {
     is_asked(&adas, &adas.opens(&link(&[("id_token_hint", &own)])).await).await;
 }
 
-/// The session of the hint was taken over by a newer log-in of the same person, and has ended since.
+/// The session of the hint was taken over by a newer login of the same person, and has ended since.
 async fn a_hint_means_the_log_in_that_the_session_lives_on_with(signet: TestApp) {
     let app = app(&signet).await;
     let ada = signet.registers("ada").await;
@@ -169,12 +169,12 @@ async fn a_hint_means_the_log_in_that_the_session_lives_on_with(signet: TestApp)
     app.gets_a_code_for(&session_browser, &ada, &[("prompt", "login")]).await;
     app.client.revokes(&signet.site, &tokens.refresh).await.is(200);
     let answer = session_browser.opens(&link(&[("id_token_hint", &hint), ("post_logout_redirect_uri", BYE)])).await;
-    // The session has ended, and still tells which log-in it came from.
+    // The session has ended, and still tells which login it came from.
     assert_eq!(location(&answer), BYE);
     is_over(&signet, &app, &session_browser, &tokens).await;
 }
 
-/// As redirect URIs are refused: whatever is not the registered text, whoever would read it as the same.
+/// Compared as exactly as redirect URIs: only the registered text is accepted.
 async fn no_browser_goes_where_no_client_registered(signet: TestApp) {
     let app = app(&signet).await;
     let ada = signet.registers("ada").await;

@@ -1,4 +1,4 @@
-//! The mailer and a real mail server: what arrives, and what happens when the server does not do its part.
+//! The mailer with a real mail server, working and failing.
 
 use std::{
     io,
@@ -19,11 +19,11 @@ use uuid::Uuid;
 use crate::harness::{
     clock::StoryClock,
     run,
-    smtp::{Behaviour, Door, Received, Smtp, USER},
+    smtp::{Behaviour, Received, Security, Smtp, USER},
 };
 
 const LINK: &str = "https://auth.example.org/reset-password?token=tESt-5ecret_5ecret-5ecret_5ecret-5ecret_5ecr";
-/// Of the mailers here: long enough for a slow machine to send a mail, short enough to wait for.
+/// The mailers' deadline: long enough for a slow machine, short enough for a test.
 const DEADLINE: Duration = Duration::from_secs(6);
 /// When even a slow machine has felt the deadline.
 const LATE: Duration = Duration::from_secs(30);
@@ -47,7 +47,7 @@ fn made(server: Option<MailServer>, folder: &Path, authorities: Vec<Certificate>
     Mailer::new(settings).expect("a mailer")
 }
 
-fn letter(username: &str) -> Email {
+fn email(username: &str) -> Email {
     static NEXT: Mutex<u128> = Mutex::new(1);
     let mut next = NEXT.lock().expect("nobody fails while holding it");
     *next += 1;
@@ -66,7 +66,7 @@ fn message_id(mail: &Received) -> String {
     line.unwrap_or_else(|| panic!("no Message-ID: {mail:?}")).to_owned()
 }
 
-/// What the mailer says of a failure: no address, nothing of the letter, nothing of the server's own words.
+/// An error of the mailer contains no email address, and no text of the email or of the server.
 #[track_caller]
 fn is_discreet(error: &SendError) {
     let text = format!("{error} {error:?}");
@@ -78,7 +78,7 @@ fn is_discreet(error: &SendError) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_letter_arrives_whole_and_at_nobody_elses() {
     let smtp = Smtp::start();
-    mailer(&smtp.url(), vec![]).send(&letter("Zoë")).await.expect("it is sent");
+    mailer(&smtp.url(), vec![]).send(&email("Zoë")).await.expect("it is sent");
     let mails = smtp.waits_for(1).await;
     let [mail] = &mails[..] else { panic!("one mail: {mails:?}") };
     assert_eq!((&*mail.from, &mail.to[..]), ("no-reply@example.org", &["Ada.Lovelace@example.net".to_owned()][..]));
@@ -95,7 +95,7 @@ async fn the_servers_answer_decides_whether_to_try_again() {
     let smtp = Smtp::start();
     let mailer = mailer(&smtp.url(), vec![]);
     let text = |code: &str| format!("{code} <Ada.Lovelace@example.net> {LINK} said by the server");
-    for (step, code, never, told) in [
+    for (step, code, never, expected) in [
         ("RCPT", "451 4.2.0", false, "451 4.2.0"),
         ("RCPT", "550 5.1.1", true, "550 5.1.1"),
         ("RCPT", "553", true, "553"),
@@ -114,21 +114,21 @@ async fn the_servers_answer_decides_whether_to_try_again() {
         // A new connection each time: the greeting is among the steps.
         let fresh = self::mailer(&smtp.url(), vec![]);
         smtp.behaves(Behaviour::Replies(step, text(code).leak()));
-        let error = fresh.send(&letter("ada")).await.expect_err(step);
+        let error = fresh.send(&email("ada")).await.expect_err(step);
         assert_eq!(matches!(error, SendError::Never(_)), never, "{code} to {step}: {error}");
-        assert!(error.to_string().contains(told), "{code} to {step}: {error}");
+        assert!(error.to_string().contains(expected), "{code} to {step}: {error}");
         is_discreet(&error);
         assert_eq!(smtp.mails().len(), 0, "{step}");
     }
     smtp.behaves(Behaviour::Good);
-    mailer.send(&letter("ada")).await.expect("the server is good again");
+    mailer.send(&email("ada")).await.expect("the server is good again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_stalls_holds_nobody_longer_than_the_deadline_and_spoils_no_other_mail() {
     let smtp = Smtp::start();
     let mailer = mailer(&smtp.url(), vec![]);
-    mailer.send(&letter("ada")).await.expect("a connection is kept from here on");
+    mailer.send(&email("ada")).await.expect("a connection is kept from here on");
     let failures = [
         Behaviour::Stalls("RCPT"),
         Behaviour::Stalls("DATA"),
@@ -142,12 +142,12 @@ async fn a_server_that_stalls_holds_nobody_longer_than_the_deadline_and_spoils_n
         let stalled = if matches!(failure, Behaviour::Stalls("GREETING")) { &fresh } else { &mailer };
         smtp.behaves(failure);
         let begin = Instant::now();
-        let error = stalled.send(&letter("mallory")).await.expect_err("it stalls");
+        let error = stalled.send(&email("mallory")).await.expect_err("it stalls");
         assert!(begin.elapsed() < LATE, "{failure:?} took {:?}", begin.elapsed());
         assert!(matches!(error, SendError::Later(_)), "{failure:?}: {error}");
         is_discreet(&error);
         smtp.behaves(Behaviour::Good);
-        mailer.send(&letter("ada")).await.expect("the next one is not held up");
+        mailer.send(&email("ada")).await.expect("the next one is not held up");
         let mails = smtp.mails();
         assert_eq!(mails.len(), count + 2, "{failure:?}");
         assert!(
@@ -163,14 +163,14 @@ async fn a_caller_who_gives_up_in_the_middle_leaves_nothing_of_the_mail_behind()
     let mailer = mailer(&smtp.url(), vec![]);
     smtp.behaves(Behaviour::Stalls("DATA"));
     let before = smtp.count("clear DATA");
-    let mallory = letter("mallory");
+    let mallory = email("mallory");
     let (given_up, ()) = tokio::join!(
         tokio::time::timeout(DEADLINE / 2, mailer.send(&mallory)),
         crate::harness::eventually(LATE, "it is in the middle", async || smtp.count("clear DATA") > before)
     );
     given_up.expect_err("it gave up");
     smtp.behaves(Behaviour::Good);
-    mailer.send(&letter("ada")).await.expect("the next one");
+    mailer.send(&email("ada")).await.expect("the next one");
     let [mail] = &smtp.mails()[..] else { panic!("one mail: {:?}", smtp.mails()) };
     assert!(mail.text.contains("Hello ada,") && !mail.raw.contains("mallory"), "{mail:?}");
 }
@@ -179,18 +179,18 @@ async fn a_caller_who_gives_up_in_the_middle_leaves_nothing_of_the_mail_behind()
 async fn a_mail_whose_answer_was_lost_is_sent_again_under_its_own_name() {
     let smtp = Smtp::start();
     let mailer = mailer(&smtp.url(), vec![]);
-    let letter = letter("ada");
+    let email = email("ada");
     for step in ["GREETING", "MAIL", "CONTENT"] {
         smtp.behaves(Behaviour::Drops(step));
-        let error = mailer.send(&letter).await.expect_err(step);
+        let error = mailer.send(&email).await.expect_err(step);
         assert!(matches!(error, SendError::Later(_)), "{step}: {error}");
         assert_eq!(smtp.mails().len(), 0, "{step}");
     }
     smtp.behaves(Behaviour::Drops("END"));
-    let error = mailer.send(&letter).await.expect_err("the answer is lost");
+    let error = mailer.send(&email).await.expect_err("the answer is lost");
     assert!(matches!(error, SendError::Later(_)), "{error}");
     smtp.behaves(Behaviour::Good);
-    mailer.send(&letter).await.expect("it is sent");
+    mailer.send(&email).await.expect("it is sent");
     let [first, second] = &smtp.mails()[..] else { panic!("two copies: {:?}", smtp.mails()) };
     assert_eq!(message_id(first), message_id(second));
     assert_eq!(first.raw, second.raw);
@@ -201,31 +201,34 @@ async fn mails_share_a_connection_until_it_goes_bad() {
     let smtp = Smtp::start();
     let mailer = mailer(&smtp.url(), vec![]);
     for _ in 0..3 {
-        mailer.send(&letter("ada")).await.expect("it is sent");
+        mailer.send(&email("ada")).await.expect("it is sent");
     }
     assert_eq!(smtp.count("clear CONNECT"), 1);
     smtp.behaves(Behaviour::Drops("NOOP"));
-    mailer.send(&letter("ada")).await.expect("over another connection");
+    mailer.send(&email("ada")).await.expect("over another connection");
     assert_eq!((smtp.count("clear CONNECT"), smtp.mails().len()), (2, 4));
     smtp.behaves(Behaviour::Replies("RCPT", "550 5.1.1 unknown"));
-    mailer.send(&letter("mallory")).await.expect_err("it is refused");
+    mailer.send(&email("mallory")).await.expect_err("it is refused");
     smtp.behaves(Behaviour::Good);
     let before = smtp.count("clear CONNECT");
-    mailer.send(&letter("ada")).await.expect("over another connection");
+    mailer.send(&email("ada")).await.expect("over another connection");
     assert_eq!(smtp.count("clear CONNECT"), before + 1, "one that was refused a mail is not used again");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn over_tls_mail_and_password_travel_in_it_alone() {
-    for door in [Door::Tls, Door::StartTls] {
-        let smtp = Smtp::behind(door, "localhost");
+    for security in [Security::Tls, Security::StartTls] {
+        let smtp = Smtp::secured(security, "localhost");
         let mailer = mailer(&smtp.url_for(USER), vec![smtp.authority()]);
-        mailer.send(&letter("ada")).await.expect("it is sent");
+        mailer.send(&email("ada")).await.expect("it is sent");
         assert!(smtp.mails()[0].text.contains(LINK));
         let events = smtp.events();
         let clear: Vec<&String> = events.iter().filter(|event| event.starts_with("clear")).collect();
         let greeting = ["clear CONNECT", "clear EHLO", "clear STARTTLS"];
-        assert!(clear.iter().all(|event| door == Door::StartTls && greeting.contains(&event.as_str())), "{events:?}");
+        assert!(
+            clear.iter().all(|event| security == Security::StartTls && greeting.contains(&event.as_str())),
+            "{events:?}"
+        );
         for event in ["tls AUTH", "tls MAIL", "tls RCPT", "tls DATA"] {
             assert_eq!(smtp.count(event), 1, "{event}: {events:?}");
         }
@@ -234,14 +237,14 @@ async fn over_tls_mail_and_password_travel_in_it_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_who_it_should_be_gets_nothing() {
-    let stranger = Smtp::behind(Door::Plain, "localhost").authority();
-    for door in [Door::Tls, Door::StartTls] {
-        let other_name = Smtp::behind(door, "mail.example.org");
-        let (unknown, own) = (Smtp::behind(door, "localhost"), Smtp::behind(door, "localhost"));
+    let stranger = Smtp::secured(Security::Plain, "localhost").authority();
+    for security in [Security::Tls, Security::StartTls] {
+        let other_name = Smtp::secured(security, "mail.example.org");
+        let (unknown, own) = (Smtp::secured(security, "localhost"), Smtp::secured(security, "localhost"));
         for (smtp, authorities) in
             [(&unknown, vec![]), (&own, vec![stranger.clone()]), (&other_name, vec![other_name.authority()])]
         {
-            let error = mailer(&smtp.url_for(USER), authorities).send(&letter("ada")).await.expect_err("a stranger");
+            let error = mailer(&smtp.url_for(USER), authorities).send(&email("ada")).await.expect_err("a stranger");
             assert!(matches!(error, SendError::Later(_)), "{error}");
             is_discreet(&error);
             gets_nothing(smtp);
@@ -253,31 +256,31 @@ async fn a_server_that_is_not_who_it_should_be_gets_nothing() {
 async fn a_server_that_offers_no_tls_gets_nothing() {
     let smtp = Smtp::start();
     let url = format!("smtp://{USER}@127.0.0.1:{}?tls=required", smtp.port());
-    let error = mailer(&url, vec![]).send(&letter("ada")).await.expect_err("no STARTTLS");
+    let error = mailer(&url, vec![]).send(&email("ada")).await.expect_err("no STARTTLS");
     assert!(matches!(error, SendError::Later(_)), "{error}");
     gets_nothing(&smtp);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn replies_forged_before_tls_are_not_taken_for_the_servers() {
-    let smtp = Smtp::behind(Door::StartTls, "localhost");
+    let smtp = Smtp::secured(Security::StartTls, "localhost");
     smtp.behaves(Behaviour::Forged);
     let mailer = mailer(&smtp.url_for(USER), vec![smtp.authority()]);
-    let error = mailer.send(&letter("ada")).await.expect_err("somebody stands between");
+    let error = mailer.send(&email("ada")).await.expect_err("somebody stands between");
     assert!(matches!(error, SendError::Later(_)), "{error}");
     gets_nothing(&smtp);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_line_without_an_end_is_not_read_to_its_end() {
-    let smtp = Smtp::behind(Door::StartTls, "localhost");
+    let smtp = Smtp::secured(Security::StartTls, "localhost");
     smtp.behaves(Behaviour::Floods);
     let mailer = mailer(&smtp.url(), vec![smtp.authority()]);
-    let error = mailer.send(&letter("ada")).await.expect_err("it never stops");
+    let error = mailer.send(&email("ada")).await.expect_err("it never stops");
     assert!(error.to_string().contains("too much"), "the deadline is not what ended it: {error}");
 }
 
-/// Neither mail nor password, and in the clear no more than a greeting.
+/// No email, no password, and nothing but a greeting in clear text.
 #[track_caller]
 fn gets_nothing(smtp: &Smtp) {
     let events = smtp.events();
@@ -288,9 +291,9 @@ fn gets_nothing(smtp: &Smtp) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_log_in_is_tried_again_and_never_told() {
-    let smtp = Smtp::behind(Door::Tls, "localhost");
+    let smtp = Smtp::secured(Security::Tls, "localhost");
     let mailer = mailer(&smtp.url_for("mailer:pa%2Fss"), vec![smtp.authority()]);
-    let error = mailer.send(&letter("ada")).await.expect_err("the password is wrong");
+    let error = mailer.send(&email("ada")).await.expect_err("the password is wrong");
     assert_eq!(error, SendError::Later("the mail server answered 535 5.7.8 to AUTH".to_owned()));
     assert_eq!(smtp.count("tls MAIL"), 0);
     assert!(!format!("{mailer:?} {mailer}").contains("pa/ss"), "{mailer:?}");
@@ -300,12 +303,12 @@ async fn a_refused_log_in_is_tried_again_and_never_told() {
 async fn a_server_that_is_not_there_is_tried_again() {
     let port = run::free_port();
     for url in [format!("smtp://127.0.0.1:{port}"), format!("smtp://127.0.0.1:{port}?tls=required")] {
-        let error = mailer(&url, vec![]).send(&letter("ada")).await.expect_err("nobody listens");
+        let error = mailer(&url, vec![]).send(&email("ada")).await.expect_err("nobody listens");
         assert!(matches!(error, SendError::Later(_)), "{error}");
     }
 }
 
-/// What was logged, kept.
+/// Keeps the log.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -337,16 +340,16 @@ impl Log {
 async fn without_a_server_a_mail_is_a_file_for_its_owner_alone_and_only_its_path_is_logged() {
     let (log, folder) = (Log::default(), run::folder().join("data/outbox"));
     let listening = log.listens();
-    let (mailer, letter) = (made(None, &folder, vec![]), letter("ada"));
-    // A crash left half a mail behind.
+    let (mailer, email) = (made(None, &folder, vec![]), email("ada"));
+    // A crash left half an email behind.
     std::fs::create_dir_all(&folder).expect("the folder is ours");
-    let name = format!("{}-{}.eml", letter.written_at.format("%Y%m%dT%H%M%SZ"), letter.id);
+    let name = format!("{}-{}.eml", email.written_at.format("%Y%m%dT%H%M%SZ"), email.id);
     std::fs::write(folder.join(format!(".{name}.new")), "half").expect("the folder is ours");
     for _ in 0..2 {
-        mailer.send(&letter).await.expect("it is written");
+        mailer.send(&email).await.expect("it is written");
     }
     let files: Vec<_> = std::fs::read_dir(&folder).expect("the folder is there").flatten().collect();
-    let [file] = &files[..] else { panic!("one file for one letter: {files:?}") };
+    let [file] = &files[..] else { panic!("one file for one email: {files:?}") };
     assert_eq!(file.file_name(), &*name);
     let mode = file.metadata().expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -364,9 +367,9 @@ async fn nothing_of_a_letter_nor_the_password_is_logged_at_any_level() {
     let log = Log::default();
     let listening = log.listens();
     let mailer = mailer(&smtp.url_for(USER), vec![]);
-    mailer.send(&letter("ada")).await.expect("it is sent");
+    mailer.send(&email("ada")).await.expect("it is sent");
     smtp.behaves(Behaviour::Replies("RCPT", "550 5.1.1 unknown"));
-    mailer.send(&letter("ada")).await.expect_err("it is refused");
+    mailer.send(&email("ada")).await.expect_err("it is refused");
     drop(listening);
     assert_eq!(smtp.count("clear AUTH"), 1);
     // Neither as they are nor as PLAIN writes them (RFC 4616 §2).

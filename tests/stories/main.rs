@@ -1,4 +1,4 @@
-//! What Signet does, told from the outside: over real sockets, each story on SQLite and on PostgreSQL.
+//! Stories of Signet's behaviour over real sockets, on SQLite and PostgreSQL.
 
 mod harness;
 

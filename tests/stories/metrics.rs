@@ -4,7 +4,7 @@ use crate::harness::{
     Ask, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, process::Process, run, stories, stories_on,
 };
 
-/// Opens a house with metrics; gives the site that they are on.
+/// Starts an app with metrics. Returns the site of the metrics.
 async fn measured(builder: TestEnvBuilder) -> (TestApp, Site) {
     let address = format!("127.0.0.1:{}", run::free_port());
     let signet = builder.set("metrics_listen", &address).open().await;

@@ -1,4 +1,4 @@
-//! What operators live with: health, logs, signals, crashes, databases that go away, certificates that change.
+//! Operations: health, logs, signals, crashes, unreachable databases, changed certificates.
 
 use std::{path::Path, time::Duration};
 
@@ -17,7 +17,7 @@ async fn health_is_told(signet: TestApp) {
     }
 }
 
-/// Trouble on our side is 503, never a false `invalid_grant`: clients throw their tokens away on that.
+/// Our failures are 503, never `invalid_grant`: clients discard their tokens on that.
 async fn a_database_that_is_down_is_not_the_users_fault(builder: TestEnvBuilder) {
     let signet = builder.on_its_own_cluster(Durability::None).open().await;
     let ada = signet.registers("ada").await;
@@ -242,7 +242,7 @@ const PUBLIC: [(&str, &str); 40] = [
     ("get", "/readyz"),
 ];
 
-/// Every operation, parameter and property says what it is and shows one.
+/// Every operation, parameter and property has a description and an example.
 fn assert_described(document: &Value) {
     let mut lacking = Vec::new();
     let mut wants = |of: &Value, member: &str, what: &str| {
@@ -265,7 +265,7 @@ fn assert_described(document: &Value) {
     }
     for (name, schema) in &schemas {
         for (property, what) in members(&schema["properties"]) {
-            // Beside a reference nothing else counts; what it refers to is looked at in its place.
+            // Siblings of a `$ref` are ignored; the referenced schema is checked itself.
             if what.get("$ref").is_none() {
                 wants(&what, "description", &format!("{name}.{property}"));
                 wants(&what, "example", &format!("{name}.{property}"));

@@ -13,23 +13,23 @@ use crate::harness::{
     test_env::Client,
 };
 
-/// How late a process may learn of what another did, in the worst case.
+/// The longest time until a process learns of a change by another.
 const BOUND: Duration = Duration::from_secs(5);
 
-/// The access token is refused at every kind of door within the bound, and the refresh token at once.
-async fn is_shut_out_soon(person: &Person, teller: &Client, tokens: &Tokens) {
+/// The access token is refused at every kind of endpoint within the bound, and the refresh token at once.
+async fn is_shut_out_soon(person: &Person, introspector: &Client, tokens: &Tokens) {
     person.refreshes(tokens).await.refused("invalid_grant");
     // Introspection asks no database, so that it alone tells whether the end has been heard of.
     eventually(BOUND, "the end is known here", async || {
-        teller.introspects(&person.site, &tokens.access).await.is(200).json()["active"] == false
+        introspector.introspects(&person.site, &tokens.access).await.is(200).json()["active"] == false
     })
     .await;
-    teller.introspects(&person.site, &tokens.access).await.inactive();
+    introspector.introspects(&person.site, &tokens.access).await.inactive();
     person.is_shut_out(tokens).await;
 }
 
 /// A client that may introspect tokens for this service.
-async fn teller(signet: &TestApp) -> Client {
+async fn introspector(signet: &TestApp) -> Client {
     signet.registers_service(&["--audience", &signet.issuer]).await
 }
 
@@ -47,7 +47,8 @@ fn roles(tokens: &Tokens) -> Value {
 }
 
 async fn a_disabled_account_is_shut_out(signet: TestApp) {
-    let (ada, bob, teller) = (signet.registers("ada").await, signet.registers("bob").await, teller(&signet).await);
+    let (ada, bob, introspector) =
+        (signet.registers("ada").await, signet.registers("bob").await, introspector(&signet).await);
     let (first, second, other) = (ada.logs_in().await, ada.logs_in().await, bob.logs_in().await);
     let wrong = ada.tries(NEW_PASSWORD).await;
     let wrong_session = ada.tries_a_session(NEW_PASSWORD).await;
@@ -58,14 +59,14 @@ async fn a_disabled_account_is_shut_out(signet: TestApp) {
     assert_eq!((tried.status, tried.json()), (wrong.status, wrong.json()), "it answers as a wrong password does");
     assert_eq!(ada.tries_a_session(PASSWORD).await.status, wrong_session.status);
     for tokens in [&first, &second] {
-        is_shut_out_soon(&ada, &teller, tokens).await;
+        is_shut_out_soon(&ada, &introspector, tokens).await;
     }
     bob.is_logged_in(&other).await;
     assert!(shows(&signet, "ada").await["disabled_at"].is_string());
 }
 
 async fn an_account_that_is_enabled_again_logs_in_anew(signet: TestApp) {
-    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
+    let (ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     let before = ada.logs_in().await;
     signet.runs(&["user", "disable", "ada"]).await.well();
     let since = shows(&signet, "ada").await["disabled_at"].clone();
@@ -73,11 +74,11 @@ async fn an_account_that_is_enabled_again_logs_in_anew(signet: TestApp) {
     assert_eq!(shows(&signet, "ada").await["disabled_at"], since, "it stays disabled since then");
     signet.runs(&["user", "enable", "ada"]).await.well();
     assert_eq!(shows(&signet, "ada").await["disabled_at"], Value::Null);
-    is_shut_out_soon(&ada, &teller, &before).await;
+    is_shut_out_soon(&ada, &introspector, &before).await;
     ada.is_logged_in(&ada.logs_in().await).await;
 }
 
-/// Whatever the moment at which a log-in comes: it is refused, or what it gave is ended with the rest.
+/// A concurrent login is either refused or ended with the other sessions.
 async fn no_log_in_slips_past(signet: TestApp) {
     for (command, input) in [("disable", ""), ("set-password", NEW_PASSWORD), ("delete", "")] {
         let ada = signet.registers(command).await;
@@ -118,7 +119,7 @@ async fn no_log_in_slips_past(signet: TestApp) {
 /// Nobody keeps an account alive by having more sessions than one transaction ends.
 async fn an_account_with_very_many_sessions_is_disabled(signet: TestApp) {
     const MANY: usize = 6_000;
-    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
+    let (ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     let tokens = ada.logs_in().await;
     let store = signet.store().await;
     let row = session::Entity::find().one(&store).await.expect("the database answers").expect("one");
@@ -141,30 +142,30 @@ async fn an_account_with_very_many_sessions_is_disabled(signet: TestApp) {
     }
     let most = together.values().max().expect("some have ended");
     assert!((1_000..=5_000).contains(most), "{most} ended in one transaction");
-    is_shut_out_soon(&ada, &teller, &tokens).await;
+    is_shut_out_soon(&ada, &introspector, &tokens).await;
 }
 
 async fn a_deleted_account_is_gone(signet: TestApp) {
-    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
+    let (ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     let tokens = ada.logs_in().await;
     signet.runs(&["user", "disable", "ada"]).await.well(); // which is no reason to keep it
     signet.runs(&["user", "delete", "ada"]).await.with(0, &["ada is deleted"]);
-    is_shut_out_soon(&ada, &teller, &tokens).await;
+    is_shut_out_soon(&ada, &introspector, &tokens).await;
     ada.tries(PASSWORD).await.refused("invalid_grant");
     signet.runs(&["user", "delete", "ada"]).await.with(1, &["no such account", "signet user list"]);
 
     let namesake = signet.registers("ada").await;
     assert_ne!(namesake.id, ada.id);
-    is_shut_out_soon(&ada, &teller, &tokens).await;
+    is_shut_out_soon(&ada, &introspector, &tokens).await;
     namesake.is_logged_in(&namesake.logs_in().await).await;
 }
 
 async fn another_password_ends_every_session(signet: TestApp) {
-    let (mut ada, teller) = (signet.registers("ada").await, teller(&signet).await);
+    let (mut ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     let tokens = [ada.logs_in().await, ada.logs_in().await];
     signet.runs_on(&format!("{NEW_PASSWORD}\n"), &["user", "set-password", "ada"]).await.with(0, &["2 sessions ended"]);
     for tokens in &tokens {
-        is_shut_out_soon(&ada, &teller, tokens).await;
+        is_shut_out_soon(&ada, &introspector, tokens).await;
     }
     ada.tries(PASSWORD).await.refused("invalid_grant");
     NEW_PASSWORD.clone_into(&mut ada.password);
@@ -178,10 +179,11 @@ async fn another_password_ends_every_session(signet: TestApp) {
 }
 
 async fn revoked_sessions_end_and_the_account_goes_on(signet: TestApp) {
-    let (ada, bob, teller) = (signet.registers("ada").await, signet.registers("bob").await, teller(&signet).await);
+    let (ada, bob, introspector) =
+        (signet.registers("ada").await, signet.registers("bob").await, introspector(&signet).await);
     let (tokens, other) = (ada.logs_in().await, bob.logs_in().await);
     signet.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
-    is_shut_out_soon(&ada, &teller, &tokens).await;
+    is_shut_out_soon(&ada, &introspector, &tokens).await;
     bob.is_logged_in(&other).await;
     ada.is_logged_in(&ada.logs_in().await).await;
     signet.runs(&["user", "revoke-sessions", "ada"]).await.with(0, &["1 session ended"]);
@@ -279,7 +281,7 @@ async fn a_verified_address_is_one_accounts(signet: TestApp) {
 async fn an_account_is_called_by_its_id_too(signet: TestApp) {
     let ada = signet.registers("ada").await;
     assert_eq!(shows(&signet, &ada.id).await["username"], "ada");
-    // Whoever calls himself by another's id is not mistaken for them.
+    // A user whose name is the id of another is not mistaken for that user.
     let eve = signet.registers(&ada.id).await;
     for command in ["disable", "delete", "show"] {
         signet.runs(&["user", command, &ada.id]).await.with(1, &["one account", "another"]);
@@ -291,7 +293,7 @@ async fn an_account_is_called_by_its_id_too(signet: TestApp) {
     assert_eq!(shows(&signet, &ada.id).await["username"], "ada");
 }
 
-/// What an operator did is in the log, and with it whose account it was.
+/// The log has the operator's commands and the accounts concerned.
 async fn what_the_operator_did_is_logged(signet: TestApp) {
     let ada = signet.registers("ada").await;
     ada.logs_in().await;
@@ -316,7 +318,7 @@ async fn what_the_operator_did_is_logged(signet: TestApp) {
 /// Two services on one database hear of it by notice.
 async fn every_replica_hears_of_it_within_a_second(signet: TestApp) {
     let replica = signet.replica().await;
-    let (ada, teller) = (signet.registers("ada").await, teller(&signet).await);
+    let (ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     for command in ["revoke-sessions", "disable"] {
         let tokens = ada.logs_in().await;
         for site in [&signet.site, &replica.site] {
@@ -325,7 +327,7 @@ async fn every_replica_hears_of_it_within_a_second(signet: TestApp) {
         signet.runs(&["user", command, "ada"]).await.well();
         for site in [&signet.site, &replica.site] {
             eventually(Duration::from_secs(1), "it refuses", async || {
-                teller.introspects(site, &tokens.access).await.is(200).json()["active"] == false
+                introspector.introspects(site, &tokens.access).await.is(200).json()["active"] == false
             })
             .await;
             ada.at(site).is_shut_out(&tokens).await;

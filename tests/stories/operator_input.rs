@@ -1,4 +1,4 @@
-//! What an operator may type: passwords come from a prompt or standard input alone, and what is wrong is told clearly.
+//! Operator input: passwords come from a prompt or standard input only, and errors are clear.
 
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ async fn a_password_is_one_line(signet: TestApp) {
         assert_eq!(ended.out, "");
         signet.runs_on(input, &["user", "create", "bob"]).await.with(1, &["password", words]);
     }
-    // What names the account is weak for it, and for no other.
+    // A password with the account's own name is weak for that account only.
     let named = ["user", "create", "marsh.candle.19", "--email", "violet.anchor.73@example.org"];
     for name in ["marsh.candle.19", "Violet.Anchor.73"] {
         signet.runs_on(name, &named).await.with(1, &["password", "close to the username"]);

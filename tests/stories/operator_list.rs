@@ -1,4 +1,4 @@
-//! What an operator is shown of accounts: one, or all of them, however many there are.
+//! `signet user show` and `signet user list`.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! The outbox: no mail is lost, whatever dies or fails, and no request feels it.
+//! The outbox: no failure loses an email or delays a request.
 
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ async fn registers(site: &Site, username: &str, email: &str) -> Person {
     Person { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site: site.clone() }
 }
 
-/// Waits until every letter that waits has failed at least so often, and gives those.
+/// Waits until every waiting email has failed this often, and returns the rows.
 async fn failed(env: &TestEnv, times: i32) -> Vec<Model> {
     let waiting = async || rows(env).await.into_iter().filter(|row| row.due_at.is_some()).collect::<Vec<_>>();
     eventually(PATIENCE, "the letters were tried", async || {
@@ -42,7 +42,7 @@ async fn failed(env: &TestEnv, times: i32) -> Vec<Model> {
     waiting().await
 }
 
-/// The token of a mail that the server took.
+/// The token of an email that the server took.
 fn token(mail: &Received) -> String {
     let (_, rest) = mail.text.split_once("?token=").unwrap_or_else(|| panic!("no link: {mail:?}"));
     rest[..43].to_owned()
@@ -52,7 +52,7 @@ async fn verifies(site: &Site, token: &str) -> u16 {
     site.post("/v1/email-verifications/complete").json(&json!({"token": token})).answer().await.status
 }
 
-/// Each way in which a mail server fails for a while. The mail comes when it is well again, and its link is not born
+/// Each way in which a mail server fails for a while. The email comes when it is well again, and its link is not born
 /// dead, however late it is.
 async fn a_mail_server_that_fails_for_a_while_loses_nothing(mut signet: TestApp) {
     let smtp = Smtp::start();
@@ -114,7 +114,7 @@ async fn a_mail_is_given_up_after_three_days(mut signet: TestApp) {
     assert!(smtp.mails().is_empty());
 }
 
-/// A dead mail server changes no answer, and no letter holds up more than its own slot.
+/// A dead mail server changes no answer, and an email blocks no more than its own slot.
 async fn requests_do_not_wait_for_the_mail_server(mut signet: TestApp) {
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Stalls("GREETING"));
@@ -132,12 +132,12 @@ async fn requests_do_not_wait_for_the_mail_server(mut signet: TestApp) {
     smtp.behaves(Behaviour::Good);
 }
 
-/// Whoever had the password named an address of their own while no mail left: the reset takes it back all the same.
+/// A thief with the password claimed another email address while the mail server failed: the reset withdraws the claim.
 async fn a_reset_withdraws_what_waits(mut signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    let ada = post.registers_verified(&signet, "ada", "ada@example.org").await;
+    let mut inbox = Inbox::of(&signet).await;
+    let ada = inbox.registers_verified(&signet, "ada", "ada@example.org").await;
     signet.site.post("/v1/password-resets").json(&json!({"username": "ada"})).answer().await.is(202);
-    let reset = post.brings_reset("ada@example.org").await;
+    let reset = inbox.brings_reset("ada@example.org").await;
     let smtp = Smtp::start();
     smtp.behaves(Behaviour::Replies("RCPT", "451 come back later"));
     signet.restart_with(&[("smtp_url", &smtp.url())]).await;
@@ -194,12 +194,12 @@ async fn a_service_that_stops_lets_go_of_what_it_could_not_send(env: TestEnv) {
 
 async fn two_replicas_send_each_mail_once(signet: TestApp) {
     let replica = signet.replica().await;
-    let mut post = Inbox::of(&signet).await;
+    let mut inbox = Inbox::of(&signet).await;
     for n in 0..30 {
         let site = if n % 2 == 0 { &signet.site } else { &replica.site };
         registers(site, &format!("ada{n}"), &format!("ada{n}@example.org")).await;
     }
-    let mails = post.delivers().await;
+    let mails = inbox.delivers().await;
     let mut to: Vec<String> = mails.iter().map(|mail| mail.clone().is(VERIFY, &mail.to).to).collect();
     to.sort();
     to.dedup();

@@ -1,4 +1,4 @@
-//! What other sites, other browsers and hostile texts try with the pages, in a real browser.
+//! Attacks by other sites, other browsers and hostile texts on the pages, in a real browser.
 
 use serde_json::json;
 use url::form_urlencoded::byte_serialize;
@@ -32,7 +32,7 @@ async fn a_form_of_another_site_is_refused(mut mail_app: TestAppWithSmtp) {
         browser.presses("You win").await;
         browser.sees("This form came from elsewhere").await;
     }
-    // One mail, which was asked for here.
+    // One email, which was asked for here.
     browser.visits(&mail_app.url("/forgot-password")).await;
     browser.types(IDENTIFIER, "ada").await;
     browser.presses(SEND).await;
@@ -97,7 +97,7 @@ async fn no_other_site_frames_a_page(mut mail_app: TestAppWithSmtp) {
     browser.closes().await;
 }
 
-/// What becomes a script, a tag or an attribute where a page forgets to write it as text.
+/// Texts that become a script, tag or attribute if a page does not escape them.
 pub(crate) const HOSTILE: [&str; 10] = [
     "<script>document.title='owned'</script>",
     "\"><script>document.title='owned'</script>",

@@ -1,4 +1,4 @@
-//! Passwords: which are taken, and what a change of one ends.
+//! Password policy, and sessions that a password change ends.
 
 use reqwest::Method;
 use serde_json::json;
@@ -45,7 +45,7 @@ async fn a_password_of_1024_bytes_is_taken_whole(signet: TestApp) {
     tries(&format!("{}!", &password[..1023])).await.refused("invalid_grant");
 }
 
-/// Hashing is the dearest thing we do: what is over the limit must not reach it, whatever door it comes through.
+/// Hashing is our most expensive operation: no endpoint may pass an overlong password to it.
 async fn a_password_over_1024_bytes_is_refused_at_every_door(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;

@@ -1,4 +1,4 @@
-//! Pruning: what is over leaves the database once no token of it can be alive, and nothing else ever does.
+//! Pruning: rows are deleted only once none of their tokens can be alive.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ async fn prune(env: &TestEnv, clock: Arc<dyn Clock>) -> Prune {
     Prune { db, clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) }
 }
 
-/// A house, looked at from behind.
+/// An app with a direct connection to its database.
 struct Attic<'h> {
     signet: &'h TestApp,
     store: DatabaseConnection,
@@ -56,7 +56,7 @@ impl<'h> Attic<'h> {
     }
 }
 
-/// Its end and what clocks differ have to pass: until then it could be taken again.
+/// Its expiry and the clock tolerance must pass: until then it could be replayed.
 async fn an_assertion_stays_as_long_as_it_could_be_taken_again(signet: TestApp) {
     let attic = Attic::of(&signet).await;
     let key = ClientKey::new("EdDSA", "k1");

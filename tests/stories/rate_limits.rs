@@ -1,4 +1,4 @@
-//! How often one client network may call what, and how it is told.
+//! Rate limits of a client network, and their headers.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::json;
@@ -23,7 +23,7 @@ async fn looks_up(site: &Site, client: &str) -> Answer {
     request.header("x-forwarded-for", client).answer().await
 }
 
-/// Asks until it is refused; tells how often it was not.
+/// Repeats a request until it is refused. Returns the number of accepted requests.
 async fn times(mut ask: impl AsyncFnMut() -> Answer) -> usize {
     for count in 0..200 {
         let answer = ask().await;
@@ -36,9 +36,9 @@ async fn times(mut ask: impl AsyncFnMut() -> Answer) -> usize {
 
 /// Says when to come again, and how things stand with the quota.
 #[track_caller]
-fn is_told(answer: &Answer, policy: &str, left: &str) {
-    let told = (answer.header("ratelimit-policy"), answer.header("ratelimit"));
-    assert_eq!(told, (policy, left), "{answer:?}");
+fn states_limit(answer: &Answer, policy: &str, left: &str) {
+    let limits = (answer.header("ratelimit-policy"), answer.header("ratelimit"));
+    assert_eq!(limits, (policy, left), "{answer:?}");
     let waits = (answer.status == 429).then(|| left.split("t=").last().unwrap_or_default());
     assert_eq!(answer.header("retry-after"), waits.unwrap_or_default(), "{answer:?}");
 }
@@ -48,20 +48,20 @@ async fn a_network_gets_its_quota_and_is_told_what_is_left(builder: TestEnvBuild
     let ask = async || signet.site.get_with("/v1/users/availability", &[("username", "ada")]).answer().await;
     for left in (0..4).rev() {
         let answer = ask().await.is(200);
-        is_told(&answer, r#""availability";q=4;w=3600"#, &format!(r#""availability";r={left};t=900"#));
+        states_limit(&answer, r#""availability";q=4;w=3600"#, &format!(r#""availability";r={left};t=900"#));
     }
     let answer = ask().await.problem(429, "too_many_requests");
-    is_told(&answer, r#""availability";q=4;w=3600"#, r#""availability";r=0;t=900"#);
+    states_limit(&answer, r#""availability";q=4;w=3600"#, r#""availability";r=0;t=900"#);
     assert!(answer.header("cache-control").contains("no-store"), "{answer:?}");
 }
 
-/// What is refused for another reason counts, and says what is left as well: guesses are all failures.
+/// Requests that fail for another reason count and carry the headers too: all guesses are failures.
 async fn failures_count(builder: TestEnvBuilder) {
     let signet = limited(builder).open().await;
     let body = json!({"username": "nobody", "password": PASSWORD});
     for left in (0..5).rev() {
         let answer = signet.site.post("/v1/sessions").json(&body).answer().await.problem(401, "invalid_credentials");
-        is_told(&answer, r#""token";q=5;w=3600"#, &format!(r#""token";r={left};t=720"#));
+        states_limit(&answer, r#""token";q=5;w=3600"#, &format!(r#""token";r={left};t=720"#));
     }
     signet.site.post("/v1/sessions").json(&body).answer().await.problem(429, "too_many_requests");
 }
@@ -136,8 +136,7 @@ async fn a_refusal_has_the_shape_of_its_route(builder: TestEnvBuilder) {
     }
 }
 
-/// A sender of endless bodies is refused at the header, is not asked for the body (RFC 9110 §10.1.1), and is told that
-/// the connection ends.
+/// An endless body is refused by its header: no 100 Continue (RFC 9110 §10.1.1), and the connection is closed.
 async fn a_refusal_does_not_wait_for_the_body(builder: TestEnvBuilder) {
     let signet = limited(builder).open().await;
     assert_eq!(times(async || signet.site.post("/v1/sessions").json(&json!({})).answer().await).await, 5);
@@ -208,9 +207,9 @@ async fn who_waits_gets_in_again(builder: TestEnvBuilder) {
     let ask = async || signet.site.post("/v1/sessions").json(&json!({})).answer().await;
     assert_eq!(times(ask).await, 5);
     signet.clock.advance(seconds(719));
-    is_told(&ask().await.is(429), r#""token";q=5;w=3600"#, r#""token";r=0;t=1"#);
+    states_limit(&ask().await.is(429), r#""token";q=5;w=3600"#, r#""token";r=0;t=1"#);
     signet.clock.advance(seconds(1));
-    is_told(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=0;t=720"#);
+    states_limit(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=0;t=720"#);
     ask().await.is(429);
     signet.clock.advance(seconds(3600));
     assert_eq!(times(ask).await, 5, "the whole quota, and no more");
@@ -222,7 +221,7 @@ async fn a_clock_that_is_set_back_shuts_nobody_out(builder: TestEnvBuilder) {
     let ask = async || signet.site.post("/v1/sessions").json(&json!({})).answer().await;
     ask().await.is(422);
     signet.clock.is_set_back(seconds(86_400));
-    is_told(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=3;t=720"#);
+    states_limit(&ask().await.is(422), r#""token";q=5;w=3600"#, r#""token";r=3;t=720"#);
     assert_eq!(times(ask).await, 3);
     signet.clock.advance(seconds(720));
     ask().await.is(422);
@@ -287,14 +286,14 @@ async fn limits_that_are_off_are_off(signet: TestApp) {
     }
 }
 
-/// With nothing configured, a client is told these, and over the first limit it is refused.
+/// The default limits are announced, and enforced.
 async fn the_limits_are_on_by_default(builder: TestEnvBuilder) {
     let signet = builder.unset("rate_limits.enabled").open().await;
-    let told = |answer: Answer| answer.header("ratelimit-policy").to_owned();
-    assert_eq!(told(looks_up(&signet.site, "").await), r#""availability";q=60;w=60"#);
-    assert_eq!(told(signet.site.post("/v1/sessions").json(&json!({})).answer().await), r#""token";q=60;w=60"#);
+    let limits = |answer: Answer| answer.header("ratelimit-policy").to_owned();
+    assert_eq!(limits(looks_up(&signet.site, "").await), r#""availability";q=60;w=60"#);
+    assert_eq!(limits(signet.site.post("/v1/sessions").json(&json!({})).answer().await), r#""token";q=60;w=60"#);
     let ask = async || signet.site.post("/v1/users").json(&json!({})).answer().await;
-    assert_eq!(told(ask().await), r#""registration";q=10;w=60"#);
+    assert_eq!(limits(ask().await), r#""registration";q=10;w=60"#);
     // The story's clock stands still, so nothing comes back meanwhile.
     eventually(std::time::Duration::from_secs(30), "it is refused", async || ask().await.status == 429).await;
 }
@@ -307,8 +306,8 @@ async fn the_document_tells_of_limits_where_there_are_some(signet: TestApp) {
             let responses = operation["responses"].as_object().expect("responses");
             let refused = responses.get("429");
             let good = responses.iter().filter(|(status, _)| status.starts_with('2'));
-            let told = good.filter(|(_, answer)| answer["headers"].get("RateLimit").is_some()).count();
-            assert_eq!(refused.is_some(), told > 0, "{method} {path}");
+            let limits = good.filter(|(_, answer)| answer["headers"].get("RateLimit").is_some()).count();
+            assert_eq!(refused.is_some(), limits > 0, "{method} {path}");
             let Some(refused) = refused else { continue };
             limited += 1;
             for field in ["Retry-After", "RateLimit", "RateLimit-Policy"] {

@@ -1,4 +1,4 @@
-//! The README keeps its word: what it tells to paste runs, and prints what it says.
+//! The README's commands run, and print what the README shows.
 
 use std::{
     collections::BTreeMap,
@@ -63,7 +63,7 @@ fn program(name: impl AsRef<Path>, folder: &Path) -> Command {
     command
 }
 
-/// Runs a program; gives what it printed, or how it complained.
+/// Runs a program. Returns its output, or its standard error if it failed.
 fn ends(command: &mut Command) -> Result<String, String> {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -132,7 +132,7 @@ async fn the_tour_works_when_it_is_pasted(env: TestEnv) {
 /// A verifying program of the README, ready to run.
 type Verifier = Box<dyn Fn(&str, &str, &str) -> Result<Value, String>>;
 
-/// The program in a file of its own, told issuer and audience as the README does.
+/// Writes the program to a file, with issuer and audience filled in as the README says.
 fn verifier(interpreter: PathBuf, folder: PathBuf, name: &'static str) -> Verifier {
     Box::new(move |token, issuer, audience| {
         fs::write(folder.join("token"), token).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! Recovery and verification as a person does it: in a real browser, with the mails that a real mail server received.
+//! Recovery and verification in a real browser, with a real mail server.
 
 use fantoccini::key::Key;
 use reqwest::Method;
@@ -109,7 +109,7 @@ async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut mail_app: TestAppW
     browser.closes().await;
 }
 
-/// Looks at a link as programs do that look for harm in mails.
+/// Opens a link as mail scanners do.
 async fn scans(mail_app: &TestAppWithSmtp, link: &str) {
     for _ in 0..10 {
         mail_app.fetches(Method::GET, link).await.is(200);

@@ -1,4 +1,4 @@
-//! Several services on one PostgreSQL: what one of them is told, all of them hold to, or say that they cannot.
+//! Replicas on one PostgreSQL: all of them honour a revocation, or answer 503.
 
 use std::{
     collections::BTreeSet,
@@ -12,19 +12,19 @@ use crate::harness::{
     raw::Line, seconds, stories_on, test_env::Client,
 };
 
-/// A client that is told of every token whose audience is this service.
-async fn teller(signet: &TestApp) -> Client {
+/// A client that may introspect every token whose audience is this service.
+async fn introspector(signet: &TestApp) -> Client {
     signet.registers_service(&["--audience", &signet.issuer]).await
 }
 
-/// The token is refused at every kind of door that a token opens.
-async fn is_refused(site: &Site, teller: &Client, tokens: &Tokens) -> bool {
+/// Whether the token is refused at every kind of endpoint.
+async fn is_refused(site: &Site, introspector: &Client, tokens: &Tokens) -> bool {
     let user_info = site.user_info(&tokens.access).await.status;
-    let introspection = teller.introspects(site, &tokens.access).await.text();
+    let introspection = introspector.introspects(site, &tokens.access).await.text();
     user_info == 401 && introspection == r#"{"active":false}"#
 }
 
-/// The connections on which the services of this place listen, by their processes' numbers.
+/// The backend process ids of the connections that LISTEN for changes.
 async fn listeners(env: &TestEnv) -> Vec<i32> {
     let store = env.store().await;
     let sql = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
@@ -70,20 +70,20 @@ async fn a_hundred_refreshes_at_once_leave_one_successor(signet: TestApp) {
 
 async fn a_revocation_is_felt_within_a_second(signet: TestApp) {
     let replica = signet.replica().await;
-    let teller = teller(&signet).await;
+    let introspector = introspector(&signet).await;
     let ada = signet.registers("ada").await;
     eventually(Duration::from_secs(10), "both listen", async || listeners(&signet).await.len() == 2).await;
     let mut total = Duration::ZERO;
     for n in 0..10 {
         let tokens = ada.logs_in().await;
-        assert!(!is_refused(&replica.site, &teller, &tokens).await);
+        assert!(!is_refused(&replica.site, &introspector, &tokens).await);
         match n % 2 {
             0 => ada.logs_out(&tokens).await,
             _ => assert_eq!(ada.revokes(&tokens.access).await.status, 200),
         }
         let answered = Instant::now();
         eventually(Duration::from_secs(1), "the other replica refuses it", async || {
-            is_refused(&replica.site, &teller, &tokens).await
+            is_refused(&replica.site, &introspector, &tokens).await
         })
         .await;
         total += answered.elapsed();
@@ -94,22 +94,22 @@ async fn a_revocation_is_felt_within_a_second(signet: TestApp) {
 
 async fn a_revocation_is_felt_within_five_seconds_without_notices(signet: TestApp) {
     let replica = signet.replica().await;
-    let teller = teller(&signet).await;
+    let introspector = introspector(&signet).await;
     let ada = signet.registers("ada").await;
     let service = signet.registers_service(&[]).await;
     eventually(Duration::from_secs(10), "both listen", async || listeners(&signet).await.len() == 2).await;
     let store = signet.store().await;
     for _ in 0..3 {
         let (tokens, own) = (ada.logs_in().await, service.gets_a_token(&signet.site).await);
-        assert!(!is_refused(&replica.site, &teller, &tokens).await);
+        assert!(!is_refused(&replica.site, &introspector, &tokens).await);
         for pid in listeners(&signet).await {
             store.execute_unprepared(&format!("SELECT pg_terminate_backend({pid})")).await.expect("we own it");
         }
         ada.logs_out(&tokens).await;
         service.revokes(&signet.site, &own.access).await.is(200);
         eventually(Duration::from_secs(5), "the other replica refuses both", async || {
-            let denied = teller.introspects(&replica.site, &own.access).await.text() == r#"{"active":false}"#;
-            denied && is_refused(&replica.site, &teller, &tokens).await
+            let denied = introspector.introspects(&replica.site, &own.access).await.text() == r#"{"active":false}"#;
+            denied && is_refused(&replica.site, &introspector, &tokens).await
         })
         .await;
     }
@@ -158,7 +158,7 @@ async fn a_replica_that_dies_before_it_answers_logs_nobody_out(mut env: TestEnv)
     }
 }
 
-/// What it says of a revocation while its database goes away is true afterwards.
+/// The answer to a revocation is true even if the database fails meanwhile.
 async fn a_revocation_is_done_or_it_is_not(builder: TestEnvBuilder) {
     let signet = builder.on_its_own_cluster(Durability::Full).open().await;
     let ada = signet.registers("ada").await;
@@ -204,35 +204,35 @@ async fn a_revocation_is_done_or_it_is_not(builder: TestEnvBuilder) {
 }
 
 /// Everything that a replica must refuse to judge while it does not know what was revoked.
-async fn judges(site: &Site, teller: &Client, tokens: &Tokens) -> [Answer; 2] {
-    tokio::join!(site.user_info(&tokens.access), teller.introspects(site, &tokens.access)).into()
+async fn judges(site: &Site, introspector: &Client, tokens: &Tokens) -> [Answer; 2] {
+    tokio::join!(site.user_info(&tokens.access), introspector.introspects(site, &tokens.access)).into()
 }
 
 /// A replica that hears nothing from the database does not guess.
 async fn a_replica_that_is_cut_off_does_not_guess(signet: TestApp) {
     let link = Link::to(signet.database_url()).await;
     let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
-    let (teller, ada) = (teller(&signet).await, signet.registers("ada").await);
+    let (introspector, ada) = (introspector(&signet).await, signet.registers("ada").await);
     let (ended, live) = (ada.logs_in().await, ada.logs_in().await);
     for tokens in [&ended, &live] {
-        assert!(!is_refused(&replica.site, &teller, tokens).await);
+        assert!(!is_refused(&replica.site, &introspector, tokens).await);
     }
     let list = replica.site.get("/oauth/status-lists/0").answer().await.is(200).text();
 
     link.cut();
     let cut = Instant::now();
     ada.logs_out(&ended).await;
-    let doors = async |tokens: &Tokens| {
+    let all_judges = async |tokens: &Tokens| {
         let asked = cut.elapsed();
-        for answer in judges(&replica.site, &teller, tokens).await {
+        for answer in judges(&replica.site, &introspector, tokens).await {
             // Until then it may not know; from then on it knows that it does not.
             let late = asked > Duration::from_secs(5) + Duration::from_millis(100);
             assert!(answer.status == 503 || !late, "{asked:?} after the cut: {answer:?}");
         }
         asked > Duration::from_secs(8)
     };
-    eventually(Duration::from_secs(15), "time passes", async || doors(&ended).await).await;
-    for answer in judges(&replica.site, &teller, &live).await {
+    eventually(Duration::from_secs(15), "time passes", async || all_judges(&ended).await).await;
+    for answer in judges(&replica.site, &introspector, &live).await {
         answer.unavailable();
     }
     for path in ["/.well-known/jwks.json", "/.well-known/openid-configuration", "/livez"] {
@@ -243,7 +243,7 @@ async fn a_replica_that_is_cut_off_does_not_guess(signet: TestApp) {
 
     link.mend();
     eventually(Duration::from_secs(15), "it knows again, by itself", async || {
-        let [user_info, introspection] = judges(&replica.site, &teller, &ended).await;
+        let [user_info, introspection] = judges(&replica.site, &introspector, &ended).await;
         assert!([503, 401].contains(&user_info.status), "{user_info:?}");
         assert!(introspection.status == 503 || introspection.json()["active"] == false, "{introspection:?}");
         user_info.status == 401 && introspection.status == 200
@@ -257,18 +257,18 @@ async fn a_replica_that_is_cut_off_does_not_guess(signet: TestApp) {
     replica.stop().await;
 }
 
-/// It would give what nobody could take back: the deletion came before, so nothing tells these tokens from good ones.
+/// Its tokens could not be revoked: the deletion came before they were issued.
 async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(signet: TestApp) {
     let link = Link::to(signet.database_url()).await;
     let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;
-    let (teller, service) = (teller(&signet).await, signet.registers_service(&[]).await);
+    let (introspector, service) = (introspector(&signet).await, signet.registers_service(&[]).await);
     service.gets_a_token(&replica.site).await;
-    let own = teller.gets_a_token(&replica.site).await;
-    teller.introspects(&replica.site, &own.access).await.active();
+    let own = introspector.gets_a_token(&replica.site).await;
+    introspector.introspects(&replica.site, &own.access).await.active();
     link.cut();
     signet.runs(&["client", "delete", &service.id]).await.well();
     eventually(Duration::from_secs(15), "it knows that it is cut off", async || {
-        teller.introspects(&replica.site, &own.access).await.status == 503
+        introspector.introspects(&replica.site, &own.access).await.status == 503
     })
     .await;
     signet.clock.advance(seconds(60));
@@ -277,7 +277,7 @@ async fn a_replica_that_is_cut_off_gives_nothing_to_a_client_that_may_be_gone(si
     link.mend();
     if let Some(token) = token {
         eventually(Duration::from_secs(5), "what it gave is refused where it is known", async || {
-            teller.introspects(&signet.site, &token).await.text() == r#"{"active":false}"#
+            introspector.introspects(&signet.site, &token).await.text() == r#"{"active":false}"#
         })
         .await;
     }
@@ -296,7 +296,7 @@ async fn a_shorter_lifetime_at_one_replica_forgets_no_revocation(mut signet: Tes
     ada.is_logged_out(&long).await;
 }
 
-/// A network that swallows everything is trouble like any other: told in time, and never by silence.
+/// A network that drops all packets is answered with a 503 in time.
 async fn a_database_that_says_nothing_is_told_in_time(signet: TestApp) {
     let link = Link::to(signet.database_url()).await;
     let replica = signet.replica_with(&[("database_url", &link.through(signet.database_url()))]).await;

@@ -12,21 +12,21 @@ use crate::harness::{
 };
 
 async fn nobody_revokes_anothers_token(signet: TestApp) {
-    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
+    let (public_client, service) = (signet.registers_public_client(&[]).await, signet.registers_service(&[]).await);
     let ada = signet.registers("ada").await;
-    let (adas, kiosks) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
+    let (adas, public_tokens) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
     let own = service.gets_a_token(&signet.site).await;
     for token in [&adas.access, &adas.refresh] {
         public_client.revokes(&signet.site, token).await.refused("invalid_grant");
         service.revokes(&signet.site, token).await.refused("invalid_grant");
     }
-    for token in [&kiosks.access, &kiosks.refresh, &own.access] {
+    for token in [&public_tokens.access, &public_tokens.refresh, &own.access] {
         ada.revokes(token).await.refused("invalid_grant");
     }
     public_client.revokes(&signet.site, &own.access).await.refused("invalid_grant");
     ada.is_logged_in(&adas).await;
-    ada.is_let_in(&kiosks).await;
-    public_client.refreshes(&signet.site, &kiosks).await.granted();
+    ada.is_let_in(&public_tokens).await;
+    public_client.refreshes(&signet.site, &public_tokens).await.granted();
     service.introspects(&signet.site, &own.access).await.active();
 }
 
@@ -99,7 +99,7 @@ async fn an_access_token_revokes_its_session(signet: TestApp) {
     ada.is_logged_in(&other).await;
 }
 
-/// By its `jti` and not by its text: whoever holds a token can compute its other signature.
+/// Denied by `jti`, not by text: the holder of a token can compute its second valid signature.
 async fn a_clients_token_is_denied_with_its_twin(signet: TestApp) {
     let service = signet.registers_service(&[]).await;
     let (denied, other) = (service.gets_a_token(&signet.site).await, service.gets_a_token(&signet.site).await);
@@ -139,7 +139,7 @@ async fn the_twin_of_a_users_token_ends_with_its_session(signet: TestApp) {
 
 async fn a_password_change_ends_every_other_session(signet: TestApp) {
     let mut ada = signet.registers("ada").await;
-    let public_client = signet.registers_kiosk(&[]).await;
+    let public_client = signet.registers_public_client(&[]).await;
     let (here, there, away) = (ada.logs_in().await, ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
     ada.changes_password(&here, NEW_PASSWORD).await;
     ada.is_logged_out(&there).await;
@@ -163,25 +163,25 @@ async fn an_account_that_is_deleted_ends_every_session(signet: TestApp) {
 }
 
 async fn a_client_that_is_deleted_takes_its_tokens_with_it(signet: TestApp) {
-    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
-    let teller = signet.registers_service(&["--audience", &signet.issuer]).await;
+    let (public_client, service) = (signet.registers_public_client(&[]).await, signet.registers_service(&[]).await);
+    let introspector = signet.registers_service(&["--audience", &signet.issuer]).await;
     let ada = signet.registers("ada").await;
-    let (own, at_kiosk) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
-    let (denied, good) = (service.gets_a_token(&signet.site).await, teller.gets_a_token(&signet.site).await);
-    ada.is_let_in(&at_kiosk).await;
-    teller.introspects(&signet.site, &denied.access).await.active();
+    let (own, at_public_client) = (ada.logs_in().await, ada.logs_in_at(&public_client, &[]).await);
+    let (denied, good) = (service.gets_a_token(&signet.site).await, introspector.gets_a_token(&signet.site).await);
+    ada.is_let_in(&at_public_client).await;
+    introspector.introspects(&signet.site, &denied.access).await.active();
     signet.runs(&["client", "delete", &public_client.id]).await.well();
     signet.runs(&["client", "delete", &service.id]).await.well();
     eventually(Duration::from_secs(5), "the deleted clients' tokens are refused", async || {
-        let users = ada.looks(&at_kiosk).await.status == 401;
-        users && teller.introspects(&signet.site, &denied.access).await.text() == r#"{"active":false}"#
+        let users = ada.looks(&at_public_client).await.status == 401;
+        users && introspector.introspects(&signet.site, &denied.access).await.text() == r#"{"active":false}"#
     })
     .await;
-    ada.is_shut_out(&at_kiosk).await;
-    public_client.refreshes(&signet.site, &at_kiosk).await.refused("invalid_client");
+    ada.is_shut_out(&at_public_client).await;
+    public_client.refreshes(&signet.site, &at_public_client).await.refused("invalid_client");
     service.introspects(&signet.site, &denied.access).await.refused("invalid_client");
     ada.is_logged_in(&own).await;
-    teller.introspects(&signet.site, &good.access).await.active();
+    introspector.introspects(&signet.site, &good.access).await.active();
 }
 
 /// Deletes the client while it asks for tokens without a pause; all that it got.
@@ -205,10 +205,10 @@ async fn tokens_got_while_deleted(env: &TestEnv, site: &Site) -> Vec<String> {
     got
 }
 
-/// The service learns of the deletion a moment after it; what it gives away in that moment must not last either.
+/// The service learns of the deletion a moment later; tokens issued in that moment must end too.
 async fn a_token_got_while_its_client_is_deleted_does_not_last(mut env: TestEnv) {
     env.set("issuer", "http://127.0.0.1:8080");
-    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    let introspector = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
     let process = env.serves(&[]).ready().await;
     let mut got = Vec::new();
     for quarter in 0..4 {
@@ -219,7 +219,7 @@ async fn a_token_got_while_its_client_is_deleted_does_not_last(mut env: TestEnv)
     eventually(Duration::from_secs(5), "all of them are refused", async || {
         let mut active = 0;
         for token in &got {
-            active += u32::from(teller.introspects(&process.site, token).await.json()["active"] == true);
+            active += u32::from(introspector.introspects(&process.site, token).await.json()["active"] == true);
         }
         active == 0
     })
@@ -229,7 +229,7 @@ async fn a_token_got_while_its_client_is_deleted_does_not_last(mut env: TestEnv)
 /// Once refused, a token stays so: the deletion is remembered for longer than any token of the client lives.
 async fn a_deleted_clients_token_never_comes_back(mut env: TestEnv) {
     env.set("issuer", "http://127.0.0.1:8080");
-    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    let introspector = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
     env.set("access_token_ttl", "3s");
     let process = env.serves(&[]).ready().await;
     for quarter in 0..4 {
@@ -239,7 +239,7 @@ async fn a_deleted_clients_token_never_comes_back(mut env: TestEnv) {
         let end = jwt::claims(&last)["exp"].as_i64().expect("a time");
         let mut refused = false;
         while SystemClock.now().timestamp() <= end {
-            let active = teller.introspects(&process.site, &last).await.json()["active"] == true;
+            let active = introspector.introspects(&process.site, &last).await.json()["active"] == true;
             assert!(!(refused && active), "it was refused, and is good again");
             refused |= !active;
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -248,7 +248,7 @@ async fn a_deleted_clients_token_never_comes_back(mut env: TestEnv) {
     }
 }
 
-/// Whoever logs out and closes the window has logged out: where the database says so, so does every door.
+/// A logout counts even if the client hangs up: if the session has ended in the database, every endpoint refuses it.
 async fn a_client_that_hangs_up_is_logged_out_all_the_same(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let mut left: Vec<Tokens> = Vec::new();
@@ -278,7 +278,7 @@ async fn a_client_that_hangs_up_is_logged_out_all_the_same(signet: TestApp) {
     assert!(ended >= 10, "only {ended} of 100 requests were heard at all");
 }
 
-/// Ends hold for whoever holds the session's tokens, at the original service's routes as well.
+/// An ended session is refused at the original service's routes as well.
 async fn an_ended_session_opens_no_original_route(signet: TestApp) {
     let ada: Person = signet.registers("ada").await;
     let tokens = ada.logs_in().await;

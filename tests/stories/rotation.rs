@@ -1,4 +1,4 @@
-//! Rotation: what each refresh token of a session is worth, and what a refresh costs.
+//! Refresh token rotation, and the cost of a refresh.
 
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn a_repeat_gives_no_more_time(signet: TestApp) {
 }
 
 async fn a_thief_with_another_client_leaves_no_trace(signet: TestApp) {
-    let (public_client, service) = (signet.registers_kiosk(&[]).await, signet.registers_service(&[]).await);
+    let (public_client, service) = (signet.registers_public_client(&[]).await, signet.registers_service(&[]).await);
     let ada = signet.registers("ada").await;
     let all = rotates(&ada, 2).await;
     let before = row(&signet, &all[0]).await;
@@ -97,7 +97,7 @@ async fn a_thief_with_another_client_leaves_no_trace(signet: TestApp) {
 }
 
 async fn what_is_refused_uses_nothing_up(signet: TestApp) {
-    let public_client = signet.registers_kiosk(&["--resource", "https://api.example", "--scope", "read"]).await;
+    let public_client = signet.registers_public_client(&["--resource", "https://api.example", "--scope", "read"]).await;
     let ada = signet.registers("ada").await;
     let first = ada.logs_in_at(&public_client, &[("resource", "https://api.example"), ("scope", "read")]).await;
     let before = row(&signet, &first).await;
@@ -159,7 +159,7 @@ async fn idle_time_begins_anew_with_each_use_and_ends_with_the_session(signet: T
     ada.refreshes(&unused).await.refused("invalid_grant");
 }
 
-/// Trouble on our side is 503, through whichever door, and whatever the token is worth.
+/// Our failures are 503 at every endpoint, for every token.
 async fn trouble_is_never_a_refusal(builder: TestEnvBuilder) {
     let signet = builder.on_its_own_cluster(Durability::None).open().await;
     let ada = signet.registers("ada").await;

@@ -1,4 +1,4 @@
-//! What keeps the service from starting, and what it says then: one line, with what to do.
+//! Errors that prevent a start: one line each, with what to do.
 
 use std::{
     fs::{self, Permissions},

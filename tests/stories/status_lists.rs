@@ -18,7 +18,7 @@ use crate::harness::{
 
 const LIST: &str = "/oauth/status-lists/0";
 
-/// Where a token says its status is: the list's URI and the place in it.
+/// The `status` claim of a token: the list's URI and the index.
 fn place_of(tokens: &Tokens) -> (String, u64) {
     let status = jwt::claims(&tokens.access)["status"]["status_list"].clone();
     let uri = status["uri"].as_str().unwrap_or_else(|| panic!("no uri: {status}"));
@@ -95,7 +95,7 @@ async fn a_list_is_what_the_draft_says(signet: TestApp) {
     let (issued, expires) = (claims["iat"].as_i64().expect("iat"), claims["exp"].as_i64().expect("exp"));
     assert_eq!(issued, jwt::claims(&tokens.access)["iat"].as_i64().expect("iat"), "the clock stands still");
     assert!(expires > issued + 60, "a copy must be good for its ttl");
-    // Neither opens a door as an access token.
+    // Neither is accepted as an access token.
     signet.site.user_info(&answer.text()).await.challenges(401, "invalid_token");
 }
 
@@ -133,7 +133,7 @@ async fn no_two_sessions_share_a_place(signet: TestApp) {
         last = ada.logs_in().await;
         assert!(places.insert(place_of(&last)));
     }
-    // That is luck; what holds for every draw is that the database takes no place twice.
+    // The draw is random; the database rejects an index that is taken.
     let sid = Uuid::parse_str(&jwt::sid(&last.access)).expect("a UUID");
     let other = places.iter().map(|(_, index)| *index).find(|index| *index != place_of(&last).1).expect("many");
     let index = i32::try_from(other).expect("below 2^20");
@@ -142,7 +142,7 @@ async fn no_two_sessions_share_a_place(signet: TestApp) {
     assert!(matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))), "{error}");
 }
 
-/// Fills the first list to the last place but a few, so that log-ins meet taken ones again and again.
+/// Fills the first list up to a few indexes, so that logins often draw a taken one.
 async fn a_full_list_gives_way_to_the_next(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let tokens = ada.logs_in().await;
@@ -174,7 +174,7 @@ async fn a_token_without_a_session_has_no_status(signet: TestApp) {
     assert!(jwt::claims(&own.access).get("status").is_none());
 }
 
-/// Gateways go on with what was known; that it is old they see by its time.
+/// Gateways go on with the last list; its `iat` shows its age.
 async fn without_its_database_the_last_list_is_served(builder: TestEnvBuilder) {
     let signet = builder.on_its_own_cluster(Durability::None).open().await;
     let ada = signet.registers("ada").await;

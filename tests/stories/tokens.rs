@@ -98,7 +98,7 @@ async fn fifty_at_once_get_one_successor_from_two_replicas(signet: TestApp) {
 async fn another_client_can_do_nothing_with_it(signet: TestApp) {
     let public_client = [
         "--name",
-        "Kiosk",
+        "Public client",
         "--public",
         "--first-party",
         "--grant",
@@ -123,11 +123,11 @@ async fn another_client_can_do_nothing_with_it(signet: TestApp) {
 
     let form =
         [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("client_id", &public_client.id)];
-    let kiosks = signet.site.token(&form).answer().await.granted();
-    assert_eq!(jwt::claims(&kiosks.access)["client_id"], public_client.id.as_str());
-    ada.refreshes(&kiosks).await.refused("invalid_grant");
-    ada.is_let_in(&kiosks).await; // its client is first-party too
-    steals(&kiosks.refresh).await.granted();
+    let public_tokens = signet.site.token(&form).answer().await.granted();
+    assert_eq!(jwt::claims(&public_tokens.access)["client_id"], public_client.id.as_str());
+    ada.refreshes(&public_tokens).await.refused("invalid_grant");
+    ada.is_let_in(&public_tokens).await; // its client is first-party too
+    steals(&public_tokens.refresh).await.granted();
     ada.is_let_in(&third).await;
 }
 
@@ -190,7 +190,7 @@ async fn scope_narrows_for_one_access_token_and_never_widens(signet: TestApp) {
 
 async fn a_token_is_for_the_resource_that_was_asked(signet: TestApp) {
     let public_client =
-        ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
+        ["--name", "Public client", "--public", "--first-party", "--grant", "password", "--grant", "refresh_token"];
     let more = ["--scope", "openid", "--resource", "https://api.example"];
     let public_client = signet.registers_client(&[&public_client[..], &more[..]].concat()).await;
     let ada = signet.registers("ada").await;

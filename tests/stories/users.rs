@@ -13,7 +13,7 @@ async fn posts(site: &Site, path: &str, body: impl Into<Vec<u8>>) -> Answer {
     site.post(path).header("content-type", "application/json").body(body.into()).answer().await
 }
 
-/// What no username may be, as JSON text.
+/// Invalid usernames as JSON text.
 fn bad_usernames() -> Vec<String> {
     let mut bad: Vec<String> =
         ["null", "5", "1e400", "true", "[]", "{}", r#"["ada"]"#, r#""\ud800""#, r#""ada\udc00""#]
@@ -102,7 +102,7 @@ async fn of_a_hundred_who_want_one_name_one_gets_it(signet: TestApp) {
     });
     let mut made = 0;
     for answer in tries.collect::<Vec<_>>() {
-        let answer = answer.await.expect("it was told to the end");
+        let answer = answer.await.expect("it was answered");
         if answer.status == 201 {
             made += 1;
         } else {

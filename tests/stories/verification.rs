@@ -1,4 +1,4 @@
-//! What gateways rely on: tokens, keys and metadata that need nobody to ask.
+//! Offline verification by gateways: tokens, keys and metadata.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -76,7 +76,7 @@ async fn forged_tokens_are_refused(signet: TestApp) {
         tokens.refresh.clone(),
         "undefined".to_owned(),
     ];
-    // The public key as a shared secret: what everybody knows must not sign.
+    // The public key as an HMAC secret: a public value must not sign.
     for secret in [key.to_string(), key["x"].to_string(), key["x"].as_str().expect("x").to_owned(), String::new()] {
         let hs256 = |header: &mut Header| header.alg = Algorithm::HS256;
         forged.push(forge(&hs256, &EncodingKey::from_secret(secret.as_bytes())));

@@ -1,4 +1,4 @@
-//! A real browser: Chromium without a screen, led by what people do with it.
+//! A headless Chromium, with methods named after the actions of its user.
 
 use std::{
     path::Path,
@@ -22,7 +22,7 @@ use super::driver::{Driver, Scripts};
 /// How long a page may take for anything, on the slowest machine.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What somebody has set their screen to.
+/// The user's color scheme (`prefers-color-scheme`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scheme {
     Light,
@@ -37,17 +37,15 @@ pub(crate) struct Browser {
 }
 
 impl Browser {
-    /// Opens one.
     pub(crate) async fn open() -> Self {
         Self::with(Scripts::Run).await
     }
 
-    /// Opens one that runs no scripts of pages.
+    /// Opens a browser with JavaScript off.
     pub(crate) async fn without_javascript() -> Self {
         Self::with(Scripts::Blocked).await
     }
 
-    /// Opens one.
     pub(crate) async fn with(scripts: Scripts) -> Self {
         let driver = Driver::start();
         let mut builder = ClientBuilder::new(HttpConnector::new());
@@ -57,37 +55,37 @@ impl Browser {
         Self { client, driver }
     }
 
-    /// Goes to an address, as one who types it or follows the link in a mail.
+    /// Opens a URL, as if typed or followed from an email.
     pub(crate) async fn visits(&self, url: &str) {
         self.client.goto(url).await.unwrap_or_else(|error| panic!("{url} does not open: {error}"));
     }
 
-    /// Types into the field that has this label, in place of what is there.
+    /// Replaces the text of the field with this label.
     pub(crate) async fn types(&self, label: &str, text: &str) {
         let field = self.field(label).await;
         field.clear().await.expect("it can be emptied");
         field.send_keys(text).await.expect("it can be typed into");
     }
 
-    /// Types into what this selector finds: on a page of somebody else's, which may have no labels.
+    /// Types into the element that a CSS selector finds, for foreign pages whose fields may have no labels.
     pub(crate) async fn fills(&self, selector: &str, text: &str) {
         let field = self.client.wait().at_most(PATIENCE).for_element(Locator::Css(selector)).await;
         field.expect("it comes").send_keys(text).await.expect("it can be typed into");
     }
 
-    /// Types at the keyboard, wherever that goes: [`Key`](fantoccini::key::Key) has the keys that are no text.
+    /// Sends keys to the focused element; [`Key`](fantoccini::key::Key) has those that are not text.
     pub(crate) async fn strikes(&self, keys: &str) {
         let focused = self.client.active_element().await.expect("something has the focus");
         focused.send_keys(keys).await.expect("it can be typed into");
     }
 
-    /// Presses the button that says this.
+    /// Presses the button with this text.
     pub(crate) async fn presses(&self, button: &str) {
         let button = self.finds(&format!("//button[normalize-space() = {}]", quoted(button))).await;
         button.click().await.expect("it can be pressed");
     }
 
-    /// Follows the link that says this.
+    /// Follows the link with this text.
     pub(crate) async fn follows(&self, link: &str) {
         let link = self.finds(&format!("//a[normalize-space() = {}]", quoted(link))).await;
         link.click().await.expect("it can be followed");
@@ -106,13 +104,13 @@ impl Browser {
         }
     }
 
-    /// What the page shows, without what only tells where words may break.
+    /// The visible text of the page, without zero-width spaces.
     pub(crate) async fn text(&self) -> Result<String, CmdError> {
         let text = self.client.find(Locator::Css("body")).await?.text().await?;
         Ok(text.replace('\u{200b}', ""))
     }
 
-    /// Waits until the browser shows what is at this path.
+    /// Waits until the browser is at this path.
     pub(crate) async fn is_at(&self, path: &str) {
         let begin = Instant::now();
         loop {
@@ -125,17 +123,15 @@ impl Browser {
         }
     }
 
-    /// Where it is.
     pub(crate) async fn url(&self) -> Url {
         self.client.current_url().await.expect("it is somewhere")
     }
 
-    /// The title of the page.
     pub(crate) async fn title(&self) -> String {
         self.client.title().await.expect("a page has a title")
     }
 
-    /// What is in the field that has this label.
+    /// The value of the field with this label.
     pub(crate) async fn value(&self, label: &str) -> String {
         self.field(label).await.prop("value").await.expect("it is there").unwrap_or_default()
     }
@@ -159,23 +155,23 @@ impl Browser {
         !self.client.find_all(Locator::Css(selector)).await.expect("a selector").is_empty()
     }
 
-    /// The cookies that it sends to where it is.
+    /// The cookies of the current site.
     pub(crate) async fn cookies(&self) -> Vec<Cookie<'static>> {
         self.client.get_all_cookies().await.expect("it tells them")
     }
 
-    /// Forgets the cookies of where it is.
+    /// Deletes the cookies of the current site.
     pub(crate) async fn forgets_cookies(&self) {
         self.client.delete_all_cookies().await.expect("it forgets them");
     }
 
-    /// Goes there and forgets the cookies of it.
+    /// Deletes the cookies of the site at `url`.
     pub(crate) async fn forgets_cookies_of(&self, url: &str) {
         self.visits(&format!("{url}/livez")).await;
         self.forgets_cookies().await;
     }
 
-    /// Opens a second tab at this address and looks at it. Gives the tab that it came from.
+    /// Opens a second tab at this URL and switches to it. Returns the first tab.
     pub(crate) async fn opens_tab(&self, url: &str) -> WindowHandle {
         let first = self.client.window().await.expect("it has one");
         let second = self.client.new_window(true).await.expect("it opens");
@@ -184,12 +180,11 @@ impl Browser {
         first
     }
 
-    /// Looks at another tab.
     pub(crate) async fn turns_to(&self, tab: WindowHandle) {
         self.client.switch_to_window(tab).await.expect("it is there");
     }
 
-    /// What the first frame of the page shows.
+    /// The visible text of the page's first frame.
     pub(crate) async fn text_in_frame(&self) -> String {
         self.finds("//iframe").await.enter_frame().await.expect("it is a frame");
         let text = self.text().await.expect("even an error is a page");
@@ -197,12 +192,12 @@ impl Browser {
         text
     }
 
-    /// Runs a script of the developer's, which no policy of the page stops, and gives what it returns.
+    /// Runs a script through WebDriver, to which the page's policy does not apply, and returns its result.
     pub(crate) async fn runs(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Gives the page so much room, in CSS pixels. A narrow one is a phone.
+    /// Sets the size of the window in CSS pixels. A narrow window is a phone's.
     pub(crate) async fn resizes(&self, width: u32, height: u32) {
         let phone = width < 600;
         let scale = if phone { 2 } else { 1 };
@@ -210,7 +205,7 @@ impl Browser {
         self.tools("Emulation.setDeviceMetricsOverride", metrics).await;
     }
 
-    /// Shows the page as it looks on a phone and on a desk, by day and by night; the pictures are kept.
+    /// Takes screenshots at a phone's and a desktop's size, in the light and the dark scheme.
     pub(crate) async fn is_looked_at(&self, name: &str) {
         for (device, width, height) in [("phone", 390, 844), ("desktop", 1280, 800)] {
             self.resizes(width, height).await;
@@ -225,7 +220,6 @@ impl Browser {
         }
     }
 
-    /// Has its screen set so.
     async fn prefers(&self, scheme: Scheme) {
         let value = match scheme {
             Scheme::Light => "light",
@@ -241,7 +235,7 @@ impl Browser {
         self.runs(script, Vec::new()).await == true
     }
 
-    /// Keeps what it shows as `target/screenshots/NAME.png`, for the developer to look at.
+    /// Saves a screenshot as `target/screenshots/NAME.png`, for developers to look at.
     pub(crate) async fn screenshot(&self, name: &str) {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/screenshots");
         std::fs::create_dir_all(&folder).expect("the folder is ours");
@@ -249,15 +243,15 @@ impl Browser {
         std::fs::write(folder.join(format!("{name}.png")), image).expect("the folder is ours");
     }
 
-    /// What it has written to its console since it was last asked: what a policy forbade, what is missing, what a script
-    /// said or stumbled over. That a page itself was answered with an error is none of it.
+    /// The console messages since the last call: policy violations, missing files, script output and errors. The HTTP
+    /// error status of a page itself does not count.
     pub(crate) async fn complaints(&self) -> Vec<String> {
         let log = self.issue("se/log", json!({"type": "browser"})).await;
         let entries = log.as_array().cloned().unwrap_or_else(|| panic!("no log: {log}"));
         entries.iter().filter(|entry| !is_status_of_page(entry)).map(Value::to_string).collect()
     }
 
-    /// Closes it. It has nothing to complain about that was not asked for.
+    /// Closes the browser, and fails if its console holds unread messages.
     pub(crate) async fn closes(self) {
         let complaints = self.complaints().await;
         assert!(complaints.is_empty(), "the browser complains: {complaints:#?}");
@@ -288,7 +282,7 @@ impl Browser {
     }
 }
 
-/// Whether a line of the console tells no more than the status of a page: what is not a page is a file with an ending.
+/// Whether a console message is only about the status of a page. Files, unlike pages, have an extension.
 fn is_status_of_page(entry: &Value) -> bool {
     let message = entry["message"].as_str().unwrap_or_default();
     let Some((url, _)) = message.split_once(" - Failed to load resource: the server responded with a status of ")
@@ -298,7 +292,7 @@ fn is_status_of_page(entry: &Value) -> bool {
     Url::parse(url).is_ok_and(|url| !url.path().contains('.'))
 }
 
-/// A string of `XPath` 1.0, which knows no way to write a quotation mark in one.
+/// A string literal of `XPath` 1.0, which has no escape for quotation marks.
 fn quoted(text: &str) -> String {
     assert!(!text.contains('"'), "{text}");
     format!("\"{text}\"")

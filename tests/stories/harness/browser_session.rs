@@ -1,5 +1,5 @@
-//! Somebody with a browser, as far as cookies, links and forms go: for stories of what is sent, rather than of what is
-//! seen.
+//! A browser reduced to cookies, links and forms, for stories about requests and
+//! responses rather than rendered pages.
 
 use reqwest::{Client, cookie::Jar};
 use std::sync::Arc;
@@ -19,14 +19,13 @@ pub(crate) struct BrowserSession {
 }
 
 impl BrowserSession {
-    /// A new browser at this service.
     pub(crate) fn at(signet: &TestApp) -> Self {
         let jar = Arc::new(Jar::default());
         let client: Client = http().cookie_provider(Arc::clone(&jar)).build().expect("nothing in it can fail");
         Self { site: Site::through(client, &signet.issuer), issuer: signet.issuer.clone(), jar }
     }
 
-    /// Follows a link: a path, or an address of the service.
+    /// Opens a path or a URL of the service.
     pub(crate) async fn opens(&self, link: &str) -> Answer {
         self.site.get(self.path(link)).answer().await
     }
@@ -39,24 +38,24 @@ impl BrowserSession {
         self.posts(path, &[&all[..], fields].concat()).await
     }
 
-    /// Posts these fields and no other, as a page of ours would.
+    /// Posts these fields alone, with the headers of a same-origin form.
     pub(crate) async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.site.post(path).header("sec-fetch-site", "same-origin").header("origin", &self.issuer);
         request.form(fields).answer().await
     }
 
-    /// Goes where an answer sends it, within the service.
+    /// Follows a redirect within the service.
     pub(crate) async fn follows(&self, answer: &Answer) -> Answer {
         self.opens(&location(answer)).await
     }
 
-    /// Opens the log-in page at `link` and sends it.
+    /// Opens the login page at `link` and sends it.
     pub(crate) async fn logs_in_at(&self, link: &str, username: &str, password: &str) -> Answer {
         let page = self.opens(link).await.is(200);
         self.sends(&page, "/login", &[("username", username), ("password", password)]).await
     }
 
-    /// The cookies that it would send, `name=value` each.
+    /// The cookies as `name=value`.
     pub(crate) fn cookies(&self) -> Vec<String> {
         use reqwest::cookie::CookieStore;
         let url = Url::parse(&self.issuer).expect("an origin");
@@ -65,12 +64,12 @@ impl BrowserSession {
         text.split("; ").filter(|cookie| !cookie.is_empty()).map(str::to_owned).collect()
     }
 
-    /// The cookie whose name ends so.
+    /// The cookie whose name has this suffix.
     pub(crate) fn cookie(&self, name: &str) -> Option<String> {
         self.cookies().into_iter().find(|cookie| cookie.split('=').next().is_some_and(|given| given.ends_with(name)))
     }
 
-    /// Has this cookie from now on: somebody else put it there.
+    /// Adds a cookie, as an attacker might.
     pub(crate) fn is_given(&self, cookie: &str) {
         self.jar.add_cookie_str(cookie, &Url::parse(&self.issuer).expect("an origin"));
     }
@@ -80,25 +79,25 @@ impl BrowserSession {
     }
 }
 
-/// Where an answer sends the browser: 303 always.
+/// The `Location` of an answer, which must be a 303.
 #[track_caller]
 pub(crate) fn location(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{answer:?}");
     answer.header("location").to_owned()
 }
 
-/// The parameters in the query of an address.
+/// The query parameters of a URL.
 pub(crate) fn query(address: &str) -> Vec<(String, String)> {
     let query = address.split_once('?').map_or("", |(_, query)| query);
     form_urlencoded::parse(query.as_bytes()).into_owned().collect()
 }
 
-/// One parameter of the query of an address; empty where it has none.
+/// One query parameter of a URL, or the empty string.
 pub(crate) fn parameter(address: &str, name: &str) -> String {
     query(address).into_iter().find(|(given, _)| given == name).map(|(_, value)| value).unwrap_or_default()
 }
 
-/// What the page's last form for `path` sends without being asked.
+/// The hidden fields of the page's last form for `path`.
 pub(crate) fn hidden(page: &str, path: &str) -> Vec<(String, String)> {
     let begin = page.rfind(&format!("action=\"{path}\"")).unwrap_or_else(|| panic!("no form for {path}: {page}"));
     let (form, _) = page[begin..].split_once("</form>").expect("a form ends");
@@ -113,7 +112,7 @@ pub(crate) fn hidden(page: &str, path: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A text that a template wrote.
+/// Undoes the HTML escaping of a template.
 fn unescaped(text: &str) -> String {
     let plain = [("&#34;", "\""), ("&#39;", "'"), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
     plain.iter().fold(text.to_owned(), |text, (escaped, plain)| text.replace(escaped, plain))

@@ -1,4 +1,4 @@
-//! A client's own site, as far as a browser that comes back to it sees one.
+//! A client's own site, with its callback.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 type Parameters = Vec<(String, String)>;
 type Seen = Arc<Mutex<Vec<Parameters>>>;
 
-/// A site that keeps what browsers bring to its `/callback`.
+/// A site that keeps the parameters that browsers bring to its `/callback`.
 #[derive(Debug)]
 pub(crate) struct Callback {
     server: JoinHandle<()>,
@@ -21,11 +21,10 @@ pub(crate) struct Callback {
     seen: Seen,
 }
 
-/// What its page says.
+/// The text of its page.
 pub(crate) const BACK: &str = "Back at the app";
 
 impl Callback {
-    /// Serves one.
     pub(crate) async fn serves() -> Self {
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let port = acceptor.local_addr()[0].as_socket_addr().expect("a TCP address").port();
@@ -40,12 +39,12 @@ impl Callback {
         Self { server, url: format!("http://127.0.0.1:{port}/callback"), seen }
     }
 
-    /// What the last browser brought.
+    /// The query of the last callback.
     pub(crate) fn last(&self) -> Parameters {
         self.seen.lock().expect("nobody fails while holding it").last().expect("somebody came").clone()
     }
 
-    /// One parameter of it; empty where it has none.
+    /// One parameter of the last callback, or the empty string.
     pub(crate) fn brought(&self, name: &str) -> String {
         self.last().into_iter().find(|(given, _)| given == name).map(|(_, value)| value).unwrap_or_default()
     }

@@ -65,7 +65,7 @@ impl ClientKey {
         }
     }
 
-    /// A JWT of this header and these claims, signed as `alg` says, whatever the header does.
+    /// A JWT of this header and these claims, signed with `alg` even if the header names another.
     pub(crate) fn signs(&self, header: &Value, claims: &Value) -> String {
         let random = SystemRandom::new();
         let input = format!("{}.{}", encode(header), encode(claims));
@@ -82,7 +82,7 @@ impl ClientKey {
         format!("{input}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
 
-    /// The header that the key's owner writes.
+    /// The header of a good assertion.
     pub(crate) fn header(&self) -> Value {
         json!({"alg": self.alg, "kid": self.kid, "typ": "JWT"})
     }
@@ -108,7 +108,7 @@ pub(crate) fn file(keys: &[Value]) -> PathBuf {
     path
 }
 
-/// Registers a client that gets tokens of its own, and proves who it is with `key`.
+/// Registers a `client_credentials` client that authenticates with `key`.
 pub(crate) async fn registers(env: &TestEnv, key: &ClientKey) -> Client {
     let jwks = file(&[key.jwk()]);
     let jwks = jwks.to_str().expect("a path of ASCII");

@@ -35,7 +35,7 @@ impl StoryClock {
         self.passed.fetch_add(micros.try_into().expect("time does not run backwards"), Ordering::SeqCst);
     }
 
-    /// Shows an earlier time, as when somebody sets the clock of the machine. No time passes.
+    /// Sets the wall clock back. The monotonic clock does not move.
     pub(crate) fn is_set_back(&self, time: TimeDelta) {
         self.shown.fetch_sub(time.num_microseconds().expect("stories are not that long"), Ordering::SeqCst);
     }
@@ -51,12 +51,10 @@ impl Clock for StoryClock {
     }
 }
 
-/// So many seconds.
 pub(crate) fn seconds(count: i64) -> TimeDelta {
     TimeDelta::seconds(count)
 }
 
-/// So many days.
 pub(crate) fn days(count: i64) -> TimeDelta {
     TimeDelta::days(count)
 }

@@ -28,10 +28,10 @@ pub(crate) enum Scripts {
 #[derive(Debug)]
 pub(super) struct Driver {
     child: Child,
-    /// Its home, and the browser's profile.
+    /// The driver's home and the browser's profile.
     folder: PathBuf,
     port: u16,
-    /// Open as long as it runs: it may still say something.
+    /// Kept open while the driver runs: it may still write.
     _said: Lines<BufReader<ChildStdout>>,
 }
 
@@ -69,17 +69,16 @@ impl Driver {
         Self { child, folder, port, _said: said }
     }
 
-    /// Where it listens.
     pub(super) fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// What it is told of the browser that it shall start.
+    /// The capabilities of the browser to start.
     pub(super) fn capabilities(&self, scripts: Scripts) -> Capabilities {
         capabilities(&self.folder, scripts)
     }
 
-    /// What it and the browser complained of.
+    /// The output of the driver and the browser.
     pub(super) fn words(&self) -> String {
         std::fs::read_to_string(self.folder.join("words")).unwrap_or_default()
     }

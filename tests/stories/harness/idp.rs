@@ -1,4 +1,4 @@
-//! An identity provider on this machine, which is honest until a story tells it not to be.
+//! A local identity provider, which is honest until a story scripts it otherwise.
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -27,33 +27,33 @@ use super::{
     test_env::TestEnvBuilder,
 };
 
-/// What the provider calls us, and what proves it.
+/// Our client id and secret at the provider.
 const CLIENT: &str = "our-client";
 const SECRET: &str = "a secret+with/odd:signs";
-/// The one code that it gives.
+/// The only code that it issues.
 const CODE: &str = "SplxlOBeZQQYbYS6WxSbIA";
 
-/// Who signs an ID token, and how.
+/// The key and algorithm that sign an ID token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signer {
-    /// The key that it publishes.
+    /// The published key.
     Own,
-    /// Another key, under the name of the one that it publishes.
+    /// Another key, with the `kid` of the published one.
     Forger,
-    /// Nobody.
+    /// No signature (`alg: none`).
     Nobody,
     /// HS256 with the text of the published key.
     PublicKey,
 }
 
-/// What the token endpoint, or the user-info endpoint, does.
+/// The behaviour of the token or user-info endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Conduct {
-    /// What it should.
+    /// Follows the specification.
     Good,
     /// Answers with this status and body.
     Says(u16, &'static str),
-    /// Sends the request elsewhere.
+    /// Redirects the request.
     Leads(String),
     /// Never answers.
     Hangs,
@@ -61,24 +61,22 @@ pub(crate) enum Conduct {
     Floods,
 }
 
-/// What it is told to do.
+/// The provider's script.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// Claims of the ID token that are other than they should be; `null` takes one away.
+    /// Claims that replace those of the ID token; `null` removes one.
     pub(crate) claims: Value,
-    /// The same of its header.
+    /// The same for the ID token's header.
     pub(crate) header: Value,
-    /// The same of the metadata.
+    /// The same for the metadata.
     pub(crate) metadata: Value,
-    /// What the user-info endpoint says, beside the subject or in its place.
+    /// Claims of the user-info endpoint, added to `sub` or replacing it.
     pub(crate) userinfo: Value,
-    /// What the list of addresses says, as GitHub has it.
+    /// The list of email addresses, in GitHub's format.
     pub(crate) emails: Value,
-    /// Who signs.
     pub(crate) signer: Signer,
-    /// What the token endpoint does.
     pub(crate) token: Conduct,
-    /// What the token endpoint waits for twice, before it answers.
+    /// A barrier that the token endpoint passes twice before it answers.
     pub(crate) gate: Option<Arc<Barrier>>,
     /// The path of each request, in order.
     pub(crate) asked: Vec<String>,
@@ -101,7 +99,7 @@ fn key() -> Arc<EcdsaKeyPair> {
 }
 
 impl Idp {
-    /// Opens one, at which Ada logs in.
+    /// Starts a provider at which Ada logs in.
     pub(crate) async fn opens() -> Self {
         let script = Script {
             claims: json!({}),
@@ -121,20 +119,19 @@ impl Idp {
         let script = Arc::new(Mutex::new(script));
         let acceptor = TcpListener::bind("127.0.0.1:0").into_acceptor().await.expect("a free port");
         let port = acceptor.local_addr()[0].as_socket_addr().expect("a TCP address").port();
-        let desk = HashWorkerPool { script: Arc::clone(&script), issuer: format!("http://127.0.0.1:{port}") };
+        let endpoint = ProviderEndpoint { script: Arc::clone(&script), issuer: format!("http://127.0.0.1:{port}") };
         let server = tokio::spawn(async move {
-            Server::new_with_acceptor(acceptor).run(desk).await.expect("it serves as long as the story lasts");
+            Server::new_with_acceptor(acceptor).run(endpoint).await.expect("it serves as long as the story lasts");
         });
         Self { script, port, server }
     }
 
-    /// Its issuer.
     pub(crate) fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Has a plan know it as the provider `name` of this kind.
-    pub(crate) fn in_plan(&self, builder: TestEnvBuilder, name: &str, kind: &str) -> TestEnvBuilder {
+    /// Configures it as the provider `name` of this kind.
+    pub(crate) fn configure(&self, builder: TestEnvBuilder, name: &str, kind: &str) -> TestEnvBuilder {
         let at = |path: &str| format!("{}{path}", self.issuer());
         let set =
             |builder: TestEnvBuilder, key: &str, value: &str| builder.set(&format!("providers.{name}.{key}"), value);
@@ -150,19 +147,19 @@ impl Idp {
         }
     }
 
-    /// Opens a house that knows it as `idp`.
-    pub(crate) async fn in_house(&self, builder: TestEnvBuilder) -> TestApp {
-        let signet = self.in_plan(builder, "idp", "oidc").open().await;
+    /// Starts an app with this provider configured as `idp`.
+    pub(crate) async fn open_app(&self, builder: TestEnvBuilder) -> TestApp {
+        let signet = self.configure(builder, "idp", "oidc").open().await;
         self.keeps_time_with(&signet);
         signet
     }
 
-    /// Goes by the clock of this house.
+    /// Uses the clock of this app.
     pub(crate) fn keeps_time_with(&self, signet: &TestApp) {
         self.script().clock = Some(signet.clock.clone());
     }
 
-    /// What it is told to do.
+    /// The provider's script.
     pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().expect("nobody fails while writing it")
     }
@@ -172,12 +169,12 @@ impl Idp {
         self.script().asked.iter().filter(|asked| *asked == path).count()
     }
 
-    /// Signs with a new key from now on, and publishes that one alone.
+    /// Rotates the signing key, and publishes the new one alone.
     pub(crate) fn changes_keys(&self) {
         self.script().keys = vec![("second".to_owned(), key())];
     }
 
-    /// Somebody logs in whom the house sent there: where their browser is sent back to.
+    /// Logs the user in at the provider. Returns the URL that the browser is sent back to.
     #[track_caller]
     pub(crate) fn logs_in(&self, address: &str) -> String {
         let (endpoint, _) = address.split_once('?').expect("a request");
@@ -195,13 +192,13 @@ impl Idp {
         format!("{}?{query}", parameter(address, "redirect_uri"))
     }
 
-    /// Somebody presses the provider's button on this page, logs in there and comes back.
+    /// Presses the provider's button on this page, logs in there and returns.
     pub(crate) async fn brings_back(&self, session_browser: &BrowserSession, page: &Answer, name: &str) -> Answer {
         let back = self.logs_in(&presses(session_browser, page, name).await);
         session_browser.opens(&back).await
     }
 
-    /// Somebody opens the log-in page, and logs in with it.
+    /// Opens the login page, and logs in with this provider.
     pub(crate) async fn lets_in(&self, session_browser: &BrowserSession) -> Answer {
         let page = session_browser.opens("/login").await.is(200);
         self.brings_back(session_browser, &page, "idp").await
@@ -214,12 +211,12 @@ impl Drop for Idp {
     }
 }
 
-/// Presses a provider's button. Gives where the browser is sent.
+/// Presses a provider's button. Returns the URL that the browser is sent to.
 pub(crate) async fn presses(session_browser: &BrowserSession, page: &Answer, name: &str) -> String {
     leaves(&session_browser.sends(page, &format!("/federation/{name}"), &[]).await)
 }
 
-/// Where a page leads that goes on by itself.
+/// The target of a page's `Refresh`.
 #[track_caller]
 pub(crate) fn leaves(answer: &Answer) -> String {
     if answer.status == 303 {
@@ -230,13 +227,12 @@ pub(crate) fn leaves(answer: &Answer) -> String {
     refresh.strip_prefix("0;url=").unwrap_or_else(|| panic!("it leads nowhere: {answer:?}")).to_owned()
 }
 
-/// What answers.
-struct HashWorkerPool {
+struct ProviderEndpoint {
     script: Arc<Mutex<Script>>,
     issuer: String,
 }
 
-impl Endpoint for HashWorkerPool {
+impl Endpoint for ProviderEndpoint {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
@@ -266,7 +262,7 @@ impl Endpoint for HashWorkerPool {
                 Conduct::Hangs => std::future::pending().await,
                 Conduct::Floods => {
                     let chunk = || Ok::<_, std::io::Error>(vec![b' '; 65536]);
-                    // A gibibyte, and nothing that says so.
+                    // A gibibyte, without a Content-Length.
                     let flood = stream::iter((0..16384).map(move |_| chunk()));
                     return Ok(Response::builder()
                         .content_type("application/json")
@@ -307,7 +303,7 @@ fn edited(mut whole: Value, edit: &Value) -> Value {
     whole
 }
 
-impl HashWorkerPool {
+impl ProviderEndpoint {
     fn with<T>(&self, look: impl FnOnce(&Script) -> T) -> T {
         look(&self.script.lock().expect("nobody fails while writing it"))
     }
@@ -322,7 +318,7 @@ impl HashWorkerPool {
         self.with(|script| edited(honest, &script.metadata))
     }
 
-    /// The token endpoint: it sees that the client is who it should be, and knows what it should.
+    /// The token endpoint. It checks the client's credentials, the code and the PKCE verifier.
     fn token(&self, request: &Request, body: &str) -> Value {
         let form: Vec<(String, String)> = form_urlencoded::parse(body.as_bytes()).into_owned().collect();
         let field = |name: &str| form.iter().find(|(given, _)| given == name).map_or("", |(_, value)| value.as_str());

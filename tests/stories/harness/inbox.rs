@@ -1,4 +1,4 @@
-//! The mail that a service without a mail server writes to files.
+//! The emails that a service without a mail server writes to files.
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
@@ -8,10 +8,9 @@ use serde_json::json;
 
 use super::{Ask, PASSWORD, Person, TestApp, eventually};
 
-/// How long a mail may take in a story in which nothing is in its way.
+/// How long an email may take if nothing delays it.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A mail as it was written.
 #[derive(Debug, Clone)]
 pub(crate) struct Mail {
     pub(crate) to: String,
@@ -20,7 +19,7 @@ pub(crate) struct Mail {
 }
 
 impl Mail {
-    /// Reads a mail. Of quoted-printable (RFC 2045 §6.7) only what our texts need.
+    /// Parses an email. Decodes quoted-printable (RFC 2045 §6.7) only as far as our texts need.
     fn read(raw: &str) -> Self {
         let (head, body) = raw
             .replace("\r\n", "\n")
@@ -38,7 +37,7 @@ impl Mail {
         Self { to: field("To"), subject: field("Subject"), text: body }
     }
 
-    /// The token of its link, which begins with `start`.
+    /// The token of the link that begins with `start`.
     #[track_caller]
     pub(crate) fn token(&self, start: &str) -> String {
         let start = format!("{start}?token=");
@@ -48,7 +47,7 @@ impl Mail {
         token
     }
 
-    /// It is of this kind, to this address.
+    /// Asserts its kind and its recipient.
     #[track_caller]
     pub(crate) fn is(self, subject: &str, to: &str) -> Self {
         assert!(self.subject.contains(subject), "not {subject}: {self:?}");
@@ -57,14 +56,13 @@ impl Mail {
     }
 }
 
-/// Words of the subjects.
 pub(crate) const RESET: &str = "Set a new password";
 pub(crate) const VERIFY: &str = "Confirm your email address";
 pub(crate) const PASSWORD_CHANGED: &str = "Your password";
 pub(crate) const EMAIL_CHANGED: &str = "Your email address";
 pub(crate) const TRIED: &str = "You already have an account";
 
-/// All mail of a house and its replica.
+/// All emails of an app and its replica.
 #[derive(Debug)]
 pub(crate) struct Inbox {
     store: DatabaseConnection,
@@ -74,16 +72,16 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// The mail of this house, from now on.
+    /// The emails of this app, from now on.
     pub(crate) async fn of(signet: &TestApp) -> Self {
         let folders = ["data/outbox", "data-of-replica/outbox"].map(|name| signet.folder.join(name));
-        let mut post =
+        let mut inbox =
             Self { store: signet.store().await, issuer: signet.issuer.clone(), folders, seen: BTreeSet::new() };
-        post.delivers().await;
-        post
+        inbox.delivers().await;
+        inbox
     }
 
-    /// The new mails, oldest first, once nothing waits any more.
+    /// Waits until the outbox is empty. Returns the new emails, oldest first.
     pub(crate) async fn delivers(&mut self) -> Vec<Mail> {
         eventually(PATIENCE, "the outbox is empty", async || self.waiting().await == 0).await;
         let files = self.folders.iter().flat_map(fs::read_dir).flatten().flatten().map(|entry| entry.path());
@@ -93,36 +91,36 @@ impl Inbox {
         files.iter().map(|path| Mail::read(&fs::read_to_string(path).expect("it is whole"))).collect()
     }
 
-    /// The one new mail.
+    /// The only new email.
     pub(crate) async fn delivers_one(&mut self) -> Mail {
         let mut mails = self.delivers().await;
         assert_eq!(mails.len(), 1, "{mails:?}");
         mails.remove(0)
     }
 
-    /// Nothing new.
+    /// Asserts that there is no new email.
     pub(crate) async fn delivers_nothing(&mut self) {
         let mails = self.delivers().await;
         assert!(mails.is_empty(), "{mails:?}");
     }
 
-    /// The token of the one new mail, a reset's to this address.
+    /// The token of the only new email, a password reset to this address.
     pub(crate) async fn brings_reset(&mut self, to: &str) -> String {
         self.delivers_one().await.is(RESET, to).token(&format!("{}/reset-password", self.issuer))
     }
 
-    /// The token of the one new mail, a verification's to this address.
+    /// The token of the only new email, a verification to this address.
     pub(crate) async fn brings_verification(&mut self, to: &str) -> String {
         self.delivers_one().await.is(VERIFY, to).token(&format!("{}/verify-email", self.issuer))
     }
 
-    /// How many causes wait.
+    /// The number of waiting outbox rows.
     pub(crate) async fn waiting(&self) -> u64 {
         let waiting = outbox::Entity::find().filter(outbox::Column::DueAt.is_not_null());
         waiting.count(&self.store).await.expect("the database answers")
     }
 
-    /// Somebody who registers with this address, and does not verify it.
+    /// Registers a person with this email address, and does not verify it.
     pub(crate) async fn registers(&mut self, signet: &TestApp, username: &str, email: &str) -> Person {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
         let answer = signet.site.post("/v1/users").json(&body).answer().await.is(201);
@@ -134,7 +132,7 @@ impl Inbox {
         }
     }
 
-    /// Somebody who registers with this address, and verifies it.
+    /// Registers a person with this email address, and verifies it.
     pub(crate) async fn registers_verified(&mut self, signet: &TestApp, username: &str, email: &str) -> Person {
         let person = self.registers(signet, username, email).await;
         let token = self.brings_verification(email).await;

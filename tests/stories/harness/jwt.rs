@@ -1,4 +1,4 @@
-//! Tokens, taken apart and forged.
+//! JWTs: decoded without verification, and forged.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::Value;
@@ -18,18 +18,17 @@ fn part(token: &str, n: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).expect("base64url")).expect("JSON")
 }
 
-/// The part of a JWT that says this.
+/// Encodes one part of a JWT.
 pub(crate) fn encode(json: &Value) -> String {
     URL_SAFE_NO_PAD.encode(json.to_string())
 }
 
-/// The session of a token.
 pub(crate) fn sid(token: &str) -> String {
     claims(token)["sid"].as_str().unwrap_or_else(|| panic!("no sid: {token}")).to_owned()
 }
 
-/// The same claims under the other signature that an ES256 key made without knowing: with (r, s), (r, n - s) verifies
-/// too, whoever computes it.
+/// The same claims under the second valid ES256 signature: if (r, s) verifies, so does (r, n - s), which anybody can
+/// compute.
 pub(crate) fn twin(token: &str) -> String {
     const N: [u8; 32] = [
         0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xBC, 0xE6, 0xFA, 0xAD,

@@ -1,4 +1,4 @@
-//! A line between a service and its database that a story can cut.
+//! A network link between a service and its database that a story can cut.
 
 use std::io;
 
@@ -17,7 +17,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// A link to the server in `url`.
+    /// A link to the server of `url`.
     pub(crate) async fn to(url: &str) -> Self {
         let target = url::Url::parse(url).ok().and_then(|url| url.port()).expect("a URL with a port");
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
@@ -31,19 +31,17 @@ impl Link {
         Self { port, whole }
     }
 
-    /// `url` by way of this link.
+    /// `url` with the host and port of this link.
     pub(crate) fn through(&self, url: &str) -> String {
         let mut url = url::Url::parse(url).expect("a URL");
         url.set_port(Some(self.port)).expect("it has a host");
         url.into()
     }
 
-    /// Cuts it.
     pub(crate) fn cut(&self) {
         self.whole.send_replace(false);
     }
 
-    /// Mends it.
     pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }

@@ -1,4 +1,4 @@
-//! The stage of every story: a service of its own with its own folder, keys, database and clock, and people who use it.
+//! The test harness: each story gets a service with its own folder, keys, database and clock, and people who use it.
 
 pub(crate) mod browser;
 pub(crate) mod browser_session;
@@ -40,9 +40,9 @@ pub(crate) use self::{
     test_env::{Database, TestEnv, TestEnvBuilder},
 };
 
-/// What a story may begin with.
+/// An argument that a story may take.
 pub(crate) trait Fixture {
-    /// Sets it up on this kind of database.
+    /// Sets the fixture up on this kind of database.
     async fn on(database: Database) -> Self;
 }
 
@@ -64,7 +64,7 @@ impl Fixture for TestApp {
     }
 }
 
-/// Waits until something holds, `patience` at most. For what another process or replica does in its own time.
+/// Polls until a condition holds, for `patience` at most. For events in another process, replica or task.
 pub(crate) async fn eventually(patience: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let begin = Instant::now();
     while !holds().await {
@@ -73,36 +73,36 @@ pub(crate) async fn eventually(patience: Duration, what: &str, mut holds: impl A
     }
 }
 
-/// Sets the stage and tells the story.
-pub(crate) async fn tell<S: Fixture>(story: impl AsyncFnOnce(S), database: Database) {
+/// Sets the fixture up and runs the story.
+pub(crate) async fn run_story<S: Fixture>(story: impl AsyncFnOnce(S), database: Database) {
     story(S::on(database).await).await;
 }
 
-/// Tells each story twice, on SQLite and on PostgreSQL. A story is an `async fn` of one [`Fixture`]; one that is not
-/// listed is dead code, and so an error.
+/// Runs each story twice, on SQLite and on PostgreSQL. A story is an `async fn` of one [`Fixture`]; an unlisted story
+/// is dead code, and so an error.
 macro_rules! stories {
     ($($story:ident),* $(,)?) => {
         $(mod $story {
             #[tokio::test(flavor = "multi_thread")]
             async fn on_sqlite() {
-                $crate::harness::tell(super::$story, $crate::harness::Database::Sqlite).await;
+                $crate::harness::run_story(super::$story, $crate::harness::Database::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread")]
             async fn on_postgres() {
-                $crate::harness::tell(super::$story, $crate::harness::Database::Postgres).await;
+                $crate::harness::run_story(super::$story, $crate::harness::Database::Postgres).await;
             }
         })*
     };
 }
 
-/// Tells each story once: on the database that it is about, or on SQLite where it needs none.
+/// Runs each story once: on the database that it is about, or on SQLite if the database cannot matter.
 macro_rules! stories_on {
     ($database:ident: $($story:ident),* $(,)?) => {
         $(mod $story {
             #[tokio::test(flavor = "multi_thread")]
             async fn once() {
-                $crate::harness::tell(super::$story, $crate::harness::Database::$database).await;
+                $crate::harness::run_story(super::$story, $crate::harness::Database::$database).await;
             }
         })*
     };

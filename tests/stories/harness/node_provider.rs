@@ -1,4 +1,4 @@
-//! An OpenID provider that is not ours, in another language.
+//! node-oidc-provider, an independent OpenID provider.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -7,18 +7,17 @@ use std::{
 
 use super::tools::{script, tools};
 
-/// node-oidc-provider, at which anybody logs in by any name.
+/// A provider at which anybody logs in by any name.
 #[derive(Debug)]
 pub(crate) struct NodeProvider {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// Its issuer.
     pub(crate) issuer: String,
 }
 
 impl NodeProvider {
-    /// Opens one, which serves nobody yet.
+    /// Starts a provider without clients.
     pub(crate) fn opens() -> Self {
         let tools = tools();
         let library = tools.join("node_modules/oidc-provider");
@@ -38,7 +37,7 @@ impl NodeProvider {
         provider
     }
 
-    /// Has it know this client.
+    /// Registers this client at the provider.
     pub(crate) fn serves(&mut self, client: &str, secret: &str, redirect_uri: &str) {
         writeln!(self.input, "{client} {secret} {redirect_uri}").expect("it listens");
         assert_eq!(self.says(), "ready");
@@ -53,7 +52,7 @@ impl NodeProvider {
 
 impl Drop for NodeProvider {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,4 +1,4 @@
-//! Another site, as a browser finds it.
+//! A site of another origin.
 
 use poem::{
     Endpoint, Route, Server,
@@ -10,7 +10,7 @@ use poem::{
 };
 use tokio::task::JoinHandle;
 
-/// A site of somebody else on this machine.
+/// A local site of another origin.
 #[derive(Debug)]
 pub(crate) struct OtherOrigin {
     server: JoinHandle<()>,
@@ -25,7 +25,7 @@ impl OtherOrigin {
         let routes = Route::new()
             .at("/", get(page(html.into())))
             .at("/plain", get(page("<!doctype html><title>x</title>a page of another site".to_owned())));
-        // Every browser asks for it.
+        // Every browser requests it.
         let routes = routes.at("/favicon.ico", get(make_sync(|_| StatusCode::NO_CONTENT)));
         let server = tokio::spawn(async move {
             Server::new_with_acceptor(acceptor).run(routes).await.expect("it serves as long as the story lasts");
@@ -33,7 +33,7 @@ impl OtherOrigin {
         Self { server, port }
     }
 
-    /// Its address under this name of the machine.
+    /// Its URL with this host name.
     pub(crate) fn at(&self, host: &str) -> String {
         format!("http://{host}:{}/", self.port)
     }

@@ -1,4 +1,4 @@
-//! What people do.
+//! People and their actions.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -8,13 +8,13 @@ use super::{
     test_env::Client,
 };
 
-/// A good password, which is nobody's name.
+/// A password that the policy accepts for every user name.
 pub(crate) const PASSWORD: &str = "plum orbit lantern 73 quay";
 
-/// Another one.
+/// Another accepted password.
 pub(crate) const NEW_PASSWORD: &str = "violet anchor 19 marsh candle";
 
-/// Somebody with an account.
+/// A user with an account.
 #[derive(Debug, Clone)]
 pub(crate) struct Person {
     pub(crate) username: String,
@@ -24,7 +24,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Somebody who registers at `site`.
+    /// Registers a user at `site`.
     pub(crate) async fn registers(site: &Site, username: &str) -> Self {
         let answer = register(site, username, PASSWORD).await.is(201);
         Self { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site: site.clone() }
@@ -58,7 +58,6 @@ impl Person {
         client.posts(&self.site, "/oauth/token", &[&form[..], more].concat()).await.granted()
     }
 
-    /// Uses the refresh token.
     pub(crate) async fn refreshes(&self, tokens: &Tokens) -> Answer {
         let form = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh)];
         self.site.token(&form).answer().await
@@ -70,18 +69,18 @@ impl Person {
         self.site.token(&form).answer().await
     }
 
-    /// Looks at the account.
+    /// Requests the own account.
     pub(crate) async fn looks(&self, tokens: &Tokens) -> Answer {
         self.sends(Method::GET, "/v1/users/me", tokens, None).await
     }
 
-    /// The access token is taken.
+    /// Asserts that the access token is accepted.
     pub(crate) async fn is_let_in(&self, tokens: &Tokens) {
         self.looks(tokens).await.is(200);
         self.site.user_info(&tokens.access).await.is(200);
     }
 
-    /// The access token is refused, as one that is over.
+    /// Asserts that the access token is refused as invalid.
     pub(crate) async fn is_shut_out(&self, tokens: &Tokens) {
         self.looks(tokens).await.challenges(401, "invalid_token");
         self.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -96,23 +95,21 @@ impl Person {
         }
     }
 
-    /// Logs this session out.
     pub(crate) async fn logs_out(&self, tokens: &Tokens) {
         self.sends(Method::DELETE, "/v1/sessions/current", tokens, None).await.is(204);
     }
 
-    /// Revokes a token.
     pub(crate) async fn revokes(&self, token: &str) -> Answer {
         self.site.post("/oauth/revoke").form(&[("token", token)]).answer().await
     }
 
-    /// The session is over: neither token of it is taken.
+    /// Asserts that the session has ended: both of its tokens are refused.
     pub(crate) async fn is_logged_out(&self, tokens: &Tokens) {
         self.is_shut_out(tokens).await;
         self.refreshes(tokens).await.refused("invalid_grant");
     }
 
-    /// The session goes on; these are its next tokens.
+    /// Asserts that the session is alive. Returns its next tokens.
     pub(crate) async fn is_logged_in(&self, tokens: &Tokens) -> Tokens {
         self.is_let_in(tokens).await;
         self.refreshes(tokens).await.granted()

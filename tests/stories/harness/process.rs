@@ -1,4 +1,4 @@
-//! The program itself, as an operator runs it.
+//! The `signet` program as an operator runs it.
 
 use std::{
     fs::File,
@@ -26,14 +26,14 @@ pub(crate) struct Ended {
 }
 
 impl Ended {
-    /// It did what it was told.
+    /// Asserts that it succeeded.
     #[track_caller]
     pub(crate) fn well(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 
-    /// It ended with this status and said why on standard error: in a line that has these words.
+    /// Asserts its exit status, and a line on standard error with these words.
     #[track_caller]
     pub(crate) fn with(self, code: i32, words: &[&str]) -> Self {
         assert_eq!(self.code, Some(code), "{self:?}");
@@ -43,18 +43,18 @@ impl Ended {
         self
     }
 
-    /// What it wrote to standard output, as JSON.
+    /// Its standard output as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 }
 
-/// A program that runs, with its output in files.
+/// A running program, with its output in files.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
     words: PathBuf,
-    /// Where it listens, or will.
+    /// The address that it listens on, or will.
     pub(crate) site: Site,
 }
 
@@ -92,7 +92,6 @@ impl Process {
         Self { child, words, site: Site::at(format!("http://{listen}")) }
     }
 
-    /// Waits until it is ready.
     pub(crate) async fn ready(mut self) -> Self {
         let begin = Instant::now();
         while !self.is_ready().await {
@@ -109,7 +108,6 @@ impl Process {
         listens && self.site.get("/readyz").answer().await.status == 200
     }
 
-    /// Its number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
@@ -120,7 +118,6 @@ impl Process {
         assert!(Command::new("sh").args(["-c", &kill]).status().expect("sh starts").success());
     }
 
-    /// Waits for its end.
     pub(crate) async fn ends(mut self) -> Ended {
         let begin = Instant::now();
         let status = loop {
@@ -133,7 +130,6 @@ impl Process {
         Ended { code: status.code(), out: self.words("out"), err: self.words("err") }
     }
 
-    /// The processor time that it has used so far.
     pub(crate) fn processor_time(&self) -> Duration {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).expect("it runs, on Linux");
         // After the name, which is in parentheses: the 12th and 13th are user and system time, in hundredths.
@@ -142,7 +138,7 @@ impl Process {
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
-    /// Everything that it has written.
+    /// Its standard output and standard error.
     pub(crate) fn log(&self) -> String {
         self.words("out") + &self.words("err")
     }
@@ -155,7 +151,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended long ago; what counts is that it is gone now.
+        // The process may have ended long ago.
         self.child.kill().ok();
         self.child.wait().ok();
         run::release(self.child.id());

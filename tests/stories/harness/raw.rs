@@ -1,4 +1,4 @@
-//! Requests that no proper client sends.
+//! Raw connections, for requests that no HTTP client sends.
 
 use std::time::Duration;
 
@@ -10,12 +10,11 @@ use tokio::{
 
 use super::site::Site;
 
-/// A connection without a client in front of it.
+/// A raw TCP connection.
 #[derive(Debug)]
 pub(crate) struct Line(TcpStream);
 
 impl Line {
-    /// Connects.
     pub(crate) async fn to(site: &Site) -> Self {
         Self(TcpStream::connect(site.authority()).await.expect("the service listens"))
     }
@@ -36,7 +35,7 @@ impl Line {
         String::from_utf8_lossy(&head).into_owned()
     }
 
-    /// All that comes until the service hangs up.
+    /// Reads until the service hangs up.
     pub(crate) async fn answer(mut self) -> String {
         let mut answer = Vec::new();
         let read = timeout(Duration::from_mins(1), self.0.read_to_end(&mut answer)).await;
@@ -45,7 +44,6 @@ impl Line {
         String::from_utf8_lossy(&answer).into_owned()
     }
 
-    /// The status of the answer.
     pub(crate) async fn status(self) -> u16 {
         let answer = self.answer().await;
         let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());

@@ -1,4 +1,4 @@
-//! A client's own server, which is told of log-outs, and fails when a story tells it to.
+//! A client's back-channel logout endpoint, which fails on request.
 
 use std::{
     sync::{Arc, Mutex},
@@ -16,31 +16,30 @@ use super::eventually;
 /// How long a notice may take in a story in which nothing is in its way.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// How it behaves.
 #[derive(Debug, Clone)]
 pub(crate) enum Manner {
-    /// It takes every notice.
+    /// Accepts every notice.
     Good,
-    /// It answers with this status.
+    /// Answers with this status.
     Answers(u16),
-    /// It sends whoever asks elsewhere.
+    /// Redirects every request.
     Redirects(String),
-    /// It takes the request, and never answers.
+    /// Reads the request, and never answers.
     Stalls,
-    /// Its answer has no end.
+    /// Sends an endless answer.
     Floods,
-    /// It hangs up.
+    /// Closes the connection.
     Drops,
 }
 
-/// What it was told: the paths of requests, and the logout tokens in them.
+/// The request lines that it received, and the logout tokens.
 #[derive(Debug, Default)]
 struct Heard {
     tokens: Vec<String>,
     requests: Vec<String>,
 }
 
-/// A server that runs.
+/// A running back-channel logout endpoint.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     port: u16,
@@ -50,7 +49,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Starts a good one.
+    /// Starts an endpoint that accepts every notice.
     pub(crate) async fn starts() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
@@ -64,27 +63,27 @@ impl Receiver {
         Self { port, heard, manner, server }
     }
 
-    /// Where it wants to be told.
+    /// Its `backchannel_logout_uri`.
     pub(crate) fn uri(&self) -> String {
-        format!("http://127.0.0.1:{}/told?of=log-outs", self.port)
+        format!("http://127.0.0.1:{}/notices?of=logouts", self.port)
     }
 
-    /// It behaves so from now on.
+    /// Changes its behaviour.
     pub(crate) fn behaves(&self, manner: Manner) {
         *self.manner.lock().expect("nobody fails with it") = manner;
     }
 
-    /// The logout tokens that came, taken or not.
+    /// All received logout tokens, accepted or not.
     pub(crate) fn tokens(&self) -> Vec<String> {
         self.heard.lock().expect("nobody fails with it").tokens.clone()
     }
 
-    /// The first lines of the requests that came.
+    /// The request lines that it received.
     pub(crate) fn requests(&self) -> Vec<String> {
         self.heard.lock().expect("nobody fails with it").requests.clone()
     }
 
-    /// Waits until `count` tokens have come, and gives them.
+    /// Waits for `count` tokens, and returns them.
     pub(crate) async fn waits_for(&self, count: usize) -> Vec<String> {
         eventually(PATIENCE, "the client is told", async || self.tokens().len() >= count).await;
         self.tokens()

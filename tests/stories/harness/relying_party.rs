@@ -1,4 +1,4 @@
-//! A client of the code flow: what it asks for, and what it does with the answer.
+//! A client of the authorization code flow.
 
 use url::form_urlencoded;
 
@@ -9,12 +9,12 @@ use super::{
     test_env::{Client, TestEnv},
 };
 
-/// Where codes go. Nobody is there: the stories read the address that the browser is sent to.
+/// The redirect URI. Nothing listens there: stories read the `Location` instead.
 pub(crate) const CALLBACK: &str = "https://app.example.com/callback";
 /// The example of RFC 7636, appendix B.
 pub(crate) const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 pub(crate) const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
-/// What an answer must bring back.
+/// The `state` that every answer must carry.
 pub(crate) const STATE: &str = "af0ifjsldkj &=?#/+%\"<é";
 pub(crate) const NONCE: &str = "n-0S6_WzA2Mj";
 
@@ -33,12 +33,12 @@ impl RelyingParty {
         Self::registers_with(signet, &[]).await
     }
 
-    /// The operator's own, which asks nobody for consent.
+    /// A first-party client, which needs no consent.
     pub(crate) async fn registers_first_party(signet: &TestApp) -> Self {
         Self::registers_with(signet, &["--first-party"]).await
     }
 
-    /// The same with more options of `signet client create`.
+    /// As above, with more options of `signet client create`.
     pub(crate) async fn registers_with(signet: &TestApp, options: &[&str]) -> Self {
         let usual = ["--name", "Lighthouse", "--redirect-uri", CALLBACK, "--grant", "authorization_code", "--grant"];
         let scopes = ["refresh_token", "--scope", "openid", "--scope", "profile", "--scope", "email", "--scope"];
@@ -46,7 +46,7 @@ impl RelyingParty {
         Self::of(signet, client, CALLBACK)
     }
 
-    /// One that is registered already.
+    /// A client that is registered already.
     pub(crate) fn of(signet: &TestApp, client: Client, redirect_uri: &str) -> Self {
         let (issuer, site) = (signet.issuer.clone(), signet.site.clone());
         Self { client, redirect_uri: redirect_uri.to_owned(), issuer, site }
@@ -66,7 +66,7 @@ impl RelyingParty {
         ]
     }
 
-    /// The path of a request, some of whose parameters are others; an empty one is left out.
+    /// The path of a request with some parameters replaced; an empty value removes one.
     pub(crate) fn link(&self, other: &[(&str, &str)]) -> String {
         let mut all: Vec<(&str, &str)> = self.request();
         all.retain(|(name, _)| !other.iter().any(|(changed, _)| changed == name));
@@ -74,9 +74,9 @@ impl RelyingParty {
         format!("/oauth/authorize?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish())
     }
 
-    /// What an answer that goes to the client tells it. It says whose it is, and brings the state back.
+    /// The parameters of an answer to the client. Asserts its redirect URI, `iss` and `state`.
     #[track_caller]
-    pub(crate) fn is_told(&self, answer: &Answer) -> Vec<(String, String)> {
+    pub(crate) fn parameters_of(&self, answer: &Answer) -> Vec<(String, String)> {
         let location = location(answer);
         let (address, _) = location.split_once('?').unwrap_or_else(|| panic!("no answer: {location}"));
         assert_eq!(address, self.redirect_uri, "{location}");
@@ -85,28 +85,28 @@ impl RelyingParty {
         query(&location)
     }
 
-    /// The client is told this error, and given nothing.
+    /// The client is parameters this error, and given nothing.
     #[track_caller]
     pub(crate) fn is_refused(&self, answer: &Answer, error: &str) {
-        let told = self.is_told(answer);
-        assert!(told.contains(&("error".to_owned(), error.to_owned())), "{error}: {told:?}");
-        assert!(!told.iter().any(|(name, _)| name == "code"), "{told:?}");
+        let parameters = self.parameters_of(answer);
+        assert!(parameters.contains(&("error".to_owned(), error.to_owned())), "{error}: {parameters:?}");
+        assert!(!parameters.iter().any(|(name, _)| name == "code"), "{parameters:?}");
     }
 
-    /// The client is given a code.
+    /// Asserts that the client receives a code, and returns it.
     #[track_caller]
     pub(crate) fn is_given_a_code(&self, answer: &Answer) -> String {
-        let told = self.is_told(answer);
-        let code = told.iter().find(|(name, _)| name == "code");
-        code.unwrap_or_else(|| panic!("no code: {told:?}")).1.clone()
+        let parameters = self.parameters_of(answer);
+        let code = parameters.iter().find(|(name, _)| name == "code");
+        code.unwrap_or_else(|| panic!("no code: {parameters:?}")).1.clone()
     }
 
-    /// Has `person` log in in this browser, and consent if asked. Gives the code.
+    /// Logs `person` in, in this browser, and consents if asked. Returns the code.
     pub(crate) async fn gets_a_code(&self, session_browser: &BrowserSession, person: &Person) -> String {
         self.gets_a_code_for(session_browser, person, &[]).await
     }
 
-    /// The same for another request.
+    /// As above, for another request.
     pub(crate) async fn gets_a_code_for(
         &self,
         session_browser: &BrowserSession,
@@ -138,12 +138,10 @@ impl RelyingParty {
         self.client.posts(&self.site, "/oauth/token", &all).await
     }
 
-    /// Exchanges a code.
     pub(crate) async fn redeems(&self, code: &str) -> Answer {
         self.redeems_with(code, &[]).await
     }
 
-    /// Logs `person` in, in this browser.
     pub(crate) async fn logs_in(&self, session_browser: &BrowserSession, person: &Person) -> (Tokens, String) {
         let code = self.gets_a_code(session_browser, person).await;
         let answer = self.redeems(&code).await;
@@ -152,7 +150,7 @@ impl RelyingParty {
     }
 }
 
-/// Registers a client that is public, with this redirect URI.
+/// Registers a public client with this redirect URI.
 pub(crate) async fn registers_public(env: &TestEnv, redirect_uri: &str) -> Client {
     let options = ["--name", "Native", "--public", "--redirect-uri", redirect_uri, "--grant", "authorization_code"];
     env.registers_client(&[&options[..], &["--scope", "openid"]].concat()).await

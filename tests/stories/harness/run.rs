@@ -1,4 +1,4 @@
-//! What one run of the test binary leaves on the machine, and how it is taken away again.
+//! The files and processes of one run of the test binary, and their removal.
 
 use std::{
     io::Write,
@@ -23,7 +23,7 @@ struct Run {
 impl Run {
     fn begin() -> Self {
         let folder = tempfile::Builder::new().prefix("signet-stories-").tempdir().expect("a temporary folder").keep();
-        // PostgreSQL may run as another user, who has to get in.
+        // PostgreSQL may run as another user, who needs access.
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o711)).expect("the folder is ours");
         let supervisor = Command::new("sh")
             .args(["-c", include_str!("supervisor.sh"), "supervisor"])
@@ -31,7 +31,7 @@ impl Run {
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
-            // A Ctrl-C at the terminal must reach us and not it.
+            // A Ctrl-C at the terminal must reach this process and not the supervisor.
             .process_group(0)
             .spawn()
             .expect("sh starts");
@@ -45,7 +45,7 @@ impl Run {
     }
 }
 
-/// A new folder, gone when the run ends. Others may pass through it, not look.
+/// A new folder, removed when the run ends. Other users may enter it, not list it.
 pub(crate) fn folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let folder = run_folder().join(NEXT.fetch_add(1, Ordering::Relaxed).to_string());
@@ -58,12 +58,12 @@ fn run_folder() -> &'static Path {
     &RUN.folder
 }
 
-/// Has the process killed when this run ends.
+/// Kills the process when this run ends.
 pub(crate) fn supervise(pid: u32) {
     RUN.tell(&format!("add {pid}"));
 }
 
-/// Takes back [`supervise`], once the process has been waited for: its number may become another's.
+/// Undoes [`supervise`] once the process has been waited for: its id may be reused.
 pub(crate) fn release(pid: u32) {
     RUN.tell(&format!("drop {pid}"));
 }

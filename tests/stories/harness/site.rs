@@ -1,4 +1,4 @@
-//! The service as a client sees it: an address to send requests to, and answers to judge.
+//! The service as a client sees it: a URL for requests, and assertions on the answers.
 
 use std::{
     sync::{Arc, RwLock},
@@ -8,7 +8,7 @@ use std::{
 use reqwest::{Client, Method, RequestBuilder, header::HeaderMap, redirect};
 use serde_json::Value;
 
-/// An HTTP client as every story uses it: it waits for no one for ever, and follows nobody.
+/// The HTTP client of all stories: it has a time-out, and follows no redirects.
 pub(crate) fn http() -> reqwest::ClientBuilder {
     Client::builder()
         .no_proxy()
@@ -17,7 +17,7 @@ pub(crate) fn http() -> reqwest::ClientBuilder {
         .timeout(Duration::from_mins(1))
 }
 
-/// Where a service listens. Clones follow it when it moves.
+/// The base URL of a service. Clones share changes of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
     base: Arc<RwLock<String>>,
@@ -30,12 +30,11 @@ impl Site {
         Self::through(http().build().expect("nothing in it can fail"), base)
     }
 
-    /// The site at `base`, through a client that knows more than the usual one.
+    /// The site at `base`, with another HTTP client.
     pub(crate) fn through(client: Client, base: impl Into<String>) -> Self {
         Self { base: Arc::new(RwLock::new(base.into())), client }
     }
 
-    /// Where it is now.
     pub(crate) fn base(&self) -> String {
         self.base.read().expect("nobody fails while writing it").clone()
     }
@@ -45,7 +44,7 @@ impl Site {
         self.base().strip_prefix("http://").expect("no TLS here").to_owned()
     }
 
-    /// Says that it has moved.
+    /// Changes the base URL.
     pub(crate) fn moves_to(&self, base: impl Into<String>) {
         *self.base.write().expect("nobody fails while writing it") = base.into();
     }
@@ -84,7 +83,7 @@ impl Site {
 
 /// Sends a request.
 pub(crate) trait Ask {
-    /// Sends it and reads the whole answer. Every answer must carry a request id.
+    /// Sends the request and reads the whole answer. Asserts that it carries a request id.
     async fn answer(self) -> Answer;
 }
 
@@ -102,7 +101,7 @@ impl Ask for RequestBuilder {
     }
 }
 
-/// What the service said.
+/// An HTTP answer.
 #[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
@@ -118,7 +117,6 @@ impl std::fmt::Debug for Answer {
 }
 
 impl Answer {
-    /// The body.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
@@ -152,21 +150,21 @@ impl Answer {
         names
     }
 
-    /// Has this status.
+    /// Asserts the status.
     #[track_caller]
     pub(crate) fn is(self, status: u16) -> Self {
         assert_eq!(self.status, status, "{self:?}");
         self
     }
 
-    /// Refuses the request and does not blame the service: a status of 400 to 499.
+    /// Asserts a status of 400 to 499.
     #[track_caller]
     pub(crate) fn blames_the_sender(self) -> Self {
         assert!((400..500).contains(&self.status), "{self:?}");
         self
     }
 
-    /// Is an error as RFC 9457 writes it, with this status and code.
+    /// Asserts a problem document (RFC 9457) with this status and code.
     #[track_caller]
     pub(crate) fn problem(self, status: u16, code: &str) -> Self {
         let answer = self.some_problem(status);
@@ -174,7 +172,7 @@ impl Answer {
         answer
     }
 
-    /// Is an error as RFC 9457 writes it, with this status.
+    /// Asserts a problem document (RFC 9457) with this status.
     #[track_caller]
     pub(crate) fn some_problem(self, status: u16) -> Self {
         let answer = self.is(status);
@@ -183,7 +181,7 @@ impl Answer {
         answer
     }
 
-    /// Refuses the field, by its name.
+    /// Asserts that `errors[]` names this field.
     #[track_caller]
     pub(crate) fn blames(self, field: &str) -> Self {
         let answer = self.blames_the_sender();
@@ -200,7 +198,7 @@ impl Answer {
         errors.iter().filter_map(|error| error["field"].as_str().map(str::to_owned)).collect()
     }
 
-    /// Is an error as RFC 6749 §5.2 writes it, with this status and code, and not to be stored.
+    /// Asserts an uncacheable OAuth error (RFC 6749 §5.2) with this status and code.
     #[track_caller]
     pub(crate) fn oauth_error(self, status: u16, error: &str) -> Self {
         let answer = self.is(status);
@@ -210,14 +208,14 @@ impl Answer {
         answer
     }
 
-    /// The token endpoint refused with this error: 401 for `invalid_client`, else 400.
+    /// Asserts this error of the token endpoint: 401 for `invalid_client`, else 400.
     #[track_caller]
     pub(crate) fn refused(self, error: &str) {
         let status = if error == "invalid_client" { 401 } else { 400 };
         self.oauth_error(status, error);
     }
 
-    /// The token endpoint gave tokens.
+    /// Asserts a token response, and returns its tokens.
     #[track_caller]
     pub(crate) fn granted(self) -> Tokens {
         let answer = self.is(200);
@@ -232,14 +230,14 @@ impl Answer {
         }
     }
 
-    /// Introspection says no more than that the token is not active, whatever the reason (RFC 7662 §2.2).
+    /// Asserts that introspection answers `active: false` and nothing else (RFC 7662 §2.2).
     #[track_caller]
     pub(crate) fn inactive(self) {
         let answer = self.is(200);
         assert_eq!(answer.text(), r#"{"active":false}"#, "{answer:?}");
     }
 
-    /// Introspection says that the token is active, and this of it.
+    /// Asserts that introspection answers `active: true`, and returns the whole answer.
     #[track_caller]
     pub(crate) fn active(self) -> Value {
         let answer = self.is(200);
@@ -248,7 +246,7 @@ impl Answer {
         json
     }
 
-    /// A resource refused the bearer token with this error (RFC 6750 §3).
+    /// Asserts that a resource refused the bearer token with this error (RFC 6750 §3).
     #[track_caller]
     pub(crate) fn challenges(self, status: u16, error: &str) {
         let answer = self.is(status);
@@ -257,7 +255,7 @@ impl Answer {
         assert!(challenge.contains(&format!("error=\"{error}\"")), "{answer:?}");
     }
 
-    /// A resource saw no token at all: a challenge without an error code (RFC 6750 §3.1).
+    /// Asserts a challenge without an error code: the resource saw no token (RFC 6750 §3.1).
     #[track_caller]
     pub(crate) fn asks_for_a_token(self) {
         let answer = self.is(401);
@@ -265,7 +263,7 @@ impl Answer {
         assert!(challenge.starts_with("Bearer") && !challenge.contains("error"), "{answer:?}");
     }
 
-    /// The service is in trouble, says so, and says when to come again.
+    /// Asserts a 503 with `Retry-After`.
     #[track_caller]
     pub(crate) fn unavailable(self) -> Self {
         let answer = self.is(503);
@@ -274,18 +272,18 @@ impl Answer {
     }
 }
 
-/// What the token endpoint gives.
+/// The tokens of a token response.
 #[derive(Debug, Clone)]
 pub(crate) struct Tokens {
     pub(crate) access: String,
-    /// Empty where there was none.
+    /// Empty if there is none.
     pub(crate) refresh: String,
     pub(crate) expires_in: i64,
     pub(crate) scope: String,
 }
 
 impl Tokens {
-    /// The scope, as the set that it is.
+    /// The scope as a set.
     pub(crate) fn scopes(&self) -> Vec<&str> {
         let mut scopes: Vec<&str> = self.scope.split(' ').collect();
         scopes.sort_unstable();

@@ -1,4 +1,4 @@
-//! People who open connections and never come to the point.
+//! Clients that open connections and never finish a request.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use tokio::{
 
 use super::site::Site;
 
-/// How often each of them sends a byte, or comes back where it was shown out.
+/// How often each client sends a byte, or reconnects after its connection was closed.
 const PACE: Duration = Duration::from_secs(4);
 
-/// What one of them does with its connection.
+/// The behaviour of one client.
 #[derive(Debug, Clone, Copy)]
 enum Habit {
     Silence,
@@ -23,20 +23,20 @@ enum Habit {
     Body,
 }
 
-/// A crowd of them, until it is dropped. Each comes back when its connection is closed.
+/// Many such clients, until this is dropped. Each reconnects when its connection is closed.
 #[derive(Debug)]
 pub(crate) struct Slowloris {
     _crowd: JoinSet<()>,
 }
 
 impl Slowloris {
-    /// Sends this many to `site`: a third is silent, a third trickles a header, a third a body.
+    /// Starts this many clients: a third is silent, a third trickles a header, a third a body.
     pub(crate) fn visits(site: &Site, count: u32) -> Self {
         allow_files(u64::from(count) + 500);
         let mut crowd = JoinSet::new();
         for n in 0..count {
             let habit = [Habit::Silence, Habit::Header, Habit::Body][n as usize % 3];
-            // Spread over the pace, as anyone would who wants to be everywhere at once.
+            // Spread over the interval, as an attacker would.
             let first = Instant::now() + PACE * n / count;
             crowd.spawn(linger(site.authority(), habit, first));
         }
@@ -70,7 +70,7 @@ async fn linger(address: String, habit: Habit, first: Instant) {
     }
 }
 
-/// Lets this process open so many files.
+/// Raises this process's limit of open files.
 fn allow_files(count: u64) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current.is_some_and(|current| current < count) {

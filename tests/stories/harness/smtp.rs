@@ -1,4 +1,4 @@
-//! A real mail server, which keeps what it gets and fails when a story tells it to.
+//! A real mail server, which keeps all emails and fails on request.
 
 use std::{
     fs::File,
@@ -14,70 +14,70 @@ use serde::Deserialize;
 
 use super::{eventually, run, tools};
 
-/// The user that the server knows, as a URL writes it.
+/// The server's user and password, percent-encoded for a URL.
 pub(crate) const USER: &str = "mailer:pa%2Fss%3Aw%C3%B6rd";
 
-/// How the server protects itself.
+/// The server's transport security.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Security {
     Plain,
     StartTls,
     Tls,
 }
 
-/// How the server behaves. A step is an SMTP command, `GREETING`, `CONTENT` or `END` (of the mail).
+/// The server's behaviour. A step is an SMTP command, `GREETING`, `CONTENT` or `END` (of the email).
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Behaviour {
-    /// It takes every mail.
+    /// Accepts every email.
     Good,
-    /// It answers a step so.
+    /// Answers a step with this reply.
     Replies(&'static str, &'static str),
-    /// It says nothing more at a step.
+    /// Stops replying at a step.
     Stalls(&'static str),
-    /// It hangs up at a step; at `END` when it has kept the mail.
+    /// Hangs up at a step; at `END`, after it has kept the email.
     Drops(&'static str),
-    /// It waits three seconds before each line it says.
+    /// Waits three seconds before each reply.
     Slow,
-    /// It says one line without end.
+    /// Sends one endless line.
     Floods,
-    /// Somebody between puts replies behind its answer to `STARTTLS`.
+    /// An attacker on the path appends replies to its answer to `STARTTLS`.
     Forged,
 }
 
-/// A mail that the server took.
+/// An email that the server accepted.
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Received {
-    /// Of the envelope.
+    /// From the envelope.
     pub(crate) from: String,
-    /// Of the envelope.
+    /// From the envelope.
     pub(crate) to: Vec<String>,
     pub(crate) subject: String,
     /// The text part, decoded.
     pub(crate) text: String,
     /// The HTML part, decoded.
     pub(crate) html: String,
-    /// The whole mail as it came.
+    /// The whole email as it came.
     pub(crate) raw: String,
 }
 
-/// A mail server that runs.
+/// A running mail server.
 #[derive(Debug)]
 pub(crate) struct Smtp {
     child: Child,
     folder: PathBuf,
     port: u16,
-    door: Door,
+    security: Security,
     authority: String,
 }
 
 impl Smtp {
-    /// Starts one without TLS.
+    /// Starts a server without TLS.
     pub(crate) fn start() -> Self {
-        Self::behind(Door::Plain, "localhost")
+        Self::secured(Security::Plain, "localhost")
     }
 
-    /// Starts one with a certificate for `name`, from an authority of its own.
-    pub(crate) fn behind(door: Door, name: &str) -> Self {
+    /// Starts a server with a certificate for `name`, from an authority of its own.
+    pub(crate) fn secured(security: Security, name: &str) -> Self {
         let folder = run::folder();
         let authority = authority();
         let key = KeyPair::generate().expect("a key pair");
@@ -90,12 +90,12 @@ impl Smtp {
         let key = write("key.pem", key.serialize_pem());
         let mut command = Command::new(tools::python("python"));
         command.arg(tools::script("smtp.py")).arg(&folder);
-        match door {
-            Door::Plain => command.arg("plain"),
-            Door::StartTls => command.arg("starttls").arg(cert).arg(key),
-            Door::Tls => command.arg("tls").arg(cert).arg(key),
+        match security {
+            Security::Plain => command.arg("plain"),
+            Security::StartTls => command.arg("starttls").arg(cert).arg(key),
+            Security::Tls => command.arg("tls").arg(cert).arg(key),
         };
-        // It complains of every client that hangs up on it.
+        // The server logs every client that hangs up.
         let complaints = File::create(folder.join("complaints")).expect("the folder is ours");
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
         let mut child = command.spawn().expect("Python starts");
@@ -104,7 +104,7 @@ impl Smtp {
         let said = BufReader::new(child.stdout.take().expect("it is piped")).read_line(&mut line);
         let port = said.ok().and_then(|_| line.trim().parse().ok());
         let port = port.unwrap_or_else(|| panic!("the mail server does not start: see {}", folder.display()));
-        Self { child, folder, port, door, authority: authority.pem() }
+        Self { child, folder, port, security, authority: authority.pem() }
     }
 
     /// Its URL, as `smtp_url` takes it.
@@ -118,10 +118,10 @@ impl Smtp {
     }
 
     fn url_with(&self, user: &str) -> String {
-        match self.door {
-            Door::Plain => format!("smtp://{user}127.0.0.1:{}", self.port),
-            Door::StartTls => format!("smtp://{user}localhost:{}?tls=required", self.port),
-            Door::Tls => format!("smtps://{user}localhost:{}", self.port),
+        match self.security {
+            Security::Plain => format!("smtp://{user}127.0.0.1:{}", self.port),
+            Security::StartTls => format!("smtp://{user}localhost:{}?tls=required", self.port),
+            Security::Tls => format!("smtps://{user}localhost:{}", self.port),
         }
     }
 
@@ -130,12 +130,12 @@ impl Smtp {
         self.port
     }
 
-    /// Whom to trust to trust its certificate.
+    /// The authority that issued its certificate, as PEM.
     pub(crate) fn authority(&self) -> Certificate {
         Certificate::from_pem(self.authority.as_bytes()).expect("a certificate")
     }
 
-    /// It behaves so from now on.
+    /// Changes its behaviour.
     pub(crate) fn behaves(&self, behaviour: Behaviour) {
         let line = match behaviour {
             Behaviour::Good => "good".to_owned(),
@@ -151,7 +151,7 @@ impl Smtp {
         std::fs::rename(&draft, self.folder.join("behaviour")).expect("the folder is ours");
     }
 
-    /// The mails that it took, in order.
+    /// The accepted emails, in order.
     pub(crate) fn mails(&self) -> Vec<Received> {
         let entries = std::fs::read_dir(&self.folder).expect("the folder is ours").flatten();
         let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(|path| is_mail(path)).collect();
@@ -160,19 +160,19 @@ impl Smtp {
         files.iter().map(|path| serde_json::from_slice(&read(path)).expect("the server writes JSON")).collect()
     }
 
-    /// Waits until it has taken `count` mails, and gives them.
+    /// Waits for `count` emails, and returns them.
     pub(crate) async fn waits_for(&self, count: usize) -> Vec<Received> {
         eventually(Duration::from_mins(1), "the mails have come", async || self.mails().len() >= count).await;
         self.mails()
     }
 
-    /// Connections and commands as they came: `clear RCPT` or `tls RCPT`.
+    /// Connections and commands in order: `clear RCPT` or `tls RCPT`.
     pub(crate) fn events(&self) -> Vec<String> {
         let events = std::fs::read_to_string(self.folder.join("events")).unwrap_or_default();
         events.lines().map(str::to_owned).collect()
     }
 
-    /// How often this event came.
+    /// The number of these events.
     pub(crate) fn count(&self, event: &str) -> usize {
         self.events().iter().filter(|one| *one == event).count()
     }

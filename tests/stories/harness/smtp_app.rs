@@ -1,4 +1,4 @@
-//! A service with its mail server, for stories of people who read their mail in a browser.
+//! A service with its mail server, for stories of people who read their email in a browser.
 
 use reqwest::Method;
 use serde_json::json;
@@ -8,7 +8,7 @@ use super::{
     smtp::{Received, Smtp},
 };
 
-/// A service and the mail server that it sends through, whose mails are read one by one.
+/// A service and the mail server that it sends through, whose emails are read one by one.
 pub(crate) struct TestAppWithSmtp {
     pub(crate) signet: TestApp,
     pub(crate) smtp: Smtp,
@@ -24,12 +24,12 @@ impl Fixture for TestAppWithSmtp {
 }
 
 impl TestAppWithSmtp {
-    /// The address of a page.
+    /// The URL of a page.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.signet.issuer)
     }
 
-    /// The next mail; it went to this address.
+    /// The next email. Asserts its recipient.
     pub(crate) async fn brings(&mut self, to: &str) -> Received {
         let mail = self.smtp.waits_for(self.read + 1).await[self.read].clone();
         self.read += 1;
@@ -37,7 +37,7 @@ impl TestAppWithSmtp {
         mail
     }
 
-    /// The link to `path` in the next mail to this address.
+    /// The link to `path` in the next email to this address.
     pub(crate) async fn link(&mut self, path: &str, to: &str) -> String {
         let mail = self.brings(to).await;
         let start = self.url(path) + "?token=";
@@ -47,7 +47,7 @@ impl TestAppWithSmtp {
         link
     }
 
-    /// Somebody who registers with this address, and has not looked into the mail yet.
+    /// Registers a person with this email address; the verification email stays unread.
     pub(crate) async fn registers(&self, username: &str, email: &str) -> Person {
         let body = json!({"username": username, "password": PASSWORD, "email": email});
         let site = self.signet.site.clone();
@@ -55,7 +55,7 @@ impl TestAppWithSmtp {
         Person { username: username.into(), password: PASSWORD.into(), id: answer.string("id"), site }
     }
 
-    /// Somebody who has verified this address.
+    /// Registers a person and verifies this email address.
     pub(crate) async fn registers_verified(&mut self, username: &str, email: &str) -> Person {
         let person = self.registers(username, email).await;
         let link = self.link("/verify-email", email).await;
@@ -65,14 +65,14 @@ impl TestAppWithSmtp {
         person
     }
 
-    /// The link to a new password, which somebody with this verified address has asked for.
+    /// Requests a password reset for this verified email address. Returns the link.
     pub(crate) async fn reset_link(&mut self, username: &str, email: &str) -> String {
         let request = self.signet.site.post("/v1/password-resets");
         request.json(&json!({"username": username})).answer().await.is(202);
         self.link("/reset-password", email).await
     }
 
-    /// Every mail that was sent has been read.
+    /// Asserts that every email has been read.
     pub(crate) fn has_no_more_mails(&self) {
         let mails = self.smtp.mails();
         assert_eq!(mails.len(), self.read, "{mails:?}");

@@ -1,14 +1,13 @@
-//! What PostgreSQL was asked, counted by the server itself (`pg_stat_statements`).
+//! The SQL statements that PostgreSQL ran, counted by `pg_stat_statements`.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, FromQueryResult, Statement};
 
 use super::test_env::TestEnv;
 
-/// The statements on one database.
 #[derive(Debug)]
 pub(crate) struct Statements(DatabaseConnection);
 
-/// A statement with its values left out, and how often it was run.
+/// A normalized statement, and how often it ran.
 #[derive(Debug, Clone, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Counted {
     pub(crate) query: String,
@@ -16,23 +15,23 @@ pub(crate) struct Counted {
 }
 
 impl Statements {
-    /// What the server must be configured with.
+    /// Configuration that the server needs.
     pub(crate) const CONFIGURATION: &str = "shared_preload_libraries = 'pg_stat_statements'";
 
-    /// Begins to count on the place's database.
+    /// Begins to count on the database of `env`.
     pub(crate) async fn of(env: &TestEnv) -> Self {
         let db = env.store().await;
         db.execute_unprepared("CREATE EXTENSION pg_stat_statements").await.expect("the server has it");
         Self(db)
     }
 
-    /// Forgets what was counted.
+    /// Resets the counts.
     pub(crate) async fn reset(&self) {
         self.0.execute_unprepared("SELECT pg_stat_statements_reset()").await.expect("we own the server");
     }
 
     /// What was asked since, but for our own questions and the service's regular looks at the change
-    /// table, the outbox and the notices of log-outs.
+    /// table, the outbox and the notices of logouts.
     pub(crate) async fn counted(&self) -> Vec<Counted> {
         let sql = r#"SELECT query, calls FROM pg_stat_statements
             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())

@@ -1,4 +1,4 @@
-//! A running service and the people in it.
+//! A running service.
 
 use std::{collections::BTreeMap, ops::Deref, path::Path, sync::Arc};
 
@@ -11,8 +11,8 @@ use super::{
     test_env::TestEnv,
 };
 
-/// A service in this process, with a clock that the story moves. It keeps its issuer when it is restarted, whatever
-/// port it then gets.
+/// A service in this process, with a clock that the story moves. A restart keeps its issuer, although the port
+/// may change.
 #[derive(Debug)]
 pub(crate) struct TestApp {
     pub(crate) site: Site,
@@ -31,7 +31,7 @@ impl Deref for TestApp {
 }
 
 impl TestApp {
-    /// Opens a house in `env`.
+    /// Starts an app in `env`.
     pub(crate) async fn open(mut env: TestEnv) -> Self {
         let clock = StoryClock::at_present();
         let signet = serve(&env, &clock, &[]).await.expect("the service starts");
@@ -45,7 +45,7 @@ impl TestApp {
         self.signet.take().expect("it runs").stop().await;
     }
 
-    /// Stops the service if it runs, and starts it again.
+    /// Restarts the service, or starts it if it is stopped.
     pub(crate) async fn restart(&mut self) {
         self.restart_with(&[]).await;
     }
@@ -76,7 +76,7 @@ impl TestApp {
         Replica { site: Site::at(format!("http://{}", signet.address())), signet }
     }
 
-    /// Somebody who registers here.
+    /// Registers a person.
     pub(crate) async fn registers(&self, username: &str) -> Person {
         Person::registers(&self.site, username).await
     }
@@ -90,7 +90,6 @@ pub(crate) struct Replica {
 }
 
 impl Replica {
-    /// Stops it.
     pub(crate) async fn stop(self) {
         self.signet.stop().await;
     }
@@ -106,7 +105,7 @@ async fn serve(env: &TestEnv, clock: &StoryClock, more: &[(&str, &str)]) -> Resu
         terminal: false,
     };
     let config = Config::load(&sources).map_err(|error| error.to_string())?;
-    // In a box: every story would carry the whole start in its own future.
+    // Boxed, so that not every story's future contains the whole start.
     Box::pin(Signet::start(config, Arc::new(clock.clone()))).await.map_err(|error| error.to_string())
 }
 

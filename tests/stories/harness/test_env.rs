@@ -1,4 +1,4 @@
-//! Where a service lives: a folder, a database, and its configuration.
+//! The environment of a service: folder, database and configuration.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,14 +14,13 @@ use super::{
     test_app::TestApp,
 };
 
-/// The kinds of database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Database {
     Sqlite,
     Postgres,
 }
 
-/// A place that is not made yet, so that it can still be configured.
+/// Builds a [`TestEnv`].
 #[derive(Debug)]
 pub(crate) struct TestEnvBuilder {
     database: Database,
@@ -31,7 +30,7 @@ pub(crate) struct TestEnvBuilder {
 }
 
 impl TestEnvBuilder {
-    /// A plan with what stories want that are not about it: cheap hashing, and nobody slowed down.
+    /// Defaults for most stories: cheap hashing and no rate limits.
     pub(crate) fn on(database: Database) -> Self {
         let builder = Self { database, settings: BTreeMap::new(), own_cluster: None, configuration: "" };
         builder
@@ -53,7 +52,7 @@ impl TestEnvBuilder {
         self
     }
 
-    /// Gives the place a PostgreSQL server of its own, to break.
+    /// Uses a dedicated PostgreSQL server, which a story may break.
     pub(crate) fn on_its_own_cluster(mut self, durability: Durability) -> Self {
         assert_eq!(self.database, Database::Postgres, "SQLite has no server");
         self.own_cluster = Some(durability);
@@ -66,7 +65,7 @@ impl TestEnvBuilder {
         Self { configuration: Statements::CONFIGURATION, ..builder }
     }
 
-    /// Makes the place; nothing runs there yet.
+    /// Creates the environment, without starting anything.
     pub(crate) async fn env(self) -> TestEnv {
         let folder = run::folder();
         let own_cluster = self.own_cluster.map(|durability| Cluster::make(durability, self.configuration));
@@ -91,13 +90,12 @@ impl TestEnvBuilder {
         env
     }
 
-    /// Makes the place and opens a house there.
+    /// Creates the environment and starts an app in it.
     pub(crate) async fn open(self) -> TestApp {
         self.env().await.open().await
     }
 }
 
-/// A folder, a database and a configuration.
 #[derive(Debug)]
 pub(crate) struct TestEnv {
     pub(crate) folder: PathBuf,
@@ -107,17 +105,17 @@ pub(crate) struct TestEnv {
 }
 
 impl TestEnv {
-    /// Sets a configuration key, for what starts from now on.
+    /// Sets a configuration key for processes started later.
     pub(crate) fn set(&mut self, key: &str, value: &str) {
         self.settings.insert(key.to_owned(), value.to_owned());
     }
 
-    /// The folder of its keys; the service makes it.
+    /// The keys folder, which the service creates.
     pub(crate) fn keys(&self) -> PathBuf {
         self.folder.join("keys")
     }
 
-    /// The key files that are there, by name.
+    /// The key files, sorted by name.
     pub(crate) fn key_files(&self) -> Vec<PathBuf> {
         let files = std::fs::read_dir(self.keys()).into_iter().flatten().flatten();
         let mut files: Vec<PathBuf> =
@@ -126,17 +124,16 @@ impl TestEnv {
         files
     }
 
-    /// The PostgreSQL server of its own.
+    /// The dedicated PostgreSQL server.
     pub(crate) fn cluster(&self) -> &Cluster {
         self.own_cluster.as_ref().expect("the plan asked for one")
     }
 
-    /// The URL of its database.
     pub(crate) fn database_url(&self) -> &str {
         &self.settings["database_url"]
     }
 
-    /// Its database, for a look behind the scenes.
+    /// A direct connection to the database.
     pub(crate) async fn store(&self) -> DatabaseConnection {
         let mut options = ConnectOptions::new(self.database_url());
         options.max_connections(2).sqlx_logging(false);
@@ -151,7 +148,7 @@ impl TestEnv {
         settings.into_iter().map(|(key, value)| (name(key), value)).collect()
     }
 
-    /// Opens a house here.
+    /// Starts an app in this environment.
     pub(crate) async fn open(self) -> TestApp {
         TestApp::open(self).await
     }
@@ -164,7 +161,7 @@ impl TestEnv {
         Process::start(&self.folder, &self.environment(&settings), &["serve"], "")
     }
 
-    /// As [`Self::serves`], as a process that may open so many files at once and no more.
+    /// As [`Self::serves`], with a limit of open files.
     pub(crate) fn serves_with_files(&self, files: u32, more: &[(&str, &str)]) -> Process {
         let listen = format!("127.0.0.1:{}", run::free_port());
         let environment = self.environment(&[&[("listen", listen.as_str())], more].concat());
@@ -191,13 +188,14 @@ impl TestEnv {
         Client { id: member("client_id").expect("an id"), secret: member("client_secret").unwrap_or_default() }
     }
 
-    /// Registers a public first-party client that people log in at, with these options too.
-    pub(crate) async fn registers_kiosk(&self, more: &[&str]) -> Client {
-        let options = ["--name", "Kiosk", "--public", "--first-party", "--grant", "password", "--scope", "openid"];
+    /// Registers a public first-party client with the password grant, with more options.
+    pub(crate) async fn registers_public_client(&self, more: &[&str]) -> Client {
+        let options =
+            ["--name", "Public client", "--public", "--first-party", "--grant", "password", "--scope", "openid"];
         self.registers_client(&[&options[..], more].concat()).await
     }
 
-    /// Registers a confidential client that gets tokens of its own, with these options too.
+    /// Registers a confidential client with the `client_credentials` grant, with more options.
     pub(crate) async fn registers_service(&self, more: &[&str]) -> Client {
         let options = ["--name", "Billing", "--grant", "client_credentials", "--scope", "read"];
         self.registers_client(&[&options[..], more].concat()).await
@@ -216,12 +214,12 @@ impl Drop for TestEnv {
 #[derive(Debug, Clone)]
 pub(crate) struct Client {
     pub(crate) id: String,
-    /// Empty for a public one.
+    /// Empty for a public client.
     pub(crate) secret: String,
 }
 
 impl Client {
-    /// The client in a form, `client_secret_post`.
+    /// The form with the client's credentials (`client_secret_post`).
     pub(crate) fn in_form<'a>(&'a self, form: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
         let mut all = form.to_vec();
         all.push(("client_id", &self.id));
@@ -233,7 +231,7 @@ impl Client {
 }
 
 impl Client {
-    /// Sends a form as this client, proving who it is where it can.
+    /// Sends a form as this client, authenticated if it is confidential.
     pub(crate) async fn posts(&self, site: &Site, path: &str, form: &[(&str, &str)]) -> Answer {
         let request = site.post(path);
         if self.secret.is_empty() {
@@ -243,7 +241,7 @@ impl Client {
         }
     }
 
-    /// Gets a token of its own.
+    /// Requests a token with `client_credentials`.
     pub(crate) async fn gets_a_token(&self, site: &Site) -> Tokens {
         self.posts(site, "/oauth/token", &[("grant_type", "client_credentials")]).await.granted()
     }
@@ -254,18 +252,17 @@ impl Client {
         self.posts(site, "/oauth/token", &form).await
     }
 
-    /// Revokes a token.
     pub(crate) async fn revokes(&self, site: &Site, token: &str) -> Answer {
         self.posts(site, "/oauth/revoke", &[("token", token)]).await
     }
 
-    /// Asks what a token is.
+    /// Introspects a token.
     pub(crate) async fn introspects(&self, site: &Site, token: &str) -> Answer {
         self.posts(site, "/oauth/introspect", &[("token", token)]).await
     }
 }
 
-/// A list in the shape of what `--json` prints.
+/// The JSON array that `--json` printed.
 pub(crate) fn list(json: &Value) -> &Vec<Value> {
     json.as_array().unwrap_or_else(|| panic!("no list: {json}"))
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::{run as machine, test_env::Client};
 
-/// The folder that `tests/run` fills.
+/// The folder into which `tests/run` installs.
 pub(super) fn tools() -> PathBuf {
     let default = || Path::new(env!("CARGO_MANIFEST_DIR")).join("target/test-tools");
     std::env::var_os("SIGNET_TEST_TOOLS").map_or_else(default, PathBuf::from)
@@ -27,7 +27,7 @@ pub(super) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/verify").join(name)
 }
 
-/// Runs a program on `input`; gives what it printed, or how it complained.
+/// Runs a program on `input`. Returns its output, or its standard error if it failed.
 fn run(command: &mut Command, input: &str) -> Result<String, String> {
     let mut child = command
         .env("NO_PROXY", "127.0.0.1,localhost")
@@ -44,7 +44,7 @@ fn run(command: &mut Command, input: &str) -> Result<String, String> {
     if output.status.success() { Ok(text(output.stdout)) } else { Err(text(output.stderr)) }
 }
 
-/// What a service that accepts our tokens is told of us.
+/// The settings of a service that accepts our tokens.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Trust<'a> {
     pub(crate) jwks_url: &'a str,
@@ -103,7 +103,7 @@ impl NodeClient {
         service
     }
 
-    /// The next thing that it says.
+    /// The next line of its output.
     pub(crate) fn says(&mut self) -> Value {
         let line = self.lines.next().expect("it says something").expect("text");
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -112,7 +112,7 @@ impl NodeClient {
 
 impl Drop for NodeClient {
     fn drop(&mut self) {
-        // It may have ended by itself, and then is ours to bury all the same.
+        // The process may have ended by itself; it must be waited for in any case.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -122,7 +122,7 @@ fn parse(printed: Result<String, String>) -> Result<Value, String> {
     serde_json::from_str(&printed?).map_err(|error| error.to_string())
 }
 
-/// Whether the document is good `OpenAPI`, or what is wrong with it.
+/// Validates an `OpenAPI` document. Returns the complaint if it is invalid.
 pub(crate) fn validate_openapi(document: &str) -> Result<String, String> {
     run(Command::new(python("openapi-spec-validator")).arg("-"), document)
 }

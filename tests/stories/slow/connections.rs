@@ -4,13 +4,13 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Ask, Person, TestEnv, process::Process, raw::Line, slowloris::Slowloris, stories, stories_on};
 
-/// The most of one core that may go into those who never come to the point. A loop that spins takes all of one; an
+/// The largest share of one core that such clients may cost. A spinning loop takes all of one; an
 /// unoptimized build beside other stories was seen to take a quarter, an optimized one takes a twentieth.
 const SHARE: f64 = 0.5;
-/// Longer than any deadline, so that the crowd is shown out and comes back at least once.
+/// Longer than any deadline, so that each client is disconnected and reconnects at least once.
 const SIEGE: Duration = Duration::from_secs(20);
 
-/// What everybody needs, asked for once.
+/// Requests the endpoints that everybody needs, once each.
 async fn is_answered(process: &Process, ada: &Person) {
     process.site.get("/livez").answer().await.is(200);
     process.site.get("/.well-known/jwks.json").answer().await.is(200);
@@ -21,7 +21,7 @@ async fn is_answered(process: &Process, ada: &Person) {
     assert_eq!(line.status().await, 200);
 }
 
-/// Everybody else is answered all the time that a crowd of so many is there, and the crowd costs next to nothing.
+/// Everybody else is answered while so many clients hold connections, and these cost next to nothing.
 async fn a_crowd_is_held_out(process: &Process, count: u32) {
     const ROUNDS: u32 = 10;
     let ada = Person::registers(&process.site, "ada").await;
@@ -29,7 +29,7 @@ async fn a_crowd_is_held_out(process: &Process, count: u32) {
     for _ in 0..ROUNDS {
         is_answered(process, &ada).await;
     }
-    // What the answers cost anyway, hashes included.
+    // The usual cost of the answers, hashes included.
     let usual = process.processor_time().saturating_sub(begin) / ROUNDS;
 
     let _crowd = Slowloris::visits(&process.site, count);
@@ -51,7 +51,7 @@ async fn two_thousand_who_never_finish_keep_nobody_out(env: TestEnv) {
     a_crowd_is_held_out(&process, 2000).await;
 }
 
-/// At the limit, those who wait make room; the rest of the service keeps the files that it needs.
+/// At the limit, waiting connections are closed, and the rest of the service keeps the files that it needs.
 async fn more_connections_than_open_files_keep_nobody_out(env: TestEnv) {
     let process = env.serves_with_files(256, &[]).ready().await;
     a_crowd_is_held_out(&process, 400).await;

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 
 use crate::harness::{Ask, TestEnv, register, stories_on};
 
-/// Judging this password takes the judge as long as any can; who asks for something else must not wait for that.
+/// This password takes the strength meter as long as any can; other requests must not wait for it.
 async fn a_crafted_password_holds_nobody_up(env: TestEnv) {
     let site = &env.serves(&[]).ready().await.site;
     let end = Instant::now() + Duration::from_secs(2);
@@ -28,7 +28,7 @@ async fn a_crafted_password_holds_nobody_up(env: TestEnv) {
         answers
     };
     let (answers, _) = tokio::join!(looks, join_all((0..64).map(registers)));
-    // 50 ms each, on a machine that has other stories to tell. Whoever stands in line with the judged waits 100 ms.
+    // 50 ms each, on a busy machine. A request that waits for the strength meter takes 100 ms.
     assert!(answers > 40, "only {answers} answers in two seconds");
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::{
-    enumeration::{WRONG, knocks, with_all_kinds},
+    enumeration::{WRONG, attempts, with_all_kinds},
     harness::{
         Ask, PASSWORD, TestApp, TestEnvBuilder,
         inbox::Inbox,
@@ -15,7 +15,7 @@ use crate::{
     recovery::{ADA, asks, disable},
 };
 
-/// Times are taken in turns, so that whatever else the machine does meets all of them alike.
+/// The kinds take turns, so that other load on the machine affects all of them alike.
 async fn every_failed_log_in_takes_the_same_time(builder: TestEnvBuilder) {
     const SAMPLES: usize = 150;
     const KINDS: [(&str, &str); 6] = [
@@ -37,7 +37,7 @@ async fn every_failed_log_in_takes_the_same_time(builder: TestEnvBuilder) {
         for turn in 0..KINDS.len() {
             let kind = (turn * 5 + round) % KINDS.len();
             let (name, password) = KINDS[kind];
-            let request = knocks(&signet.site, "session", name, password);
+            let request = attempts(&signet.site, "session", name, password);
             let begin = Instant::now();
             request.answer().await.blames_the_sender();
             if round > 0 {
@@ -60,7 +60,7 @@ async fn every_failed_log_in_takes_the_same_time(builder: TestEnvBuilder) {
     }
 }
 
-/// Where the queue is full, who is refused does not depend on who asks.
+/// A full hash queue refuses logins of existing and missing accounts equally often.
 async fn a_full_queue_refuses_all_alike(builder: TestEnvBuilder) {
     const ROUNDS: usize = 12;
     const AT_ONCE: usize = 12;
@@ -69,12 +69,12 @@ async fn a_full_queue_refuses_all_alike(builder: TestEnvBuilder) {
     let signet = with_all_kinds(builder).await;
     let mut refused = [0_u32; 2];
     for round in 0..ROUNDS {
-        let knock = |n: usize| {
+        let attempt = |n: usize| {
             let known = (n + round) % 2;
-            let request = knocks(&signet.site, "session", ["nobody@example.org", "ada@example.org"][known], WRONG);
+            let request = attempts(&signet.site, "session", ["nobody@example.org", "ada@example.org"][known], WRONG);
             tokio::spawn(async move { (known, request.answer().await) })
         };
-        let all: Vec<_> = (0..2 * AT_ONCE).map(knock).collect();
+        let all: Vec<_> = (0..2 * AT_ONCE).map(attempt).collect();
         for one in all {
             let (known, answer) = one.await.expect("it was answered");
             match answer.status {
@@ -94,16 +94,16 @@ async fn a_full_queue_refuses_all_alike(builder: TestEnvBuilder) {
 }
 
 async fn no_time_tells_whether_there_is_an_account(signet: TestApp) {
-    let mut post = Inbox::of(&signet).await;
-    post.registers_verified(&signet, "ada", ADA).await;
-    post.registers_verified(&signet, "eve", "eve@example.org").await;
+    let mut inbox = Inbox::of(&signet).await;
+    inbox.registers_verified(&signet, "ada", ADA).await;
+    inbox.registers_verified(&signet, "eve", "eve@example.org").await;
     disable(&signet, "eve").await;
-    post.registers(&signet, "bob", "bob@example.org").await;
-    post.delivers().await;
+    inbox.registers(&signet, "bob", "bob@example.org").await;
+    inbox.delivers().await;
     let names = ["ada", "eve", "bob", "nobody"];
     let mut times = [const { Vec::new() }; 4];
     for round in 0..300 {
-        // Each follows each as often, so that what one leaves behind is felt by all alike.
+        // Each name follows each other name equally often, so that after-effects are shared.
         for turn in 0..names.len() {
             let who = (turn * [1, 3][round % 2] + round) % names.len();
             let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! A flood of log-ins: it costs those who send it their turn, and nobody else anything.
+//! A flood of logins delays its senders, and nobody else.
 
 use std::{
     sync::{
@@ -12,12 +12,12 @@ use serde_json::json;
 
 use crate::harness::{Ask, Person, TestEnv, TestEnvBuilder, process::Process, stories_on};
 
-/// What a log-in may wait, and what nothing else may.
+/// The longest wait of a login; no other request may wait this long.
 const MAX_WAIT: Duration = Duration::from_secs(6);
 const WORKERS: u64 = 2;
-/// Of one hash: so much that a few beyond the workers' would show.
+/// Memory of one hash: so much that a few extra hashes would show.
 const MEMORY_KIB: u64 = 64 * 1024;
-/// What the service may take for everything else: connections, answers, statements.
+/// Memory for everything else: connections, answers, statements.
 const BASE_KIB: u64 = 96 * 1024;
 const LOG_INS: usize = 150;
 
@@ -28,7 +28,7 @@ fn peak(process: &Process) -> u64 {
     line.trim().trim_end_matches(" kB").parse().expect("a number")
 }
 
-/// It does not wait for its turn among the log-ins.
+/// Asserts that a request does not queue behind the logins.
 async fn in_time<T>(what: &str, answer: impl Future<Output = T>) -> T {
     let begin = Instant::now();
     let answer = answer.await;
@@ -50,7 +50,7 @@ async fn a_flood_of_log_ins_holds_nobody_else_up_and_takes_no_memory(builder: Te
     let process = env.serves(&[]).ready().await;
     let before = peak(&process);
     let ada = Person::registers(&process.site, "ada").await;
-    let teller = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
+    let introspector = env.registers_service(&["--audience", "http://127.0.0.1:8080"]).await;
     let mut tokens = ada.logs_in().await;
 
     let open = Arc::new(AtomicUsize::new(LOG_INS));
@@ -69,7 +69,7 @@ async fn a_flood_of_log_ins_holds_nobody_else_up_and_takes_no_memory(builder: Te
     while open.load(Ordering::SeqCst) > 0 {
         tokens = in_time("a refresh", async { ada.refreshes(&tokens).await.granted() }).await;
         in_time("the keys", process.site.get("/.well-known/jwks.json").answer()).await.is(200);
-        in_time("introspection", teller.introspects(&process.site, &tokens.access)).await.active();
+        in_time("introspection", introspector.introspects(&process.site, &tokens.access)).await.active();
         rounds += 1;
     }
     assert!(rounds > 2, "the flood was over before anything was asked");
