@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
+        client_info::{ClientInfo, Credentials},
         clock::Clock,
         email::EmailAddress,
         ids::UserId,
@@ -24,11 +25,7 @@ use crate::{
         },
         audit::Event,
         outbox::Outbox,
-        sessions::{
-            bearer::Caller,
-            end::EndSession,
-            login::{ClientInfo, Credentials},
-        },
+        sessions::{bearer::Caller, end::EndSession},
     },
     store::{
         self, Database, StoreError, consents, identities, one_use_secrets,

@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use crate::{
     crypto::password::hash::{PasswordHasher, Verdict},
     domain::{
+        client_info::{ClientInfo, Credentials},
         email::EmailAddress,
         password_hash::PasswordHash,
         password_policy::{NotAPassword, Password},
@@ -17,10 +18,7 @@ use crate::{
         Unavailable,
         accounts::throttle::{Found, Name, Throttle, ThrottleDecision, ThrottleError},
         audit::Event,
-        sessions::{
-            bearer::Caller,
-            login::{ClientInfo, Credentials},
-        },
+        sessions::bearer::Caller,
     },
     store::{
         Database,

@@ -11,8 +11,6 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-pub use crate::crypto::known_device::KNOWN_FOR;
-
 use crate::{
     crypto::{
         jose::jwt::SignError,
@@ -22,6 +20,7 @@ use crate::{
         random::Random,
     },
     domain::{
+        client_info::ClientInfo,
         client_network::ClientNetwork,
         clock::Clock,
         ids::UserId,
@@ -29,11 +28,7 @@ use crate::{
         throttle::{Counter, Counting, ThrottleKey, ThrottleRule},
         user::User,
     },
-    services::{
-        Unavailable,
-        audit::Event,
-        sessions::{bearer::Caller, login::ClientInfo},
-    },
+    services::{Unavailable, audit::Event, sessions::bearer::Caller},
     store::{
         Database, sessions,
         throttles::{self, RefusedNames},

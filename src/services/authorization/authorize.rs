@@ -29,6 +29,7 @@ use crate::{
     services::{
         Unavailable,
         audit::Event,
+        authorization::{pending_request::PendingAuthorization, pushed_request::PushedRequest},
         csrf::BrowserId,
         grants::{GrantError, narrow, target, token_issuer::TokenIssuer},
         sealed::Sealer,
@@ -39,13 +40,6 @@ use crate::{
         clients, consents,
     },
 };
-
-mod pending;
-mod pushed;
-
-pub use pending::Asking;
-use pending::PendingAuthorization;
-pub use pushed::{PushError, Pushed};
 
 /// Answers authorization requests.
 #[derive(Debug, Clone)]
@@ -84,6 +78,25 @@ pub struct Answer {
     pub response_mode: ResponseMode,
     /// The parameters, in order.
     pub parameters: Vec<(&'static str, String)>,
+}
+
+/// What a page shows of a request while it asks.
+#[derive(Debug)]
+pub struct Asking {
+    /// Who wants it.
+    pub client: Client,
+    /// What they want.
+    pub scope: Scope,
+    /// Who is probably logging in.
+    pub login_hint: Option<String>,
+    /// At which provider.
+    pub idp_hint: Option<String>,
+    /// Whether somebody who is logged in may go on as who they are.
+    pub may_continue: bool,
+    /// Whether it wants a log-in that is not older than some time.
+    pub fresh: bool,
+    /// Where the answer will go, as a content security policy names it.
+    pub origin: Option<String>,
 }
 
 /// Why a request gets no answer at its client: an error must not send a browser where nobody registered (RFC 9700 §4.11).
@@ -141,11 +154,29 @@ impl Authorize {
         let pending =
             PendingAuthorization { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
         // Where nobody may be asked it need not travel.
-        if !pending.request.prompt.none && !self.can_travel(&pending) {
+        if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
             let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
             return Ok(self.refuse(pending.request, refusal, &client));
         }
         self.decide(&client, pending, session).await
+    }
+
+    /// What a page shows of a sealed request.
+    ///
+    /// # Errors
+    /// [`AuthorizeError`].
+    pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
+        let PendingAuthorization { request, .. } = self.open(sealed, browser)?;
+        let client = self.client(&request).await?;
+        Ok(Asking {
+            scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
+            may_continue: request.prompt.select_account && !request.prompt.login,
+            fresh: request.prompt.login || request.max_age.is_some(),
+            origin: redirect_uri::origin(&request.redirect_uri),
+            login_hint: request.login_hint,
+            idp_hint: request.idp_hint,
+            client,
+        })
     }
 
     /// Goes on with a sealed request, after somebody has been asked.
@@ -214,6 +245,23 @@ impl Authorize {
         Ok(self.refuse(pending.request, AuthorizationRefusal::new(Code::AccessDenied, "the person said no"), &client))
     }
 
+    fn open(&self, sealed: &str, browser: &BrowserId) -> Result<PendingAuthorization, AuthorizeError> {
+        let pending = PendingAuthorization::open(&self.sealer, sealed, browser, self.clock.now());
+        pending.ok_or(AuthorizeError::Expired)
+    }
+
+    /// The parameters that a request stands for: its own, or the pushed ones alone (RFC 9126 §4).
+    fn unpushed(&self, parameters: Parameters) -> Result<Parameters, AuthorizeError> {
+        let Some(sealed) = parameters.request_uri.as_deref().and_then(PushedRequest::sealed_in) else {
+            return Ok(parameters);
+        };
+        let pushed = PushedRequest::open(&self.sealer, sealed, self.clock.now()).ok_or(AuthorizeError::Expired)?;
+        if parameters.client_id.as_deref() != Some(pushed.client_id.as_str()) {
+            return Err(AuthorizeError::UnknownClient);
+        }
+        Ok(pushed.into_parameters())
+    }
+
     /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
     async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
         let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
@@ -263,7 +311,7 @@ impl Authorize {
                 let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody must log in");
                 self.refuse(pending.request, refusal, client)
             } else {
-                AuthorizeOutcome::LogIn(self.seal(&pending))
+                AuthorizeOutcome::LogIn(pending.seal(&self.sealer))
             });
         };
         if !self.is_allowed(client, &pending, &scope, session).await? {
@@ -271,14 +319,18 @@ impl Authorize {
                 let refusal = AuthorizationRefusal::new(Code::ConsentRequired, "the person must consent");
                 self.refuse(pending.request, refusal, client)
             } else {
-                AuthorizeOutcome::Consent(self.seal(&pending))
+                AuthorizeOutcome::Consent(pending.seal(&self.sealer))
             });
         }
         self.grant(pending.request, scope, session).await
     }
 
     /// The scope that the request may have at most.
-    fn permit(&self, client: &Client, request: &AuthorizationRequest) -> Result<Scope, AuthorizationRefusal> {
+    pub(in crate::services) fn permit(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+    ) -> Result<Scope, AuthorizationRefusal> {
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(AuthorizationRefusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
         }

@@ -14,11 +14,7 @@ use crate::{
         client::{AuthenticationMethod, Client},
         ids::ClientId,
     },
-    services::{
-        Unavailable,
-        audit::Event,
-        clients::{ClientError, Clients},
-    },
+    services::{Unavailable, audit::Event, clients::registry::Clients},
     store::{
         StoreError,
         client_assertions::{self, AssertionDigest},
@@ -44,6 +40,17 @@ pub enum ClientCredential {
         /// The path of the endpoint that it came to.
         endpoint: String,
     },
+}
+
+/// Why a client was not believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Unknown, or not with that secret or in that way.
+    #[error("the client is unknown, or did not authenticate as it is registered to")]
+    Invalid,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
 }
 
 /// The endpoint that assertions may always be made for (RFC 7523 §3), whichever is called.

@@ -8,7 +8,7 @@ use crate::{
     domain::{client::Client, client_metadata::ClientMetadata, client_registration::NotRegistrable, ids::ClientId},
     services::{
         Unavailable,
-        clients::{Clients, Registered, RegistrationError},
+        clients::registry::{Clients, Registered, RegistrationError},
     },
     store::{
         StoreError,

@@ -18,7 +18,7 @@ use crate::{
         Unavailable,
         accounts::authenticate::{Authenticate, AuthenticateError},
         audit::Event,
-        federation::Providers,
+        federation::providers::Providers,
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{

@@ -2,6 +2,7 @@
 
 use crate::{
     domain::{
+        client_info::ClientInfo,
         identity::{Claim, Identity, LinkDecision, UsernameSuggestion, decide},
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
@@ -11,9 +12,12 @@ use crate::{
     services::{
         audit::Event,
         federation::{
-            CallbackOutcome, ConfiguredProvider, Federate, FederateError, PendingSignup, UNNAMED, UsernamePrompt,
+            error::FederateError,
+            login::{CallbackOutcome, Federate, UsernamePrompt},
+            providers::ConfiguredProvider,
+            state::{PendingSignup, UNNAMED},
         },
-        sessions::{begin::Beginning, login::ClientInfo},
+        sessions::begin::Beginning,
     },
     store::{
         self, StoreError, Transaction, identities, one_use_secrets,

@@ -9,7 +9,7 @@ use crate::{
     crypto::jose::apple_secret::AppleSecret,
     domain::identity::{ProviderKind, ProviderName},
     outbound::provider::Provider,
-    services::{Unavailable, federation::FederateError},
+    services::{Unavailable, federation::error::FederateError},
 };
 
 /// A provider, as it is dealt with.

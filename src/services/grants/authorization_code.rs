@@ -8,6 +8,7 @@ use crate::{
     crypto::digest,
     domain::{
         client::Client,
+        client_info::ClientInfo,
         clock::Clock,
         oauth::GrantType,
         pkce::{CodeChallenge, CodeVerifier},
@@ -22,7 +23,6 @@ use crate::{
         sessions::{
             begin::{BeginSession, Beginning},
             end::EndSession,
-            login::ClientInfo,
         },
     },
     store::{

@@ -5,17 +5,14 @@ use std::sync::Arc;
 use crate::{
     crypto::random::Random,
     domain::{
+        client_info::ClientInfo,
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
         session::{Lifetimes, Session},
         status_list::StatusPosition,
     },
-    services::{
-        Unavailable,
-        audit::Event,
-        sessions::{login::ClientInfo, status_indexes::StatusPlaces},
-    },
+    services::{Unavailable, audit::Event, sessions::status_indexes::StatusPlaces},
     store::{
         Database, StoreError, Transaction,
         sessions::{self, NewSession, SessionBasis},

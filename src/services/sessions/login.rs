@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use crate::{
     domain::{
         client::Client,
+        client_info::{ClientInfo, Credentials},
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
@@ -40,17 +41,6 @@ pub struct LogIn {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Where a request came from, as far as it is known.
-#[derive(Debug, Clone, Default)]
-pub struct ClientInfo {
-    /// What program, as it named itself.
-    pub user_agent: Option<String>,
-    /// What address.
-    pub ip: Option<String>,
-    /// The token of a device that somebody has logged in with before.
-    pub device: Option<SecretString>,
-}
-
 /// What a log-in gives.
 #[derive(Debug)]
 pub struct LoggedIn {
@@ -58,15 +48,6 @@ pub struct LoggedIn {
     pub tokens: TokenSet,
     /// The token that makes the device known, for the next time; `None` where nothing is counted.
     pub device: Option<SecretString>,
-}
-
-/// What somebody typed.
-#[derive(Debug)]
-pub struct Credentials<'a> {
-    /// A username or a verified email address.
-    pub username: &'a str,
-    /// The password.
-    pub password: &'a SecretString,
 }
 
 /// How often a log-in starts over because the account's password was replaced while it was being hashed.

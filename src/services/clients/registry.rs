@@ -1,0 +1,251 @@
+//! The registered OAuth clients: registration by the operator, changes, secrets and deletion.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    crypto::{
+        digest,
+        jose::client_keys::{ClientKeys, NotClientKeys},
+        random::Random,
+    },
+    domain::{
+        client::Client,
+        client_registration::{self, NotRegistrable},
+        clock::Clock,
+        ids::ClientId,
+        session::EndReason,
+    },
+    services::{Unavailable, audit::Event, sessions::end::EndSession},
+    store::{
+        self, Database, StoreError, Transaction,
+        changes::{Change, Entry},
+        clients::{self, RegistrationTokenDigest, SecretDigest},
+        consents,
+        entity_cache::EntityCache,
+        sessions::SessionSelector,
+    },
+};
+
+/// Registered clients.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    /// Where they are.
+    pub db: Database,
+    /// Ends the sessions of a deleted one.
+    pub end_session: EndSession,
+    /// Clients as they were last read.
+    pub remembered: EntityCache,
+    /// Whom client assertions must be made for.
+    pub issuer: String,
+    /// Draws secrets and ids.
+    pub random: Random,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The longest life that any configuration may give an access token: the one that deletes a client need not be the one
+/// that issued its tokens.
+const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
+
+/// Sessions that end in one transaction.
+const BATCH: u64 = 500;
+
+/// Why a client was not registered, or not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// What was asked does not go together.
+    #[error("{0}")]
+    Invalid(#[from] NotRegistrable),
+    /// Its keys are none.
+    #[error("jwks {0}")]
+    Keys(#[from] NotClientKeys),
+    /// Another client has that id.
+    #[error("another client has the id {0}; choose another one")]
+    Taken(ClientId),
+    /// Trouble on our side.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+impl From<StoreError> for RegistrationError {
+    fn from(error: StoreError) -> Self {
+        Self::Unavailable(error.into())
+    }
+}
+
+/// Why a client got no other secret.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateSecretError {
+    /// It does not prove who it is with one.
+    #[error("the client has no secret: it is public, or authenticates with its own key")]
+    NoSecret,
+    /// Trouble on our side.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A client as it is now, and its secret where it just got one: 256 random bits, which are shown this once.
+#[derive(Debug)]
+pub struct Registered {
+    /// The client.
+    pub client: Client,
+    /// Its new secret.
+    pub secret: Option<SecretString>,
+}
+
+impl Clients {
+    /// Sees that a client can be registered as it is.
+    ///
+    /// # Errors
+    /// [`RegistrationError`] where it cannot.
+    pub fn check(&self, client: &Client) -> Result<(), RegistrationError> {
+        client_registration::check(client)?;
+        client.jwks.as_deref().map(ClientKeys::parse).transpose()?;
+        Ok(())
+    }
+
+    /// Registers `client` for the operator, and draws its secret where it has one.
+    ///
+    /// # Errors
+    /// [`RegistrationError`].
+    pub async fn create(&self, client: Client) -> Result<Registered, RegistrationError> {
+        self.insert(client, None, "client_create").await
+    }
+
+    /// Registers a client; `registration` where it registers itself.
+    pub(in crate::services) async fn insert(
+        &self,
+        client: Client,
+        registration: Option<RegistrationTokenDigest>,
+        event: &'static str,
+    ) -> Result<Registered, RegistrationError> {
+        self.check(&client)?;
+        let secret = client.has_secret().then(|| self.random.secret());
+        match clients::insert(&self.db, &client, secret.as_ref().map(secret_digest), registration).await {
+            Ok(()) => {
+                Event::done(event).client(&client.id).record();
+                Ok(Registered { client, secret })
+            }
+            Err(StoreError::Duplicate(_)) => Err(RegistrationError::Taken(client.id)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Changes a client. One that is to have a secret and has none gets one; one that is to have none loses it. Every
+    /// replica goes by the change within the bound of revocations; its sessions go on. `None` where there is no such
+    /// client.
+    ///
+    /// # Errors
+    /// [`RegistrationError`]; then it stays as it was.
+    pub async fn change(
+        &self,
+        id: &ClientId,
+        revise: impl FnOnce(Client) -> Client,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        let transaction = store::begin(&self.db).await?;
+        let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
+        let client = revise(client);
+        self.check(&client)?;
+        let secret = (client.has_secret() && digest.is_none()).then(|| self.random.secret());
+        let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
+        self.write(transaction, &client, digest, "client_update").await?;
+        Ok(Some(Registered { client, secret }))
+    }
+
+    /// Gives a client another secret. The old one is refused here at once, and at every replica within the bound of
+    /// revocations. `None` where there is no such client.
+    ///
+    /// # Errors
+    /// [`RotateSecretError`]; then the old one stays good.
+    pub async fn rotate_secret(&self, id: &ClientId) -> Result<Option<SecretString>, RotateSecretError> {
+        let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
+        let found = clients::find_to_change(&transaction, id).await.map_err(Unavailable::from)?;
+        let Some((client, _)) = found else { return Ok(None) };
+        if !client.has_secret() {
+            return Err(RotateSecretError::NoSecret);
+        }
+        let secret = self.random.secret();
+        self.write(transaction, &client, Some(secret_digest(&secret)), "client_rotate_secret").await?;
+        Ok(Some(secret))
+    }
+
+    /// Writes a changed client, and tells the replicas.
+    async fn write(
+        &self,
+        transaction: Transaction,
+        client: &Client,
+        secret: Option<SecretDigest>,
+        event: &'static str,
+    ) -> Result<(), Unavailable> {
+        clients::update(&transaction, client, secret).await?;
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![changes.client_changed(&client.id)]).await?;
+        changes.commit(transaction, written.recording(Event::done(event).client(&client.id))).await
+    }
+
+    /// An id for a client that was given none.
+    ///
+    /// # Panics
+    /// Never: an id may be 24 characters of base64url, and no UUID has a `c-` before it.
+    #[must_use]
+    pub fn draw_id(&self) -> ClientId {
+        ClientId::parse(&format!("c-{}", self.random.token_id())).expect("base64url stands in ids")
+    }
+
+    /// Every registered client, oldest first.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn list(&self) -> Result<Vec<Client>, Unavailable> {
+        Ok(clients::all(&self.db).await?)
+    }
+
+    /// A registered client.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
+        Ok(clients::find(&self.db, id).await?.map(|(client, _)| client))
+    }
+
+    /// Deletes a client, and ends its sessions. Says whether there was one.
+    ///
+    /// The client and all its tokens are refused from the first transaction on; its sessions, which may be many, end a
+    /// batch at a time after that.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; deleted again, a client that is gone has the rest of its sessions ended.
+    pub async fn delete(&self, id: &ClientId) -> Result<bool, Unavailable> {
+        // The built-in client was never registered, and its sessions are everybody's.
+        if id.is_built_in() {
+            return Ok(false);
+        }
+        let transaction = store::begin(&self.db).await?;
+        let existed = clients::delete(&transaction, id).await?;
+        consents::delete_of_client(&transaction, id).await?;
+        let at = self.clock.now();
+        let change = Change::ClientDeleted { client: id.clone(), at };
+        let deleted = Entry { change, matters_until: at + LONGEST_TOKEN };
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
+        let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
+        changes.commit(transaction, written).await?;
+        let some = SessionSelector::SomeOfClient(id.clone(), BATCH);
+        let mut ended = 0;
+        loop {
+            match self.end_session.run(&some, EndReason::ClientDeleted).await? {
+                0 => break,
+                more => ended += more,
+            }
+        }
+        Ok(existed || ended > 0)
+    }
+}
+
+/// The only form of a secret that is kept.
+fn secret_digest(secret: &SecretString) -> SecretDigest {
+    SecretDigest(digest::sha256(secret.expose_secret().as_bytes()))
+}
