@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         ids::{ClientId, UserId},
     },
-    services::{Unavailable, audit::Event},
+    services::{Unavailable, audit::Event, metrics},
     store::{
         self, Database, StoreError, Transaction,
         changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
@@ -85,7 +85,8 @@ impl ChangeFeed {
             Ok::<_, StoreError>(())
         };
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
-        let done = tokio::spawn(finish.in_current_span()).await;
+        // It inherits neither the span nor the counters of this one.
+        let done = tokio::spawn(metrics::counting_in(metrics::here(), finish).in_current_span()).await;
         done.map_err(|_| Unavailable::TooSlow)?.map_err(Unavailable::from)
     }
 

@@ -162,10 +162,23 @@ impl Metrics {
         self.requests.get_or_create(&Request { route, method, status }).inc();
     }
 
-    /// Runs `work`; what the audit log tells meanwhile is counted here.
+    /// Runs `work`, and counts the events that it logs here.
     pub async fn counting<F: Future>(self, work: F) -> F::Output {
         HERE.scope(self, work).await
     }
+}
+
+/// Runs `work`, and counts the events that it logs in `metrics`, if there are any.
+pub(in crate::services) async fn counting_in<F: Future>(metrics: Option<Metrics>, work: F) -> F::Output {
+    match metrics {
+        Some(metrics) => metrics.counting(work).await,
+        None => work.await,
+    }
+}
+
+/// The metrics of the present task; `None` in a task of no service, such as a command's.
+pub(in crate::services) fn here() -> Option<Metrics> {
+    HERE.try_with(Clone::clone).ok()
 }
 
 /// Counts an event of the audit log, where the task knows whose.

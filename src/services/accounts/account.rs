@@ -21,6 +21,7 @@ use crate::{
         Unavailable,
         accounts::{
             authenticate::{Authenticate, AuthenticateError, Authenticated},
+            delete::delete_account,
             register::FieldError,
         },
         audit::Event,
@@ -28,9 +29,9 @@ use crate::{
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{
-        self, Database, StoreError, consents, identities, one_use_secrets,
+        self, Database, StoreError, one_use_secrets,
         outbox::{self, Kind, OutboxEvent},
-        sessions::{self, SessionSelector},
+        sessions,
         users::{self, Identifier, PasswordStill, ProfileUpdate},
     },
 };
@@ -90,11 +91,7 @@ pub enum AccountError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AccountError: StoreError);
 
 /// How old a log-in may be that stands in for the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
@@ -250,13 +247,7 @@ impl Account {
             // Its password was replaced, or it was deleted, while we looked.
             return Err(AccountError::WrongPassword);
         }
-        identities::forget(&transaction, user).await?;
-        one_use_secrets::forget(&transaction, user).await?;
-        outbox::forget(&transaction, user).await?;
-        consents::delete_of_user(&transaction, user).await?;
-        let all = SessionSelector::AllOf(user);
-        let changed = self.end_session.changes.account_changed(user);
-        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
+        let ending = delete_account(&self.end_session, &transaction, user, EndReason::AccountDeleted).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
         Ok(())

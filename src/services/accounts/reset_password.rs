@@ -64,11 +64,7 @@ pub enum ResetPasswordError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for ResetPasswordError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(ResetPasswordError: StoreError);
 
 impl ResetPassword {
     /// Whose password the secret can set; `None`: nobody's. It is as good as before: scanners of mail look, too.

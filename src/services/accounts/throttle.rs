@@ -30,7 +30,7 @@ use crate::{
     },
     services::{Unavailable, audit::Event, sessions::bearer::Caller},
     store::{
-        Database, sessions,
+        Database, StoreError, sessions,
         throttles::{self, RefusedNames},
         users::Identifier,
     },
@@ -88,14 +88,7 @@ pub(in crate::services) enum ThrottleError {
     Unavailable(#[from] Unavailable),
 }
 
-impl<E> From<E> for ThrottleError
-where
-    E: crate::services::grants::IntoUnavailable,
-{
-    fn from(error: E) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(ThrottleError: StoreError, SignError);
 
 impl Throttle {
     /// Refuses a name that this process knows to be refused, at no cost. A known device is not known yet here, so whoever

@@ -55,11 +55,7 @@ pub enum VerifyEmailError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for VerifyEmailError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(VerifyEmailError: StoreError);
 
 impl VerifyEmail {
     /// Has the caller's unverified or pending address written to once more. Whether there is one is not told.

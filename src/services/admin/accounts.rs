@@ -22,14 +22,17 @@ use crate::{
     },
     services::{
         Unavailable,
-        accounts::choose_password::{ChoosePassword, ChoosePasswordError},
+        accounts::{
+            choose_password::{ChoosePassword, ChoosePasswordError},
+            delete::delete_account,
+        },
         audit::Event,
         outbox::Outbox,
         sessions::end::EndSession,
     },
     store::{
-        self, Database, StoreError, Transaction, identities, one_use_secrets,
-        outbox::{self, OutboxEvent},
+        self, Database, StoreError, Transaction, one_use_secrets,
+        outbox::OutboxEvent,
         sessions::{self, SessionSelector},
         users::{self, Claimant, Identifier, NewUser},
     },
@@ -123,11 +126,7 @@ pub enum AdministerError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AdministerError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AdministerError: StoreError);
 
 impl Administer {
     /// The account that somebody means by `name`: its username in any spelling, its id, or its verified email address.
@@ -261,11 +260,9 @@ impl Administer {
         if !users::remove(&transaction, id).await? {
             return Err(AdministerError::Unknown);
         }
-        identities::forget(&transaction, id).await?;
-        one_use_secrets::forget(&transaction, id).await?;
-        outbox::forget(&transaction, id).await?;
+        let ending = delete_account(&self.end_session, &transaction, id, EndReason::AccountDeleted).await?;
         let event = Event::done("account_delete").because("operator").account(id);
-        Ok(before + self.shut_out(transaction, id, EndReason::AccountDeleted, event).await?)
+        Ok(before + self.end_session.commit(transaction, ending.recording(event)).await?)
     }
 
     /// Gives an account another password and ends its sessions; says how many. A disabled one stays disabled.

@@ -116,11 +116,7 @@ pub enum AuthorizeError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AuthorizeError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AuthorizeError: StoreError);
 
 /// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
 const CODE: TimeDelta = TimeDelta::seconds(60);

@@ -70,11 +70,7 @@ pub enum RegistrationError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for RegistrationError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(RegistrationError: StoreError);
 
 /// Why a client got no other secret.
 #[derive(Debug, thiserror::Error)]

@@ -46,11 +46,7 @@ pub enum FederateError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for FederateError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(FederateError: StoreError);
 
 impl From<ProviderError> for FederateError {
     fn from(error: ProviderError) -> Self {

@@ -95,11 +95,7 @@ pub enum IdentitiesError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for IdentitiesError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(IdentitiesError: StoreError);
 
 /// How old a log-in may be that stands in for the password.
 const RECENT: TimeDelta = TimeDelta::minutes(5);

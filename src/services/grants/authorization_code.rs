@@ -23,6 +23,7 @@ use crate::{
         sessions::{
             begin::{BeginSession, Beginning},
             end::EndSession,
+            status_indexes::NO_FREE_INDEX,
         },
     },
     store::{
@@ -62,9 +63,6 @@ pub struct CodeRedemption {
     /// `resource` (RFC 8707 §2.2), which must be the one that was granted.
     pub resource: Option<String>,
 }
-
-/// How many places in the status lists may turn out taken before something is wrong.
-const DRAWS: usize = 64;
 
 impl RedeemCode {
     /// Exchanges a code, presented by `client`, which has proved who it is. A second use ends what the first one gave
@@ -134,15 +132,14 @@ impl RedeemCode {
             lifetimes: &self.issue.lifetimes,
         };
         let id = self.begin_session.draw_id();
-        let mut place = self.begin_session.places.draw();
-        for taken in 1..=DRAWS {
+        for index in self.begin_session.places.draws() {
             let transaction = store::begin(&self.db).await?;
             if !authorization_codes::redeem(&transaction, digest, id, self.clock.now()).await? {
                 return Ok(None);
             }
-            match self.begin_session.within(&transaction, id, place, &beginning, origin).await {
-                // The transaction is over, and the code is as it was.
-                Err(StoreError::Duplicate(_)) => place = self.begin_session.places.draw_again(place, taken),
+            match self.begin_session.within(&transaction, id, index, &beginning, origin).await {
+                // The transaction is over, and the code is unused.
+                Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
                     store::commit(transaction).await?;
                     BeginSession::record(&session);
@@ -152,7 +149,7 @@ impl RedeemCode {
                 Err(other) => return Err(other.into()),
             }
         }
-        Err(StoreError::Duplicate("place in every status list").into())
+        Err(NO_FREE_INDEX.into())
     }
 
     /// A code that could not be used: where it had been, whoever holds a copy of it may have been first, so that its

@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use self::token_issuer::TokenIssuer;
 use crate::{
+    crypto::jose::jwt::SignError,
     domain::{client::Client, oauth::GrantType, scope::Scope},
     services::Unavailable,
+    store::StoreError,
 };
 
 /// Why a grant was not exchanged for tokens. Each variant is one error code of RFC 6749 §5.2.
@@ -47,20 +49,7 @@ pub enum GrantError {
     Unavailable(#[from] Unavailable),
 }
 
-impl<E> From<E> for GrantError
-where
-    E: IntoUnavailable,
-{
-    fn from(error: E) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
-
-/// What is trouble, wherever it comes from.
-pub(in crate::services) trait IntoUnavailable: Into<Unavailable> {}
-impl IntoUnavailable for crate::store::StoreError {}
-impl IntoUnavailable for crate::crypto::jose::jwt::SignError {}
-impl IntoUnavailable for crate::crypto::password::hash::HashError {}
+unavailable_from!(GrantError: StoreError, SignError);
 
 /// What a client asked for, beside the grant itself.
 #[derive(Debug, Clone, Copy, Default)]

@@ -40,11 +40,7 @@ pub enum EstablishError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<store::StoreError> for EstablishError {
-    fn from(error: store::StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(EstablishError: store::StoreError);
 
 /// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
 /// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such clients

@@ -12,7 +12,11 @@ use crate::{
         session::{Lifetimes, Session},
         status_list::StatusPosition,
     },
-    services::{Unavailable, audit::Event, sessions::status_indexes::StatusPlaces},
+    services::{
+        Unavailable,
+        audit::Event,
+        sessions::status_indexes::{NO_FREE_INDEX, StatusPlaces},
+    },
     store::{
         Database, StoreError, Transaction,
         sessions::{self, NewSession, SessionBasis},
@@ -26,7 +30,7 @@ pub struct BeginSession {
     pub db: Database,
     /// Draws the session's id.
     pub random: Random,
-    /// Draws its place in the status lists.
+    /// Draws its status list index.
     pub places: StatusPlaces,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
@@ -49,9 +53,6 @@ pub struct Beginning<'a> {
     pub lifetimes: &'a Lifetimes,
 }
 
-/// How many places may turn out taken before something is wrong: they are drawn from ever emptier lists.
-const DRAWS: usize = 64;
-
 impl BeginSession {
     /// Begins a session; `None` where its proof no longer holds.
     ///
@@ -59,11 +60,10 @@ impl BeginSession {
     /// [`Unavailable`].
     pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
         let id = self.draw_id();
-        let mut place = self.places.draw();
-        for taken in 1..=DRAWS {
-            let new = beginning.at(id, place, origin);
+        for index in self.places.draws() {
+            let new = beginning.at(id, index, origin);
             match sessions::insert(&self.db, &new, beginning.lifetimes, self.clock.now()).await {
-                Err(StoreError::Duplicate(_)) => place = self.places.draw_again(place, taken),
+                Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
                     Self::record(&session);
                     return Ok(Some(session));
@@ -71,7 +71,7 @@ impl BeginSession {
                 other => return Ok(other?),
             }
         }
-        Err(StoreError::Duplicate("place in every status list").into())
+        Err(NO_FREE_INDEX.into())
     }
 
     /// An id for a session.
@@ -80,10 +80,10 @@ impl BeginSession {
         SessionId(self.random.uuid_v7(self.clock.now()))
     }
 
-    /// Begins the session `id` at `place` within a transaction; nothing is logged yet.
+    /// Begins the session `id` at the status list index `place` within a transaction; nothing is logged yet.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] where the place is taken. Then the transaction is over: begin another.
+    /// [`StoreError::Duplicate`] where the index is taken. Then the transaction is over: begin another.
     pub async fn within(
         &self,
         transaction: &Transaction,
