@@ -1,7 +1,7 @@
-//! The authorization endpoint (RFC 6749 §4.1, OIDC Core §3.1.2): what a client asks of a person turns into a code, an
-//! error, or something to ask them first.
+//! The authorization endpoint (RFC 6749 §4.1, OIDC Core §3.1.2): a request results in a code, an error, or a question
+//! to the person.
 //!
-//! While a person is asked, the request travels with their browser, sealed: any replica goes on with it.
+//! While a person is asked, the sealed request travels with the browser: any replica can resume it.
 
 use std::sync::Arc;
 
@@ -41,77 +41,67 @@ use crate::{
     },
 };
 
-/// Answers authorization requests.
 #[derive(Debug, Clone)]
 pub struct Authorize {
-    /// Judges resources, and names the issuer.
+    /// Checks resources, and names the issuer.
     pub issue: TokenIssuer,
-    /// Reads hints.
     pub jwt: Arc<Jwt>,
-    /// Seals requests.
     pub sealer: Sealer,
-    /// Draws codes.
     pub random: Random,
     /// Where clients, consents and codes are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What comes of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum AuthorizeOutcome {
-    /// The client gets an answer.
     Answer(Answer),
-    /// Somebody must log in, or choose an account, before it goes on with this sealed request.
+    /// The person must log in or choose an account; then this sealed request resumes.
     LogIn(String),
-    /// Somebody must consent, before it goes on with this sealed request.
+    /// The person must consent; then this sealed request resumes.
     Consent(String),
 }
 
-/// What the client gets, by way of the browser.
+/// The response to the client, by way of the browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Where: one of its redirect URIs.
+    /// One of the client's redirect URIs.
     pub redirect_uri: String,
-    /// How.
     pub response_mode: ResponseMode,
-    /// The parameters, in order.
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// What a page shows of a request while it asks.
+/// The request as a page shows it while it asks.
 #[derive(Debug)]
 pub struct Asking {
-    /// Who wants it.
+    /// The client that asks.
     pub client: Client,
-    /// What they want.
+    /// The scope that it asks for.
     pub scope: Scope,
-    /// Who is probably logging in.
+    /// The name to fill in.
     pub login_hint: Option<String>,
-    /// At which provider.
+    /// The provider to suggest.
     pub idp_hint: Option<String>,
-    /// Whether somebody who is logged in may go on as who they are.
+    /// Whether the person may continue as the account that is logged in.
     pub may_continue: bool,
-    /// Whether it wants a log-in that is not older than some time.
+    /// Whether the client asks for a recent login.
     pub fresh: bool,
-    /// Where the answer will go, as a content security policy names it.
+    /// The origin of the redirect URI, for the page's content security policy.
     pub origin: Option<String>,
 }
 
-/// Why a request gets no answer at its client: an error must not send a browser where nobody registered (RFC 9700 §4.11).
+/// Errors that are not sent to the client: the redirect URI must be known to be registered (RFC 9700 §4.11).
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// There is no such client.
     #[error("there is no such client")]
     UnknownClient,
     /// The redirect URI is missing, or not the client's.
     #[error("the redirect URI is not this client's")]
     RedirectUri,
-    /// The request was sealed for another browser, too long ago, or by nobody.
+    /// The sealed request is another browser's, too old, or not ours.
     #[error("the request has expired")]
     Expired,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -122,10 +112,7 @@ unavailable_from!(AuthorizeError: StoreError);
 const CODE: TimeDelta = TimeDelta::seconds(60);
 
 impl Authorize {
-    /// Answers a request that `browser` brings; `session` is who is logged in there.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Answers a request from `browser`, which is logged in with `session`.
     pub async fn run(
         &self,
         parameters: Parameters,
@@ -141,7 +128,7 @@ impl Authorize {
         let request = match read {
             Ok(request) => request,
             Err(refusal) => {
-                // An unknown mode is told by the one that every client has.
+                // An unknown response mode is reported by the default one.
                 let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
                 return Ok(AuthorizeOutcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
             }
@@ -149,7 +136,7 @@ impl Authorize {
         let asked_at = self.clock.now();
         let pending =
             PendingAuthorization { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
-        // Where nobody may be asked it need not travel.
+        // With `prompt=none` the request need not travel.
         if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
             let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
             return Ok(self.refuse(pending.request, refusal, &client));
@@ -157,10 +144,7 @@ impl Authorize {
         self.decide(&client, pending, session).await
     }
 
-    /// What a page shows of a sealed request.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// A sealed request, as a page shows it.
     pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
         let PendingAuthorization { request, .. } = self.open(sealed, browser)?;
         let client = self.client(&request).await?;
@@ -175,10 +159,7 @@ impl Authorize {
         })
     }
 
-    /// Goes on with a sealed request, after somebody has been asked.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Resumes a sealed request after the person was asked.
     pub async fn resume(
         &self,
         sealed: &str,
@@ -190,10 +171,7 @@ impl Authorize {
         self.decide(&client, pending, session).await
     }
 
-    /// Goes on with a sealed request as the one who is logged in, who said so.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Resumes a sealed request as the account that is logged in, which the person chose.
     pub async fn continue_as(
         &self,
         sealed: &str,
@@ -205,10 +183,7 @@ impl Authorize {
         self.decide(&client, pending, Some(session)).await
     }
 
-    /// Notes that who is logged in allows the request, and goes on with it.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Stores the consent of the person who is logged in, and resumes the request.
     pub async fn allow(
         &self,
         sealed: &str,
@@ -221,8 +196,7 @@ impl Authorize {
             return self.decide(&client, pending, Some(session)).await;
         };
         let before = consents::find(&self.db, session.user, &client.id).await?;
-        // Of what was allowed before, that which the client may still ask for: so it never grows beyond what it is
-        // registered for.
+        // Earlier consent is kept only within the client's registered scope.
         let before = before.map(|before| before.scope).unwrap_or_default();
         let scope = client.scope.clone().of_either(&before, &scope);
         let consent = consents::Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
@@ -231,10 +205,7 @@ impl Authorize {
         self.decide(&client, pending, Some(session)).await
     }
 
-    /// Answers a request that the person said no to.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Answers a request that the person denied.
     pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<AuthorizeOutcome, AuthorizeError> {
         let pending = self.open(sealed, browser)?;
         let client = self.client(&pending.request).await?;
@@ -258,7 +229,7 @@ impl Authorize {
         Ok(pushed.into_parameters())
     }
 
-    /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
+    /// Finds the client and the redirect URI. Until both are valid, the browser is not redirected.
     async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
         let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
         let id = id.ok_or(AuthorizeError::UnknownClient)?;
@@ -273,7 +244,7 @@ impl Authorize {
         }
     }
 
-    /// The client of a request that was found good before; it may have been deleted since.
+    /// The client of a request that was valid before; it may have been deleted since.
     async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
         let found = clients::find(&self.db, &request.client).await?;
         let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
@@ -295,7 +266,7 @@ impl Authorize {
             Ok(scope) => scope,
             Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
         };
-        // Asking again would not help: they have logged in, as somebody else than the client means.
+        // Asking again would not help: the person has logged in, as another account than the hint names.
         let another =
             |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
         if session.is_some_and(another) {
@@ -321,7 +292,7 @@ impl Authorize {
         self.grant(pending.request, scope, session).await
     }
 
-    /// The scope that the request may have at most.
+    /// The scope that the request may be granted.
     pub(in crate::services) fn permit(
         &self,
         client: &Client,
@@ -339,10 +310,10 @@ impl Authorize {
         Ok(scope)
     }
 
-    /// Whether who is logged in did so lately enough, and is who the client means.
+    /// Whether the login is recent enough, and of the account that the client expects.
     fn is_fresh_enough(&self, pending: &PendingAuthorization, session: &Session) -> bool {
         let PendingAuthorization { request, asked_at, account_chosen, .. } = pending;
-        // Whoever has logged in since the client asked has done all that it can ask for.
+        // A login after the request satisfies every prompt.
         let since = session.authenticated_at >= *asked_at;
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
         let stale_login = request.max_age.is_some_and(|most| age > most);
@@ -350,7 +321,7 @@ impl Authorize {
         self.is_meant(request, session) && (since || !(request.prompt.login || stale_login || unchosen))
     }
 
-    /// Whether who is logged in is whom the client's hint names, if it has one.
+    /// Whether the logged-in account is the one in the client's ID token hint, if any.
     fn is_meant(&self, request: &AuthorizationRequest, session: &Session) -> bool {
         request.id_token_hint.as_deref().is_none_or(|hint| {
             let claims = self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now());
@@ -358,7 +329,7 @@ impl Authorize {
         })
     }
 
-    /// Whether the person has allowed the client as much as it asks for. Our own clients need not ask.
+    /// Whether the person has consented to the scope. First-party clients need no consent.
     async fn is_allowed(
         &self,
         client: &Client,
@@ -376,7 +347,7 @@ impl Authorize {
         }))
     }
 
-    /// Gives a code.
+    /// Issues a code.
     async fn grant(
         &self,
         request: AuthorizationRequest,
@@ -385,7 +356,7 @@ impl Authorize {
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let secret = self.random.secret();
         let text = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
-        // What is sealed was read before, so the challenge is one.
+        // The challenge was parsed before it was sealed.
         let code_challenge = CodeChallenge::parse(&request.code_challenge).map_err(|_| AuthorizeError::Expired)?;
         let code = AuthorizationCode {
             client: request.client.clone(),
@@ -434,7 +405,7 @@ impl Authorize {
         self.answer(redirect_uri, mode, state, parameters)
     }
 
-    /// Every answer says whose it is (RFC 9207).
+    /// Every response carries `iss` (RFC 9207).
     fn answer(
         &self,
         redirect_uri: String,

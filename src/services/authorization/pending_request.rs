@@ -24,8 +24,8 @@ pub(in crate::services) struct PendingAuthorization {
 const CONTEXT: &str = "authorization request";
 /// How long a person may take to log in and to consent.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
-/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, and browsers silently
-/// drop cookies of more than 4096 bytes (RFC 6265 §6.1).
+/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, and browsers
+/// silently drop cookies of more than 4096 bytes (RFC 6265 §6.1).
 const MAX_LENGTH: usize = 3500;
 
 impl PendingAuthorization {

@@ -1,5 +1,5 @@
-//! Pushed authorization requests (RFC 9126): a client sends its parameters directly, and the browser carries a reference.
-//! The reference is the sealed parameters, so that nothing is stored and any replica can read it.
+//! Pushed authorization requests (RFC 9126): a client sends its parameters directly, and the browser carries a
+//! reference. The reference is the sealed parameters, so that nothing is stored and any replica can read it.
 
 use crate::{
     domain::{

@@ -29,71 +29,63 @@ use crate::{
     },
 };
 
-/// Registered clients.
 #[derive(Debug, Clone)]
 pub struct Clients {
-    /// Where they are.
     pub db: Database,
-    /// Ends the sessions of a deleted one.
+    /// Ends the sessions of a deleted client.
     pub end_session: EndSession,
-    /// Clients as they were last read.
+    /// The cache of clients.
     pub remembered: EntityCache,
-    /// Whom client assertions must be made for.
+    /// The audience of client assertions.
     pub issuer: String,
-    /// Draws secrets and ids.
     pub random: Random,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The longest life that any configuration may give an access token: the one that deletes a client need not be the one
-/// that issued its tokens.
+/// The longest lifetime that any configuration may give an access token: another replica, with another configuration,
+/// may have issued the tokens.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 
-/// Sessions that end in one transaction.
+/// Sessions a transaction.
 const BATCH: u64 = 500;
 
-/// Why a client was not registered, or not changed.
+/// Why a client was not registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
-    /// What was asked does not go together.
+    /// The metadata is contradictory.
     #[error("{0}")]
     Invalid(#[from] NotRegistrable),
-    /// Its keys are none.
+    /// Its JWKS is not valid.
     #[error("jwks {0}")]
     Keys(#[from] NotClientKeys),
     /// Another client has that id.
     #[error("another client has the id {0}; choose another one")]
     Taken(ClientId),
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 unavailable_from!(RegistrationError: StoreError);
 
-/// Why a client got no other secret.
+/// Why a secret was not rotated.
 #[derive(Debug, thiserror::Error)]
 pub enum RotateSecretError {
-    /// It does not prove who it is with one.
+    /// The client does not authenticate with a secret.
     #[error("the client has no secret: it is public, or authenticates with its own key")]
     NoSecret,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// A client as it is now, and its secret where it just got one: 256 random bits, which are shown this once.
+/// A client, and its new secret, if any: 256 random bits, shown this once.
 #[derive(Debug)]
 pub struct Registered {
-    /// The client.
     pub client: Client,
-    /// Its new secret.
     pub secret: Option<SecretString>,
 }
 
 impl Clients {
-    /// Sees that a client can be registered as it is.
+    /// Checks that a client can be registered.
     ///
     /// # Errors
     /// [`RegistrationError`] where it cannot.
@@ -103,15 +95,12 @@ impl Clients {
         Ok(())
     }
 
-    /// Registers `client` for the operator, and draws its secret where it has one.
-    ///
-    /// # Errors
-    /// [`RegistrationError`].
+    /// Registers `client` for the operator, and draws its secret if it needs one.
     pub async fn create(&self, client: Client) -> Result<Registered, RegistrationError> {
         self.insert(client, None, "client_create").await
     }
 
-    /// Registers a client; `registration` where it registers itself.
+    /// Registers a client; with `registration` if it registers itself.
     pub(in crate::services) async fn insert(
         &self,
         client: Client,
@@ -130,12 +119,8 @@ impl Clients {
         }
     }
 
-    /// Changes a client. One that is to have a secret and has none gets one; one that is to have none loses it. Every
-    /// replica goes by the change within the bound of revocations; its sessions go on. `None` where there is no such
-    /// client.
-    ///
-    /// # Errors
-    /// [`RegistrationError`]; then it stays as it was.
+    /// Changes a client; `None` if it does not exist. It gets or loses its secret as its method requires. Replicas
+    /// apply the change as fast as revocations; its sessions continue.
     pub async fn change(
         &self,
         id: &ClientId,
@@ -151,8 +136,8 @@ impl Clients {
         Ok(Some(Registered { client, secret }))
     }
 
-    /// Gives a client another secret. The old one is refused here at once, and at every replica within the bound of
-    /// revocations. `None` where there is no such client.
+    /// Gives a client a new secret; `None` if it does not exist. The old secret is refused here at once, and at every
+    /// replica as fast as revocations.
     ///
     /// # Errors
     /// [`RotateSecretError`]; then the old one stays good.
@@ -168,7 +153,7 @@ impl Clients {
         Ok(Some(secret))
     }
 
-    /// Writes a changed client, and tells the replicas.
+    /// Writes a changed client, and publishes the change.
     async fn write(
         &self,
         transaction: Transaction,
@@ -182,7 +167,7 @@ impl Clients {
         changes.commit(transaction, written.recording(Event::done(event).client(&client.id))).await
     }
 
-    /// An id for a client that was given none.
+    /// An id for a new client.
     ///
     /// # Panics
     /// Never: an id may be 24 characters of base64url, and no UUID has a `c-` before it.
@@ -192,30 +177,24 @@ impl Clients {
     }
 
     /// Every registered client, oldest first.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
     pub async fn list(&self) -> Result<Vec<Client>, Unavailable> {
         Ok(clients::all(&self.db).await?)
     }
 
     /// A registered client.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
     pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
         Ok(clients::find(&self.db, id).await?.map(|(client, _)| client))
     }
 
-    /// Deletes a client, and ends its sessions. Says whether there was one.
+    /// Deletes a client, and ends its sessions. Returns whether it existed.
     ///
-    /// The client and all its tokens are refused from the first transaction on; its sessions, which may be many, end a
-    /// batch at a time after that.
+    /// The client and its tokens are refused from the first transaction on; its sessions, which may be many, end in
+    /// batches after that.
     ///
     /// # Errors
-    /// [`Unavailable`]; deleted again, a client that is gone has the rest of its sessions ended.
+    /// [`Unavailable`]; a repeated call ends the sessions that are left.
     pub async fn delete(&self, id: &ClientId) -> Result<bool, Unavailable> {
-        // The built-in client was never registered, and its sessions are everybody's.
+        // The built-in client was never registered, and all users' sessions are its own.
         if id.is_built_in() {
             return Ok(false);
         }
@@ -241,7 +220,7 @@ impl Clients {
     }
 }
 
-/// The only form of a secret that is kept.
+/// Secrets are stored as digests only.
 fn secret_digest(secret: &SecretString) -> SecretDigest {
     SecretDigest(digest::sha256(secret.expose_secret().as_bytes()))
 }

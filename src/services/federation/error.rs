@@ -5,43 +5,40 @@ use crate::{
     store::StoreError,
 };
 
-/// Why nobody is logged in, and nothing linked.
+/// Why a login or link with a provider failed.
 #[derive(Debug, thiserror::Error)]
 pub enum FederateError {
-    /// There is no such provider.
     #[error("there is no such provider")]
     UnknownProvider,
-    /// The attempt is not this browser's, not for this provider, too old, or was used.
+    /// The attempt is another browser's or provider's, too old, or used.
     #[error("the attempt is stale")]
     Stale,
-    /// The person, or the provider, said no.
+    /// The person or the provider refused.
     #[error("the provider says no")]
     Denied,
-    /// The provider cannot be reached, or takes too long.
+    /// The provider cannot be reached or is too slow.
     #[error("the provider does not answer")]
     ProviderUnavailable,
-    /// The provider answered what is of no use.
+    /// The provider's response is not valid.
     #[error("the provider's answer is of no use: {0}")]
     InvalidProviderResponse(ProviderError),
-    /// The answer is another provider's (RFC 9207).
+    /// The `iss` is another provider's (RFC 9207).
     #[error("the answer is from somebody else")]
     WrongIssuer,
-    /// What the provider signed is not good.
+    /// The provider's ID token is not valid.
     #[error("the token of the provider is not good: {0}")]
     Token(#[from] ProviderTokenError),
-    /// Somebody new came, and registration is closed.
+    /// The person has no account, and registration is closed.
     #[error("registration is closed")]
     Closed,
-    /// The account may not be used.
     #[error("the account is disabled")]
     Disabled,
-    /// The identity opens another account.
+    /// The identity is linked to another account.
     #[error("the identity is linked to another account")]
     Taken,
-    /// Whoever wanted to link it is not logged in any more.
+    /// The person who started the link is no longer logged in.
     #[error("nobody is logged in")]
     NotLoggedIn,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -58,7 +55,7 @@ impl From<ProviderError> for FederateError {
 }
 
 impl FederateError {
-    /// Why, in one word for the log.
+    /// The reason, in one word for the log.
     pub(in crate::services) fn word(&self) -> &'static str {
         match self {
             Self::UnknownProvider => "unknown_provider",

@@ -1,7 +1,7 @@
-//! Log-ins with other providers: out to one and back, and what comes of it (OIDC Core §3.1, RFC 6749 §4.1).
+//! The login with a provider: redirect, callback, and the resulting session or link (OIDC Core §3.1, RFC 6749 §4.1).
 //!
-//! An attempt travels with its browser, sealed, so that any replica takes it up again; that it was used is written down
-//! under a unique index. No transaction is open while a provider is asked.
+//! The sealed state travels with the browser, so that any replica can take the callback. Its single use is ensured by a
+//! unique index. No transaction is open during a request to a provider.
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,80 +40,78 @@ use crate::{
     },
 };
 
-/// Logs people in with other providers, and links those to accounts.
+/// Logs people in with other providers, and links identities to accounts.
 #[derive(Debug, Clone)]
 pub struct Federate {
-    /// Whom.
+    /// The configured providers.
     pub providers: Arc<Providers>,
-    /// Seals what travels with the browser.
+    /// Seals the state.
     pub sealer: Sealer,
-    /// Begins the session.
     pub begin_session: BeginSession,
-    /// Tells the others of what has changed.
+    /// Publishes changes.
     pub changes: ChangeFeed,
-    /// Has addresses verified.
+    /// Sends emails that verify addresses.
     pub outbox: Outbox,
-    /// Draws what nobody must guess.
+    /// Draws `state`, `nonce` and the PKCE verifier.
     pub random: Random,
-    /// Where accounts and their identities are.
+    /// Holds accounts and identities.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// How long a log-in lasts.
+    /// How long a login lasts.
     pub lifetimes: Lifetimes,
-    /// Whether somebody new gets an account.
+    /// Whether registration is open.
     pub open: bool,
 }
 
-/// An attempt that is on its way.
+/// A started attempt.
 #[derive(Debug)]
 pub struct Started {
-    /// Where the browser goes now.
+    /// The provider's authorization URL.
     pub address: String,
-    /// Tells this attempt from others of the same browser; the beginning of `state`.
+    /// Distinguishes attempts of the same browser: the first characters of `state`.
     pub key: String,
-    /// What the browser keeps meanwhile.
+    /// The sealed state, for a cookie.
     pub sealed: String,
 }
 
-/// With what a browser comes back (RFC 6749 §4.1.2, RFC 9207).
+/// The callback parameters (RFC 6749 §4.1.2, RFC 9207).
 #[derive(Debug, Default)]
 pub struct CallbackParams<'a> {
-    /// What it was sent with.
+    /// As sent.
     pub state: &'a str,
-    /// What the provider gives.
+    /// The code.
     pub code: Option<&'a str>,
-    /// Why it gives nothing.
+    /// The error code.
     pub error: Option<&'a str>,
-    /// Who says so.
+    /// The issuer.
     pub iss: Option<&'a str>,
 }
 
-/// What comes of it.
+/// The outcome.
 #[derive(Debug)]
 pub enum CallbackOutcome {
-    /// Somebody is logged in.
+    /// The person is logged in.
     LoggedIn(Box<Session>),
-    /// The identity is linked to who is logged in.
+    /// The identity is linked to the account that is logged in.
     Linked,
-    /// Somebody new is to say how they want to be called.
+    /// The person is new and must choose a username.
     PendingSignup(UsernamePrompt),
 }
 
-/// A question for a name.
+/// A prompt for a username.
 #[derive(Debug)]
 pub struct UsernamePrompt {
-    /// What travels with the answer.
+    /// The sealed state, for the form.
     pub sealed: String,
-    /// What they might want.
+    /// A suggested username.
     pub suggestion: String,
-    /// What was wrong with the name before; empty where none was given.
+    /// The error of the previous username; empty at first.
     pub why: String,
 }
 
-/// How long a provider may take to tell who somebody is, all its answers together.
+/// How long all requests to a provider may take together.
 const PROVIDER_PATIENCE: Duration = Duration::from_secs(10);
-/// The longest code that is passed on, in bytes.
+/// The longest accepted code, in bytes.
 const LONGEST_CODE: usize = 4096;
 impl Federate {
     /// Starts an attempt in `browser`.
@@ -145,8 +143,7 @@ impl Federate {
         Ok(Started { address: address.into(), key, sealed: self.sealer.seal(ATTEMPT, &attempt) })
     }
 
-    /// Takes up an attempt that `browser` kept `sealed`, with what it comes back with; `session` is who is logged in
-    /// there.
+    /// Handles the callback of an attempt; `sealed` is the state that `browser` kept, and `session` its login.
     ///
     /// # Errors
     /// [`FederateError`]; then no account was touched.
@@ -183,7 +180,7 @@ impl Federate {
         if !ours {
             return Err(FederateError::Stale);
         }
-        // Whatever comes of it, it was this attempt's one use.
+        // This is the single use of the attempt, whatever its outcome.
         self.use_up(attempt.state.as_bytes(), attempt.begun_at).await?;
         let vouched = within(self.vouched(configured, &attempt, returned)).await?;
         match attempt.errand {
@@ -209,10 +206,7 @@ impl Federate {
         }
     }
 
-    /// Goes on with somebody new, who says how they want to be called.
-    ///
-    /// # Errors
-    /// [`FederateError`]; then there is no account.
+    /// Completes a signup with the chosen username.
     pub async fn name(
         &self,
         provider: &str,
@@ -230,7 +224,7 @@ impl Federate {
             if !ours {
                 return Err(FederateError::Stale);
             }
-            // Once, for whoever finds the form in a browser's history must not log in with it.
+            // Single use: the form in a browser's history must not log anyone in.
             self.use_up(unnamed.id.as_bytes(), unnamed.begun_at).await?;
             let unnamed = PendingSignup { id: self.random.uuid_v7(self.clock.now()), ..unnamed };
             self.link_or_register(configured, unnamed, Some(name), origin).await
@@ -238,7 +232,7 @@ impl Federate {
         go.await.map_err(|error| refused(error, configured))
     }
 
-    /// Who the provider says that came back.
+    /// The identity, as verified with the provider.
     async fn vouched(
         &self,
         configured: &ConfiguredProvider,
@@ -278,9 +272,9 @@ impl Federate {
         if vouched.profile.email.is_some() || provider.kind() != ProviderKind::Oidc {
             return Ok(vouched);
         }
-        // Many say in the token only who it is.
+        // Many ID tokens have only the subject.
         match provider.user_info(&grant.access_token).await? {
-            // Whose claims these are must be the token's subject (OIDC Core §5.3.2).
+            // The claims' subject must be the token's (OIDC Core §5.3.2).
             Some(info) if info.subject != vouched.identity.subject => Err(ProviderTokenError::Subject.into()),
             Some(info) => {
                 let Profile { handle, name, .. } = vouched.profile;
@@ -306,16 +300,16 @@ impl Federate {
     }
 }
 
-/// What a provider tells, unless it takes too long.
+/// Bounds the time of a provider's answers.
 async fn within<T, E: From<ProviderError>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     tokio::time::timeout(PROVIDER_PATIENCE, asked).await.unwrap_or_else(|_| Err(ProviderError::Slow.into()))
 }
 
-/// Logs why nothing came of an attempt: by fixed words alone, and not what the provider said.
+/// Logs why an attempt failed, in fixed words: never the provider's text.
 fn refused(error: FederateError, configured: &ConfiguredProvider) -> FederateError {
     let provider = configured.provider.name();
     match &error {
-        // Told by whoever answers the request.
+        // The HTTP layer logs it.
         FederateError::Unavailable(_) => return error,
         FederateError::ProviderUnavailable => tracing::warn!(%provider, "a provider does not answer"),
         FederateError::InvalidProviderResponse(why) => {

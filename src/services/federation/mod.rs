@@ -1,4 +1,5 @@
-//! Logins with other providers: out to a provider and back, and the account that results (OIDC Core §3.1, RFC 6749 §4.1).
+//! Logins with other providers: out to a provider and back, and the account that results (OIDC Core §3.1, RFC 6749
+//! §4.1).
 
 mod error;
 pub mod identities;

@@ -12,36 +12,36 @@ use crate::{
     },
 };
 
-/// What attempts are sealed for.
+/// The context that attempts are sealed for.
 pub(in crate::services) const ATTEMPT: &str = "federation attempt";
-/// What answers without a name are sealed for.
+/// The context that pending signups are sealed for.
 pub(in crate::services) const UNNAMED: &str = "federation without a name";
-/// How long somebody may take, from the start to their name.
+/// How long a person may take, from the start to the username.
 pub const PATIENCE: TimeDelta = TimeDelta::minutes(10);
-/// How much of `state` tells attempts apart.
+/// How many characters of `state` are the key of an attempt.
 pub(in crate::services) const KEY: usize = 8;
 
-/// What a log-in with a provider is for.
+/// The purpose of a login with a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Intent {
-    /// To log in.
+    /// Log in.
     LogIn {
-        /// Whether the provider is asked to have the person prove anew who they are, though it may know them still.
+        /// Whether the provider must authenticate the person again.
         fresh: bool,
     },
-    /// To link the identity to the account that is logged in with this session.
+    /// Link the identity to the account that is logged in with this session.
     Link(UserId, SessionId),
 }
 
 impl Intent {
-    /// Whether the provider is to ask for a proof. For a link it is always: the browser may be another's, whom the
-    /// provider knows still.
+    /// Whether the provider must authenticate the person again. Always for a link: the provider's login in this browser
+    /// may be another person's.
     pub(in crate::services) fn wants_fresh(self) -> bool {
         matches!(self, Self::LogIn { fresh: true } | Self::Link(..))
     }
 }
 
-/// What travels with the browser until it comes back.
+/// The state until the callback, sealed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::services) struct AuthState {
     pub(in crate::services) provider: ProviderName,
@@ -54,15 +54,15 @@ pub(in crate::services) struct AuthState {
 }
 
 impl AuthState {
-    /// When the person proved who they are, where the provider has `said` so; else `now`. Whether that is lately enough
-    /// is judged by whoever asked.
+    /// When the person authenticated, as the provider `said`; otherwise `now`. The caller decides whether that is
+    /// recent enough.
     pub(in crate::services) fn authenticated_at(
         &self,
         said: Option<DateTime<Utc>>,
         now: DateTime<Utc>,
     ) -> DateTime<Utc> {
         match said {
-            // It was asked for anew and done anew, by whatever clock. Such times are whole seconds.
+            // A new authentication was requested and done, by the provider's clock. `auth_time` is in whole seconds.
             Some(said) if self.errand.wants_fresh() && said.timestamp() + SKEW >= self.begun_at.timestamp() => {
                 Ord::max(said, self.begun_at)
             }
@@ -72,20 +72,20 @@ impl AuthState {
     }
 }
 
-/// What travels with the browser while somebody new is asked for a name.
+/// The state while a new person is asked for a username, sealed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::services) struct PendingSignup {
-    /// Used once.
+    /// For single use.
     pub(in crate::services) id: Uuid,
     pub(in crate::services) provider: ProviderName,
     pub(in crate::services) browser: String,
     pub(in crate::services) vouched: VerifiedIdentity,
-    /// When they proved who they are.
+    /// When the person authenticated.
     pub(in crate::services) authenticated_at: DateTime<Utc>,
     pub(in crate::services) begun_at: DateTime<Utc>,
 }
 
-/// What tells the attempt of a `state` from others; `None` where no attempt has such a state.
+/// The key of the attempt with this `state`; `None` if the state cannot be ours.
 #[must_use]
 pub fn key(state: &str) -> Option<&str> {
     state.get(..KEY).filter(|key| key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)))

@@ -1,4 +1,4 @@
-//! Begins sessions, the one way for every grant that does.
+//! Begins sessions, for every grant.
 
 use std::sync::Arc;
 
@@ -23,29 +23,25 @@ use crate::{
     },
 };
 
-/// Begins sessions.
 #[derive(Debug, Clone)]
 pub struct BeginSession {
-    /// Where sessions are.
     pub db: Database,
     /// Draws the session's id.
     pub random: Random,
     /// Draws its status list index.
     pub places: StatusPlaces,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// A session to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct Beginning<'a> {
-    /// Whose.
     pub user: UserId,
-    /// At which client.
+    /// The client that the session is for.
     pub client: &'a ClientId,
-    /// On the strength of what.
+    /// The proof that it rests on.
     pub proof: SessionBasis<'a>,
-    /// What is granted.
+    /// The granted scope.
     pub scope: &'a Scope,
     /// The one resource asked for (RFC 8707).
     pub resource: Option<&'a str>,
@@ -54,10 +50,7 @@ pub struct Beginning<'a> {
 }
 
 impl BeginSession {
-    /// Begins a session; `None` where its proof no longer holds.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Begins a session; `None` if its proof no longer holds.
     pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
         let id = self.draw_id();
         for index in self.places.draws() {

@@ -1,6 +1,6 @@
 //! Draws the status list indexes of sessions: at random within a list, so that an index tells neither when nor in which
-//! order people logged in (draft-ietf-oauth-status-list §12.1). The unique index of the database refuses one that another
-//! session has.
+//! order people logged in (draft-ietf-oauth-status-list §12.1). The unique index of the database refuses one that
+//! another session has.
 
 use std::sync::{
     Arc,
@@ -9,8 +9,8 @@ use std::sync::{
 
 use crate::{crypto::random::Random, domain::status_list::StatusPosition, store::StoreError};
 
-/// How many indexes of one list may be taken before the next list is drawn from. In a half-full list every second draw is
-/// taken; two in a row happen to one login in four, and then the next list is opened.
+/// How many indexes of one list may be taken before the next list is drawn from. In a half-full list every second draw
+/// is taken; two in a row happen to one login in four, and then the next list is opened.
 const TAKEN: usize = 2;
 
 /// How many draws may be taken before something is wrong: they come from ever emptier lists.
