@@ -38,7 +38,7 @@ pub struct VerifyEmail {
 /// What a secret proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The username of the account that claims the address.
+    /// The account that claims the address.
     pub user: User,
     /// The email address that the secret was sent to.
     pub email: EmailAddress,

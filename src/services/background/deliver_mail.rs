@@ -153,7 +153,7 @@ impl DeliverMail {
         }
     }
 
-    /// Sends an email, and says now and then that somebody is still at it.
+    /// Sends an email, and renews its lease from time to time.
     async fn send(&self, row: &Claimed, letter: &Email) -> DeliveryAttempt {
         let every = Duration::from_secs(RENEWED_EVERY);
         let mut renewal = interval_at(Instant::now() + every, every);

@@ -1,7 +1,7 @@
 //! Sends logout notices to clients (OIDC Back-Channel Logout 1.0), each until it is accepted or given up.
 //!
-//! The end of a session is written down with what is to be told of it, so that no crash loses it. A process that has
-//! taken a notice on has it for a lease; one that dies is followed by another, so that a client may be told twice.
+//! A notice is written in the transaction that ends the session, so that no crash loses it. A process claims a notice for
+//! a lease; after a crash another process claims it, so that a client may get it twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -36,7 +36,7 @@ pub struct TellLogout {
     pub db: Database,
     /// Whom to tell.
     pub remembered: EntityCache,
-    /// Signs what they are told.
+    /// Signs the logout tokens.
     pub jwt: Arc<Jwt>,
     pub backchannel: Backchannel,
     /// Names tokens and claims.
@@ -49,7 +49,7 @@ pub struct TellLogout {
     pub issuer: String,
 }
 
-/// Clients told at a time.
+/// Notices sent at a time.
 const AT_ONCE: usize = 16;
 /// How often a process looks that was not woken.
 const POLL: Duration = Duration::from_secs(1);
@@ -134,7 +134,7 @@ impl TellLogout {
         let found = self.remembered.client(&self.db, &row.client).await?;
         let told = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
         let Some((client, uri)) = told else {
-            // Deleted since, or not to be told any more.
+            // The client was deleted, or has no logout URI any more.
             return Ok(logout_notices::done(&self.db, row).await?);
         };
         let sent = match self.logout_token(row, &client, self.clock.now()) {
@@ -160,8 +160,7 @@ impl TellLogout {
         Ok(logout_notices::put_off(&self.db, row, now, next).await?)
     }
 
-    /// What the client is told (§2.4), signed as its ID tokens are. A client that gets none has what everybody
-    /// verifies.
+    /// The logout token (§2.4), signed as the client's ID tokens are, or as access tokens if it gets none.
     fn logout_token(&self, row: &Claimed, client: &Client, now: DateTime<Utc>) -> Result<String, Unavailable> {
         let ended = (row.session, row.user);
         let claims = LogoutClaims::of(&self.issuer, ended, &client.id, self.random.token_id(), (now, now + TOKEN));

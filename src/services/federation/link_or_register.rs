@@ -151,8 +151,8 @@ impl Federate {
         identity: &Identity,
     ) -> Result<CallbackOutcome, FederateError> {
         let transaction = store::begin(&self.db).await?;
-        // The provider took its time, in which the session may have been ended as a thief's. Held, so that whoever ends
-        // it now waits; the account first, as others hold the two.
+        // The session may have been ended while the provider answered. Lock it, so that a concurrent end waits; lock the
+        // account first, in the order of every other transaction.
         users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
         let found = sessions::hold(&transaction, session).await?;
         if !found.is_some_and(|found| found.user == user && found.is_live(self.clock.now())) {
@@ -195,10 +195,10 @@ impl Federate {
         Ok(())
     }
 
-    /// Makes an account that this identity opens.
+    /// Creates an account for this identity.
     ///
-    /// An address that the provider proved is taken away from accounts that only claim it, with the secrets that were
-    /// mailed for it: whoever registered with somebody else's address keeps nothing of it.
+    /// An email address that the provider has verified is removed from accounts that only claim it, with the secrets that
+    /// were sent for it: nobody keeps a hold on another person's address.
     async fn make(
         &self,
         configured: &ConfiguredProvider,

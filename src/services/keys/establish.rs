@@ -96,7 +96,7 @@ pub async fn run(
         key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
             .await?;
     }
-    // Not before the record stands may a key sign: else a crash could leave tokens under a key nobody knows of.
+    // A key must not sign before it is recorded: a crash could leave tokens under an unknown key.
     store::commit(turn).await?;
     set = files::read(folder)?;
     Ok(set)

@@ -42,7 +42,7 @@ impl Introspect {
     /// its audiences. `None` for every other token, whatever the reason (RFC 7662 §2.2).
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be told; never a guess.
+    /// [`Unavailable`] if the token cannot be judged; never a guess.
     pub async fn run(&self, token: &str, client: &Client) -> Result<Option<Active>, Unavailable> {
         if let Ok(claims) = self.jwt.verify(RefreshToken, token, self.clock.now()) {
             let active = if claims.client_id == client.id { self.refresh(claims).await? } else { None };

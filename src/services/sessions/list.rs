@@ -34,7 +34,7 @@ impl Sessions {
         Ok(sessions::live_of(&self.db, caller.user, self.clock.now()).await?)
     }
 
-    /// The same, each with the name of its client. A session whose client was deleted is about to end, and is left out.
+    /// The same, each with the name of its client. The name is empty if the client was deleted.
     pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Unavailable> {
         let mut named = Vec::new();
         for session in self.list(caller).await? {
