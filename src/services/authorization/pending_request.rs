@@ -41,11 +41,11 @@ impl PendingAuthorization {
     /// Opens a request that was sealed for `browser`; `None` if it is another browser's or too old.
     pub(in crate::services) fn open(
         sealer: &Sealer,
-        sealed: &str,
+        text: &str,
         browser: &BrowserId,
         now: DateTime<Utc>,
     ) -> Option<Self> {
-        let pending: Option<Self> = sealer.open(CONTEXT, sealed);
+        let pending: Option<Self> = sealer.open(CONTEXT, text);
         pending.filter(|pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE)
     }
 }

@@ -31,8 +31,8 @@ impl PushedRequest {
     }
 
     /// Opens a sealed request; `None` if it is not ours or has expired.
-    pub(in crate::services) fn open(sealer: &Sealer, sealed: &str, now: DateTime<Utc>) -> Option<Self> {
-        let pushed: Option<Self> = sealer.open(CONTEXT, sealed);
+    pub(in crate::services) fn open(sealer: &Sealer, text: &str, now: DateTime<Utc>) -> Option<Self> {
+        let pushed: Option<Self> = sealer.open(CONTEXT, text);
         pushed.filter(|pushed| now < pushed.pushed_at + Self::LIFETIME)
     }
 

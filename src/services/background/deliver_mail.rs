@@ -1,8 +1,7 @@
 //! Sends the emails in the outbox, several at a time, each until it is sent or given up.
 //!
-//! An email that a process has taken on is its own for a lease, which it renews while it is at it. One that dies is
-//! followed by another when the lease is over, so an email may be sent twice after a crash; it is the same letter then,
-//! with the same link. Times are the clock's, which replicas keep in step.
+//! A process claims an email for a lease, and renews the lease while it sends. After a crash another process claims the
+//! email when the lease is over. The email may then be sent twice, with the same text and link.
 
 use std::{sync::Arc, time::Duration};
 
@@ -41,14 +40,14 @@ pub struct DeliverMail {
 
 /// Emails under way at a time: a mail server that stalls holds up no more than these, each for the mailer's deadline.
 const AT_ONCE: usize = 4;
-/// How often a process looks that was not woken.
+/// How often the outbox is polled.
 const POLL: Duration = Duration::from_secs(1);
-/// The longest pause before what woke us is looked at. By chance: what is done for a cause that means somebody must not
-/// be felt by whoever asks next.
+/// The longest pause after a wake-up. It is random: the work for an existing account must not slow down the next request
+/// measurably, which would tell that the account exists.
 const PAUSE_MS: u64 = 250;
-/// How often what waits and what was given up is counted.
+/// How often waiting and dead emails are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-/// How long emails under way may take to leave once the service stops.
+/// How long sending may take once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What became of an attempt.
@@ -222,7 +221,7 @@ impl DeliverMail {
     }
 }
 
-/// Says whose letter an event is about; never whom it was sent to.
+/// Adds the account to an event; never the email address.
 fn about(event: Event, letter: Option<&Resolved>) -> Event {
     match letter {
         Some(letter) => event.account(letter.user),
