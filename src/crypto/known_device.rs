@@ -12,11 +12,9 @@ use crate::{
         root_secret::{Purpose, RootSecret},
         set::KeySet,
     },
-    domain::{ids::UserId, password_hash::PasswordHash},
+    domain::{client_info::KNOWN_FOR, ids::UserId, password_hash::PasswordHash},
 };
 
-/// How long a device stays known after its last login.
-pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
 /// How far ahead the clock of the replica that made a token may be.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
 /// Account, device, time and password; then their MAC.

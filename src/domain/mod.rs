@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod claims;
 pub mod client;
 pub mod client_assertion;
+pub mod client_info;
 pub mod client_metadata;
 pub mod client_network;
 pub mod client_registration;

@@ -11,6 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
+    domain::client_info::Credentials,
     http::{
         errors::{
             BodyError, TOO_MANY, TooManyRequests,
@@ -32,7 +33,7 @@ use crate::{
         grants::GrantError,
         sessions::{
             bearer::{Bearer, BearerError},
-            login::{Credentials, LogIn},
+            login::LogIn,
         },
     },
 };

@@ -1,5 +1,5 @@
-//! The log of what happened to accounts, sessions and clients. The request id and the peer's address come from the
-//! span that the edge opened; nothing secret is ever a field.
+//! The audit log of accounts, sessions and clients. The request id and the client address come from the request's span.
+//! No field is secret.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
@@ -9,19 +9,19 @@ use crate::{
     services::metrics,
 };
 
-/// Names requests, so that the log's lines about one can be found.
+/// Draws request ids, by which the log lines of one request are found.
 #[derive(Debug, Clone, Default)]
 pub struct RequestIds(pub Random);
 
 impl RequestIds {
-    /// A name that no other request has.
+    /// A new request id.
     #[must_use]
     pub fn draw(&self) -> String {
         self.0.token_id()
     }
 }
 
-/// What happened, and to whom. Dropped without [`Event::record`] it was never logged.
+/// An audit event. It is logged by [`Event::record`] only.
 #[must_use = "an event is logged by `record`"]
 #[derive(Debug, Clone)]
 pub struct Event {
@@ -34,37 +34,34 @@ pub struct Event {
 }
 
 impl Event {
-    /// Something that was done, such as `log_in`.
+    /// An event with the outcome `done`, such as `log_in`.
     pub fn done(name: &'static str) -> Self {
         Self { name, outcome: "done", reason: None, account: None, client: None, session: None }
     }
 
-    /// Something that was refused, and why in one word.
+    /// An event with the outcome `refused`, and the reason in one word.
     pub fn refused(name: &'static str, reason: &'static str) -> Self {
         Self { outcome: "refused", reason: Some(reason), ..Self::done(name) }
     }
 
-    /// Why it was done.
     pub fn because(self, reason: &'static str) -> Self {
         Self { reason: Some(reason), ..self }
     }
 
-    /// The account, where it is known. What was typed as an unknown username is never logged.
+    /// The account, where it is known. An unknown username is never logged: it may be a password.
     pub fn account(self, account: UserId) -> Self {
         Self { account: Some(account), ..self }
     }
 
-    /// The client.
     pub fn client(self, client: &ClientId) -> Self {
         Self { client: Some(client.clone()), ..self }
     }
 
-    /// The session.
     pub fn session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
     }
 
-    /// Writes it to the log, and counts it.
+    /// Logs the event and counts it.
     pub fn record(self) {
         metrics::event(self.name, self.outcome, self.reason);
         tracing::info!(
@@ -79,7 +76,7 @@ impl Event {
     }
 }
 
-/// Enough of a session id's digest to follow it through a log, and too little to name it elsewhere.
+/// A part of the session id's digest: enough to follow a session through the log, too little to identify it elsewhere.
 fn fingerprint(session: SessionId) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(&digest::sha256(session.0.as_bytes())[..9])
 }

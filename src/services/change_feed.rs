@@ -1,5 +1,5 @@
-//! Tells this process and every other what each must refuse, or read again: within the transaction that makes the
-//! change, and at once when it has committed.
+//! Publishes changes of accounts, clients and sessions: written in the transaction that makes them, applied in this
+//! process at the commit, and read by the other processes.
 
 use std::{
     sync::Arc,
@@ -14,7 +14,7 @@ use crate::{
         clock::Clock,
         ids::{ClientId, UserId},
     },
-    services::{Unavailable, audit::Event},
+    services::{Unavailable, audit::Event, metrics},
     store::{
         self, Database, StoreError, Transaction,
         changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
@@ -23,16 +23,16 @@ use crate::{
     },
 };
 
-/// What this process knows of changes, and where others learn of them.
+/// The changes that this process knows, and the table from which other processes read them.
 #[derive(Debug, Clone)]
 pub struct ChangeFeed {
     /// Where changes are written.
     pub db: Database,
-    /// What is refused.
+    /// The revocations that this process knows.
     pub revocations: Revocations,
-    /// What is kept of accounts and clients.
+    /// The cache of accounts and clients.
     pub remembered: EntityCache,
-    /// Tells the time.
+    /// The time source.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -46,7 +46,7 @@ pub struct PendingChanges {
 }
 
 impl PendingChanges {
-    /// Has `event` logged when the transaction has committed, whether or not anybody waits for it then.
+    /// Logs `event` when the transaction has committed, even if the request was dropped.
     pub fn recording(mut self, event: Event) -> Self {
         self.events.push(event);
         self
@@ -67,7 +67,7 @@ impl ChangeFeed {
         Ok(PendingChanges { entries, since, events: Vec::new() })
     }
 
-    /// Commits, then applies the changes in this process. It goes on to the end even if whoever asked has gone.
+    /// Commits, then applies the changes in this process. It completes even if the request is dropped.
     ///
     /// # Errors
     /// [`Unavailable`] where the database did not confirm, or took longer than the other replicas look back.
@@ -85,17 +85,18 @@ impl ChangeFeed {
             Ok::<_, StoreError>(())
         };
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
-        let done = tokio::spawn(finish.in_current_span()).await;
+        // It inherits neither the span nor the counters of this one.
+        let done = tokio::spawn(metrics::counting_in(metrics::here(), finish).in_current_span()).await;
         done.map_err(|_| Unavailable::TooSlow)?.map_err(Unavailable::from)
     }
 
-    /// What processes must know of an account that is changed now.
+    /// The entry for an account that is changed now.
     #[must_use]
     pub fn account_changed(&self, user: UserId) -> Entry {
         Entry { change: Change::AccountChanged(user), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
-    /// What processes must know of a client whose registration is changed now.
+    /// The entry for a client whose registration is changed now.
     #[must_use]
     pub fn client_changed(&self, client: &ClientId) -> Entry {
         Entry { change: Change::ClientChanged(client.clone()), matters_until: self.clock.now() + KNOWN_FOR }
@@ -107,8 +108,8 @@ impl ChangeFeed {
         self.remembered.forget(&entry.change);
     }
 
-    /// Learns all that matters, before the first request is answered or after a time of silence. Says since when it is
-    /// known.
+    /// Reads all entries that matter, before the first request or after a long gap. Returns the time since which they
+    /// are known.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
@@ -116,11 +117,11 @@ impl ChangeFeed {
         let began = Instant::now();
         self.remembered.forget_all();
         self.read_all().await?;
-        // What became visible behind the reader's back is found by its time.
+        // Entries that became visible behind the page being read are found by their time.
         self.look_back(began.elapsed() + OVERLAP).await
     }
 
-    /// Reads all that matters once more, page by page, beside the rounds that keep up.
+    /// Reads all entries that matter again, page by page, beside the regular polls.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
@@ -137,7 +138,7 @@ impl ChangeFeed {
         Ok(())
     }
 
-    /// Learns what has come lately. Says since when all is known.
+    /// Reads the latest entries. Returns the time since which all are known.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.

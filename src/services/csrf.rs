@@ -1,5 +1,5 @@
-//! Forms that only our own pages can send (OWASP ASVS 5.0, 3.5.1): a browser is named by a cookie, and a form for it
-//! carries a code that nobody else can make.
+//! CSRF protection (OWASP ASVS 5.0, 3.5.1): a cookie holds an id of the browser, and each form carries a code for that
+//! id that nobody else can compute.
 
 use std::sync::Arc;
 
@@ -15,33 +15,30 @@ use crate::{
     domain::clock::Clock,
 };
 
-/// Makes and checks the codes of forms.
+/// Computes and checks the codes of forms.
 #[derive(Debug, Clone)]
 pub struct Csrf {
-    /// Has the keys, under which any replica makes and checks the same codes.
+    /// All replicas derive the same codes from its root secrets.
     pub keyring: Arc<Keyring>,
-    /// Names browsers.
     pub random: Random,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// The name that a browser was given: 128 random bits, 22 characters of base64url.
+/// A browser's id: 128 random bits, 22 characters of base64url.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BrowserId(String);
 
-/// The length of a browser's name in characters.
+/// The length of a browser's id, in characters.
 const BROWSER_ID: usize = 22;
 
 impl BrowserId {
-    /// Reads what a browser says that it is named; `None` for what no browser was ever given.
+    /// Parses the cookie's value; `None` if it cannot be an id of ours.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let ours = text.len() == BROWSER_ID && BASE64_URL_SAFE_NO_PAD.decode(text).is_ok();
         ours.then(|| Self(text.to_owned()))
     }
 
-    /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -49,23 +46,23 @@ impl BrowserId {
 }
 
 impl Csrf {
-    /// Names a browser that has no name yet.
+    /// An id for a browser that has none yet.
     #[must_use]
     pub fn new_browser_id(&self) -> BrowserId {
         BrowserId(self.random.token_id())
     }
 
-    /// The code of `form` for this browser: 43 characters of base64url. A form's code opens no other form.
+    /// The code of `form` for this browser: 43 characters of base64url. It is valid for no other form.
     #[must_use]
     pub fn code(&self, browser: &BrowserId, form: &str) -> String {
         let keys = self.keyring.current();
         let root = keys.active_root_secret(self.clock.now());
-        // Without a root secret the service does not start; what has no code is refused.
+        // Without a root secret the service does not start; an empty code is refused.
         let code = root.map(|root| mac::code(&root.derive(Purpose::Csrf), &parts(browser, form)));
         code.map(|code| BASE64_URL_SAFE_NO_PAD.encode(code)).unwrap_or_default()
     }
 
-    /// Whether `code` is the one of `form` for this browser, under any root secret that is still kept.
+    /// Whether `code` is the code of `form` for this browser, under any root secret that is still kept.
     #[must_use]
     pub fn is_good(&self, browser: &BrowserId, form: &str, code: &str) -> bool {
         let Ok(code) = BASE64_URL_SAFE_NO_PAD.decode(code) else { return false };

@@ -1,4 +1,4 @@
-//! Trouble on our side, which every flow may meet: never the request's fault, and never permission.
+//! Failures on our side, which every service may meet. They are never the request's fault, and never permission.
 
 use std::time::Duration;
 
@@ -7,28 +7,21 @@ use crate::{
     store::StoreError,
 };
 
-/// Why a flow could not do its work. The same request may succeed later.
+/// Why a service could not do its work. The same request may succeed later.
 #[derive(Debug, thiserror::Error)]
 pub enum Unavailable {
-    /// The database did not do what it was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Too many passwords wait to be hashed.
+    /// The queue for password hashing is full.
     #[error("too many passwords wait to be hashed")]
-    Busy {
-        /// When it is worth asking again.
-        retry_after: Duration,
-    },
-    /// A password could not be hashed or checked.
+    Busy { retry_after: Duration },
     #[error("a password hash cannot be used: {0}")]
     Hash(String),
-    /// This process has not heard of the newest revocations for too long, and will not guess.
+    /// This process has had no news of revocations for too long, and does not guess.
     #[error("the newest revocations are not known here")]
     Stale,
-    /// The database took longer than it may.
     #[error("the database took too long")]
     TooSlow,
-    /// A token could not be signed.
     #[error(transparent)]
     Sign(#[from] SignError),
 }
@@ -40,4 +33,15 @@ impl From<HashError> for Unavailable {
             HashError::Broken(why) => Self::Hash(why),
         }
     }
+}
+
+/// Lets `?` turn these causes into the `Unavailable` variant of a service's error.
+macro_rules! unavailable_from {
+    ($error:ty: $($cause:ty),+) => {
+        $(impl From<$cause> for $error {
+            fn from(cause: $cause) -> Self {
+                Self::Unavailable(cause.into())
+            }
+        })+
+    };
 }

@@ -1,7 +1,7 @@
-//! What is counted and measured, for Prometheus. Values, handed to whoever counts: there is no registry of the process.
+//! The metrics, for Prometheus. They are passed as a value: there is no global registry.
 //!
-//! Labels come from sets that we wrote ourselves: routes, methods, words of the audit log. What people type, names and
-//! client ids are never among them, for they have no bound and are nobody's business.
+//! Labels come from fixed sets: routes, methods, audit event names. User input, names and client ids are never labels:
+//! they are unbounded and private.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -17,34 +17,34 @@ use crate::{
     store::{self, Database, revocations::Revocations},
 };
 
-/// How long answers take, in seconds: from what a cache answers to what the edge gives up on.
+/// Histogram buckets for response times, in seconds: from a cached answer to the request time-out.
 const SECONDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 25.0];
 
 tokio::task_local! {
-    /// Whose counters what happens in this task goes to.
+    /// The metrics that count the events of this task.
     static HERE: Metrics;
 }
 
-/// The counters and measures of one service. Clones share them.
+/// The metrics of one service. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Mails that the mail server took.
+    /// Emails that the mail server accepted.
     pub mails_sent: Counter,
-    /// Attempts to send a mail that failed, and will be made again.
+    /// Failed attempts to send an email, which will be retried.
     pub mails_failed: Counter,
-    /// Mails that were given up.
+    /// Emails that were given up.
     pub mails_dead: Counter,
-    /// Mails that wait to be sent.
+    /// Emails that wait to be sent.
     pub outbox_waiting: Gauge,
-    /// Mails that were given up and are kept.
+    /// Emails that were given up and are kept.
     pub outbox_dead: Gauge,
-    /// Log-outs that clients were told of.
+    /// Logout notices that clients accepted.
     pub logout_notices_sent: Counter,
-    /// Attempts to tell a client that failed, and will be made again.
+    /// Failed attempts to send a logout notice, which will be retried.
     pub logout_notices_failed: Counter,
-    /// Log-outs that a client will not be told of.
+    /// Logout notices that were given up.
     pub logout_notices_dead: Counter,
-    /// Log-outs that clients have yet to be told of.
+    /// Logout notices that wait to be sent.
     pub logout_notices_waiting: Gauge,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
@@ -162,29 +162,41 @@ impl Metrics {
         self.requests.get_or_create(&Request { route, method, status }).inc();
     }
 
-    /// Runs `work`; what the audit log tells meanwhile is counted here.
+    /// Runs `work`, and counts the events that it logs here.
     pub async fn counting<F: Future>(self, work: F) -> F::Output {
         HERE.scope(self, work).await
     }
 }
 
-/// Counts an event of the audit log, where the task knows whose.
+/// Runs `work`, and counts the events that it logs in `metrics`, if there are any.
+pub(in crate::services) async fn counting_in<F: Future>(metrics: Option<Metrics>, work: F) -> F::Output {
+    match metrics {
+        Some(metrics) => metrics.counting(work).await,
+        None => work.await,
+    }
+}
+
+/// The metrics of the present task; `None` in a task of no service, such as a command's.
+pub(in crate::services) fn here() -> Option<Metrics> {
+    HERE.try_with(Clone::clone).ok()
+}
+
+/// Counts an audit event in the metrics of this task, if it has any.
 pub(in crate::services) fn event(event: &'static str, outcome: &'static str, reason: Option<&'static str>) {
     let label = AuditEventLabels { event, outcome, reason: reason.unwrap_or_default() };
-    // A task outside of any service, such as a command's, counts for nobody.
+    // A task outside of a service, such as a command's, counts nothing.
     let _ = HERE.try_with(|metrics| metrics.events.get_or_create(&label).inc());
 }
 
-/// What is looked at when somebody asks for the metrics.
+/// The parts of the service that are read when the metrics are scraped.
 #[derive(Clone)]
 pub struct MetricsSnapshot {
-    /// The counters.
     pub metrics: Metrics,
-    /// Whose pool is looked at.
+    /// For the state of its connection pool.
     pub db: Database,
-    /// What is known of revocations.
+    /// For their number and age.
     pub revocations: Revocations,
-    /// Whose queue is looked at.
+    /// For the length of its queue.
     pub hasher: PasswordHasher,
 }
 

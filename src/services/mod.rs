@@ -11,6 +11,9 @@
 //! - [`keys`]: the service's keys.
 //! - [`background`]: tasks that run beside the requests.
 
+#[macro_use]
+mod error;
+
 pub mod accounts;
 pub mod admin;
 pub mod audit;
@@ -19,7 +22,6 @@ pub mod background;
 pub mod change_feed;
 pub mod clients;
 pub mod csrf;
-mod error;
 pub mod federation;
 pub mod grants;
 pub mod keys;

@@ -1,4 +1,4 @@
-//! Puts causes of mails into the outbox, and wakes whoever sends them.
+//! Writes events that cause emails to the outbox, and wakes the sender.
 
 use std::sync::Arc;
 
@@ -13,21 +13,21 @@ use crate::{
     },
 };
 
-/// The outbox, as those see it who write to it.
+/// The writing side of the outbox.
 #[derive(Debug, Clone)]
 pub struct Outbox {
     /// Where it is.
     pub db: Database,
-    /// Names what is written.
+    /// Draws the ids of rows.
     pub random: Random,
-    /// Tells the time.
+    /// The time source.
     pub clock: Arc<dyn Clock>,
-    /// Wakes this process's own sender; others look by themselves.
+    /// Wakes this process's own sender; other processes poll.
     pub awake: Arc<Notify>,
 }
 
 impl Outbox {
-    /// Writes a cause that is no part of a greater change, and has it sent.
+    /// Writes an event that is not part of a transaction, and wakes the sender.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -38,8 +38,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes a cause into the transaction that makes the change which it tells of. Once that is committed,
-    /// [`Self::wake`] has it sent.
+    /// Writes an event in the transaction of the change that it reports. After the commit, call [`Self::wake`].
     ///
     /// # Errors
     /// [`StoreError`].
@@ -48,7 +47,7 @@ impl Outbox {
         outbox::write(transaction, self.random.uuid_v7(now), cause, now).await
     }
 
-    /// Says that something was committed. Should nobody come to say so, it is found within a second or two.
+    /// Wakes the sender after a commit. Without this call, it finds the event within a second or two.
     pub fn wake(&self) {
         self.awake.notify_one();
     }

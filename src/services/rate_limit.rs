@@ -1,5 +1,5 @@
-//! Limits on what strangers may ask: how often one client network may call a class of routes (NIST SP 800-63B-4
-//! §3.2.2). Whose account is asked for does not matter here; failed passwords are counted elsewhere.
+//! Rate limits: how often one client network may call a class of routes (NIST SP 800-63B-4 §3.2.2). Failed passwords of
+//! an account are counted by the throttle.
 
 use std::{
     collections::HashMap,
@@ -16,19 +16,19 @@ use crate::{
     store::rate_limits::NetworkLimit,
 };
 
-/// The limits of every class. Without any, nothing is limited.
+/// The limits of every route class. The default limits nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Limit(Arc<HashMap<RouteClass, (Quota, NetworkLimit)>>);
 
 impl Limit {
-    /// These limits, of which nobody has used anything.
+    /// Unused limits with these quotas.
     pub fn new(quotas: impl IntoIterator<Item = (RouteClass, Quota)>, clock: &Arc<dyn Clock>) -> Self {
         let limits = quotas.into_iter().map(|(class, quota)| (class, (quota, NetworkLimit::new(quota, clock.clone()))));
         Self(Arc::new(limits.collect()))
     }
 
-    /// Counts a request to a route of `class`, and tells how its network stands with which quota; `None` where there is
-    /// no limit. Requests of which nobody knows the address are as one network: not to know is no permission.
+    /// Counts a request to a route of `class`. Returns the quota and its state for the client's network; `None` without
+    /// a limit. Requests without a client address share one quota.
     #[must_use]
     pub fn run(&self, class: RouteClass, client: Option<IpAddr>) -> Option<(Quota, QuotaState)> {
         let (quota, limit) = self.0.get(&class)?;

@@ -1,13 +1,13 @@
-//! Whether this process can do its work now.
+//! Readiness: whether this process can serve requests now.
 
 use crate::store::{self, Database, revocations::Revocations};
 
-/// Tells whether the process is ready.
+/// Checks whether the process is ready.
 #[derive(Debug, Clone)]
 pub struct Readiness {
-    /// Asked whether it answers.
+    /// Must answer.
     pub db: Database,
-    /// Asked whether the newest are known.
+    /// Must be current.
     pub revocations: Revocations,
 }
 
@@ -17,13 +17,13 @@ pub enum NotReady {
     /// The database does not answer.
     #[error("the database cannot be reached")]
     Database,
-    /// What ended lately is not known here, so no token can be judged.
+    /// The newest revocations are not known here, so no token can be judged.
     #[error("the newest revocations are not known here yet")]
     Revocations,
 }
 
 impl Readiness {
-    /// Asks all that requests need.
+    /// Checks everything that requests need.
     ///
     /// # Errors
     /// [`NotReady`], the first reason found.

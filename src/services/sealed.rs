@@ -1,4 +1,4 @@
-//! What a browser or client carries for us, sealed: any replica opens it, and nobody else.
+//! Sealed values that a browser or client carries for us: any replica can open them, and nobody else.
 
 use std::sync::Arc;
 
@@ -12,17 +12,15 @@ use crate::{
     domain::clock::Clock,
 };
 
-/// Seals and opens.
 #[derive(Debug, Clone)]
 pub struct Sealer {
-    /// Has the keys.
+    /// Its root secrets seal and open.
     pub keyring: Arc<Keyring>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Sealer {
-    /// Seals `value` for `context`: base64url. Empty where there is no key, which opens as nothing.
+    /// Seals `value` for `context`, as base64url. Without a key the result is empty, and cannot be opened.
     #[must_use]
     pub fn seal(&self, context: &str, value: &impl Serialize) -> String {
         let keys = self.keyring.current();
@@ -33,7 +31,7 @@ impl Sealer {
         }
     }
 
-    /// What was sealed for `context`, under any root secret that is still kept.
+    /// Opens a value that was sealed for `context` under any root secret that is still kept.
     #[must_use]
     pub fn open<T: DeserializeOwned>(&self, context: &str, sealed: &str) -> Option<T> {
         let keys = self.keyring.current();

@@ -1,7 +1,10 @@
 //! The metrics, on their own listener.
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::harness::{
-    Ask, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, process::Process, run, stories, stories_on,
+    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, process::Process, run, stories, stories_on,
 };
 
 /// Starts an app with metrics. Returns the site of the metrics.
@@ -59,6 +62,23 @@ async fn what_happens_is_counted(builder: TestEnvBuilder) {
     }
 }
 
+async fn events_that_are_logged_at_a_commit_are_counted(builder: TestEnvBuilder) {
+    let (signet, site) = measured(builder).await;
+    let mut ada = signet.registers("ada").await;
+    let tokens = ada.logs_in().await;
+    ada.revokes(&tokens.refresh).await.is(200);
+    let tokens = ada.logs_in().await;
+    ada.changes_password(&tokens, NEW_PASSWORD).await;
+    let tokens = ada.logs_in().await;
+    let password = Some(json!({"password": NEW_PASSWORD}));
+    ada.sends(Method::DELETE, "/v1/users/me", &tokens, password).await.is(204);
+    let text = read(&site).await;
+    for event in ["register", "revoke", "session_end", "password_change", "account_delete"] {
+        let counted = format!("signet_events_total{{event=\"{event}\",outcome=\"done\"");
+        assert!(text.contains(&counted), "{event}: {text}");
+    }
+}
+
 async fn only_a_get_of_metrics_is_answered_there_and_nowhere_else(builder: TestEnvBuilder) {
     let (signet, site) = measured(builder).await;
     signet.site.get("/metrics").answer().await.is(404);
@@ -85,7 +105,7 @@ async fn a_default_port_that_is_taken_stops_nothing(env: TestEnv) {
     assert!(process.log().contains("no metrics"), "{}", process.log());
 }
 
-stories![what_happens_is_counted];
+stories![what_happens_is_counted, events_that_are_logged_at_a_commit_are_counted];
 stories_on![Sqlite:
     only_a_get_of_metrics_is_answered_there_and_nowhere_else,
     the_port_that_was_asked_for_has_to_be_had,

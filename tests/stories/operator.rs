@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use entity::session;
+use chrono::DateTime;
+use entity::{consent, session};
 use futures_util::future::join_all;
+use reqwest::Method;
 use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -158,6 +160,26 @@ async fn a_deleted_account_is_gone(signet: TestApp) {
     assert_ne!(namesake.id, ada.id);
     is_shut_out_soon(&ada, &introspector, &tokens).await;
     namesake.is_logged_in(&namesake.logs_in().await).await;
+}
+
+async fn nothing_is_kept_of_what_a_deleted_account_consented_to(signet: TestApp) {
+    let store = signet.store().await;
+    let (ada, bob) = (signet.registers("ada").await, signet.registers("bob").await);
+    let tokens = bob.logs_in().await;
+    for person in [&ada, &bob] {
+        let row = consent::Model {
+            user_id: Uuid::parse_str(&person.id).expect("an id"),
+            client_id: "photos".into(),
+            scope: "openid".into(),
+            given_at: DateTime::UNIX_EPOCH,
+        };
+        consent::Entity::insert(row.into_active_model()).exec_without_returning(&store).await.expect("it is new");
+    }
+    signet.runs(&["user", "delete", "ada"]).await.well();
+    let password = Some(json!({"password": PASSWORD}));
+    bob.sends(Method::DELETE, "/v1/users/me", &tokens, password).await.is(204);
+    let left = consent::Entity::find().all(&store).await.expect("the database answers");
+    assert!(left.is_empty(), "{left:?}");
 }
 
 async fn another_password_ends_every_session(signet: TestApp) {
@@ -342,6 +364,7 @@ stories![
     no_log_in_slips_past,
     an_account_with_very_many_sessions_is_disabled,
     a_deleted_account_is_gone,
+    nothing_is_kept_of_what_a_deleted_account_consented_to,
     another_password_ends_every_session,
     revoked_sessions_end_and_the_account_goes_on,
     roles_are_in_the_next_token,

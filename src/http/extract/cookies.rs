@@ -7,7 +7,7 @@ use cookie::{Cookie, SameSite, time};
 use poem::{Request, http::header};
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::services::accounts::throttle::KNOWN_FOR;
+use crate::domain::client_info::KNOWN_FOR;
 
 /// The cookie by which a device is known that its owner has logged in with before.
 pub(in crate::http) const DEVICE: &str = "device";

@@ -9,11 +9,11 @@ use poem::{
 };
 
 use crate::{
+    domain::client_info::ClientInfo,
     http::{
         extract::cookies::{Cookies, DEVICE},
         middleware::forwarded,
     },
-    services::sessions::login::ClientInfo,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

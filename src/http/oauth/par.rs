@@ -13,7 +13,10 @@ use crate::{
         },
     },
     services::{
-        authorization::authorize::{Authorize, PushError, Pushed},
+        authorization::{
+            authorize::Authorize,
+            push::{PushError, Pushed},
+        },
         clients::Clients,
     },
 };

@@ -5,7 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 use crate::{
-    domain::oauth::{GrantType, OAuthErrorCode},
+    domain::{
+        client_info::Credentials,
+        oauth::{GrantType, OAuthErrorCode},
+    },
     http::{
         errors::oauth::OAuthError,
         extract::{
@@ -24,7 +27,7 @@ use crate::{
             refresh::Refresh,
             token_issuer::{ClientToken, TokenSet},
         },
-        sessions::login::{Credentials, LogIn, LoggedIn},
+        sessions::login::{LogIn, LoggedIn},
     },
 };
 

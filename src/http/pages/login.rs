@@ -17,12 +17,13 @@ use super::{
     layout,
 };
 use crate::{
+    domain::client_info::Credentials,
     http::{
         errors::TooManyRequests,
         middleware::client_info::RequestOrigin,
         pages::{authorize::send_on, branding::Branding, post_auth_action::PostAuthAction},
     },
-    services::{csrf::BrowserId, grants::GrantError, sessions::login::Credentials},
+    services::{csrf::BrowserId, grants::GrantError},
 };
 
 const FORM: &str = "login";

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::users::Done;
 use crate::{
-    domain::{client::Client, ids::SessionId, session::Session},
+    domain::{client::Client, client_info::Credentials, ids::SessionId, session::Session},
     http::{
         errors::problem::{BearerOnly, BearerWithId, CredentialExchange, Problem, ProblemFor},
         extract::{
@@ -22,11 +22,7 @@ use crate::{
     },
     services::{
         grants::{Asked, GrantError, refresh::Refresh, token_issuer::TokenSet},
-        sessions::{
-            bearer::Bearer,
-            list::Sessions,
-            login::{Credentials, LogIn},
-        },
+        sessions::{bearer::Bearer, list::Sessions, login::LogIn},
     },
 };
 

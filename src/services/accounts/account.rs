@@ -1,4 +1,4 @@
-//! What people do with their own account: look at it, change it, delete it.
+//! Show, change and delete: what people do with their own account.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use crate::{
     domain::{
+        client_info::{ClientInfo, Credentials},
         clock::Clock,
         email::EmailAddress,
         ids::UserId,
@@ -20,93 +21,78 @@ use crate::{
         Unavailable,
         accounts::{
             authenticate::{Authenticate, AuthenticateError, Authenticated},
+            delete::delete_account,
             register::FieldError,
         },
         audit::Event,
         outbox::Outbox,
-        sessions::{
-            bearer::Caller,
-            end::EndSession,
-            login::{ClientInfo, Credentials},
-        },
+        sessions::{bearer::Caller, end::EndSession},
     },
     store::{
-        self, Database, StoreError, consents, identities, one_use_secrets,
+        self, Database, StoreError, one_use_secrets,
         outbox::{self, Kind, OutboxEvent},
-        sessions::{self, SessionSelector},
+        sessions,
         users::{self, Identifier, PasswordStill, ProfileUpdate},
     },
 };
 
-/// People's own accounts.
+/// The caller's own account.
 #[derive(Debug, Clone)]
 pub struct Account {
-    /// Where accounts are.
     pub db: Database,
-    /// Checks the password where a change wants it.
+    /// Checks the password for changes that need it.
     pub authenticate: Authenticate,
     /// Ends the sessions of a deleted account.
     pub end_session: EndSession,
-    /// Has a new address verified.
+    /// Sends the email that verifies a new address.
     pub outbox: Outbox,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What somebody wants changed.
+/// The wanted changes; `None` leaves a field as it is.
 #[derive(Debug, Default)]
 pub struct ProfileChange<'a> {
-    /// The name that they want.
     pub username: Option<&'a str>,
-    /// Their new address; takes the current password beside it.
+    /// The new email address; needs the current password.
     pub email: Option<&'a str>,
-    /// The current password.
     pub current_password: Option<&'a SecretString>,
 }
 
 /// Why an account stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountError {
-    /// It is gone.
     #[error("the account is gone")]
     Gone,
-    /// These fields cannot be taken.
+    /// These fields are not valid.
     #[error("some fields cannot be taken")]
     Invalid(Vec<FieldError>),
-    /// Another account has that name.
     #[error("the username is taken")]
     UsernameTaken,
-    /// The password is not the one given.
     #[error("the password is wrong")]
     WrongPassword,
-    /// The account has no password, and the log-in is too old to stand in for one.
+    /// The account has no password, and the login is too old to replace it.
     #[error("the log-in is too old")]
     LogInTooOld,
-    /// Too many passwords were wrong before this one, which was not looked at.
+    /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AccountError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AccountError: StoreError);
 
-/// How old a log-in may be that stands in for the password of an account that has none.
+/// How recent a login must be to replace the password of an account that has none.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
 impl Account {
-    /// Whether nobody has that name now; `Err` where nobody can have it.
+    /// Whether the name is free; `Err` if it is not a valid name.
     ///
     /// # Errors
-    /// [`AccountError::Invalid`] or trouble.
+    /// [`AccountError::Invalid`] or [`Unavailable`].
     pub async fn is_available(&self, username: &str) -> Result<bool, AccountError> {
         let username = Username::parse(username)
             .map_err(|why| AccountError::Invalid(vec![FieldError { field: "username", message: why.to_string() }]))?;
@@ -114,29 +100,20 @@ impl Account {
     }
 
     /// The caller's account.
-    ///
-    /// # Errors
-    /// [`AccountError`].
     pub async fn show(&self, caller: &Caller) -> Result<User, AccountError> {
         users::find(&self.db, caller.user).await?.ok_or(AccountError::Gone)
     }
 
     /// The same, and whether it has a password.
-    ///
-    /// # Errors
-    /// [`AccountError`].
     pub async fn overview(&self, caller: &Caller) -> Result<AccountRecord, AccountError> {
         let found = users::find_with_password(&self.db, &Identifier::Id(caller.user)).await?;
         let (user, password_hash) = found.ok_or(AccountError::Gone)?;
         Ok(AccountRecord { user, has_password: password_hash.is_some() })
     }
 
-    /// Changes the caller's name or address; what is not named stays. An account that has no password shows a log-in of
-    /// at most five minutes ago instead, where the address changes. Live sessions' next tokens carry the new name. A
-    /// verified address stays in force until the new one is proved.
-    ///
-    /// # Errors
-    /// [`AccountError`].
+    /// Changes the caller's name or email address. A new address needs the password, or a login of at most five minutes
+    /// ago if the account has none. The next tokens of live sessions carry the new name. A verified address stays in
+    /// force until the new one is verified.
     pub async fn change(&self, caller: &Caller, wanted: &ProfileChange<'_>) -> Result<User, AccountError> {
         let mut errors = Vec::new();
         let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });
@@ -176,7 +153,7 @@ impl Account {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
         }
         if let Some(email) = email {
-            // The newest claim alone counts, from now on and not only once it is mailed.
+            // From now on only the newest claim counts, even before its email is sent.
             let earlier = one_use_secrets::SecretSelector::Of(user.id, Purpose::EmailVerification);
             one_use_secrets::void(&transaction, earlier, self.clock.now()).await?;
             outbox::withdraw(&transaction, user.id, Kind::EmailClaimed).await?;
@@ -190,11 +167,8 @@ impl Account {
         Ok(user)
     }
 
-    /// Deletes the caller's account, and ends all its sessions. An account that has no password shows a log-in of at
-    /// most five minutes ago instead.
-    ///
-    /// # Errors
-    /// [`AccountError`].
+    /// Deletes the caller's account, and ends all its sessions. It needs the password, or a login of at most five
+    /// minutes ago if the account has none.
     pub async fn delete(&self, caller: &Caller, password: Option<&SecretString>) -> Result<(), AccountError> {
         let proof = match password {
             Some(password) => Some(self.prove(caller, password, "password").await?.proof),
@@ -203,10 +177,7 @@ impl Account {
         self.delete_proved(caller.user, proof.as_ref()).await
     }
 
-    /// Deletes the account that these credentials open: the original service's way.
-    ///
-    /// # Errors
-    /// [`AccountError`].
+    /// Deletes the account of these credentials, as the original service does.
     pub async fn delete_by_credentials(
         &self,
         credentials: &Credentials<'_>,
@@ -228,7 +199,7 @@ impl Account {
         checked.map_err(|error| refused(error, field))
     }
 
-    /// Lets a fresh log-in stand in for a password, where there is none to ask for.
+    /// Accepts a recent login in place of a password, if the account has none.
     async fn recent_log_in(&self, caller: &Caller) -> Result<Option<PasswordHash>, AccountError> {
         if self.has_password(caller).await? {
             let message = "is required".to_owned();
@@ -250,23 +221,17 @@ impl Account {
     async fn delete_proved(&self, user: UserId, proof: Option<&PasswordHash>) -> Result<(), AccountError> {
         let transaction = store::begin(&self.db).await?;
         if !users::delete(&transaction, user, proof).await? {
-            // Its password was replaced, or it was deleted, while we looked.
+            // The password was replaced, or the account deleted, in the meantime.
             return Err(AccountError::WrongPassword);
         }
-        identities::forget(&transaction, user).await?;
-        one_use_secrets::forget(&transaction, user).await?;
-        outbox::forget(&transaction, user).await?;
-        consents::delete_of_user(&transaction, user).await?;
-        let all = SessionSelector::AllOf(user);
-        let changed = self.end_session.changes.account_changed(user);
-        let ending = self.end_session.within(&transaction, &all, EndReason::AccountDeleted, vec![changed]).await?;
+        let ending = delete_account(&self.end_session, &transaction, user, EndReason::AccountDeleted).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
         Ok(())
     }
 }
 
-/// Why credentials did not open the account; the request had the password in `field`.
+/// Maps the error of a password check; the request had the password in `field`.
 fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
     match error {
         AuthenticateError::Malformed { field: which, why } => {

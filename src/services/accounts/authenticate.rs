@@ -1,4 +1,4 @@
-//! Checks a password, the one way for every route that takes one.
+//! Checks passwords, for every route that takes one.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use secrecy::SecretString;
 use crate::{
     crypto::password::hash::{PasswordHasher, Verdict},
     domain::{
+        client_info::{ClientInfo, Credentials},
         email::EmailAddress,
         password_hash::PasswordHash,
         password_policy::{NotAPassword, Password},
@@ -17,10 +18,7 @@ use crate::{
         Unavailable,
         accounts::throttle::{Found, Name, Throttle, ThrottleDecision, ThrottleError},
         audit::Event,
-        sessions::{
-            bearer::Caller,
-            login::{ClientInfo, Credentials},
-        },
+        sessions::bearer::Caller,
     },
     store::{
         Database,
@@ -28,50 +26,42 @@ use crate::{
     },
 };
 
-/// The longest name that a log-in may carry, in bytes: an email address, or 64 code points.
+/// The longest name that a login accepts, in bytes: an email address, or 64 code points.
 const MAX_IDENTIFIER: usize = 256;
 
-/// Checks passwords.
 #[derive(Debug, Clone)]
 pub struct Authenticate {
-    /// Where accounts are.
     pub db: Database,
     /// Where hashes are computed.
     pub hasher: PasswordHasher,
-    /// Counts what is wrong.
+    /// Counts wrong passwords.
     pub throttle: Throttle,
 }
 
-/// An account whose password was given.
+/// An account whose password was checked.
 #[derive(Debug)]
 pub struct Authenticated {
     /// The account, which was not disabled when it was read.
     pub user: User,
-    /// What the password was checked against. Whoever writes on the strength of this checks that it still stands.
+    /// The hash that the password was checked against. A write that relies on it must check that it is still the same.
     pub proof: PasswordHash,
 }
 
-/// Why a password does not open an account.
+/// Why a login is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthenticateError {
-    /// A field holds what no such field can, whatever the account.
+    /// A field is malformed, whatever the account.
     #[error("{field} {why}")]
-    Malformed {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Unknown, wrong, disabled or without a password: one answer, at one cost.
+    Malformed { field: &'static str, why: String },
+    /// The account is unknown, disabled or has no password, or the password is wrong: one answer, at one cost.
     #[error("the username or the password is wrong")]
     Invalid,
-    /// Too many were wrong before this one, which was not looked at.
+    /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -86,12 +76,9 @@ impl From<ThrottleError> for AuthenticateError {
 }
 
 impl Authenticate {
-    /// Checks what somebody typed as username (or verified email address) and password. Whatever is wrong with them
-    /// costs one hash in the same queue, so that neither the answer nor its time tells which accounts exist. Failures
-    /// slow down the next attempts. A hash that is weaker than configured is replaced.
-    ///
-    /// # Errors
-    /// [`AuthenticateError`].
+    /// Checks a username (or verified email address) and password. Every failure costs one hash in the same queue, so
+    /// that neither the answer nor its time tells which accounts exist. Failures slow down the next attempts. A hash
+    /// that is weaker than configured is replaced.
     pub async fn check(
         &self,
         credentials: &Credentials<'_>,
@@ -100,17 +87,14 @@ impl Authenticate {
         let password = parse(credentials.password)?;
         let name = identify(credentials.username)?;
         self.throttle.check_cache(&name, origin)?;
-        // A flood that the queue would refuse anyway is refused before it writes.
+        // Refuse a flood before it writes: the queue would refuse it anyway.
         self.hasher.has_room().map_err(Unavailable::from)?;
         let found = self.find(name.identifier.as_ref()).await?;
         let admission = self.throttle.admit(&name, found.as_ref(), origin).await?;
         self.evaluate(found, password, admission).await
     }
 
-    /// Checks the password of whoever has logged in already.
-    ///
-    /// # Errors
-    /// [`AuthenticateError`].
+    /// Checks the password of a user who is logged in.
     pub async fn check_known(
         &self,
         caller: &Caller,
@@ -130,8 +114,8 @@ impl Authenticate {
         }
     }
 
-    /// Compares the password, and tells the throttle what came of it: a right one settles the attempt, a wrong one
-    /// stays counted, and one that could not be compared for our own trouble is given back.
+    /// Compares the password and settles the attempt with the throttle: a right one resets it, a wrong one stays
+    /// counted, and one that we could not compare is released.
     async fn evaluate(
         &self,
         found: Option<Found>,
@@ -159,7 +143,7 @@ impl Authenticate {
         Ok(Authenticated { user, proof })
     }
 
-    /// The account, if the password is right and it is not disabled; else the one answer, at the one cost.
+    /// The account, if the password is right and the account not disabled; else the same answer at the same cost.
     async fn compare(
         &self,
         found: Option<Found>,
@@ -184,8 +168,8 @@ impl Authenticate {
         Err(AuthenticateError::Invalid)
     }
 
-    /// Hashes the password anew with today's parameters. Where another log-in was first, what it left will do: the
-    /// caller's own guard tells, and asks again.
+    /// Hashes the password again with the configured parameters. If another login did so first, its hash stays: the
+    /// caller's guard notices and starts over.
     async fn strengthen(
         &self,
         user: &User,
@@ -198,13 +182,13 @@ impl Authenticate {
     }
 }
 
-/// A password as somebody typed it.
+/// Parses a typed password.
 fn parse(password: &SecretString) -> Result<Password, AuthenticateError> {
     Password::parse(password)
         .map_err(|why: NotAPassword| AuthenticateError::Malformed { field: "password", why: why.to_string() })
 }
 
-/// Whom a name could mean, and what its attempts are counted under: the same for every spelling.
+/// The account identifier that a typed name means, and its throttle key, the same for every spelling.
 fn identify(text: &str) -> Result<Name, AuthenticateError> {
     let malformed = |why: &str| Err(AuthenticateError::Malformed { field: "username", why: why.to_owned() });
     if text.is_empty() {
@@ -224,7 +208,7 @@ fn identify(text: &str) -> Result<Name, AuthenticateError> {
     let key = match &identifier {
         Some(Identifier::Username(username)) => username.key().to_owned(),
         Some(Identifier::Email(email)) => email.key().to_owned(),
-        // No account has such a name, so that no other spelling of it has either.
+        // No account can have such a name, in any spelling.
         Some(Identifier::Id(_)) | None => text.to_owned(),
     };
     Ok(Name { identifier, key })

@@ -1,4 +1,4 @@
-//! Changes a password: every other session of the account ends with the old one.
+//! Changes a password, and ends every other session of the account.
 
 use std::time::Duration;
 
@@ -19,51 +19,38 @@ use crate::{
     store::{self, Database, outbox::OutboxEvent, sessions::SessionSelector, users},
 };
 
-/// Changes passwords.
 #[derive(Debug, Clone)]
 pub struct ChangePassword {
-    /// Checks the current one.
     pub authenticate: Authenticate,
-    /// Judges and hashes the new one.
+    /// Checks the new password against the policy, and hashes it.
     pub choose_password: ChoosePassword,
-    /// Ends the other sessions.
     pub end_session: EndSession,
-    /// Tells the owner.
+    /// Notifies the owner.
     pub outbox: Outbox,
-    /// Where accounts are.
     pub db: Database,
 }
 
-/// Why a password stays as it was.
+/// Why the password was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ChangePasswordError {
-    /// The current password is not the one given.
+    /// The current password is wrong.
     #[error("the current password is wrong")]
     WrongPassword,
-    /// A field holds what cannot be taken.
+    /// A field is not valid.
     #[error("{field} {why}")]
-    Malformed {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Too many were wrong before this one, which was not looked at.
+    Malformed { field: &'static str, why: String },
+    /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 impl ChangePassword {
-    /// Replaces `current` by `new`, and ends every session of the account but the caller's.
-    ///
-    /// # Errors
-    /// [`ChangePasswordError`].
+    /// Replaces `current` by `new`, and ends all the account's sessions but the caller's.
     pub async fn run(
         &self,
         caller: &Caller,
@@ -92,7 +79,7 @@ impl ChangePassword {
         })?;
 
         let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
-        // The account first, then its sessions: a log-in with the old password waits here or finds it replaced.
+        // The account first, then its sessions: a login with the old password waits here or finds it replaced.
         let replaced =
             users::replace_password(&transaction, user.id, &proof, &hash).await.map_err(Unavailable::from)?;
         if !replaced {

@@ -1,4 +1,4 @@
-//! Chooses a password: judged by the policy and hashed, the one way for every route that sets one.
+//! Checks a new password against the policy and hashes it, for every route that sets one.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,24 +15,23 @@ use crate::{
     services::Unavailable,
 };
 
-/// Judges and hashes passwords.
+/// Checks passwords against the policy, and hashes them.
 #[derive(Debug, Clone)]
 pub struct ChoosePassword {
     hasher: PasswordHasher,
     policy: PasswordPolicy,
-    /// Judging takes up to 35 ms of a core for a password made to be slow (measured), so it keeps off the threads that
-    /// answer requests, and takes turns.
+    /// The policy check takes up to 35 ms of a core for a malicious password (measured), so it runs off the request
+    /// threads, a few at a time.
     turns: Arc<Semaphore>,
     max_wait: Duration,
 }
 
-/// Why a password was not taken.
+/// Why a password was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum ChoosePasswordError {
     /// The policy refuses it.
     #[error(transparent)]
     Weak(#[from] WeakPassword),
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -46,9 +45,6 @@ impl ChoosePassword {
     }
 
     /// Judges and hashes `password` for the account of that name and address.
-    ///
-    /// # Errors
-    /// [`ChoosePasswordError`].
     pub async fn run(
         &self,
         password: Password,
@@ -60,7 +56,7 @@ impl ChoosePassword {
         let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
         let (policy, username, email) = (self.policy, username.clone(), email.cloned());
         let judged = tokio::task::spawn_blocking(move || {
-            // The turn goes with the work: a request that has gone does not make room for another's.
+            // The permit moves into the task: a dropped request must not free it while the check still runs.
             let _turn = turn;
             policy.judge(&password, &username, email.as_ref()).map(|()| password)
         });

@@ -4,6 +4,7 @@ pub mod account;
 pub mod authenticate;
 pub mod change_password;
 pub mod choose_password;
+pub(in crate::services) mod delete;
 pub mod register;
 pub mod request_reset;
 pub mod reset_password;

@@ -24,67 +24,54 @@ use crate::{
     },
 };
 
-/// Registers accounts.
 #[derive(Debug, Clone)]
 pub struct Register {
-    /// Where accounts are.
     pub db: Database,
-    /// Judges and hashes the password.
+    /// Checks the password against the policy, and hashes it.
     pub choose_password: ChoosePassword,
     /// Commits.
     pub changes: ChangeFeed,
-    /// Has the address verified, or its owner told.
+    /// Sends the email that verifies the address.
     pub outbox: Outbox,
-    /// Draws the account's id.
     pub random: Random,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// Whether anybody may register.
     pub open: bool,
 }
 
-/// What somebody typed.
+/// The registration form.
 #[derive(Debug)]
 pub struct NewAccount<'a> {
-    /// The name that they want.
     pub username: &'a str,
-    /// The password that they chose.
     pub password: &'a SecretString,
-    /// Their address, if they gave one.
+    /// Optional.
     pub email: Option<&'a str>,
 }
 
-/// A field that cannot be taken as it is.
+/// A field that is not valid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Which.
     pub field: &'static str,
-    /// What to do about it, in words for whoever typed it.
+    /// What to do about it, for the person who typed it.
     pub message: String,
 }
 
-/// Why nobody was registered.
+/// Why no account was registered.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
-    /// Registration is closed.
     #[error("registration is closed")]
     Closed,
-    /// These fields cannot be taken.
+    /// These fields are not valid.
     #[error("some fields cannot be taken")]
     Invalid(Vec<FieldError>),
-    /// Another account has that name.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 impl Register {
-    /// Registers an account. Whoever did so has given its password, so that they can be logged in without a second hash.
-    ///
-    /// # Errors
-    /// [`RegisterError`].
+    /// Registers an account. The result can log in without a second hash.
     pub async fn run(&self, registration: &NewAccount<'_>) -> Result<Authenticated, RegisterError> {
         if !self.open {
             return Err(RegisterError::Closed);
@@ -114,7 +101,8 @@ impl Register {
             }
             Err(other) => return Err(Unavailable::from(other).into()),
         };
-        // Whether the address is another account's already is not asked here: the mail finds out.
+        // Whether the email address is another account's is not checked here, so that the answer does not tell; the
+        // email does.
         if let Some(email) = email {
             let claimed = OutboxEvent::EmailClaimed(user.id, Some(email));
             self.outbox.within(&transaction, &claimed).await.map_err(Unavailable::from)?;
@@ -126,7 +114,7 @@ impl Register {
     }
 }
 
-/// Reads every field, and says all that is wrong at once. Whether the password may be chosen is judged later.
+/// Parses all fields, and reports every error at once. The password policy is checked later.
 fn parse(registration: &NewAccount<'_>) -> Result<(Username, Password, Option<EmailAddress>), Vec<FieldError>> {
     let mut errors = Vec::new();
     let mut wrong = |field, why: &dyn ToString| errors.push(FieldError { field, message: why.to_string() });

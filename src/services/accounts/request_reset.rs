@@ -1,5 +1,5 @@
-//! Takes requests for a new password (OWASP Forgot Password Cheat Sheet). Whether there is such an account, and whether
-//! it can be written to, is not asked here: every request writes one row, and is answered the same in the same time.
+//! Takes requests for a new password (OWASP Forgot Password Cheat Sheet). The account is not looked up here: every
+//! request writes one row, and is answered the same in the same time.
 
 use crate::{
     domain::{email::EmailAddress, username::Username},
@@ -10,35 +10,31 @@ use crate::{
 /// Takes requests for a new password.
 #[derive(Debug, Clone)]
 pub struct RequestReset {
-    /// Where they wait.
+    /// The outbox that they are written to.
     pub outbox: Outbox,
 }
 
-/// How somebody names their account: one of the two.
+/// How the request names the account.
 #[derive(Debug, Default)]
 pub struct ResetRequest<'a> {
-    /// By its username; what has an `@` is taken for an address, as at a log-in.
+    /// By its username; a name with an `@` is an email address, as at a login.
     pub username: Option<&'a str>,
-    /// By its verified address.
+    /// By its verified email address.
     pub email: Option<&'a str>,
 }
 
-/// Why a request was not taken.
+/// Why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestResetError {
-    /// It names what no account can be named, whichever there are.
+    /// It names no possible account.
     #[error("some fields cannot be taken")]
     Invalid(Vec<FieldError>),
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 impl RequestReset {
-    /// Takes a request. The mail, if there is one, goes to the address that is stored.
-    ///
-    /// # Errors
-    /// [`RequestResetError`].
+    /// Accepts a request. The email, if any, goes to the stored email address.
     pub async fn run(&self, request: &ResetRequest<'_>) -> Result<(), RequestResetError> {
         let identifier = identify(request).map_err(|error| RequestResetError::Invalid(vec![error]))?;
         self.outbox.write(&OutboxEvent::ResetRequested(identifier)).await.map_err(Unavailable::from)?;

@@ -1,5 +1,5 @@
-//! Sets a new password on the strength of a mail (OWASP Forgot Password Cheat Sheet): every session ends, and nobody is
-//! logged in.
+//! Sets a new password with a secret from an email (OWASP Forgot Password Cheat Sheet). Every session ends, and nobody
+//! is logged in.
 
 use std::sync::Arc;
 
@@ -33,55 +33,44 @@ use crate::{
     },
 };
 
-/// Sets new passwords.
 #[derive(Debug, Clone)]
 pub struct ResetPassword {
     /// Where accounts and secrets are.
     pub db: Database,
-    /// Judges and hashes the new one.
+    /// Checks the new password against the policy, and hashes it.
     pub choose_password: ChoosePassword,
-    /// Ends the sessions.
     pub end_session: EndSession,
-    /// Lets the owner in at once, however many failures there were.
+    /// Forgets the failures, so that the owner can log in at once.
     pub throttle: Throttle,
-    /// Tells the owner.
+    /// Notifies the owner.
     pub outbox: Outbox,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Why a password stays as it was.
+/// Why the password was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetPasswordError {
-    /// The new password cannot be taken; the secret is as good as before.
+    /// The new password is not valid; the secret stays unused.
     #[error("new_password {0}")]
     Password(String),
-    /// The secret is none, has run out, was used, or is not the newest.
+    /// The secret is unknown, expired, used, or not the newest.
     #[error("the token is not good, or no longer")]
     InvalidToken,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for ResetPasswordError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(ResetPasswordError: StoreError);
 
 impl ResetPassword {
-    /// Whose password the secret can set; `None`: nobody's. It is as good as before: scanners of mail look, too.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// The account whose password the secret can set, if any. The secret stays unused: email scanners open links, too.
     pub async fn peek(&self, token: &SecretString) -> Result<Option<User>, Unavailable> {
         let Ok(secret) = OneUseSecret::parse(token) else { return Ok(None) };
         Ok(self.find(one_use_secret::digest(&secret)).await?.map(|(_, user)| user))
     }
 
-    /// Uses the secret up and sets the password. Every session of the account ends, its other secrets lose their worth,
-    /// and its owner is told.
+    /// Uses the secret and sets the password. The account's sessions end, its other secrets are void, and its owner is
+    /// notified.
     ///
     /// # Errors
     /// [`ResetPasswordError`]; then nothing has changed, and the secret is as good as before.
@@ -89,7 +78,7 @@ impl ResetPassword {
         let new = Password::parse(new).map_err(|why| ResetPasswordError::Password(why.to_string()))?;
         let digest = OneUseSecret::parse(token).map(|secret| one_use_secret::digest(&secret));
         let digest = digest.map_err(|_| refused())?;
-        // Looked at first, so that no hash is spent on a dead secret; what is found is decided again below.
+        // Checked first, so that no hash is spent on a dead secret; it is checked again below.
         let (live, user) = self.find(digest).await?.ok_or_else(refused)?;
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
         let hash = chosen.map_err(|error| match error {
@@ -99,7 +88,7 @@ impl ResetPassword {
 
         let (now, id) = (self.clock.now(), user.id);
         let transaction = store::begin(&self.db).await?;
-        // The account first, then what is its own: whoever logs in or mails a secret waits here, or finds it changed.
+        // The account first, then its rows: a concurrent login or email waits here, or finds the account changed.
         if !users::reset_password(&transaction, id, &live.email, &hash).await? {
             return Err(refused());
         }
@@ -107,7 +96,7 @@ impl ResetPassword {
             return Err(refused());
         }
         one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(id), now).await?;
-        // Whoever was in the account may have named an address of their own, in a mail that has not left yet.
+        // An intruder may have claimed an email address, in an email that is not sent yet.
         for kind in [Kind::EmailClaimed, Kind::ResetRequested] {
             outbox::withdraw(&transaction, id, kind).await?;
         }
@@ -117,7 +106,7 @@ impl ResetPassword {
         let ending = ending.recording(Event::done("reset_completed").account(id));
         self.end_session.commit(transaction, ending).await?;
         self.outbox.wake();
-        // The password is changed whatever comes of this; the wait ends by itself.
+        // The password is changed even if this fails; the throttle expires by itself.
         if let Err(cause) = self.throttle.reset(id).await {
             tracing::warn!(%cause, "failed passwords could not be forgotten");
         }

@@ -1,17 +1,15 @@
-//! Slows down the guessing of passwords, and keeps strangers from locking an account's owner out.
+//! Throttles password guessing, and keeps strangers from locking an account's owner out.
 //!
-//! Attempts are counted under what was typed as a name, and under the account. Where the name's counter is full, the
-//! answer says so, for names that no account has too. Where only the account's is, the answer is that of a wrong
-//! password: anything else would tell that this address and that username are one account. A device that the owner has
-//! logged in with before has a counter of its own, which is asked only when one of the others is full.
+//! Attempts are counted under the typed name and under the account. If the name's counter is full, the answer says so,
+//! even for names without an account. If only the account's is full, the answer is that of a wrong password: anything
+//! else would tell that an email address and a username belong to one account. A device that the owner has logged in
+//! with before has its own counter, used only when one of the others is full.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
-
-pub use crate::crypto::known_device::KNOWN_FOR;
 
 use crate::{
     crypto::{
@@ -22,6 +20,7 @@ use crate::{
         random::Random,
     },
     domain::{
+        client_info::ClientInfo,
         client_network::ClientNetwork,
         clock::Clock,
         ids::UserId,
@@ -29,82 +28,70 @@ use crate::{
         throttle::{Counter, Counting, ThrottleKey, ThrottleRule},
         user::User,
     },
-    services::{
-        Unavailable,
-        audit::Event,
-        sessions::{bearer::Caller, login::ClientInfo},
-    },
+    services::{Unavailable, audit::Event, sessions::bearer::Caller},
     store::{
-        Database, sessions,
+        Database, StoreError, sessions,
         throttles::{self, RefusedNames},
         users::Identifier,
     },
 };
 
-/// Counts attempts at passwords.
+/// Counts password attempts.
 #[derive(Debug, Clone)]
 pub struct Throttle {
-    /// How many failures are free; `None` counts nothing.
+    /// How many failures are free; `None` turns throttling off.
     pub rule: Option<ThrottleRule>,
     /// Where counters and sessions are.
     pub db: Database,
-    /// Names that this process knows to be refused.
+    /// The cache of refused names.
     pub refused: RefusedNames,
-    /// Names counters, and makes the tokens of known devices.
+    /// Its root secrets derive the keys of counters and the tokens of known devices.
     pub keyring: Arc<Keyring>,
-    /// Draws the ids of devices.
+    /// Draws device ids.
     pub random: Random,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What somebody typed as a name.
+/// A typed name.
 #[derive(Debug)]
 pub(in crate::services) struct Name {
-    /// Whom it could mean; `None`: nobody, since no account has such a name.
+    /// The account identifier; `None` if no account can have such a name.
     pub(in crate::services) identifier: Option<Identifier>,
-    /// The same for every spelling of it.
+    /// The same for every spelling.
     pub(in crate::services) key: String,
 }
 
-/// An account with what its password is checked against.
+/// An account with its password hash.
 pub(in crate::services) type Found = (User, Option<PasswordHash>);
 
 /// Whether a password is evaluated.
 #[derive(Debug)]
 pub(in crate::services) enum ThrottleDecision {
-    /// It is. The attempt was counted here, to be settled or given back.
+    /// Yes. The attempt was counted here, to be reset or released.
     Evaluated(Vec<Counter>),
-    /// It is not: whatever it is, the answer and its cost are those of a wrong one.
+    /// No: the answer and its cost are those of a wrong password.
     Dummy,
 }
 
-/// Why an attempt is not answered.
+/// Why an attempt is refused.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::services) enum ThrottleError {
-    /// There were too many.
+    /// There were too many attempts.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side, which is never permission.
+    /// A failure on our side, which is never permission.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl<E> From<E> for ThrottleError
-where
-    E: crate::services::grants::IntoUnavailable,
-{
-    fn from(error: E) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(ThrottleError: StoreError, SignError);
 
 impl Throttle {
-    /// Refuses a name that this process knows to be refused, at no cost. A known device is not known yet here, so whoever
-    /// shows the token of one is asked about further on.
+    /// Refuses a name that is cached as refused, at no cost. A request with the token of a known device passes, and is
+    /// decided later.
     pub(in crate::services) fn check_cache(&self, name: &Name, origin: &ClientInfo) -> Result<(), ThrottleError> {
         let now = self.clock.now();
         if self.rule.is_none() || self.presented(origin, now).is_some() {
@@ -117,7 +104,7 @@ impl Throttle {
         }
     }
 
-    /// Counts an attempt at `name`, which means the account `found`, before its password is evaluated.
+    /// Counts an attempt at `name`, which refers to the account `found`, before its password is evaluated.
     pub(in crate::services) async fn admit(
         &self,
         name: &Name,
@@ -129,7 +116,7 @@ impl Throttle {
         let by_name = self.by_name(name, now)?;
         let by_account = match found {
             Some((user, _)) => self.counter(Counting::Row, &[b"account", user.id.0.as_bytes()], now)?,
-            // The same statements and the same rows for a name that nobody has.
+            // The same statements and rows for a name without an account.
             None => self.counter(Counting::Row, &[b"nobody", name.key.as_bytes()], now)?,
         };
         let counted = throttles::attempt(&self.db, &[by_name, by_account], rule, now).await?;
@@ -155,8 +142,8 @@ impl Throttle {
         Err(too_many(free_at, now))
     }
 
-    /// Counts an attempt at the caller's own password. The session is the device: no stranger can use up its attempts,
-    /// and a thief of its tokens has no more than these.
+    /// Counts an attempt at the caller's own password, by session: no stranger can use up its attempts, and a thief of
+    /// its tokens has no more.
     pub(in crate::services) async fn admit_caller(&self, caller: &Caller) -> Result<ThrottleDecision, ThrottleError> {
         let Some(rule) = &self.rule else { return Ok(ThrottleDecision::Evaluated(Vec::new())) };
         let now = self.clock.now();
@@ -177,7 +164,7 @@ impl Throttle {
         Ok(())
     }
 
-    /// Forgets the account's row of failures: its owner has a new password, by a proof that no guesser has.
+    /// Deletes the account's failures: its owner has set a new password by email.
     pub(in crate::services) async fn reset(&self, user: UserId) -> Result<(), Unavailable> {
         let Some(rule) = &self.rule else { return Ok(()) };
         let now = self.clock.now();
@@ -185,7 +172,7 @@ impl Throttle {
         Ok(throttles::settle(&self.db, &[by_account], rule, now).await?)
     }
 
-    /// Takes the attempt off again: it was not evaluated, and not for any fault of whoever made it.
+    /// Undoes the count of an attempt that we could not evaluate.
     pub(in crate::services) async fn release(&self, counted: &[Counter]) -> Result<(), Unavailable> {
         if let (Some(rule), [_, ..]) = (&self.rule, counted) {
             throttles::release(&self.db, counted, rule, self.clock.now()).await?;
@@ -194,8 +181,8 @@ impl Throttle {
         Ok(())
     }
 
-    /// The token that makes the device known with which somebody has just logged in. A device keeps its id, so that its
-    /// attempts stay counted together. `None` where nothing is counted.
+    /// The token that identifies the device of a login from now on. A device keeps its id, so that its attempts stay
+    /// counted together. `None` without throttling.
     pub(in crate::services) fn remember(
         &self,
         user: UserId,
@@ -222,7 +209,7 @@ impl Throttle {
         Err(too_many(free_at.unwrap_or(now), now))
     }
 
-    /// The counter of the device that an attempt comes from, if the account's owner has logged in there before.
+    /// The counter of the attempt's device, if the account's owner has logged in there before.
     async fn known_device(
         &self,
         name: &Name,
@@ -236,7 +223,8 @@ impl Throttle {
             let parts: [&[u8]; 3] = [b"device", user.id.0.as_bytes(), device.as_bytes()];
             return Ok(Some(self.counter(Counting::Row, &parts, now)?));
         }
-        // A neighbour of the owner must not learn by an address which account is theirs; usernames are public.
+        // Someone in the owner's network must not learn from an email address which account it belongs to; usernames
+        // are public.
         let (Some(Identifier::Username(_)), Some(network)) = (&name.identifier, network(origin)) else {
             return Ok(None);
         };
@@ -251,19 +239,19 @@ impl Throttle {
         Ok(Some(self.counter(Counting::Row, &parts, now)?))
     }
 
-    /// The device whose token came with the request, if it is one of ours; whose, is still to be seen.
+    /// The device whose token came with the request, of whichever account.
     fn presented(&self, origin: &ClientInfo, now: DateTime<Utc>) -> Option<KnownDevice> {
         let token = origin.device.as_ref()?;
         KnownDevice::open(&self.keyring.current(), token.expose_secret(), now)
     }
 
-    /// Under what it is remembered that `name` is refused to this network, which is not known there.
+    /// The cache key of `name` for this unknown network.
     fn refused_key(&self, name: &Name, origin: &ClientInfo, now: DateTime<Utc>) -> Result<ThrottleKey, SignError> {
         let network = network(origin).map(|network| network.to_string()).unwrap_or_default();
         self.key(&[b"refused", name.key.as_bytes(), network.as_bytes()], now)
     }
 
-    /// The counter of what was typed as a name.
+    /// The counter of a typed name.
     fn by_name(&self, name: &Name, now: DateTime<Utc>) -> Result<Counter, SignError> {
         self.counter(Counting::Rate, &[b"name", name.key.as_bytes()], now)
     }
@@ -272,7 +260,7 @@ impl Throttle {
         Ok(Counter { key: self.key(parts, now)?, counting })
     }
 
-    /// Names a counter. When the root secret is replaced, counting begins anew, once.
+    /// The key of a counter. When the root secret is replaced, counting starts again, once.
     fn key(&self, parts: &[&[u8]], now: DateTime<Utc>) -> Result<ThrottleKey, SignError> {
         let keys = self.keyring.current();
         let root = keys.active_root_secret(now).ok_or(SignError::NoKey(KeyKind::RootSecret))?;

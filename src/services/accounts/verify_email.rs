@@ -1,4 +1,4 @@
-//! Verifies addresses: whoever reads the mail has the address, and nobody else claims it any more.
+//! Verifies email addresses: the secret in the email proves the address, and all other claims on it are dropped.
 
 use std::sync::Arc;
 
@@ -22,32 +22,32 @@ use crate::{
     },
 };
 
-/// Verifies addresses.
+/// Verifies email addresses.
 #[derive(Debug, Clone)]
 pub struct VerifyEmail {
     /// Where accounts and secrets are.
     pub db: Database,
-    /// Tells others what an account's address is now.
+    /// Publishes the change.
     pub changes: ChangeFeed,
-    /// Sends the mails.
+    /// Sends the emails.
     pub outbox: Outbox,
-    /// Tells the time.
+    /// The time source.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a secret would prove.
+/// What a secret proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
-    /// The account that names the address.
+    /// The account that claims the address.
     pub user: User,
-    /// The address that the secret was mailed to.
+    /// The email address that the secret was sent to.
     pub email: EmailAddress,
 }
 
 /// Why nothing was verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyEmailError {
-    /// The secret is none, has run out, was used, or is not the newest; or somebody else has proved the address.
+    /// The secret is unknown, expired, used, or not the newest; or another account has verified the address.
     #[error("the token is not good, or no longer")]
     InvalidToken,
     /// Trouble on our side.
@@ -55,14 +55,11 @@ pub enum VerifyEmailError {
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for VerifyEmailError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(VerifyEmailError: StoreError);
 
 impl VerifyEmail {
-    /// Has the caller's unverified or pending address written to once more. Whether there is one is not told.
+    /// Sends the verification email again to the caller's unverified or pending address. The answer does not tell
+    /// whether there is one.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -72,7 +69,7 @@ impl VerifyEmail {
         Ok(())
     }
 
-    /// What the secret would prove; `None`: nothing. It is as good as before: scanners of mail look, too.
+    /// What the secret proves, if anything. It stays unused: email scanners open links, too.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -83,9 +80,8 @@ impl VerifyEmail {
         Ok(user.filter(|user| names(user, &live.email)).map(|user| Claim { user, email: live.email }))
     }
 
-    /// Uses the secret up: the address that it was mailed to is the account's verified one. Every other account's
-    /// unverified claim on it is dropped, with the secrets that were mailed for it; the owner of the address that it
-    /// replaces is told.
+    /// Uses the secret: the email address that it was sent to becomes the account's verified one. Other accounts'
+    /// unverified claims on it are dropped, with their secrets; a replaced address is notified.
     ///
     /// # Errors
     /// [`VerifyEmailError`]; then nothing has changed.
@@ -94,7 +90,7 @@ impl VerifyEmail {
         let (now, id) = (self.clock.now(), user.id);
         match users::verify_email(&transaction, id, &email).await {
             Ok(true) => {}
-            // Another account proved it first: the unique index knows.
+            // The unique index: another account verified the address first.
             Ok(false) | Err(StoreError::Duplicate(_)) => return Err(refused("email_verified")),
             Err(other) => return Err(other.into()),
         }
@@ -104,7 +100,7 @@ impl VerifyEmail {
         let losers = users::drop_claims(&transaction, &email, Claimant::AllBut(id)).await?;
         one_use_secrets::void(&transaction, SecretSelector::MailedTo(&email, id), now).await?;
         if let Some(old) = user.email.filter(|old| user.email_verified && old.key() != email.key()) {
-            // Whoever still reads the old mailbox has no say in the account any more.
+            // The old mailbox must not control the account any more.
             one_use_secrets::void(&transaction, SecretSelector::AllOf(id), now).await?;
             self.outbox.within(&transaction, &OutboxEvent::EmailChanged(id, old, email)).await?;
         }
@@ -112,7 +108,7 @@ impl VerifyEmail {
         self.commit(transaction, changed, Event::done("email_verified").account(id)).await
     }
 
-    /// Uses the secret up to say that the account is not one's own: the address is taken away from it.
+    /// Uses the secret to disown the account: its claim on the email address is dropped.
     ///
     /// # Errors
     /// [`VerifyEmailError`]; then nothing has changed.
@@ -127,7 +123,7 @@ impl VerifyEmail {
         self.commit(transaction, changed, Event::done("email_disowned").account(user.id)).await
     }
 
-    /// Opens a transaction that holds the account of a secret, and every other that names its address.
+    /// Begins a transaction that locks the account of a secret, and every other account with the same email address.
     async fn hold(
         &self,
         token: &SecretString,
@@ -145,7 +141,7 @@ impl VerifyEmail {
         one_use_secrets::find(&self.db, Purpose::EmailVerification, digest, self.clock.now()).await
     }
 
-    /// Commits, and has every replica read these accounts again.
+    /// Commits, and makes every replica read these accounts again.
     async fn commit(
         &self,
         transaction: Transaction,

@@ -1,7 +1,7 @@
-//! The operator's hand on accounts. Whoever runs this has been let in by the edge; the flow asks for no proof.
+//! The operator's account management. The caller has been authorized already; no password is asked for.
 //!
-//! Whatever shuts somebody out ends all their sessions in the transaction of its change, the account's row first: a
-//! log-in that is under way waits for it and then finds the account as it has become.
+//! A change that locks a user out ends all their sessions in the same transaction, after the account's row: a
+//! concurrent login waits for it, then finds the changed account.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -22,61 +22,58 @@ use crate::{
     },
     services::{
         Unavailable,
-        accounts::choose_password::{ChoosePassword, ChoosePasswordError},
+        accounts::{
+            choose_password::{ChoosePassword, ChoosePasswordError},
+            delete::delete_account,
+        },
         audit::Event,
         outbox::Outbox,
         sessions::end::EndSession,
     },
     store::{
-        self, Database, StoreError, Transaction, identities, one_use_secrets,
-        outbox::{self, OutboxEvent},
+        self, Database, StoreError, Transaction, one_use_secrets,
+        outbox::OutboxEvent,
         sessions::{self, SessionSelector},
         users::{self, Claimant, Identifier, NewUser},
     },
 };
 
-/// How many accounts are read at a time.
+/// Accounts a page.
 const PAGE: u64 = 500;
-/// The most sessions that end together with the change that ends them. A transaction is bounded in time, and nobody
-/// may keep an account from being disabled by logging in to it very often.
+/// The most sessions that end in the transaction of the change. A transaction is bounded in time, and a user must not
+/// prevent it by logging in very often.
 const MOST_TOGETHER: u64 = 5_000;
-/// Of more sessions than that, how many end at a time before the change.
+/// How many sessions beyond that end at a time, before the change.
 const BATCH: u64 = 500;
 
-/// Accounts, as an operator handles them.
+/// The operator's account management.
 #[derive(Debug, Clone)]
 pub struct Administer {
-    /// Where accounts are.
     pub db: Database,
-    /// Judges and hashes passwords.
+    /// Checks passwords against the policy, and hashes them.
     pub choose_password: ChoosePassword,
-    /// Ends sessions.
     pub end_session: EndSession,
-    /// Where mails wait, which a running service sends.
+    /// Emails that the running service sends.
     pub outbox: Outbox,
-    /// Draws accounts' ids.
     pub random: Random,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// An account to be.
+/// A new account.
 #[derive(Debug)]
 pub struct NewAccount {
-    /// Its name.
     pub username: Username,
-    /// Its address, where it has one.
+    /// Optional.
     pub email: Option<NewEmail>,
-    /// Its roles.
     pub roles: BTreeSet<Role>,
 }
 
-/// The address of an account to be.
+/// The email address of a new account.
 #[derive(Debug)]
 pub enum NewEmail {
-    /// A claim that nobody has proved: it opens nothing.
+    /// An unverified claim.
     Unverified(EmailAddress),
-    /// The operator knows that it is its owner's.
+    /// The operator knows that it is the owner's.
     Verified(EmailAddress),
 }
 
@@ -88,53 +85,44 @@ impl NewEmail {
     }
 }
 
-/// An account with what else an operator wants to know of it.
+/// An account as the operator sees it.
 #[derive(Debug)]
 pub struct AccountOverview {
-    /// The account.
     pub record: AccountRecord,
-    /// How many live sessions it has.
     pub sessions: u64,
 }
 
 /// Why an account stays as it was.
 #[derive(Debug, thiserror::Error)]
 pub enum AdministerError {
-    /// There is none of that name.
     #[error("there is no such account")]
     Unknown,
-    /// What was given is the id of one account and the username of another.
+    /// The text is the id of one account and the username of another.
     #[error("this is the id of one account and the username of another")]
     Ambiguous,
-    /// Another account has that name.
     #[error("the username is taken")]
     UsernameTaken,
-    /// Another account has proved that the address is its owner's.
+    /// Another account has verified the email address.
     #[error("another account has verified this email address")]
     EmailTaken,
     /// It would have more than [`Role::MOST`] roles.
     #[error("an account has at most {} roles", Role::MOST)]
     TooManyRoles,
-    /// No such password may be chosen. The message is a predicate of the password.
+    /// The password policy refuses it. The message is a predicate of the password.
     #[error("the password {0}")]
     Password(String),
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AdministerError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AdministerError: StoreError);
 
 impl Administer {
-    /// The account that somebody means by `name`: its username in any spelling, its id, or its verified email address.
+    /// The account with this username in any spelling, id, or verified email address.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`], or [`AdministerError::Ambiguous`]: a username may look like an id, and whoever
-    /// chose somebody else's must not be taken for them, nor they for him.
+    /// [`AdministerError::Unknown`], or [`AdministerError::Ambiguous`]: someone may choose another account's id as
+    /// username.
     pub async fn find(&self, name: &str) -> Result<User, AdministerError> {
         if let Ok(email) = EmailAddress::parse(name) {
             return self.read(&Identifier::Email(email)).await?.ok_or(AdministerError::Unknown);
@@ -157,10 +145,10 @@ impl Administer {
         Ok(users::find_with_password(&self.db, identifier).await?.map(|(user, _)| user))
     }
 
-    /// An account and what there is to know of it.
+    /// An account in detail.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`] or trouble.
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn show(&self, id: UserId) -> Result<AccountOverview, AdministerError> {
         let found = users::find_with_password(&self.db, &Identifier::Id(id)).await?;
         let (user, password_hash) = found.ok_or(AdministerError::Unknown)?;
@@ -168,11 +156,8 @@ impl Administer {
         Ok(AccountOverview { record: AccountRecord { user, has_password: password_hash.is_some() }, sessions })
     }
 
-    /// A page of all accounts: those behind `after`, oldest first, `None` for the first page; and where the next one
-    /// begins, `None` at the end.
-    ///
-    /// # Errors
-    /// [`AdministerError::Unavailable`].
+    /// A page of accounts after `after` (`None`: the first page), oldest first, and the cursor of the next page
+    /// (`None`: the end).
     pub async fn page(&self, after: Option<UserId>) -> Result<(Vec<AccountRecord>, Option<UserId>), AdministerError> {
         let page = users::page(&self.db, after, PAGE).await?;
         let whole = u64::try_from(page.len()).is_ok_and(|rows| rows == PAGE);
@@ -180,12 +165,9 @@ impl Administer {
         Ok((page, next))
     }
 
-    /// Makes an account, whether or not registration is open.
+    /// Creates an account, even if registration is closed.
     ///
-    /// A verified address is taken away from accounts that claim it without proof.
-    ///
-    /// # Errors
-    /// [`AdministerError`]; then there is no account.
+    /// A verified email address is removed from accounts that claim it unverified.
     pub async fn create(&self, new: &NewAccount, password: &SecretString) -> Result<User, AdministerError> {
         if new.roles.len() > Role::MOST {
             return Err(AdministerError::TooManyRoles);
@@ -229,10 +211,10 @@ impl Administer {
         Ok(user)
     }
 
-    /// Disables an account and ends its sessions; says how many. One that is disabled already stays so.
+    /// Disables an account and ends its sessions; returns how many.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`] or trouble.
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn disable(&self, id: UserId) -> Result<usize, AdministerError> {
         let before = self.end_excess(id, EndReason::AccountDisabled).await?;
         let transaction = store::begin(&self.db).await?;
@@ -244,41 +226,36 @@ impl Administer {
     /// Lets a disabled account log in again. Its sessions stay ended.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`] or trouble.
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn enable(&self, id: UserId) -> Result<(), AdministerError> {
         let transaction = store::begin(&self.db).await?;
         users::enable(&transaction, id).await?.ok_or(AdministerError::Unknown)?;
         self.commit_change(transaction, id, Event::done("account_enable").account(id)).await
     }
 
-    /// Deletes an account and ends its sessions; says how many.
+    /// Deletes an account and ends its sessions; returns how many.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`] or trouble.
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn delete(&self, id: UserId) -> Result<usize, AdministerError> {
         let before = self.end_excess(id, EndReason::AccountDeleted).await?;
         let transaction = store::begin(&self.db).await?;
         if !users::remove(&transaction, id).await? {
             return Err(AdministerError::Unknown);
         }
-        identities::forget(&transaction, id).await?;
-        one_use_secrets::forget(&transaction, id).await?;
-        outbox::forget(&transaction, id).await?;
+        let ending = delete_account(&self.end_session, &transaction, id, EndReason::AccountDeleted).await?;
         let event = Event::done("account_delete").because("operator").account(id);
-        Ok(before + self.shut_out(transaction, id, EndReason::AccountDeleted, event).await?)
+        Ok(before + self.end_session.commit(transaction, ending.recording(event)).await?)
     }
 
-    /// Gives an account another password and ends its sessions; says how many. A disabled one stays disabled.
-    ///
-    /// # Errors
-    /// [`AdministerError`].
+    /// Sets a new password and ends the sessions; returns how many. A disabled account stays disabled.
     pub async fn set_password(&self, user: &User, password: &SecretString) -> Result<usize, AdministerError> {
         let chosen_password = self.choose_password.run(parse(password)?, &user.username, user.email.as_ref()).await;
         let hash = chosen_password.map_err(chosen)?;
         let before = self.end_excess(user.id, EndReason::PasswordChange).await?;
         let transaction = store::begin(&self.db).await?;
         let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
-        // Links that were mailed before would undo it.
+        // Reset links that were sent before would undo the change.
         one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(user.id), self.clock.now()).await?;
         if let Some(email) = user.email.filter(|_| user.email_verified) {
             self.outbox.within(&transaction, &OutboxEvent::PasswordChanged(user.id, email)).await?;
@@ -287,10 +264,7 @@ impl Administer {
         Ok(before + self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await?)
     }
 
-    /// Ends an account's sessions; says how many.
-    ///
-    /// # Errors
-    /// [`AdministerError::Unavailable`].
+    /// Ends an account's sessions; returns how many.
     pub async fn revoke_sessions(&self, id: UserId) -> Result<usize, AdministerError> {
         let before = self.end_excess(id, EndReason::Operator).await?;
         let transaction = store::begin(&self.db).await?;
@@ -298,18 +272,12 @@ impl Administer {
         Ok(before + self.shut_out(transaction, id, EndReason::Operator, event).await?)
     }
 
-    /// Gives an account a role, which its next tokens carry, those of its live sessions too. Says whether it is new.
-    ///
-    /// # Errors
-    /// [`AdministerError`].
+    /// Grants a role, which the next tokens carry, also those of live sessions. Returns whether the role is new.
     pub async fn grant_role(&self, id: UserId, role: &Role) -> Result<bool, AdministerError> {
         self.change_roles(id, Event::done("role_grant").account(id), |roles| roles.insert(role.clone())).await
     }
 
-    /// Takes a role from an account: no token that is issued from now on carries it. Says whether the account had it.
-    ///
-    /// # Errors
-    /// [`AdministerError`].
+    /// Revokes a role: no token that is issued from now on carries it. Returns whether the account had it.
     pub async fn revoke_role(&self, id: UserId, role: &Role) -> Result<bool, AdministerError> {
         self.change_roles(id, Event::done("role_revoke").account(id), |roles| roles.remove(role)).await
     }
@@ -343,7 +311,7 @@ impl Administer {
         Ok(changes.commit(transaction, written).await?)
     }
 
-    /// Ends every session of an account in the transaction that has changed its row, and commits. Says how many.
+    /// Ends every session of an account in the transaction that changed its row, and commits. Returns how many.
     async fn shut_out(
         &self,
         transaction: Transaction,
@@ -356,8 +324,8 @@ impl Administer {
         Ok(self.end_session.commit(transaction, ending.recording(event)).await?)
     }
 
-    /// Ends sessions of which there are too many for one transaction. All of them are to end anyway, so that nothing is
-    /// lost if what follows fails. Says how many.
+    /// Ends the sessions that are too many for one transaction; returns how many. All of them must end anyway, so
+    /// nothing is lost if the change fails.
     async fn end_excess(&self, id: UserId, reason: EndReason) -> Result<usize, AdministerError> {
         let mut left = sessions::count_unended(&self.db, id).await?;
         let mut all = 0;

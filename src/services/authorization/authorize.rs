@@ -1,7 +1,7 @@
-//! The authorization endpoint (RFC 6749 §4.1, OIDC Core §3.1.2): what a client asks of a person turns into a code, an
-//! error, or something to ask them first.
+//! The authorization endpoint (RFC 6749 §4.1, OIDC Core §3.1.2): a request results in a code, an error, or a question
+//! to the person.
 //!
-//! While a person is asked, the request travels with their browser, sealed: any replica goes on with it.
+//! While a person is asked, the sealed request travels with the browser: any replica can resume it.
 
 use std::sync::Arc;
 
@@ -29,6 +29,7 @@ use crate::{
     services::{
         Unavailable,
         audit::Event,
+        authorization::{pending_request::PendingAuthorization, pushed_request::PushedRequest},
         csrf::BrowserId,
         grants::{GrantError, narrow, target, token_issuer::TokenIssuer},
         sealed::Sealer,
@@ -40,83 +41,78 @@ use crate::{
     },
 };
 
-mod pending;
-mod pushed;
-
-pub use pending::Asking;
-use pending::PendingAuthorization;
-pub use pushed::{PushError, Pushed};
-
-/// Answers authorization requests.
 #[derive(Debug, Clone)]
 pub struct Authorize {
-    /// Judges resources, and names the issuer.
+    /// Checks resources, and names the issuer.
     pub issue: TokenIssuer,
-    /// Reads hints.
     pub jwt: Arc<Jwt>,
-    /// Seals requests.
     pub sealer: Sealer,
-    /// Draws codes.
     pub random: Random,
     /// Where clients, consents and codes are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What comes of a request.
+/// The outcome of a request.
 #[derive(Debug)]
 pub enum AuthorizeOutcome {
-    /// The client gets an answer.
     Answer(Answer),
-    /// Somebody must log in, or choose an account, before it goes on with this sealed request.
+    /// The person must log in or choose an account; then this sealed request resumes.
     LogIn(String),
-    /// Somebody must consent, before it goes on with this sealed request.
+    /// The person must consent; then this sealed request resumes.
     Consent(String),
 }
 
-/// What the client gets, by way of the browser.
+/// The response to the client, by way of the browser.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// Where: one of its redirect URIs.
+    /// One of the client's redirect URIs.
     pub redirect_uri: String,
-    /// How.
     pub response_mode: ResponseMode,
-    /// The parameters, in order.
     pub parameters: Vec<(&'static str, String)>,
 }
 
-/// Why a request gets no answer at its client: an error must not send a browser where nobody registered (RFC 9700 §4.11).
+/// The request as a page shows it while it asks.
+#[derive(Debug)]
+pub struct Asking {
+    /// The client that asks.
+    pub client: Client,
+    /// The scope that it asks for.
+    pub scope: Scope,
+    /// The name to fill in.
+    pub login_hint: Option<String>,
+    /// The provider to suggest.
+    pub idp_hint: Option<String>,
+    /// Whether the person may continue as the account that is logged in.
+    pub may_continue: bool,
+    /// Whether the client asks for a recent login.
+    pub fresh: bool,
+    /// The origin of the redirect URI, for the page's content security policy.
+    pub origin: Option<String>,
+}
+
+/// Errors that are not sent to the client: the redirect URI must be known to be registered (RFC 9700 §4.11).
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorizeError {
-    /// There is no such client.
     #[error("there is no such client")]
     UnknownClient,
     /// The redirect URI is missing, or not the client's.
     #[error("the redirect URI is not this client's")]
     RedirectUri,
-    /// The request was sealed for another browser, too long ago, or by nobody.
+    /// The sealed request is another browser's, too old, or not ours.
     #[error("the request has expired")]
     Expired,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for AuthorizeError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(AuthorizeError: StoreError);
 
 /// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
 const CODE: TimeDelta = TimeDelta::seconds(60);
 
 impl Authorize {
-    /// Answers a request that `browser` brings; `session` is who is logged in there.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Answers a request from `browser`, which is logged in with `session`.
     pub async fn run(
         &self,
         parameters: Parameters,
@@ -132,7 +128,7 @@ impl Authorize {
         let request = match read {
             Ok(request) => request,
             Err(refusal) => {
-                // An unknown mode is told by the one that every client has.
+                // An unknown response mode is reported by the default one.
                 let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
                 return Ok(AuthorizeOutcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
             }
@@ -140,18 +136,30 @@ impl Authorize {
         let asked_at = self.clock.now();
         let pending =
             PendingAuthorization { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
-        // Where nobody may be asked it need not travel.
-        if !pending.request.prompt.none && !self.can_travel(&pending) {
+        // With `prompt=none` the request need not travel.
+        if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
             let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
             return Ok(self.refuse(pending.request, refusal, &client));
         }
         self.decide(&client, pending, session).await
     }
 
-    /// Goes on with a sealed request, after somebody has been asked.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// A sealed request, as a page shows it.
+    pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
+        let PendingAuthorization { request, .. } = self.open(sealed, browser)?;
+        let client = self.client(&request).await?;
+        Ok(Asking {
+            scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
+            may_continue: request.prompt.select_account && !request.prompt.login,
+            fresh: request.prompt.login || request.max_age.is_some(),
+            origin: redirect_uri::origin(&request.redirect_uri),
+            login_hint: request.login_hint,
+            idp_hint: request.idp_hint,
+            client,
+        })
+    }
+
+    /// Resumes a sealed request after the person was asked.
     pub async fn resume(
         &self,
         sealed: &str,
@@ -163,10 +171,7 @@ impl Authorize {
         self.decide(&client, pending, session).await
     }
 
-    /// Goes on with a sealed request as the one who is logged in, who said so.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Resumes a sealed request as the account that is logged in, which the person chose.
     pub async fn continue_as(
         &self,
         sealed: &str,
@@ -178,10 +183,7 @@ impl Authorize {
         self.decide(&client, pending, Some(session)).await
     }
 
-    /// Notes that who is logged in allows the request, and goes on with it.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Stores the consent of the person who is logged in, and resumes the request.
     pub async fn allow(
         &self,
         sealed: &str,
@@ -194,8 +196,7 @@ impl Authorize {
             return self.decide(&client, pending, Some(session)).await;
         };
         let before = consents::find(&self.db, session.user, &client.id).await?;
-        // Of what was allowed before, that which the client may still ask for: so it never grows beyond what it is
-        // registered for.
+        // Earlier consent is kept only within the client's registered scope.
         let before = before.map(|before| before.scope).unwrap_or_default();
         let scope = client.scope.clone().of_either(&before, &scope);
         let consent = consents::Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
@@ -204,17 +205,31 @@ impl Authorize {
         self.decide(&client, pending, Some(session)).await
     }
 
-    /// Answers a request that the person said no to.
-    ///
-    /// # Errors
-    /// [`AuthorizeError`].
+    /// Answers a request that the person denied.
     pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<AuthorizeOutcome, AuthorizeError> {
         let pending = self.open(sealed, browser)?;
         let client = self.client(&pending.request).await?;
         Ok(self.refuse(pending.request, AuthorizationRefusal::new(Code::AccessDenied, "the person said no"), &client))
     }
 
-    /// Finds the client and where the answer goes: until both are good, no browser is sent anywhere.
+    fn open(&self, sealed: &str, browser: &BrowserId) -> Result<PendingAuthorization, AuthorizeError> {
+        let pending = PendingAuthorization::open(&self.sealer, sealed, browser, self.clock.now());
+        pending.ok_or(AuthorizeError::Expired)
+    }
+
+    /// The parameters that a request stands for: its own, or the pushed ones alone (RFC 9126 §4).
+    fn unpushed(&self, parameters: Parameters) -> Result<Parameters, AuthorizeError> {
+        let Some(sealed) = parameters.request_uri.as_deref().and_then(PushedRequest::sealed_in) else {
+            return Ok(parameters);
+        };
+        let pushed = PushedRequest::open(&self.sealer, sealed, self.clock.now()).ok_or(AuthorizeError::Expired)?;
+        if parameters.client_id.as_deref() != Some(pushed.client_id.as_str()) {
+            return Err(AuthorizeError::UnknownClient);
+        }
+        Ok(pushed.into_parameters())
+    }
+
+    /// Finds the client and the redirect URI. Until both are valid, the browser is not redirected.
     async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
         let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
         let id = id.ok_or(AuthorizeError::UnknownClient)?;
@@ -229,7 +244,7 @@ impl Authorize {
         }
     }
 
-    /// The client of a request that was found good before; it may have been deleted since.
+    /// The client of a request that was valid before; it may have been deleted since.
     async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
         let found = clients::find(&self.db, &request.client).await?;
         let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
@@ -251,7 +266,7 @@ impl Authorize {
             Ok(scope) => scope,
             Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
         };
-        // Asking again would not help: they have logged in, as somebody else than the client means.
+        // Asking again would not help: the person has logged in, as another account than the hint names.
         let another =
             |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
         if session.is_some_and(another) {
@@ -263,7 +278,7 @@ impl Authorize {
                 let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody must log in");
                 self.refuse(pending.request, refusal, client)
             } else {
-                AuthorizeOutcome::LogIn(self.seal(&pending))
+                AuthorizeOutcome::LogIn(pending.seal(&self.sealer))
             });
         };
         if !self.is_allowed(client, &pending, &scope, session).await? {
@@ -271,14 +286,18 @@ impl Authorize {
                 let refusal = AuthorizationRefusal::new(Code::ConsentRequired, "the person must consent");
                 self.refuse(pending.request, refusal, client)
             } else {
-                AuthorizeOutcome::Consent(self.seal(&pending))
+                AuthorizeOutcome::Consent(pending.seal(&self.sealer))
             });
         }
         self.grant(pending.request, scope, session).await
     }
 
-    /// The scope that the request may have at most.
-    fn permit(&self, client: &Client, request: &AuthorizationRequest) -> Result<Scope, AuthorizationRefusal> {
+    /// The scope that the request may be granted.
+    pub(in crate::services) fn permit(
+        &self,
+        client: &Client,
+        request: &AuthorizationRequest,
+    ) -> Result<Scope, AuthorizationRefusal> {
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(AuthorizationRefusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
         }
@@ -291,10 +310,10 @@ impl Authorize {
         Ok(scope)
     }
 
-    /// Whether who is logged in did so lately enough, and is who the client means.
+    /// Whether the login is recent enough, and of the account that the client expects.
     fn is_fresh_enough(&self, pending: &PendingAuthorization, session: &Session) -> bool {
         let PendingAuthorization { request, asked_at, account_chosen, .. } = pending;
-        // Whoever has logged in since the client asked has done all that it can ask for.
+        // A login after the request satisfies every prompt.
         let since = session.authenticated_at >= *asked_at;
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
         let stale_login = request.max_age.is_some_and(|most| age > most);
@@ -302,7 +321,7 @@ impl Authorize {
         self.is_meant(request, session) && (since || !(request.prompt.login || stale_login || unchosen))
     }
 
-    /// Whether who is logged in is whom the client's hint names, if it has one.
+    /// Whether the logged-in account is the one in the client's ID token hint, if any.
     fn is_meant(&self, request: &AuthorizationRequest, session: &Session) -> bool {
         request.id_token_hint.as_deref().is_none_or(|hint| {
             let claims = self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now());
@@ -310,7 +329,7 @@ impl Authorize {
         })
     }
 
-    /// Whether the person has allowed the client as much as it asks for. Our own clients need not ask.
+    /// Whether the person has consented to the scope. First-party clients need no consent.
     async fn is_allowed(
         &self,
         client: &Client,
@@ -328,7 +347,7 @@ impl Authorize {
         }))
     }
 
-    /// Gives a code.
+    /// Issues a code.
     async fn grant(
         &self,
         request: AuthorizationRequest,
@@ -337,7 +356,7 @@ impl Authorize {
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let secret = self.random.secret();
         let text = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
-        // What is sealed was read before, so the challenge is one.
+        // The challenge was parsed before it was sealed.
         let code_challenge = CodeChallenge::parse(&request.code_challenge).map_err(|_| AuthorizeError::Expired)?;
         let code = AuthorizationCode {
             client: request.client.clone(),
@@ -386,7 +405,7 @@ impl Authorize {
         self.answer(redirect_uri, mode, state, parameters)
     }
 
-    /// Every answer says whose it is (RFC 9207).
+    /// Every response carries `iss` (RFC 9207).
     fn answer(
         &self,
         redirect_uri: String,

@@ -2,3 +2,6 @@
 
 pub mod authorize;
 pub mod consents;
+mod pending_request;
+pub mod push;
+mod pushed_request;

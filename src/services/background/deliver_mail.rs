@@ -1,8 +1,7 @@
-//! Sends what is in the outbox: several letters at a time, each again and again until it has left or is given up.
+//! Sends the emails in the outbox, several at a time, each until it is sent or given up.
 //!
-//! A letter that a process has taken on is its own for a lease, which it renews while it is at it. One that dies is
-//! followed by another when the lease is over, so a letter may be sent twice after a crash; it is the same letter then,
-//! with the same link. Times are the clock's, which replicas keep in step.
+//! A process claims an email for a lease, and renews the lease while it sends. After a crash another process claims the
+//! email when the lease is over. The email may then be sent twice, with the same text and link.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,29 +27,27 @@ use crate::{
     store::outbox::{self, Claimed},
 };
 
-/// Sends the outbox.
+/// Sends the emails in the outbox.
 #[derive(Debug, Clone)]
 pub struct DeliverMail {
     /// Where the causes are.
     pub outbox: Outbox,
-    /// Finds the letters.
+    /// Finds the emails.
     pub resolve: ResolveMail,
-    /// Sends them.
     pub mailer: Arc<Mailer>,
-    /// Counts them.
     pub metrics: Metrics,
 }
 
-/// Letters under way at a time: a mail server that stalls holds up no more than these, each for the mailer's deadline.
+/// Emails under way at a time: a mail server that stalls holds up no more than these, each for the mailer's deadline.
 const AT_ONCE: usize = 4;
-/// How often a process looks that was not woken.
+/// How often the outbox is polled.
 const POLL: Duration = Duration::from_secs(1);
-/// The longest pause before what woke us is looked at. By chance: what is done for a cause that means somebody must not
-/// be felt by whoever asks next.
+/// The longest pause after a wake-up. It is random: the work for an existing account must not slow down the next request
+/// measurably, which would tell that the account exists.
 const PAUSE_MS: u64 = 250;
-/// How often what waits and what was given up is counted.
+/// How often waiting and dead emails are counted.
 const COUNT_EVERY: Duration = Duration::from_secs(15);
-/// How long letters under way may take to leave once the service stops.
+/// How long sending may take once the service stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// What became of an attempt.
@@ -132,7 +129,7 @@ impl DeliverMail {
         Ok(outbox::claim(db, claim, now, now + LEASE, room).await?)
     }
 
-    /// Tries a letter once.
+    /// Tries an email once.
     async fn deliver(&self, row: &Claimed) {
         let done = match &row.cause {
             Ok(cause) => match self.resolve.run(row, cause).await {
@@ -155,7 +152,7 @@ impl DeliverMail {
         }
     }
 
-    /// Sends a letter, and says now and then that somebody is still at it.
+    /// Sends an email, and renews its lease from time to time.
     async fn send(&self, row: &Claimed, letter: &Email) -> DeliveryAttempt {
         let every = Duration::from_secs(RENEWED_EVERY);
         let mut renewal = interval_at(Instant::now() + every, every);
@@ -166,7 +163,7 @@ impl DeliverMail {
             tokio::select! {
                 sent = &mut sending => return sent.map_or_else(DeliveryAttempt::Failed, |()| DeliveryAttempt::Sent),
                 _ = renewal.tick() => {
-                    // Where the database does not answer, the letter goes on: it may be sent twice then.
+                    // Where the database does not answer, the email goes on: it may be sent twice then.
                     let until = self.outbox.clock.now() + LEASE;
                     if matches!(outbox::renew(&self.outbox.db, row, until).await, Ok(false)) {
                         return DeliveryAttempt::Lost;
@@ -224,7 +221,7 @@ impl DeliverMail {
     }
 }
 
-/// Says whose letter an event is about; never whom it was sent to.
+/// Adds the account to an event; never the email address.
 fn about(event: Event, letter: Option<&Resolved>) -> Event {
     match letter {
         Some(letter) => event.account(letter.user),

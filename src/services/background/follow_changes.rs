@@ -1,4 +1,4 @@
-//! Follows the changes that other processes make: on notice where the database gives notices, and every second anyway.
+//! Follows the changes of other processes: by notification where the database has it, and by a poll every second.
 
 use std::{
     sync::Arc,
@@ -13,26 +13,26 @@ use crate::{
     store::changes::{Notices, OVERLAP},
 };
 
-/// How long a change stays unknown at the most while the database answers and gives no notice.
+/// The longest delay of a change without notifications.
 const ROUND: Duration = Duration::from_secs(1);
-/// How long a notice waits for others.
+/// How long notifications are collected.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// How long a round may take before it has failed.
+/// The time-out of a poll.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// How long it may take to load all, which may be much: tokens are refused for so long.
+/// The time-out of a full load; tokens are refused meanwhile.
 const LOADING: Duration = Duration::from_mins(1);
-/// After so long without a good round, the last ones' overlap is not enough: all is loaded anew.
+/// After this time without a successful poll, the overlap is not enough, and everything is loaded again.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How often all is read again beside the rounds, should a transaction ever have taken longer than it may.
+/// How often everything is read again, in case a transaction took longer than allowed.
 const AGAIN: Duration = Duration::from_mins(2);
 
-/// Follows until it is dropped.
+/// Runs until it is dropped.
 pub async fn run(changes: ChangeFeed, listen_url: SecretString) {
     let poke = Arc::new(Notify::new());
     tokio::join!(rounds(&changes, &poke), notices(&listen_url, &poke), again(&changes));
 }
 
-/// Looks every second, and whenever it is poked.
+/// Polls every second, and at every notification.
 async fn rounds(changes: &ChangeFeed, poke: &Notify) {
     const { assert!(SILENCE.as_secs() + PATIENCE.as_secs() < OVERLAP.as_secs()) };
     let mut tick = tokio::time::interval(ROUND);
@@ -42,7 +42,7 @@ async fn rounds(changes: &ChangeFeed, poke: &Notify) {
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            // Many ends at once make many notices, and one look sees them all.
+            // Many ends at once send many notifications; one poll reads them all.
             () = poke.notified() => tokio::time::sleep(TOGETHER).await,
         }
         let outcome = if good.elapsed() > SILENCE {
@@ -66,7 +66,7 @@ async fn rounds(changes: &ChangeFeed, poke: &Notify) {
     }
 }
 
-/// Reads all again now and then.
+/// Reads everything again from time to time.
 async fn again(changes: &ChangeFeed) {
     loop {
         tokio::time::sleep(AGAIN).await;
@@ -76,12 +76,12 @@ async fn again(changes: &ChangeFeed) {
     }
 }
 
-/// Pokes at every notice, and when notices may have been missed.
+/// Triggers a poll at every notification, and when some may have been missed.
 async fn notices(url: &SecretString, poke: &Notify) {
     loop {
         match tokio::time::timeout(PATIENCE, Notices::listen(url)).await {
             Ok(Ok(Some(mut notices))) => {
-                // Listening first and looking then: what was committed in between is seen by one of the two.
+                // Listen first, then poll: a commit in between is seen by one of the two.
                 poke.notify_one();
                 while notices.next().await.is_ok() {
                     poke.notify_one();

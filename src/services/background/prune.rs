@@ -1,5 +1,5 @@
-//! Deletes what nobody can use any more, in small batches, so that any number of replicas may do so at once and none
-//! waits for another.
+//! Deletes expired rows in small batches, so that any number of replicas may do so at once without waiting for each
+//! other.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,41 +18,41 @@ use crate::{
     },
 };
 
-/// Deletes what is over.
+/// Deletes expired rows.
 #[derive(Debug, Clone)]
 pub struct Prune {
     /// Where it is.
     pub db: Database,
-    /// Tells the time.
+    /// The time source.
     pub clock: Arc<dyn Clock>,
     /// How long an unused refresh token lives.
     pub refresh_token_ttl: TimeDelta,
-    /// Begins again with lists that have room now.
+    /// Draws from the first list again, which has free indexes now.
     pub places: StatusPlaces,
 }
 
-/// How often a process looks for what is over.
+/// The time between two runs.
 const EVERY: Duration = Duration::from_mins(5);
-/// Every so many looks it also walks through all sessions for those that were left idle.
+/// Every so many runs, all sessions are scanned for idle ones.
 const WALK_EVERY: u32 = 12;
-/// How long rows stay that are over, beyond their last token: clocks differ, and verifiers allow for that.
+/// How long rows are kept after their last token has expired: verifiers allow for clock skew.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
-/// How long mails that were sent are counted: the longest time that a limit may look back.
+/// How long sent emails are counted: the longest window of a limit.
 const SENT_KEPT: TimeDelta = TimeDelta::days(1);
-/// How long secrets stay that have run out: a mail that carries one may be tried for almost as long.
+/// How long expired secrets are kept: their emails may be retried for almost as long.
 const SECRETS_KEPT: TimeDelta = delivery::TRIED_FOR.checked_add(&TimeDelta::days(1)).expect("it is some days");
-/// How long a used code is known for one, so that a second use ends what the first one gave.
+/// How long a used code is kept, so that a second use ends the session of the first.
 const CODES: TimeDelta = TimeDelta::days(1);
-/// How long the notice of a log-out stays that nobody has told or given up: longer than it is tried.
+/// How long an unfinished logout notice is kept: longer than it is retried.
 const NOTICES: TimeDelta =
     logout_notice::BACKOFF.tried_for.checked_add(&TimeDelta::hours(1)).expect("it is some hours");
-/// Rows a statement: some milliseconds of work.
+/// Rows a statement: a few milliseconds of work.
 const BATCH: u64 = 500;
-/// Rows a step of the walk.
+/// Rows a step of the scan.
 const PAGE: u64 = 5000;
 
 impl Prune {
-    /// Prunes every five minutes, for ever. Replicas that started together part by chance.
+    /// Prunes every five minutes, forever. A random delay keeps replicas apart.
     pub async fn run(self, random: Random) {
         let part = u64::from(u16::from_be_bytes(random.bytes())) * EVERY.as_secs() / u64::from(u16::MAX);
         tokio::time::sleep(Duration::from_secs(part)).await;
@@ -71,15 +71,15 @@ impl Prune {
         }
     }
 
-    /// Deletes all that is over now. Says how many rows that were.
+    /// Deletes everything that has expired. Returns the number of rows.
     ///
     /// # Errors
-    /// [`Unavailable`] where the database does not answer; what was deleted so far stays so.
+    /// [`Unavailable`]; rows that were deleted before stay deleted.
     pub async fn once(&self) -> Result<u64, Unavailable> {
         Ok(self.ended().await? + self.idle().await?)
     }
 
-    /// Deletes what has ended.
+    /// Deletes ended sessions.
     async fn ended(&self) -> Result<u64, Unavailable> {
         let now = self.clock.now();
         let over = now - MARGIN;
@@ -102,7 +102,7 @@ impl Prune {
         }
     }
 
-    /// Deletes what was left idle.
+    /// Deletes idle sessions.
     async fn idle(&self) -> Result<u64, Unavailable> {
         let over = self.clock.now() - MARGIN;
         let (mut pruned, mut walk) = (0, Some(Walk::START));

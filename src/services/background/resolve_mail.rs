@@ -1,8 +1,8 @@
-//! Finds what a cause has to be told as, and to whom: at the moment of sending, so that neither a request nor the
-//! outbox knows whether anybody is told.
+//! Resolves an outbox event to an email, at the moment of sending: neither the request nor the outbox tells whether
+//! anyone gets one.
 //!
-//! Letters with a secret are written to one address: the one that the account has at this moment, or claims. The secret
-//! is put in the same transaction that holds the account, and everything that takes a secret its worth holds it too.
+//! An email with a secret goes to one address: the account's present or claimed one. The secret is stored in the
+//! transaction that locks the account; everything that voids secrets locks it too.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,36 +32,34 @@ use crate::{
     },
 };
 
-/// Finds letters for causes.
+/// Resolves outbox events to emails.
 #[derive(Debug, Clone)]
 pub struct ResolveMail {
-    /// Where accounts, secrets and causes are.
+    /// Holds accounts, secrets and events.
     pub db: Database,
-    /// What secrets follow from.
+    /// Its root secret derives the one-use secrets.
     pub keyring: Arc<Keyring>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// The beginning of every link.
+    /// The prefix of every link.
     pub issuer: String,
-    /// How many mails of a kind an account or an address gets within which time; `None`: as many as are caused.
+    /// How many emails of a kind an account or address gets within which time; `None` is unlimited.
     pub limit: Option<(u32, Duration)>,
 }
 
-/// A letter, and whose account it is about.
+/// An email, and the account that it is about.
 #[derive(Debug)]
 pub struct Resolved {
-    /// What is sent.
+    /// The email to send.
     pub letter: Email,
-    /// Whose.
     pub user: UserId,
-    /// What it is, in a word for the log.
+    /// Its kind, in one word for the log.
     pub name: &'static str,
 }
 
-/// Why no letter is written. The word goes into the log.
+/// Why no email is sent. The word goes into the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Nobody {
-    /// No account is meant, or it is gone.
+    /// There is no such account.
     Unknown,
     /// The account has no verified address.
     Unverified,
@@ -69,11 +67,11 @@ enum Nobody {
     Disabled,
     /// There is nothing to verify.
     Verified,
-    /// Another cause came after it, and was told.
+    /// A newer event was sent instead.
     Overtaken,
-    /// There were too many lately.
+    /// The limit is reached.
     Limited,
-    /// The row is not this process's any more.
+    /// Another process has the row now.
     Lost,
 }
 
@@ -91,11 +89,11 @@ impl Nobody {
     }
 }
 
-/// Whom to write to, or why to nobody; the account where one is known.
+/// The resolved email; or why there is none, and the account if known.
 type Found = Result<Resolved, (Nobody, Option<UserId>)>;
 
 impl ResolveMail {
-    /// The letter for a cause; `None` where there is nobody to write to, and the cause is done with.
+    /// The email for an event; `None` if there is no recipient, and the event is done.
     ///
     /// # Errors
     /// [`Unavailable`]; then it is found another time.
@@ -132,8 +130,7 @@ impl ResolveMail {
         match cause {
             OutboxEvent::ResetRequested(_) => self.reset(transaction, row, &user).await,
             OutboxEvent::EmailClaimed(_, named) => self.verification(transaction, row, &user, named.as_ref()).await,
-            // Notices of what was done with a credential are never too many, and a disabled account's owner wants to
-            // know as well.
+            // Security notices are not limited, and go to a disabled account's owner as well.
             OutboxEvent::PasswordChanged(_, to) => {
                 let letter = letter(row, to, Message::PasswordChanged { username, at });
                 Ok(Ok(Resolved { letter, user: user.id, name: "password_changed" }))
@@ -145,7 +142,7 @@ impl ResolveMail {
         }
     }
 
-    /// To the verified address of an account that is not disabled, as it is stored: whatever the request spelled.
+    /// To the stored verified address of an account that is not disabled, however the request spelled it.
     async fn reset(&self, transaction: &Transaction, row: &Claimed, user: &User) -> Result<Found, Unavailable> {
         let nobody = |why| Ok(Err((why, Some(user.id))));
         if user.disabled_at.is_some() {
@@ -164,7 +161,7 @@ impl ResolveMail {
         Ok(Ok(Resolved { letter: letter(row, to, message), user: user.id, name: "password_reset" }))
     }
 
-    /// To the address that the account claims; or to its owner, where it has one already.
+    /// To the address that the account claims; or to the account that has already verified it.
     async fn verification(
         &self,
         transaction: &Transaction,
@@ -198,7 +195,7 @@ impl ResolveMail {
         Ok(Ok(Resolved { letter: letter(row, &to, message), user: user.id, name: "email_verification" }))
     }
 
-    /// Tells an address's owner that another account named it.
+    /// Notifies an address's owner that another account claimed it.
     async fn tell_owner(&self, transaction: &Transaction, row: &Claimed, owner: &User) -> Result<Found, Unavailable> {
         let nobody = |why| Ok(Err((why, Some(owner.id))));
         let Some(to) = &owner.email else { return nobody(Nobody::Unverified) };
@@ -213,7 +210,7 @@ impl ResolveMail {
         Ok(Ok(Resolved { letter, user: owner.id, name: "registration_tried" }))
     }
 
-    /// Counts the row among the mails of its account and address, once; or says why it is not to be sent.
+    /// Counts the row towards the limits of its account and address, once; or returns why it must not be sent.
     async fn admit(
         &self,
         transaction: &Transaction,
@@ -233,8 +230,8 @@ impl ResolveMail {
         Ok((!own).then_some(Nobody::Lost))
     }
 
-    /// The secret of this row, which takes the place of the account's earlier one, and how long it is good from the time
-    /// of its cause on. It lives its whole lifetime from now on: a mail that was held up is not dead when it arrives.
+    /// The secret of this row, which replaces the account's earlier one, and its validity counted from the event. It
+    /// has its whole lifetime from now on, so that a delayed email does not arrive expired.
     async fn secret(
         &self,
         transaction: &Transaction,
@@ -244,14 +241,14 @@ impl ResolveMail {
         to: &EmailAddress,
     ) -> Result<Option<(OneUseSecret, TimeDelta)>, Unavailable> {
         let keys = self.keyring.current();
-        // The root secret of the time of asking, so that each attempt finds the same. Where that one is gone, an earlier
-        // mail's link is, too: this one's takes its place.
+        // The root secret at the time of the event, so that each attempt derives the same secret. If it was removed, an
+        // earlier email's link is void too, and this one replaces it.
         let root = keys.active_root_secret(row.created_at).ok_or(SignError::NoKey(KeyKind::RootSecret))?;
         let secret = one_use_secret::derive(root, purpose, row.id);
         let expires_at = self.clock.now() + purpose.lifetime();
         let digest = one_use_secret::digest(&secret);
         let new = NewSecret { id: row.id, purpose, user, email: to, digest, asked_at: row.created_at, expires_at };
-        // Whole minutes, so that a mail that is sent again at once is the same.
+        // Whole minutes, so that an email that is retried at once is the same.
         let valid_for = TimeDelta::minutes((expires_at - row.created_at).num_minutes());
         Ok(one_use_secrets::put(transaction, &new).await?.then_some((secret, valid_for)))
     }

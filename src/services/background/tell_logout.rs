@@ -1,8 +1,7 @@
-//! Tells clients that sessions of theirs have ended (OIDC Back-Channel Logout 1.0), again and again until they take it or
-//! it is given up.
+//! Sends logout notices to clients (OIDC Back-Channel Logout 1.0), each until it is accepted or given up.
 //!
-//! The end of a session is written down with what is to be told of it, so that no crash loses it. A process that has
-//! taken a notice on has it for a lease; one that dies is followed by another, so that a client may be told twice.
+//! A notice is written in the transaction that ends the session, so that no crash loses it. A process claims a notice for
+//! a lease; after a crash another process claims it, so that a client may get it twice.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,30 +30,26 @@ use crate::{
     },
 };
 
-/// Tells clients.
 #[derive(Debug, Clone)]
 pub struct TellLogout {
     /// Where the notices are.
     pub db: Database,
     /// Whom to tell.
     pub remembered: EntityCache,
-    /// Signs what they are told.
+    /// Signs the logout tokens.
     pub jwt: Arc<Jwt>,
-    /// Tells them.
     pub backchannel: Backchannel,
     /// Names tokens and claims.
     pub random: Random,
     /// Wakes this process, which looks by itself as well.
     pub awake: Arc<Notify>,
-    /// Counts.
     pub metrics: Metrics,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// Who says so.
+    /// The issuer.
     pub issuer: String,
 }
 
-/// Clients told at a time.
+/// Notices sent at a time.
 const AT_ONCE: usize = 16;
 /// How often a process looks that was not woken.
 const POLL: Duration = Duration::from_secs(1);
@@ -134,12 +129,12 @@ impl TellLogout {
         }
     }
 
-    /// Tells a client once, and writes down what became of it.
+    /// Sends a notice once, and records the result.
     async fn tell(&self, row: &Claimed) -> Result<(), Unavailable> {
         let found = self.remembered.client(&self.db, &row.client).await?;
         let told = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
         let Some((client, uri)) = told else {
-            // Deleted since, or not to be told any more.
+            // The client was deleted, or has no logout URI any more.
             return Ok(logout_notices::done(&self.db, row).await?);
         };
         let sent = match self.logout_token(row, &client, self.clock.now()) {
@@ -165,7 +160,7 @@ impl TellLogout {
         Ok(logout_notices::put_off(&self.db, row, now, next).await?)
     }
 
-    /// What the client is told (§2.4), signed as its ID tokens are. A client that gets none has what everybody verifies.
+    /// The logout token (§2.4), signed as the client's ID tokens are, or as access tokens if it gets none.
     fn logout_token(&self, row: &Claimed, client: &Client, now: DateTime<Utc>) -> Result<String, Unavailable> {
         let ended = (row.session, row.user);
         let claims = LogoutClaims::of(&self.issuer, ended, &client.id, self.random.token_id(), (now, now + TOKEN));

@@ -1,4 +1,4 @@
-//! Client authentication (RFC 6749 §2.3, RFC 7523 §3): a confidential client proves who it is, in the one way that it is
+//! Client authentication (RFC 6749 §2.3, RFC 7523 §3): a confidential client must use the one method that it is
 //! registered for.
 
 use chrono::DateTime;
@@ -14,11 +14,7 @@ use crate::{
         client::{AuthenticationMethod, Client},
         ids::ClientId,
     },
-    services::{
-        Unavailable,
-        audit::Event,
-        clients::{ClientError, Clients},
-    },
+    services::{Unavailable, audit::Event, clients::registry::Clients},
     store::{
         StoreError,
         client_assertions::{self, AssertionDigest},
@@ -26,34 +22,40 @@ use crate::{
     },
 };
 
-/// How a request says which client it comes from.
+/// How a request identifies its client.
 #[derive(Debug)]
 pub enum ClientCredential {
-    /// Not at all: the built-in client.
+    /// Without credentials: the built-in client.
     Nothing,
     /// By its id alone.
     Id(ClientId),
-    /// By its id and secret, in that way.
+    /// By its id and secret, with that method.
     Secret(ClientId, SecretString, AuthenticationMethod),
     /// By a JWT under its own key.
     Assertion {
-        /// The client that is named beside it, where one is.
+        /// The `client_id` beside it, if any.
         named: Option<ClientId>,
-        /// The JWT.
         jwt: SecretString,
-        /// The path of the endpoint that it came to.
+        /// The path of the called endpoint.
         endpoint: String,
     },
 }
 
-/// The endpoint that assertions may always be made for (RFC 7523 §3), whichever is called.
+/// Why client authentication failed.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The client is unknown, or the secret or the method is wrong.
+    #[error("the client is unknown, or did not authenticate as it is registered to")]
+    Invalid,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// An accepted audience of assertions at every endpoint (RFC 7523 §3).
 const TOKEN_ENDPOINT: &str = "/oauth/token";
 
 impl Clients {
-    /// The client that a request comes from. A confidential one has proved it, in the way it is registered for.
-    ///
-    /// # Errors
-    /// [`ClientError`].
+    /// The client of a request. A confidential client must authenticate with its registered method.
     pub async fn authenticate(&self, presented: &ClientCredential) -> Result<Client, ClientError> {
         let (id, secret, method) = match presented {
             ClientCredential::Nothing => return Ok(Client::first_party()),
@@ -78,7 +80,7 @@ impl Clients {
         }
     }
 
-    /// The client that made an assertion, which is taken this once (RFC 7523 §3, OIDC Core §9).
+    /// The client that signed an assertion. Each assertion is accepted once (RFC 7523 §3, OIDC Core §9).
     async fn authenticate_by_assertion(
         &self,
         named: Option<&ClientId>,
@@ -105,7 +107,7 @@ impl Clients {
         if let Err(why) = claims.judge(&ours.each_ref().map(String::as_str), now) {
             return Err(refused(why.as_str(), Some(&id)));
         }
-        // The id has no NUL in it, so no two pairs are one text.
+        // A client id has no NUL, so no two pairs give the same text.
         let digest = digest::sha256(format!("{id}\0{}", claims.jti).as_bytes());
         let expires_at = DateTime::from_timestamp(claims.exp, 0).unwrap_or(DateTime::<chrono::Utc>::MAX_UTC);
         match client_assertions::insert(&self.db, AssertionDigest(digest), expires_at).await {
@@ -115,8 +117,8 @@ impl Clients {
         }
     }
 
-    /// A client and the digest of its secret, as they are now. Where the newest changes are not known here, only the
-    /// database knows who is still a client.
+    /// A client and the digest of its secret. If this process does not know the newest changes, it reads the database
+    /// in place of the cache.
     async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
         let found = if self.end_session.changes.revocations.are_current() {
             self.remembered.client(&self.db, id).await
@@ -127,7 +129,7 @@ impl Clients {
     }
 }
 
-/// One answer for every reason; the log knows which it was.
+/// One answer for every reason; the log has the reason.
 fn refused(reason: &'static str, client: Option<&ClientId>) -> ClientError {
     let event = Event::refused("client_authentication", reason);
     match client {

@@ -1,5 +1,5 @@
-//! Dynamic client registration (RFC 7591) and its management (RFC 7592): clients that register themselves, where the
-//! operator lets them. They are third parties' for ever; [`crate::domain::client_registration`] says what they may have.
+//! Dynamic client registration (RFC 7591) and its management (RFC 7592). Such clients are never first-party;
+//! [`crate::domain::client_registration`] has the rules.
 
 use secrecy::{ExposeSecret, SecretString};
 
@@ -8,7 +8,7 @@ use crate::{
     domain::{client::Client, client_metadata::ClientMetadata, client_registration::NotRegistrable, ids::ClientId},
     services::{
         Unavailable,
-        clients::{Clients, Registered, RegistrationError},
+        clients::registry::{Clients, Registered, RegistrationError},
     },
     store::{
         StoreError,
@@ -21,7 +21,7 @@ use crate::{
 pub struct RegisterClient {
     /// Where they are registered.
     pub clients: Clients,
-    /// Who may.
+    /// Who may register clients.
     pub admission: RegistrationPolicy,
 }
 
@@ -30,16 +30,16 @@ pub struct RegisterClient {
 pub enum RegistrationPolicy {
     /// The operator alone.
     Off,
-    /// Whoever has the initial access token (RFC 7591 §3).
+    /// Holders of the initial access token (RFC 7591 §3).
     Holders(SecretString),
     /// Anybody.
     Anybody,
 }
 
-/// A client that is registered, and what its owner manages it with.
+/// A registered client, and the token that manages it.
 #[derive(Debug)]
 pub struct RegisteredClient {
-    /// The client, and its secret where it just got one.
+    /// The client, and its new secret, if any.
     pub registered: Registered,
     /// Its registration access token: 256 random bits.
     pub token: SecretString,
@@ -48,19 +48,19 @@ pub struct RegisteredClient {
 /// Why a client was not registered, shown, changed or deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterClientError {
-    /// Clients do not register themselves here.
+    /// Dynamic registration is off.
     #[error("clients are registered by the operator here")]
     Off,
-    /// No token was sent, and one is needed.
+    /// The token is missing.
     #[error("a token is needed")]
     TokenMissing,
-    /// The token is not good for this: unknown, another client's, or the client is gone.
+    /// The token is unknown or another client's, or the client was deleted.
     #[error("the token is not good")]
     Token,
-    /// The metadata cannot be had.
+    /// The metadata was refused.
     #[error(transparent)]
     Registration(#[from] RegistrationError),
-    /// A client named itself otherwise than the registration does (RFC 7592 §2.2).
+    /// The sent `client_id` or `client_secret` is not this client's (RFC 7592 §2.2).
     #[error("client_id and client_secret are this client's, if they are sent")]
     AnotherClient,
 }
@@ -83,26 +83,21 @@ impl From<NotRegistrable> for RegisterClientError {
     }
 }
 
-/// What a request says of the client that it changes, beside its metadata: it must be true.
+/// The identifiers in an update request; they must be this client's.
 #[derive(Debug, Default)]
 pub struct Named {
-    /// `client_id`.
     pub id: Option<String>,
-    /// `client_secret`.
     pub secret: Option<SecretString>,
 }
 
 impl RegisterClient {
-    /// Whether any client may register itself here.
+    /// Whether dynamic registration is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
         !matches!(self.admission, RegistrationPolicy::Off)
     }
 
     /// Registers a client (RFC 7591 §3.1). `token` is the initial access token that came with the request.
-    ///
-    /// # Errors
-    /// [`RegisterClientError`].
     pub async fn run(
         &self,
         token: Option<&SecretString>,
@@ -124,20 +119,14 @@ impl RegisterClient {
         Ok(RegisteredClient { registered, token })
     }
 
-    /// Shows a client to whoever registered it (RFC 7592 §2.1).
-    ///
-    /// # Errors
-    /// [`RegisterClientError`].
+    /// Shows a client to the holder of its registration token (RFC 7592 §2.1).
     pub async fn find(&self, id: &str, token: Option<SecretString>) -> Result<RegisteredClient, RegisterClientError> {
         let (id, token) = self.admit(id, token).await?;
         let client = self.clients.find(&id).await?.ok_or(RegisterClientError::Token)?;
         Ok(RegisteredClient { registered: Registered { client, secret: None }, token })
     }
 
-    /// Replaces a client's metadata, what is left out by its default (RFC 7592 §2.2).
-    ///
-    /// # Errors
-    /// [`RegisterClientError`]; then it stays as it was.
+    /// Replaces a client's metadata; omitted members get their defaults (RFC 7592 §2.2).
     pub async fn replace(
         &self,
         id: &str,
@@ -154,16 +143,13 @@ impl RegisterClient {
     }
 
     /// Deletes a client, its sessions and its token (RFC 7592 §2.3).
-    ///
-    /// # Errors
-    /// [`RegisterClientError`].
     pub async fn delete(&self, id: &str, token: Option<SecretString>) -> Result<(), RegisterClientError> {
         let (id, _) = self.admit(id, token).await?;
         self.clients.delete(&id).await?;
         Ok(())
     }
 
-    /// Lets whoever registered a client at it. A client that is not there is answered as a wrong token is.
+    /// Checks the registration token. A missing client is answered as a wrong token.
     async fn admit(
         &self,
         id: &str,
@@ -181,7 +167,7 @@ impl RegisterClient {
         }
     }
 
-    /// Refuses another client's id or secret: whoever sends them confuses two registrations.
+    /// Refuses another client's id or secret: the sender has confused two registrations.
     async fn recognize(&self, id: &ClientId, named: Named) -> Result<(), RegisterClientError> {
         if named.id.is_some_and(|named| named != id.as_str()) {
             return Err(RegisterClientError::AnotherClient);
@@ -195,7 +181,7 @@ impl RegisterClient {
     }
 }
 
-/// The only form in which tokens are compared and kept.
+/// Tokens are stored and compared by digest only.
 fn token_digest(token: &SecretString) -> RegistrationTokenDigest {
     RegistrationTokenDigest(digest::sha256(token.expose_secret().as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! The providers that open an account, in its owner's hand: shown, and taken away.
+//! Lists and removes the providers that are linked to the caller's account.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
         Unavailable,
         accounts::authenticate::{Authenticate, AuthenticateError},
         audit::Event,
-        federation::Providers,
+        federation::providers::Providers,
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{
@@ -28,87 +28,75 @@ use crate::{
     },
 };
 
-/// The providers that open an account.
+/// The caller's linked providers.
 #[derive(Debug, Clone)]
 pub struct Identities {
-    /// Those that can be linked.
+    /// The configured providers.
     pub providers: Arc<Providers>,
-    /// Where links are.
+    /// Holds the links.
     pub db: Database,
-    /// Asks for the password.
+    /// Checks the password.
     pub authenticate: Authenticate,
-    /// Ends what may have begun by a link.
+    /// Ends sessions that may have begun with a removed link.
     pub end_session: EndSession,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What an account's owner sees.
+/// The linked and linkable providers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityOverview {
-    /// What opens the account.
+    /// The linked providers.
     pub linked: Vec<Linked>,
-    /// What could.
+    /// The providers that can be linked.
     pub others: Vec<(ProviderName, ProviderKind)>,
-    /// Whether a change needs the password, since the log-in does not stand in for it.
+    /// Whether a change needs the password.
     pub password_wanted: bool,
 }
 
-/// A provider that opens the account.
+/// A linked provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Linked {
-    /// Names the link.
+    /// The link's id.
     pub id: Uuid,
-    /// The provider.
     pub provider: ProviderName,
-    /// What it is, if it is still configured.
+    /// Its kind, if it is still configured.
     pub kind: Option<ProviderKind>,
-    /// When it was linked.
     pub linked_at: DateTime<Utc>,
-    /// Whether the account has another way in.
+    /// Whether the account has another way to log in.
     pub removable: bool,
 }
 
-/// Why nothing was changed.
+/// Why the link was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentitiesError {
-    /// It is not linked.
     #[error("it is not linked")]
     Unknown,
-    /// There is no other way in.
+    /// It is the last way to log in.
     #[error("it is the last way in")]
     LastWayIn,
-    /// The log-in does not stand in for the password, which was not given, or wrong.
+    /// The password is needed, and missing or wrong.
     #[error("the password is wrong")]
     WrongPassword,
-    /// The log-in is too old, and there is no password.
+    /// The login is too old, and there is no password.
     #[error("the log-in is too old")]
     LogInTooOld,
-    /// Too many passwords were wrong before this one, which was not looked at.
+    /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<StoreError> for IdentitiesError {
-    fn from(error: StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(IdentitiesError: StoreError);
 
-/// How old a log-in may be that stands in for the password.
+/// How recent a login must be to replace the password.
 const RECENT: TimeDelta = TimeDelta::minutes(5);
 
 impl Identities {
-    /// What the owner of the account sees who is logged in with `session`.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// The linked and linkable providers of the account of `session`.
     pub async fn of(&self, session: &Session) -> Result<IdentityOverview, Unavailable> {
         let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
@@ -131,12 +119,9 @@ impl Identities {
         })
     }
 
-    /// Sees that it is the owner who wants a change: by a log-in of at most five minutes ago, or by the password. A
-    /// browser that was left open must not open the account for ever. Where there is a password, a provider's word does
-    /// not stand in for it: a provider may let in whoever has the browser, unasked.
-    ///
-    /// # Errors
-    /// [`IdentitiesError`].
+    /// Confirms that the owner wants a change: by a login of at most five minutes ago, or by the password. An
+    /// unattended browser must not be able to link an identity. If there is a password, a login with a provider does
+    /// not replace it: a provider may log in anyone at the browser without a prompt.
     pub async fn prove(&self, session: &Session, password: &SecretString) -> Result<(), IdentitiesError> {
         let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
@@ -163,15 +148,12 @@ impl Identities {
         }
     }
 
-    /// Takes a link away from the account of `session`, unless it is the last way in. Every other session ends: it may
-    /// have begun by that provider.
-    ///
-    /// # Errors
-    /// [`IdentitiesError`].
+    /// Removes a link from the account of `session`, unless it is the last way to log in. Every other session ends: it
+    /// may have begun with that provider.
     pub async fn unlink(&self, session: &Session, id: Uuid) -> Result<(), IdentitiesError> {
         let user = session.user;
         let transaction = store::begin(&self.db).await?;
-        // Held, so that of two links only one goes where both are the last.
+        // The account is locked, so that two concurrent requests cannot remove the last two links.
         users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(IdentitiesError::Unknown)?;
         let found = users::find_with_password(&transaction, &Identifier::Id(user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
@@ -190,7 +172,7 @@ impl Identities {
         Ok(())
     }
 
-    /// Whether a log-in stands in for the password of its account.
+    /// Whether a login replaces the password of its account.
     fn stands_in(&self, session: &Session, has_password: bool) -> bool {
         let recent = self.clock.now() <= session.authenticated_at + RECENT;
         recent && !(has_password && session.is_federated())

@@ -1,7 +1,8 @@
-//! Somebody whom a provider vouches for arrives: at their account, or at a new one.
+//! Maps a verified identity to its account, or registers a new one.
 
 use crate::{
     domain::{
+        client_info::ClientInfo,
         identity::{Claim, Identity, LinkDecision, UsernameSuggestion, decide},
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
@@ -11,9 +12,12 @@ use crate::{
     services::{
         audit::Event,
         federation::{
-            CallbackOutcome, ConfiguredProvider, Federate, FederateError, PendingSignup, UNNAMED, UsernamePrompt,
+            error::FederateError,
+            login::{CallbackOutcome, Federate, UsernamePrompt},
+            providers::ConfiguredProvider,
+            state::{PendingSignup, UNNAMED},
         },
-        sessions::{begin::Beginning, login::ClientInfo},
+        sessions::begin::Beginning,
     },
     store::{
         self, StoreError, Transaction, identities, one_use_secrets,
@@ -23,21 +27,19 @@ use crate::{
     },
 };
 
-/// How often it is judged anew what a log-in means, because somebody changed that in the same moment.
+/// How often the decision is repeated because of a concurrent change.
 const ATTEMPTS: usize = 3;
 
-/// What came of making an account.
+/// The outcome of creating an account.
 enum Made {
-    /// It is there.
     Account,
-    /// Another account has that name.
     NameTaken,
-    /// The identity, or the address, has got an account in the same moment.
+    /// A concurrent request created an account for the identity or email address.
     Overtaken,
 }
 
 impl Federate {
-    /// Logs somebody in. `name` is how they want to be called, if they were asked.
+    /// Logs in the person of an identity. `name` is the chosen username, if they were asked.
     pub(super) async fn link_or_register(
         &self,
         configured: &ConfiguredProvider,
@@ -77,7 +79,7 @@ impl Federate {
                 }
             }
         }
-        // What was judged did not hold when it was done, time and again: the account is disabled, or deleted.
+        // The decision failed every time: the account is disabled or deleted.
         Err(FederateError::Disabled)
     }
 
@@ -95,7 +97,7 @@ impl Federate {
         Ok(decide(linked, owner.map(|owner| owner.id), profile, trust))
     }
 
-    /// Begins a session of an account by its identity; `None` where that does not open it any more.
+    /// Begins a session by an identity; `None` if it no longer opens the account.
     async fn log_in(
         &self,
         user: UserId,
@@ -119,7 +121,7 @@ impl Federate {
         Ok(session)
     }
 
-    /// Links an identity to the account that has proved the same address.
+    /// Links an identity to the account that has verified the same email address.
     async fn link_owner(
         &self,
         configured: &ConfiguredProvider,
@@ -135,7 +137,7 @@ impl Federate {
         }
         match self.insert(&transaction, configured, owner, &unnamed.vouched.identity).await {
             Ok(true) => self.commit_link(transaction, owner).await,
-            // Linked in the same moment, or gone: it is judged anew.
+            // Linked in the same moment, or gone: it is judged again.
             Ok(false) | Err(StoreError::Duplicate(_)) => Ok(()),
             Err(other) => Err(other.into()),
         }
@@ -149,8 +151,8 @@ impl Federate {
         identity: &Identity,
     ) -> Result<CallbackOutcome, FederateError> {
         let transaction = store::begin(&self.db).await?;
-        // The provider took its time, in which the session may have been ended as a thief's. Held, so that whoever ends it
-        // now waits; the account first, as others hold the two.
+        // The session may have been ended while the provider answered. Lock it, so that a concurrent end waits; lock the
+        // account first, in the order of every other transaction.
         users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
         let found = sessions::hold(&transaction, session).await?;
         if !found.is_some_and(|found| found.user == user && found.is_live(self.clock.now())) {
@@ -193,10 +195,10 @@ impl Federate {
         Ok(())
     }
 
-    /// Makes an account that this identity opens.
+    /// Creates an account for this identity.
     ///
-    /// An address that the provider proved is taken away from accounts that only claim it, with the secrets that were
-    /// mailed for it: whoever registered with somebody else's address keeps nothing of it.
+    /// An email address that the provider has verified is removed from accounts that only claim it, with the secrets that
+    /// were sent for it: nobody keeps a hold on another person's address.
     async fn make(
         &self,
         configured: &ConfiguredProvider,

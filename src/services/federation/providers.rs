@@ -1,4 +1,4 @@
-//! The providers that the operator configured, and what proves to them who we are.
+//! The configured providers and our credentials with them.
 
 use std::collections::BTreeMap;
 
@@ -9,59 +9,54 @@ use crate::{
     crypto::jose::apple_secret::AppleSecret,
     domain::identity::{ProviderKind, ProviderName},
     outbound::provider::Provider,
-    services::{Unavailable, federation::FederateError},
+    services::{Unavailable, federation::error::FederateError},
 };
 
-/// A provider, as it is dealt with.
+/// A configured provider.
 #[derive(Debug)]
 pub struct ConfiguredProvider {
-    /// It.
     pub provider: Provider,
-    /// What proves to it who we are.
+    /// Our client credential.
     pub credential: Credential,
-    /// Whether its word on addresses is taken.
+    /// Whether its `email_verified` is trusted.
     pub trust_email: bool,
 }
 
-/// What proves to a provider who we are.
+/// Our client credential with a provider.
 #[derive(Debug)]
 pub enum Credential {
-    /// The secret that it gave.
     Secret(SecretString),
-    /// A key that it knows.
+    /// A key that signs the client secret.
     Apple(AppleSecret),
 }
 
-/// All of them, by name.
+/// All configured providers, by name.
 #[derive(Debug, Default)]
 pub struct Providers(BTreeMap<ProviderName, ConfiguredProvider>);
 
 impl Providers {
-    /// These.
     #[must_use]
     pub fn new(providers: impl IntoIterator<Item = ConfiguredProvider>) -> Self {
         Self(providers.into_iter().map(|configured| (configured.provider.name().clone(), configured)).collect())
     }
 
-    /// The provider of this name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<&ConfiguredProvider> {
         self.0.get(name)
     }
 
-    /// Their names and kinds, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&ProviderName, ProviderKind)> {
         self.0.iter().map(|(name, configured)| (name, configured.provider.kind()))
     }
 }
 
 impl ConfiguredProvider {
-    /// What proves at `now` to the provider of `issuer` who we are.
+    /// Our client secret for the provider with this issuer.
     pub(in crate::services) fn secret(&self, issuer: &str, now: DateTime<Utc>) -> Result<SecretString, FederateError> {
         match &self.credential {
             Credential::Secret(secret) => Ok(secret.clone()),
             Credential::Apple(apple) => {
-                // It signed when the service started.
+                // The key was tried at start-up.
                 let signed = apple.sign(self.provider.client_id(), issuer, now);
                 signed.map_err(|_| Unavailable::Sign(crate::crypto::jose::jwt::SignError::NotSigned).into())
             }

@@ -1,4 +1,4 @@
-//! The authorization code grant (RFC 6749 §4.1.3) with PKCE (RFC 7636): a code, once, for a session and its tokens.
+//! The authorization code grant (RFC 6749 §4.1.3) with PKCE (RFC 7636).
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use crate::{
     crypto::digest,
     domain::{
         client::Client,
+        client_info::ClientInfo,
         clock::Clock,
         oauth::GrantType,
         pkce::{CodeChallenge, CodeVerifier},
@@ -22,7 +23,7 @@ use crate::{
         sessions::{
             begin::{BeginSession, Beginning},
             end::EndSession,
-            login::ClientInfo,
+            status_indexes::NO_FREE_INDEX,
         },
     },
     store::{
@@ -33,45 +34,36 @@ use crate::{
     },
 };
 
-/// Exchanges authorization codes.
 #[derive(Debug, Clone)]
 pub struct RedeemCode {
-    /// Signs the tokens.
     pub issue: TokenIssuer,
-    /// Begins the session.
     pub begin_session: BeginSession,
-    /// Ends the session of a code that is used again.
+    /// Ends the session of a code that is used twice.
     pub end_session: EndSession,
-    /// Accounts as they were last read.
+    /// The cache of accounts.
     pub remembered: EntityCache,
-    /// Where codes are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a client presents.
+/// The token request.
 #[derive(Debug)]
 pub struct CodeRedemption {
-    /// The code.
     pub code: SecretString,
-    /// Where it was sent.
+    /// The redirect URI that the code was sent to.
     pub redirect_uri: String,
-    /// What the challenge was made of.
+    /// The PKCE verifier.
     pub code_verifier: SecretString,
     /// `resource` (RFC 8707 §2.2), which must be the one that was granted.
     pub resource: Option<String>,
 }
 
-/// How many places in the status lists may turn out taken before something is wrong.
-const DRAWS: usize = 64;
-
 impl RedeemCode {
-    /// Exchanges a code, presented by `client`, which has proved who it is. A second use ends what the first one gave
-    /// (RFC 6749 §4.1.2, RFC 9700 §4.5).
+    /// Exchanges a code for `client`, which has authenticated. A second use ends the session of the first (RFC 6749
+    /// §4.1.2, RFC 9700 §4.5).
     ///
     /// # Errors
-    /// [`GrantError`]; on trouble the code stays as good as it was.
+    /// [`GrantError`]; if [`Unavailable`], the code stays unused.
     pub async fn run(
         &self,
         presented: CodeRedemption,
@@ -87,7 +79,7 @@ impl RedeemCode {
             Err(GrantError::InvalidGrant)
         };
         let Some(code) = authorization_codes::find(&self.db, digest).await? else { return refuse("unknown") };
-        // Whoever cannot redeem it does not use it up either: the one that it was sent to still can.
+        // A refused request does not use up the code: its client can still redeem it.
         if code.client != client.id {
             return refuse("client");
         }
@@ -103,7 +95,7 @@ impl RedeemCode {
         if code.session.is_none() && code.expires_at <= self.clock.now() {
             return refuse("expired");
         }
-        // Whatever may fail does so before the code is used up.
+        // Do everything that can fail before the code is used up.
         self.issue.prepare_id_token(client, self.clock.now()).await?;
         let Some(user) = self.remembered.user(&self.db, code.user).await? else { return refuse("account") };
         match self.redeem(digest, &code, client, origin).await? {
@@ -116,8 +108,8 @@ impl RedeemCode {
         }
     }
 
-    /// Uses the code up and begins its session, both or neither; `None` where it is used or expired, or the log-in that
-    /// it was given to is over.
+    /// Uses up the code and begins its session in one transaction; `None` if the code is used or expired, or its login
+    /// is over.
     async fn redeem(
         &self,
         digest: CodeDigest,
@@ -134,15 +126,14 @@ impl RedeemCode {
             lifetimes: &self.issue.lifetimes,
         };
         let id = self.begin_session.draw_id();
-        let mut place = self.begin_session.places.draw();
-        for taken in 1..=DRAWS {
+        for index in self.begin_session.places.draws() {
             let transaction = store::begin(&self.db).await?;
             if !authorization_codes::redeem(&transaction, digest, id, self.clock.now()).await? {
                 return Ok(None);
             }
-            match self.begin_session.within(&transaction, id, place, &beginning, origin).await {
-                // The transaction is over, and the code is as it was.
-                Err(StoreError::Duplicate(_)) => place = self.begin_session.places.draw_again(place, taken),
+            match self.begin_session.within(&transaction, id, index, &beginning, origin).await {
+                // The transaction is over, and the code is unused.
+                Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
                     store::commit(transaction).await?;
                     BeginSession::record(&session);
@@ -152,11 +143,11 @@ impl RedeemCode {
                 Err(other) => return Err(other.into()),
             }
         }
-        Err(StoreError::Duplicate("place in every status list").into())
+        Err(NO_FREE_INDEX.into())
     }
 
-    /// A code that could not be used: where it had been, whoever holds a copy of it may have been first, so that its
-    /// session ends.
+    /// Refuses a code that could not be redeemed. If it was used before, a thief may have been first, so its session
+    /// ends.
     async fn used(&self, digest: CodeDigest, client: &Client) -> Result<TokenSet, GrantError> {
         let code = authorization_codes::find(&self.db, digest).await?;
         let session = code.and_then(|code| code.session);

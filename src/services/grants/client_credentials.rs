@@ -1,4 +1,4 @@
-//! The client credentials grant (RFC 6749 §4.4): a confidential client's token for itself.
+//! The client credentials grant (RFC 6749 §4.4), for confidential clients.
 
 use std::sync::Arc;
 
@@ -13,23 +13,18 @@ use crate::{
     },
 };
 
-/// Issues clients their own tokens.
+/// Issues clients' own tokens.
 #[derive(Debug, Clone)]
 pub struct ClientCredentials {
-    /// Signs the token.
     pub issue: TokenIssuer,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Scopes that speak of a user, or of a refresh token; a client's own token has neither.
+/// Scopes about a user or a refresh token; a client's own token has neither.
 const USER_SCOPES: [&str; 2] = ["openid", "offline_access"];
 
 impl ClientCredentials {
-    /// Issues `client`, which has proved who it is, a token.
-    ///
-    /// # Errors
-    /// [`GrantError`].
+    /// Issues a token to `client`, which has authenticated.
     pub fn run(&self, client: &Client, asked: Asked<'_>) -> Result<ClientToken, GrantError> {
         permit(client, GrantType::ClientCredentials)?;
         // A public client proves nothing, so it has no credentials to exchange (RFC 6749 §4.4.2).

@@ -1,4 +1,4 @@
-//! What the grants of the token endpoint have in common.
+//! The grants of the token endpoint, and what they have in common.
 
 pub mod authorization_code;
 pub mod client_credentials;
@@ -9,60 +9,41 @@ use std::time::Duration;
 
 use self::token_issuer::TokenIssuer;
 use crate::{
+    crypto::jose::jwt::SignError,
     domain::{client::Client, oauth::GrantType, scope::Scope},
     services::Unavailable,
+    store::StoreError,
 };
 
 /// Why a grant was not exchanged for tokens. Each variant is one error code of RFC 6749 §5.2.
 #[derive(Debug, thiserror::Error)]
 pub enum GrantError {
-    /// A field holds what no such field can.
+    /// A field is malformed.
     #[error("{field} {why}")]
-    Malformed {
-        /// Which.
-        field: &'static str,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The credentials or the refresh token are not good; which of the many reasons is for the log alone.
+    Malformed { field: &'static str, why: String },
+    /// The credentials, code or refresh token are not valid. The reason is for the log alone.
     #[error("the credentials are not good")]
     InvalidGrant,
-    /// The client may not use the grant.
     #[error("the client may not use this grant")]
     UnauthorizedClient,
-    /// The scope is malformed or wider than allowed.
     #[error("the scope is malformed or wider than allowed")]
     InvalidScope,
-    /// The resource is not this client's to ask for.
+    /// The client may not ask for this resource.
     #[error("the resource is not this client's to ask for")]
     InvalidTarget,
-    /// Too many passwords were wrong before this one, which was not looked at.
+    /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
     TooMany {
-        /// When the next one may come.
+        /// When the next attempt is allowed.
         retry_after: Duration,
     },
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl<E> From<E> for GrantError
-where
-    E: IntoUnavailable,
-{
-    fn from(error: E) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(GrantError: StoreError, SignError);
 
-/// What is trouble, wherever it comes from.
-pub(in crate::services) trait IntoUnavailable: Into<Unavailable> {}
-impl IntoUnavailable for crate::store::StoreError {}
-impl IntoUnavailable for crate::crypto::jose::jwt::SignError {}
-impl IntoUnavailable for crate::crypto::password::hash::HashError {}
-
-/// What a client asked for, beside the grant itself.
+/// Optional parameters of every grant.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Asked<'a> {
     /// `scope` (RFC 6749 §3.3).
@@ -76,7 +57,7 @@ pub(in crate::services) fn permit(client: &Client, grant: GrantType) -> Result<(
     if client.may_use(grant) { Ok(()) } else { Err(GrantError::UnauthorizedClient) }
 }
 
-/// The scope asked for, which is within `allowed`; all of that where none is asked for.
+/// The requested scope, which must be within `allowed`; by default all of `allowed`.
 pub(in crate::services) fn narrow(asked: Option<&str>, allowed: &Scope) -> Result<Scope, GrantError> {
     let Some(asked) = asked else { return Ok(allowed.clone()) };
     let scope = Scope::parse(asked).map_err(|_| GrantError::InvalidScope)?;

@@ -1,5 +1,5 @@
-//! The refresh grant (RFC 6749 §6) with rotation (RFC 9700 §4.14.2). A refresh is one statement; a repeat of it within
-//! the grace is answered with the same successor, and any other second use ends the session.
+//! The refresh grant (RFC 6749 §6) with rotation (RFC 9700 §4.14.2). A refresh is one statement. A repeat within the
+//! grace gets the same successor; any other second use ends the session.
 
 use std::sync::Arc;
 
@@ -29,28 +29,24 @@ use crate::{
     },
 };
 
-/// Exchanges refresh tokens.
 #[derive(Debug, Clone)]
 pub struct Refresh {
-    /// Verifies the token.
     pub jwt: Arc<Jwt>,
     /// Signs its successor.
     pub issue: TokenIssuer,
     /// Ends a session whose token was stolen.
     pub end_session: EndSession,
-    /// Accounts as they were last read.
+    /// The cache of accounts.
     pub remembered: EntityCache,
-    /// Where sessions are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Refresh {
-    /// Exchanges `token`, presented by `client`, which has proved who it is.
+    /// Exchanges `token` for `client`, which has authenticated.
     ///
     /// # Errors
-    /// [`GrantError`]; on trouble the token stays as good as it was.
+    /// [`GrantError`]; if [`Unavailable`], the token stays valid.
     pub async fn run(&self, token: &str, client: &Client, asked: Asked<'_>) -> Result<TokenSet, GrantError> {
         permit(client, GrantType::RefreshToken)?;
         let now = self.clock.now();
@@ -58,17 +54,16 @@ impl Refresh {
             Event::refused("refresh", "token").client(&client.id).record();
             GrantError::InvalidGrant
         })?;
-        // Another client's token is refused and nothing more: the thief of a token must not be able to end the session
-        // that it was stolen from.
+        // Another client's token is refused without ending its session: a thief must not be able to end it.
         if claims.client_id != client.id {
             Event::refused("refresh", "client").client(&client.id).session(claims.sid).record();
             return Err(GrantError::InvalidGrant);
         }
-        // Scope and resource do not change in a session, so they are judged before the rotation, which cannot be undone.
+        // Check scope and resource before the rotation, which cannot be undone; a session's do not change.
         if asked.scope.is_some() || asked.resource.is_some() {
             self.judge(&claims, asked, now).await?;
         }
-        // So is whatever else may fail, lest the token be worn out with nothing given for it.
+        // Do everything that can fail before the rotation: a failure afterwards would use up the token.
         self.issue.prepare_id_token(client, now).await?;
         let user = if client.is_relying_party() { self.remembered.user(&self.db, claims.sub).await? } else { None };
         let generation = Generation(claims.generation);
@@ -83,7 +78,7 @@ impl Refresh {
         };
         let scope = narrow(asked.scope, &session.scope)?;
         let tokens = self.issue.session_tokens(&session, client, &scope, now)?;
-        // OIDC Core §12.2: a new ID token says what the first one said of the log-in, and has no nonce.
+        // OIDC Core §12.2: a new ID token has the `auth_time` of the first one, and no nonce.
         match user {
             Some(user) => Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?),
             None => Ok(tokens),
@@ -96,7 +91,7 @@ impl Refresh {
         let presented = session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace);
         let stale = Generation(claims.generation) != session.generation && presented != StaleRefresh::Repeated;
         if stale || session.ended_at.is_some() {
-            // The rotation will find out; what was asked does not matter any more.
+            // The rotation will refuse the token; scope and resource do not matter.
             return Ok(());
         }
         narrow(asked.scope, &session.scope)?;
@@ -106,7 +101,7 @@ impl Refresh {
         }
     }
 
-    /// Tells a lost answer from a theft, by one look at the row.
+    /// Distinguishes a lost response from a theft, by the session row.
     async fn not_its_turn(
         &self,
         claims: &RefreshClaims,

@@ -1,4 +1,4 @@
-//! Issues tokens: what a grant turns into once it has been found good.
+//! Issues the tokens of a valid grant.
 
 use std::sync::Arc;
 
@@ -27,13 +27,12 @@ use crate::{
 /// Signs tokens for sessions and clients.
 #[derive(Debug, Clone)]
 pub struct TokenIssuer {
-    /// Signs.
     pub jwt: Arc<Jwt>,
-    /// Draws the tokens' identifiers.
+    /// Draws the `jti`.
     pub random: Random,
     /// `iss`.
     pub issuer: String,
-    /// The resource server that tokens are for where none is asked for.
+    /// The default audience.
     pub audience: String,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
@@ -44,17 +43,16 @@ pub struct TokenIssuer {
 pub struct TokenSet {
     /// For resource servers.
     pub access_token: SecretString,
-    /// How many seconds it lives.
+    /// In seconds.
     pub expires_in: i64,
-    /// For the token endpoint; `None` where the client has no refresh grant.
+    /// `None` if the client has no refresh grant.
     pub refresh_token: Option<SecretString>,
-    /// Who logged in, for the client (OIDC Core §2); only in the code flow, with scope `openid`.
+    /// Only in the code flow, with scope `openid` (OIDC Core §2).
     pub id_token: Option<SecretString>,
-    /// What the access token allows.
+    /// The access token's scope.
     pub scope: Scope,
-    /// Whose.
     pub user: UserId,
-    /// Which session's.
+    /// The session of the tokens.
     pub session: SessionId,
 }
 
@@ -63,15 +61,14 @@ pub struct TokenSet {
 pub struct ClientToken {
     /// For resource servers.
     pub access_token: SecretString,
-    /// How many seconds it lives.
+    /// In seconds.
     pub expires_in: i64,
-    /// What it allows.
     pub scope: Scope,
 }
 
 impl TokenIssuer {
-    /// The tokens of `session` in its present generation; the access token allows `scope`, which is within the
-    /// session's. The same session gives the same refresh token, `jti`, `iat` and `exp`, on every replica.
+    /// The tokens of `session` in its present generation; `scope` must be within the session's. Every replica issues
+    /// the same refresh token, `jti`, `iat` and `exp` for a generation.
     ///
     /// # Errors
     /// [`SignError`] where there is no key to sign with.
@@ -101,7 +98,7 @@ impl TokenIssuer {
                 status: Some(StatusClaim::of(&self.issuer, session.status)),
             }),
         };
-        // Without the grant it could not be used. First-party log-ins always can.
+        // A client without the refresh grant could not use it. First-party clients always have the grant.
         let with_refresh = client.may_use(GrantType::RefreshToken);
         let refresh = RefreshClaims {
             iss: self.issuer.clone(),
@@ -126,7 +123,7 @@ impl TokenIssuer {
         })
     }
 
-    /// Sees that `client` can be given an ID token, before anything is used up for it.
+    /// Checks that an ID token can be signed for `client`, before a code or refresh token is used up.
     ///
     /// # Errors
     /// [`Unavailable`] where its key is not there.
@@ -136,7 +133,7 @@ impl TokenIssuer {
             return Ok(());
         }
         let jwt = Arc::clone(&self.jwt);
-        // Should the task break, there still is no key.
+        // If the task fails, the key is still missing.
         let _ = tokio::task::spawn_blocking(move || jwt.look_for_keys()).await;
         if self.jwt.has_key(algorithm, now) {
             return Ok(());
@@ -144,8 +141,8 @@ impl TokenIssuer {
         Err(SignError::NoKey(KeyKind::Signing(algorithm)).into())
     }
 
-    /// Adds an ID token to `tokens` where the session came by the code flow and the access token's scope has `openid`
-    /// (OIDC Core §3.1.3.3, §12.2). `nonce` is what the authorization request said.
+    /// Adds an ID token to `tokens` if the session came from the code flow and the access token's scope has `openid`
+    /// (OIDC Core §3.1.3.3, §12.2). `nonce` is from the authorization request.
     ///
     /// # Errors
     /// [`SignError`] where there is no key to sign with.
@@ -182,7 +179,7 @@ impl TokenIssuer {
         Ok(TokenSet { id_token: Some(id_token), ..tokens })
     }
 
-    /// A token for the client itself (RFC 6749 §4.4): without session, so that it opens no user's account.
+    /// A token for the client itself (RFC 6749 §4.4): it has no session, and opens no user's account.
     ///
     /// # Errors
     /// [`SignError`] where there is no key to sign with.
@@ -211,7 +208,7 @@ impl TokenIssuer {
         })
     }
 
-    /// The one resource asked for; else the configured audience and, for first-party clients, this service itself.
+    /// The requested resource; by default the configured audience and, for first-party clients, this service itself.
     fn audience(&self, resource: Option<&str>, client: &Client) -> Audience {
         match resource {
             Some(resource) => Audience::One(resource.to_owned()),
@@ -220,8 +217,7 @@ impl TokenIssuer {
         }
     }
 
-    /// Whether `client` may ask for a token for `resource` (RFC 8707 §2): one it is registered for, or what it would
-    /// get without asking.
+    /// Whether `client` may ask for `resource` (RFC 8707 §2): a registered resource, or a default audience.
     #[must_use]
     pub fn may_target(&self, client: &Client, resource: &str) -> bool {
         resource == self.audience

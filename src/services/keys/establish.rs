@@ -1,5 +1,5 @@
-//! Makes the first keys, and no others: where a key is recorded and its file is gone, a new one would silently refuse
-//! every token issued so far.
+//! Creates the first keys, and no others: if a recorded key is missing, a new one would silently invalidate every token
+//! issued so far.
 
 use std::{path::Path, sync::Arc};
 
@@ -14,41 +14,36 @@ use crate::{
     },
 };
 
-/// Why there are no keys to start with.
+/// Why the service cannot start with its keys.
 #[derive(Debug, thiserror::Error)]
 pub enum EstablishError {
-    /// A file or the folder is not as it must be.
+    /// A file or the folder is not valid.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// A key was made once, and is not in the folder any more.
+    /// A recorded key is missing in the folder.
     #[error(
         "{folder} has no {kind} key, but this database's first one was made on {made} as {file}: restore the folder \
          from its backup, or mount the one that the other replicas use"
     )]
     Lost {
-        /// The folder.
         folder: String,
-        /// What is missing.
+        /// The kind of the missing key.
         kind: String,
-        /// When it was made.
+        /// When the key was created.
         made: String,
-        /// The file's name then.
+        /// The recorded file name.
         file: String,
     },
-    /// Trouble with the database.
+    /// The database failed.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-impl From<store::StoreError> for EstablishError {
-    fn from(error: store::StoreError) -> Self {
-        Self::Unavailable(error.into())
-    }
-}
+unavailable_from!(EstablishError: store::StoreError);
 
 /// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
-/// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such clients
-/// starts without; `more` are those of clients that may yet come.
+/// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such
+/// clients starts without; `more` are those of clients that may yet come.
 ///
 /// # Errors
 /// [`EstablishError`] where the database cannot tell.
@@ -67,7 +62,8 @@ pub async fn kinds(
     Ok(kinds)
 }
 
-/// Reads the keys in `folder`, making the first of each of `kinds` where there is none and none was ever made. Replicas that start together take turns; `db` is a direct connection, since the turn is a lock.
+/// Reads the keys in `folder`, making the first of each of `kinds` where there is none and none was ever made. Replicas
+/// that start together take turns; `db` is a direct connection, since the turn is a lock.
 ///
 /// # Errors
 /// [`EstablishError`], by the file's name; nothing was made then that another start would not find.
@@ -100,7 +96,7 @@ pub async fn run(
         key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
             .await?;
     }
-    // Not before the record stands may a key sign: else a crash could leave tokens under a key nobody knows of.
+    // A key must not sign before it is recorded: a crash could leave tokens under an unknown key.
     store::commit(turn).await?;
     set = files::read(folder)?;
     Ok(set)

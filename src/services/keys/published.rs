@@ -1,4 +1,4 @@
-//! The published keys (RFC 7517 §5), as caches may keep them.
+//! The published keys (RFC 7517 §5), with their entity tag.
 
 use std::sync::Arc;
 
@@ -10,9 +10,8 @@ use crate::{
 /// The published keys.
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
-    /// The keys in force.
+    /// The current keys.
     pub keyring: Arc<Keyring>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -21,12 +20,12 @@ pub struct PublishedKeys {
 pub struct ETagged {
     /// The JSON.
     pub body: String,
-    /// A strong entity tag, in quotes (RFC 9110 §8.8.3): the same wherever the document is the same.
+    /// A strong entity tag, in quotes (RFC 9110 §8.8.3): equal for equal documents.
     pub etag: String,
 }
 
 impl PublishedKeys {
-    /// The JWK set of now.
+    /// The current JWK set.
     #[must_use]
     pub fn document(&self) -> ETagged {
         let jwks::JwkSetDocument { body, etag } = jwks::document(&self.keyring.current(), self.clock.now());
@@ -35,7 +34,7 @@ impl PublishedKeys {
 }
 
 impl ETagged {
-    /// A document that carries the digest of itself as its tag.
+    /// Tags a document with its digest.
     #[must_use]
     pub fn of(body: String) -> Self {
         let etag = digest::entity_tag(&body);

@@ -1,5 +1,4 @@
-//! Checks an access token that is presented to this service itself (RFC 6750), without asking the database whether it
-//! is still good.
+//! Checks access tokens that are presented to this service itself (RFC 6750), without asking the database.
 
 use std::sync::Arc;
 
@@ -21,37 +20,32 @@ use crate::{
 /// Checks access tokens.
 #[derive(Debug, Clone)]
 pub struct Bearer {
-    /// Verifies.
     pub jwt: Arc<Jwt>,
-    /// What is refused although its signature is good.
+    /// Revoked tokens with a valid signature.
     pub revocations: Revocations,
-    /// Which clients are first-party.
+    /// Tells which clients are first-party.
     pub remembered: EntityCache,
-    /// Asked for what is not remembered.
+    /// Read where the cache has no entry.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// This service, as the audience of tokens that may open accounts.
+    /// This service, as the audience of tokens that may manage accounts.
     pub issuer: String,
 }
 
-/// Whoever presents a good token, or is logged in at our own pages.
+/// The user who presents a valid token, or is logged in at our own pages.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// The account.
     pub user: UserId,
-    /// The session.
     pub session: SessionId,
     /// The client that the token was issued to.
     pub client: ClientId,
-    /// What the token allows.
     pub scope: Scope,
-    /// When the user last proved who they are.
+    /// When the user last authenticated.
     pub authenticated_at: DateTime<Utc>,
 }
 
 impl Caller {
-    /// Whoever is logged in at our own pages.
+    /// The user who is logged in at our own pages.
     #[must_use]
     pub fn of_log_in(session: &Session) -> Self {
         Self {
@@ -67,26 +61,22 @@ impl Caller {
 /// Why a token does not open a route.
 #[derive(Debug, thiserror::Error)]
 pub enum BearerError {
-    /// It is no access token of ours, or no longer; why is for the log alone.
+    /// It is not a valid access token of ours. The reason is for the log alone.
     #[error("the token is not good: {0}")]
     Token(#[from] TokenError),
     /// Its session has ended.
     #[error("the token's session has ended")]
     Ended,
-    /// It is good, but not for this.
+    /// It is valid, but does not allow this.
     #[error("the token does not reach this far")]
     Insufficient,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 impl Bearer {
-    /// Who may manage their account with this token: a user's, with this service in its audience, of a client that is
-    /// first-party now.
-    ///
-    /// # Errors
-    /// [`BearerError`].
+    /// The user who may manage their account with this token. It must be a user's, with this service in its audience,
+    /// and its client must be first-party now.
     pub async fn account(&self, token: &str) -> Result<Caller, BearerError> {
         let (claims, user) = self.user_token(token)?;
         if !self.opens_accounts(&claims).await? {
@@ -95,11 +85,8 @@ impl Bearer {
         caller(claims, &user)
     }
 
-    /// Who may read their claims with this token (OIDC Core §5.3): what [`Self::account`] takes, or any user's with
-    /// scope `openid`.
-    ///
-    /// # Errors
-    /// [`BearerError`].
+    /// The user who may read their claims with this token (OIDC Core §5.3): one that [`Self::account`] accepts, or any
+    /// user's with scope `openid`.
     pub async fn userinfo(&self, token: &str) -> Result<Caller, BearerError> {
         let (claims, user) = self.user_token(token)?;
         if !claims.scope.contains("openid") && !self.opens_accounts(&claims).await? {
@@ -108,17 +95,14 @@ impl Bearer {
         caller(claims, &user)
     }
 
-    /// The claims of a good token that a user logged in for.
+    /// The claims of a valid user's token.
     fn user_token(&self, token: &str) -> Result<(AccessClaims, UserClaims), BearerError> {
         let mut claims = self.live(token)?;
         let Some(user) = claims.user.take() else { return Err(BearerError::Insufficient) };
         Ok((claims, user))
     }
 
-    /// The claims of an access token that is good now, for whatever audience. It takes no SQL.
-    ///
-    /// # Errors
-    /// [`BearerError`].
+    /// The claims of an access token that is valid now, for any audience. It takes no SQL.
     pub fn live(&self, token: &str) -> Result<AccessClaims, BearerError> {
         let claims = self.jwt.verify(AccessToken { audience: None }, token, self.clock.now())?;
         if !self.revocations.are_current() {
@@ -144,7 +128,7 @@ impl Bearer {
 }
 
 fn caller(claims: AccessClaims, user: &UserClaims) -> Result<Caller, BearerError> {
-    // Both hold for whatever we sign ourselves; a key of ours used elsewhere is no reason to panic.
+    // Both hold for every token that we sign; a key of ours that is used elsewhere must not cause a panic.
     let subject = uuid::Uuid::parse_str(&claims.sub).map_err(|_| TokenError::Malformed)?;
     let authenticated_at = DateTime::from_timestamp(user.auth_time, 0).ok_or(TokenError::Malformed)?;
     Ok(Caller {

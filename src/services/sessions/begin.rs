@@ -1,10 +1,11 @@
-//! Begins sessions, the one way for every grant that does.
+//! Begins sessions, for every grant.
 
 use std::sync::Arc;
 
 use crate::{
     crypto::random::Random,
     domain::{
+        client_info::ClientInfo,
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
@@ -14,7 +15,7 @@ use crate::{
     services::{
         Unavailable,
         audit::Event,
-        sessions::{login::ClientInfo, status_indexes::StatusPlaces},
+        sessions::status_indexes::{NO_FREE_INDEX, StatusPlaces},
     },
     store::{
         Database, StoreError, Transaction,
@@ -22,29 +23,25 @@ use crate::{
     },
 };
 
-/// Begins sessions.
 #[derive(Debug, Clone)]
 pub struct BeginSession {
-    /// Where sessions are.
     pub db: Database,
     /// Draws the session's id.
     pub random: Random,
-    /// Draws its place in the status lists.
+    /// Draws its status list index.
     pub places: StatusPlaces,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// A session to begin.
 #[derive(Debug, Clone, Copy)]
 pub struct Beginning<'a> {
-    /// Whose.
     pub user: UserId,
-    /// At which client.
+    /// The client that the session is for.
     pub client: &'a ClientId,
-    /// On the strength of what.
+    /// The proof that it rests on.
     pub proof: SessionBasis<'a>,
-    /// What is granted.
+    /// The granted scope.
     pub scope: &'a Scope,
     /// The one resource asked for (RFC 8707).
     pub resource: Option<&'a str>,
@@ -52,21 +49,14 @@ pub struct Beginning<'a> {
     pub lifetimes: &'a Lifetimes,
 }
 
-/// How many places may turn out taken before something is wrong: they are drawn from ever emptier lists.
-const DRAWS: usize = 64;
-
 impl BeginSession {
-    /// Begins a session; `None` where its proof no longer holds.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Begins a session; `None` if its proof no longer holds.
     pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
         let id = self.draw_id();
-        let mut place = self.places.draw();
-        for taken in 1..=DRAWS {
-            let new = beginning.at(id, place, origin);
+        for index in self.places.draws() {
+            let new = beginning.at(id, index, origin);
             match sessions::insert(&self.db, &new, beginning.lifetimes, self.clock.now()).await {
-                Err(StoreError::Duplicate(_)) => place = self.places.draw_again(place, taken),
+                Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
                     Self::record(&session);
                     return Ok(Some(session));
@@ -74,7 +64,7 @@ impl BeginSession {
                 other => return Ok(other?),
             }
         }
-        Err(StoreError::Duplicate("place in every status list").into())
+        Err(NO_FREE_INDEX.into())
     }
 
     /// An id for a session.
@@ -83,10 +73,10 @@ impl BeginSession {
         SessionId(self.random.uuid_v7(self.clock.now()))
     }
 
-    /// Begins the session `id` at `place` within a transaction; nothing is logged yet.
+    /// Begins the session `id` at the status list index `place` within a transaction; nothing is logged yet.
     ///
     /// # Errors
-    /// [`StoreError::Duplicate`] where the place is taken. Then the transaction is over: begin another.
+    /// [`StoreError::Duplicate`] where the index is taken. Then the transaction is over: begin another.
     pub async fn within(
         &self,
         transaction: &Transaction,

@@ -1,4 +1,4 @@
-//! Log-ins at our own pages: which session a browser's cookie means. The cookie is a sealed reference to the row, which
+//! Logins at our own pages: the session that a browser's cookie refers to. The cookie is a sealed reference; the row
 //! decides.
 
 use std::sync::Arc;
@@ -18,24 +18,21 @@ use crate::{
     },
 };
 
-/// Knows browsers again.
+/// Reads and writes the login cookie.
 #[derive(Debug, Clone)]
 pub struct BrowserSessions {
-    /// Seals the cookie.
     pub sealer: Sealer,
-    /// Ends the log-in that another one takes the place of.
+    /// Ends the login that a new one replaces.
     pub end_session: EndSession,
-    /// Where sessions are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// How long a log-in lasts, idle and used.
+    /// How long a login lasts, idle and in use.
     pub lifetimes: Lifetimes,
 }
 
-/// What the cookie is sealed for.
+/// The context that the cookie is sealed for.
 const CONTEXT: &str = "browser session";
-/// How often the use of a log-in is written down.
+/// How often the use of a login is recorded.
 const NOTED_EVERY: TimeDelta = TimeDelta::minutes(5);
 
 impl BrowserSessions {
@@ -45,7 +42,7 @@ impl BrowserSessions {
         self.sealer.seal(CONTEXT, &session.id)
     }
 
-    /// The live session that a cookie means, if it means one.
+    /// The live session that a cookie refers to, if any.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
@@ -60,16 +57,14 @@ impl BrowserSessions {
         Ok(found)
     }
 
-    /// Puts the log-in `new` in the place of the one that `cookie` means, so that no reference to that is worth anything
-    /// any more (OWASP ASVS 5.0, 7.2.4). What the same person used it for lives on; what another one did ends.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// Replaces the login that `cookie` refers to by `new`, so that the old reference is void (OWASP ASVS 5.0, 7.2.4).
+    /// Sessions that came from it continue if it is the same person's, and end otherwise.
     pub async fn replace(&self, cookie: Option<&str>, new: &Session) -> Result<(), Unavailable> {
         let Some(old) = self.known(cookie).await?.filter(|old| old.id != new.id) else { return Ok(()) };
         let transaction = store::begin(&self.db).await?;
         if old.user == new.user {
-            // Held, so that a code that is just being exchanged has its session before what it came from changes.
+            // The row is locked, so that a code that is just being exchanged gets its session before its parent
+            // changes.
             sessions::hold(&transaction, old.id).await?;
             sessions::adopt(&transaction, new.user, old.id, new.id).await?;
         }

@@ -1,5 +1,5 @@
-//! Ends sessions. Every end goes through here, whatever its cause, so that none is told to the database and forgotten
-//! elsewhere.
+//! Ends sessions. Every end goes through here, so that each one is written, published to the replicas and notified to
+//! its client.
 
 use std::sync::Arc;
 
@@ -20,16 +20,13 @@ use crate::{
     },
 };
 
-/// Ends sessions.
 #[derive(Debug, Clone)]
 pub struct EndSession {
-    /// Where sessions are.
     pub db: Database,
-    /// Tells this process and the others.
+    /// Publishes the ends.
     pub changes: ChangeFeed,
-    /// Wakes whoever tells clients of ends; others look by themselves.
+    /// Wakes this process's sender of logout notices; other processes poll.
     pub awake: Arc<Notify>,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
@@ -43,14 +40,14 @@ pub struct EndedSessions {
 }
 
 impl EndedSessions {
-    /// Has `event` logged when the transaction has committed, beside one for each session that ended.
+    /// Logs `event` when the transaction has committed, beside one event for each session that ended.
     pub fn recording(self, event: Event) -> Self {
         Self { written: self.written.recording(event), ..self }
     }
 }
 
 impl EndSession {
-    /// Ends these sessions, durably and at once. Says how many there were.
+    /// Ends these sessions, durably and at once. Returns their number.
     ///
     /// # Errors
     /// [`Unavailable`] where the database did not confirm.
@@ -60,11 +57,8 @@ impl EndSession {
         self.commit(transaction, ending).await
     }
 
-    /// Ends these sessions together with whatever else `transaction` changes; `also` is what others must learn of that.
-    /// What their clients want to hear of it is written down as well.
-    ///
-    /// # Errors
-    /// [`StoreError`].
+    /// Ends these sessions together with the other changes of `transaction`, whose entries are `also`. Notices for
+    /// their clients are written too.
     pub async fn within(
         &self,
         transaction: &Transaction,
@@ -73,7 +67,7 @@ impl EndSession {
         also: Vec<Entry>,
     ) -> Result<EndedSessions, StoreError> {
         let ended = sessions::end(transaction, which, reason, self.clock.now()).await?;
-        // What has no row as a client wants to hear nothing.
+        // Built-in clients have no back-channel logout URI; skip them.
         let of_clients = ended.iter().filter(|ended| !ended.client.is_built_in()).map(|ended| ended.session);
         let of_clients: Vec<_> = of_clients.collect();
         let notices = logout_notices::write(transaction, &of_clients, self.clock.now()).await?;
@@ -89,7 +83,7 @@ impl EndSession {
         Ok(EndedSessions { sessions: ended.len(), notices, written })
     }
 
-    /// Commits, then refuses the sessions' tokens in this process. Says how many sessions ended.
+    /// Commits, then refuses the sessions' tokens in this process. Returns the number of sessions that ended.
     ///
     /// # Errors
     /// [`Unavailable`] where the database did not confirm.

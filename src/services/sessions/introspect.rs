@@ -1,5 +1,5 @@
-//! Token introspection (RFC 7662), for services that would rather ask than verify. An access token is judged without
-//! SQL; a refresh token's turn only its row knows.
+//! Token introspection (RFC 7662), for services that do not verify tokens themselves. An access token is judged without
+//! SQL; a refresh token by its row.
 
 use std::sync::Arc;
 
@@ -15,42 +15,34 @@ use crate::{
     store::{Database, sessions},
 };
 
-/// Describes tokens to those they concern.
+/// Describes tokens to the clients that they concern.
 #[derive(Debug, Clone)]
 pub struct Introspect {
-    /// Judges access tokens.
     pub bearer: Bearer,
-    /// Verifies refresh tokens.
     pub jwt: Arc<Jwt>,
-    /// Where sessions are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// A token that is good, and the caller's to know of. Boxed, since most are not.
+/// A valid token that the caller may introspect.
 #[derive(Debug)]
 pub enum Active {
-    /// An access token.
     Access(Box<AccessClaims>),
-    /// A refresh token, and its session.
+    /// A refresh token and its session.
     Refresh(Box<(RefreshClaims, Session)>),
 }
 
 impl Introspect {
-    /// Refuses before anything else is asked where this process could not judge a token.
-    ///
-    /// # Errors
-    /// [`Unavailable::Stale`].
+    /// Fails early if this process cannot judge tokens.
     pub fn can_judge(&self) -> Result<(), Unavailable> {
         if self.bearer.revocations.are_current() { Ok(()) } else { Err(Unavailable::Stale) }
     }
 
-    /// What `token` is to `client`, which has proved who it is: a token issued to it, or an access token for an
-    /// audience that it is itself. `None` for everything else, whatever the reason (RFC 7662 §2.2).
+    /// Describes `token` to `client`, which has authenticated, if it was issued to it or is an access token for one of
+    /// its audiences. `None` for every other token, whatever the reason (RFC 7662 §2.2).
     ///
     /// # Errors
-    /// [`Unavailable`] where it cannot be told; never a guess.
+    /// [`Unavailable`] if the token cannot be judged; never a guess.
     pub async fn run(&self, token: &str, client: &Client) -> Result<Option<Active>, Unavailable> {
         if let Ok(claims) = self.jwt.verify(RefreshToken, token, self.clock.now()) {
             let active = if claims.client_id == client.id { self.refresh(claims).await? } else { None };

@@ -1,4 +1,4 @@
-//! Shows an account its sessions, and lets it end them.
+//! Lists and ends the caller's sessions.
 
 use std::sync::Arc;
 
@@ -19,32 +19,22 @@ use crate::{
     },
 };
 
-/// An account's sessions.
+/// The caller's own sessions.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    /// Where sessions are.
     pub db: Database,
-    /// What clients are called.
     pub remembered: EntityCache,
-    /// Ends them.
     pub end_session: EndSession,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 impl Sessions {
     /// The caller's live sessions, newest first.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
     pub async fn list(&self, caller: &Caller) -> Result<Vec<Session>, Unavailable> {
         Ok(sessions::live_of(&self.db, caller.user, self.clock.now()).await?)
     }
 
-    /// The same, each with the name of its client. One whose client is deleted is about to end.
-    ///
-    /// # Errors
-    /// [`Unavailable`].
+    /// The same, each with the name of its client. The name is empty if the client was deleted.
     pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Unavailable> {
         let mut named = Vec::new();
         for session in self.list(caller).await? {
@@ -55,28 +45,20 @@ impl Sessions {
         Ok(named)
     }
 
-    /// Ends one of the caller's sessions, and what came from it. Says whether there was one to end: another account's is as good as none.
-    ///
-    /// # Errors
-    /// [`Unavailable`]; then nothing has ended.
+    /// Ends one of the caller's sessions and its children. Returns whether it existed; another account's session counts
+    /// as missing.
     pub async fn end(&self, caller: &Caller, session: SessionId) -> Result<bool, Unavailable> {
         let ended = self.end_session.run(&SessionSelector::OneOf(caller.user, session), EndReason::LogOut).await?;
         Ok(ended > 0)
     }
 
-    /// Ends all of the caller's sessions but the one that asks; what came from that one ends too.
-    ///
-    /// # Errors
-    /// [`Unavailable`]; then nothing has ended.
+    /// Ends all of the caller's sessions but the present one; the children of that one end too.
     pub async fn end_others(&self, caller: &Caller) -> Result<(), Unavailable> {
         self.end_session.run(&SessionSelector::AllOfBut(caller.user, caller.session), EndReason::LogOut).await?;
         Ok(())
     }
 
-    /// Ends all of the caller's sessions, the one that asks among them.
-    ///
-    /// # Errors
-    /// [`Unavailable`]; then nothing has ended.
+    /// Ends all of the caller's sessions, including the present one.
     pub async fn end_all(&self, caller: &Caller) -> Result<(), Unavailable> {
         self.end_session.run(&SessionSelector::AllOf(caller.user), EndReason::LogOut).await?;
         Ok(())

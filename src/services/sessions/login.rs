@@ -1,5 +1,5 @@
-//! The resource owner password credentials grant (RFC 6749 §4.3), for first-party clients: a name and a password turn
-//! into a session and its tokens.
+//! The resource owner password credentials grant (RFC 6749 §4.3), for first-party clients: it exchanges a name and a
+//! password for a session and its tokens.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use secrecy::SecretString;
 use crate::{
     domain::{
         client::Client,
+        client_info::{ClientInfo, Credentials},
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
@@ -27,49 +28,24 @@ use crate::{
     store::sessions::SessionBasis,
 };
 
-/// Logs people in.
 #[derive(Debug, Clone)]
 pub struct LogIn {
-    /// Checks the password.
     pub authenticate: Authenticate,
-    /// Signs the tokens.
     pub issue: TokenIssuer,
-    /// Begins the session.
     pub begin_session: BeginSession,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// Where a request came from, as far as it is known.
-#[derive(Debug, Clone, Default)]
-pub struct ClientInfo {
-    /// What program, as it named itself.
-    pub user_agent: Option<String>,
-    /// What address.
-    pub ip: Option<String>,
-    /// The token of a device that somebody has logged in with before.
-    pub device: Option<SecretString>,
-}
-
-/// What a log-in gives.
+/// The result of a login.
 #[derive(Debug)]
 pub struct LoggedIn {
-    /// The tokens of its session.
+    /// The tokens of the new session.
     pub tokens: TokenSet,
-    /// The token that makes the device known, for the next time; `None` where nothing is counted.
+    /// The token that identifies the device at the next login; `None` without throttling.
     pub device: Option<SecretString>,
 }
 
-/// What somebody typed.
-#[derive(Debug)]
-pub struct Credentials<'a> {
-    /// A username or a verified email address.
-    pub username: &'a str,
-    /// The password.
-    pub password: &'a SecretString,
-}
-
-/// How often a log-in starts over because the account's password was replaced while it was being hashed.
+/// How often a login starts over because the account's password was replaced while it was hashed.
 const ATTEMPTS: usize = 3;
 
 impl From<AuthenticateError> for GrantError {
@@ -85,9 +61,6 @@ impl From<AuthenticateError> for GrantError {
 
 impl LogIn {
     /// Exchanges credentials for a session of `client` and its tokens.
-    ///
-    /// # Errors
-    /// [`GrantError`].
     pub async fn run(
         &self,
         credentials: &Credentials<'_>,
@@ -108,11 +81,8 @@ impl LogIn {
         Ok(LoggedIn { tokens, device })
     }
 
-    /// Exchanges credentials for one access token that is the whole session: it is not refreshed, and the session ends
-    /// with it. The original service's log-in.
-    ///
-    /// # Errors
-    /// [`GrantError`].
+    /// Exchanges credentials for a single access token without refresh; the session ends with it. This is the original
+    /// service's login.
     pub async fn for_one_token(
         &self,
         credentials: &Credentials<'_>,
@@ -124,10 +94,7 @@ impl LogIn {
         Ok(tokens.map_err(Unavailable::from)?.access_token)
     }
 
-    /// The same for an account that was registered just now: its password was given, and is not hashed again.
-    ///
-    /// # Errors
-    /// [`GrantError`].
+    /// The same for an account that was just registered; its password is not hashed again.
     pub async fn for_registered(
         &self,
         registered: &Authenticated,
@@ -140,11 +107,8 @@ impl LogIn {
         Ok(tokens.map_err(Unavailable::from)?.access_token)
     }
 
-    /// Exchanges credentials for a log-in at our own pages, which has no tokens. Says by what token its device is known
-    /// the next time.
-    ///
-    /// # Errors
-    /// [`GrantError`].
+    /// Exchanges credentials for a login at our own pages, without tokens. Also returns the token that identifies the
+    /// device at the next login.
     pub async fn at_pages(
         &self,
         credentials: &Credentials<'_>,
@@ -156,10 +120,7 @@ impl LogIn {
         Ok((session, self.authenticate.throttle.remember(user.id, &proof, origin)?))
     }
 
-    /// The same for an account that was registered just now.
-    ///
-    /// # Errors
-    /// [`GrantError`].
+    /// The same for an account that was just registered.
     pub async fn at_pages_for_registered(
         &self,
         registered: &Authenticated,
@@ -191,13 +152,13 @@ impl LogIn {
             if let Some(session) = self.begin(&authenticated, client, scope, resource, origin, lifetimes).await? {
                 return Ok((authenticated, session));
             }
-            // The password was replaced, or the account disabled or deleted, while we hashed: ask again.
+            // The password was replaced, or the account disabled or deleted, during the hash: start over.
         }
         Event::refused("log_in", "changing").client(client).record();
         Err(GrantError::InvalidGrant)
     }
 
-    /// Begins a session of an account whose password was given; `None` where that no longer opens it.
+    /// Begins a session for checked credentials; `None` if they are no longer valid.
     async fn begin(
         &self,
         authenticated: &Authenticated,

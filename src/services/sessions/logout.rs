@@ -1,8 +1,8 @@
-//! Logs a browser out, with all that it signed in to: from our own page, or as a client asks (OIDC RP-Initiated Logout
-//! 1.0).
+//! Logs a browser out, and ends the sessions that came from its login: from our own page, or as a client asks (OIDC
+//! RP-Initiated Logout 1.0).
 //!
-//! A client that shows whom it means, with an ID token of this very log-in, is believed. Whoever else sends a browser
-//! here may be anybody, so that the person is asked first.
+//! A client with an ID token of this very login may log out directly. Any other site may have sent the browser, so the
+//! person is asked first.
 
 use std::sync::Arc;
 
@@ -26,48 +26,45 @@ use crate::{
     },
 };
 
-/// Logs browsers out.
 #[derive(Debug, Clone)]
 pub struct LogOut {
-    /// Reads hints.
     pub jwt: Arc<Jwt>,
-    /// Seals where a log-out leads to, while somebody is asked.
+    /// Seals the request while the person is asked.
     pub sealer: Sealer,
-    /// Ends the log-in and what came from it.
+    /// Ends the login and its children.
     pub end_session: EndSession,
     /// Where clients and sessions are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a client asks (§2). `logout_hint` and `ui_locales` change nothing here.
+/// A client's logout request (§2). `logout_hint` and `ui_locales` have no effect.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Parameters {
-    /// An ID token that the client was given, of whatever age.
+    /// An ID token that the client was given, of any age.
     pub id_token_hint: Option<String>,
-    /// Who asks.
+    /// The client that asks.
     pub client_id: Option<String>,
-    /// Where the browser goes afterwards: one that is registered for that, byte for byte.
+    /// Where the browser goes afterwards: a registered URI, compared byte for byte.
     pub post_logout_redirect_uri: Option<String>,
-    /// Goes there with it.
+    /// Returned to the client unchanged.
     pub state: Option<String>,
 }
 
-/// What comes of it.
+/// The outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LogoutOutcome {
-    /// Nobody is logged in here any more.
+    /// The browser is logged out.
     LoggedOut {
-        /// Where the browser goes; `None`: no client may have it sent anywhere.
+        /// Where the browser goes; `None` without a valid URI.
         then: Option<String>,
     },
-    /// The person must say so first, with this sealed.
+    /// The person must confirm first, with this sealed request.
     Ask(String),
 }
 
-/// Where a log-out leads to, while somebody is asked.
+/// The logout request, while the person is asked.
 #[derive(Debug, Serialize, Deserialize)]
 struct PendingLogout {
     client: ClientId,
@@ -77,16 +74,13 @@ struct PendingLogout {
     asked_at: DateTime<Utc>,
 }
 
-/// What log-outs are sealed for.
+/// The context that logout requests are sealed for.
 const CONTEXT: &str = "log-out";
-/// How long somebody may take to answer.
+/// How long the person may take to answer.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
 
 impl LogOut {
-    /// Does what a client asks of `browser`, where `session` is who is logged in.
-    ///
-    /// # Errors
-    /// [`Unavailable`]; then nothing has ended.
+    /// Handles a client's logout request in `browser`, which is logged in with `session`.
     pub async fn run(
         &self,
         asked: &Parameters,
@@ -99,7 +93,7 @@ impl LogOut {
             Audience::One(client) => client.as_str(),
             Audience::Many(_) => "",
         });
-        // Two that disagree on who asks are nobody's word.
+        // A hint and a `client_id` that disagree are both ignored.
         let (client, hint) = match (audience, asked.client_id.as_deref()) {
             (Some(audience), Some(named)) if audience != named => (None, None),
             (audience, named) => (audience.or(named), hint.as_ref()),
@@ -117,17 +111,14 @@ impl LogOut {
         Ok(LogoutOutcome::Ask(pending.map(|pending| self.sealer.seal(CONTEXT, &pending)).unwrap_or_default()))
     }
 
-    /// Where a sealed log-out leads to, as a content security policy names it.
+    /// The origin that a sealed logout request leads to, for the page's content security policy.
     #[must_use]
     pub fn origin(&self, sealed: &str, browser: &BrowserId) -> Option<String> {
         redirect_uri::origin(&self.open(sealed, browser)?.redirect_uri)
     }
 
-    /// Logs out whoever is logged in, who said so. Gives where the browser goes, if a sealed request says so and its
-    /// client may still say it.
-    ///
-    /// # Errors
-    /// [`Unavailable`]; then nothing has ended.
+    /// Logs out the person, who confirmed it. Returns where the browser goes, if a sealed request names a URI that is
+    /// still registered.
     pub async fn confirm(
         &self,
         sealed: &str,
@@ -147,8 +138,8 @@ impl LogOut {
         Ok(then.map(|(pending, _)| pending.location()))
     }
 
-    /// Whether a genuine hint is of this log-in: its person's, and of a session that came from it. That session may have
-    /// ended since.
+    /// Whether a verified hint belongs to this login: the same person's, and of a session that came from it. That
+    /// session may have ended since.
     async fn is_of(&self, hint: &IdClaims, session: &Session) -> Result<bool, Unavailable> {
         if hint.sub != session.user {
             return Ok(false);
@@ -199,7 +190,8 @@ impl LogOut {
     }
 }
 
-/// Byte for byte, the port of a loopback address too: the exception for native apps is of redirect URIs (RFC 8252 §7.3).
+/// Byte for byte, the port of a loopback address too: the exception for native apps is of redirect URIs (RFC 8252
+/// §7.3).
 fn is_registered(client: &Client, uri: &str) -> bool {
     client.post_logout_redirect_uris.iter().any(|registered| registered == uri)
 }

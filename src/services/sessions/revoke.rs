@@ -1,5 +1,5 @@
-//! Token revocation (RFC 7009). Either token of a session ends the session; a client's own token, which has none, is
-//! denied by its identifier. Never by its text: an ECDSA signature has a twin that verifies as well.
+//! Token revocation (RFC 7009). Either token of a session ends the session; a client's own token, which has no session,
+//! is denied by its `jti`. Never by its text: an ECDSA signature has a second form that verifies as well.
 
 use std::sync::Arc;
 
@@ -21,41 +21,35 @@ use crate::{
     },
 };
 
-/// Revokes tokens.
 #[derive(Debug, Clone)]
 pub struct Revoke {
-    /// Verifies them.
     pub jwt: Arc<Jwt>,
-    /// Ends sessions.
     pub end_session: EndSession,
     /// Denies tokens without a session.
     pub changes: ChangeFeed,
-    /// Where changes are written.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
 }
 
 /// Why a token was not revoked.
 #[derive(Debug, thiserror::Error)]
 pub enum RevokeError {
-    /// It is another client's.
+    /// It was issued to another client.
     #[error("the token was issued to another client")]
     NotYours,
-    /// Trouble on our side.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
-/// What a genuine token stands for.
+/// What a verified token refers to.
 enum RevocationTarget {
     ForSession(SessionId),
     ForItself { token: String, expires: i64 },
 }
 
 impl Revoke {
-    /// Revokes `token` for `client`, which has proved who it is. What is no live token of ours is revoked already
-    /// (RFC 7009 §2.2).
+    /// Revokes `token` for `client`, which has authenticated. A token that is unknown or over counts as revoked (RFC
+    /// 7009 §2.2).
     ///
     /// # Errors
     /// [`RevokeError`]; on trouble the database has the say on whether it was done.
@@ -84,7 +78,7 @@ impl Revoke {
         Ok(())
     }
 
-    /// What the token is, whichever kind; a hint would tell nothing that its type does not.
+    /// Verifies a token of either kind. `token_type_hint` is not needed: the token's `typ` tells its kind.
     fn read(&self, token: &str) -> Option<(RevocationTarget, ClientId)> {
         let now = self.clock.now();
         if let Ok(claims) = self.jwt.verify(RefreshTokenOfAnyAge, token, now) {

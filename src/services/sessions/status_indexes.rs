@@ -1,19 +1,25 @@
-//! Draws sessions' places in the status lists: at random within a list, so that a place says nothing of when or in
-//! which order people logged in (draft-ietf-oauth-status-list §12.1), and never one that another session still has,
-//! which the unique index decides.
+//! Draws the status list indexes of sessions: at random within a list, so that an index tells neither when nor in which
+//! order people logged in (draft-ietf-oauth-status-list §12.1). The unique index of the database refuses one that
+//! another session has.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU16, Ordering},
 };
 
-use crate::{crypto::random::Random, domain::status_list::StatusPosition};
+use crate::{crypto::random::Random, domain::status_list::StatusPosition, store::StoreError};
 
-/// How many places of one list may turn out taken before the next list is drawn from. A list that is half full costs
-/// one draw in two; two in a row happen to one log-in in four, and then the next list is opened.
+/// How many indexes of one list may be taken before the next list is drawn from. In a half-full list every second draw
+/// is taken; two in a row happen to one login in four, and then the next list is opened.
 const TAKEN: usize = 2;
 
-/// Draws places. Each process finds for itself which list has room.
+/// How many draws may be taken before something is wrong: they come from ever emptier lists.
+const DRAWS: usize = 64;
+
+/// All draws were taken.
+pub(in crate::services) const NO_FREE_INDEX: StoreError = StoreError::Duplicate("place in every status list");
+
+/// Draws status list indexes. Each process finds for itself which list has free ones.
 #[derive(Debug, Clone)]
 pub struct StatusPlaces {
     random: Random,
@@ -21,24 +27,31 @@ pub struct StatusPlaces {
 }
 
 impl StatusPlaces {
-    /// Begins with the first list.
+    /// Starts with the first list.
     #[must_use]
     pub fn new(random: Random) -> Self {
         Self { random, open: Arc::default() }
     }
 
-    /// A place for a session.
-    #[must_use]
-    pub fn draw(&self) -> StatusPosition {
+    /// Indexes to try for one session: go on to the next one only if the last one was taken.
+    pub fn draws(&self) -> impl Iterator<Item = StatusPosition> + Send + '_ {
+        let mut last = None;
+        (0..DRAWS).map(move |taken| {
+            let index = last.map_or_else(|| self.draw(), |last| self.draw_again(last, taken));
+            last = Some(index);
+            index
+        })
+    }
+
+    fn draw(&self) -> StatusPosition {
         let index = u32::from_be_bytes(self.random.bytes()) % StatusPosition::LIST_LENGTH;
         StatusPosition { list: self.open.load(Ordering::Relaxed), index }
     }
 
-    /// Another place for a session, of whose draws `taken` have turned out taken, `last` being the last.
-    #[must_use]
-    pub fn draw_again(&self, last: StatusPosition, taken: usize) -> StatusPosition {
+    /// Another index for a session, `taken` of whose draws were taken; `last` is the last of them.
+    fn draw_again(&self, last: StatusPosition, taken: usize) -> StatusPosition {
         if taken.is_multiple_of(TAKEN) {
-            // One step, however many log-ins find the same list full at once; who comes second draws from the new one.
+            // One step, however many logins find the same list full at once; the second one draws from the new list.
             let next = last.list.saturating_add(1);
             let _ = self.open.compare_exchange(last.list, next, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -64,8 +77,8 @@ mod tests {
         assert_eq!(place.list, 0);
         let other = places.draw_again(place, 2);
         assert_eq!(other.list, 1);
-        assert_eq!(places.draw_again(place, 2).list, 1, "another log-in that found the same list full");
-        assert_eq!(places.draw().list, 1, "it stays open for the next log-in");
+        assert_eq!(places.draw_again(place, 2).list, 1, "another login that found the same list full");
+        assert_eq!(places.draw().list, 1, "it stays open for the next login");
         places.start_over();
         assert_eq!(places.draw().list, 0);
     }

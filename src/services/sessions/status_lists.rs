@@ -1,5 +1,5 @@
-//! Status lists (draft-ietf-oauth-status-list): one signed, compressed bit a session, by which gateways learn of
-//! revocations without asking about any token. Built from memory, at most once a second.
+//! Status lists (draft-ietf-oauth-status-list): one signed, compressed bit for each session, from which gateways learn
+//! of revocations. Built from memory, at most once a second.
 
 use std::{
     collections::HashMap,
@@ -16,24 +16,20 @@ use crate::{
     store::{Database, revocations::Revocations, sessions},
 };
 
-/// Serves status lists.
 #[derive(Debug, Clone)]
 pub struct StatusLists {
-    /// Signs them.
     pub jwt: Arc<Jwt>,
     /// Which sessions have ended.
     pub revocations: Revocations,
-    /// Asked how many lists there are.
+    /// Tells how many lists there are.
     pub db: Database,
-    /// Tells the time.
     pub clock: Arc<dyn Clock>,
-    /// `iss`, and the beginning of every list's URI.
+    /// `iss`, and the prefix of every list's URI.
     pub issuer: String,
-    /// What was built last.
     pub built: StatusListCache,
 }
 
-/// The lists as they were built last.
+/// The cache of built lists.
 #[derive(Debug, Clone, Default)]
 pub struct StatusListCache(Arc<Mutex<Shelved>>);
 
@@ -54,14 +50,14 @@ pub struct Published {
     looked: Instant,
 }
 
-/// How often a list is built at the most.
+/// The shortest time between two builds of a list.
 const AT_MOST: Duration = Duration::from_secs(1);
-/// How long a status list is good for those who cannot fetch another.
+/// How long a status list is valid for gateways that cannot fetch a newer one.
 const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 impl StatusLists {
-    /// The status list `number`; `None` where there is none. Where this process does not know the newest revocations, it
-    /// is the last one that was built, with its old times.
+    /// The status list `number`; `None` if it does not exist. While this process does not know the newest revocations,
+    /// it returns the last built list, with its old times.
     ///
     /// # Errors
     /// [`Unavailable`] where there is none to give.
@@ -76,7 +72,7 @@ impl StatusLists {
             let mut shelved = self.shelf();
             Arc::clone(shelved.building.entry(number).or_default())
         };
-        // One builds, the others wait for what it built.
+        // One request builds the list; the others wait for it.
         let _turn = builder.lock().await;
         let old = self.on_shelf(number);
         if let Some(fresh) = old.as_ref().filter(|shelved| shelved.looked.elapsed() < AT_MOST) {
@@ -96,7 +92,7 @@ impl StatusLists {
         let looked = Instant::now();
         let now = self.clock.now();
         let places = self.revocations.ended_in(number);
-        // Nothing ended since: the same token goes on until verifiers would fetch another anyway.
+        // Nothing ended since the last build: the same token is served until its `ttl` is over.
         if let Some(old) = old
             && old.places == places
             && now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into())
@@ -110,7 +106,7 @@ impl StatusLists {
         Ok(Published { tagged, places, issued: now, looked })
     }
 
-    /// Whether any session has a place in the list, or may be given one.
+    /// Whether any session has an index in the list, or may be given one.
     async fn exists(&self, number: u16) -> Result<bool, Unavailable> {
         if number == 0 {
             return Ok(true);
@@ -131,7 +127,7 @@ impl StatusLists {
     }
 
     fn shelf(&self) -> std::sync::MutexGuard<'_, Shelved> {
-        // Every hold of the lock leaves a whole shelf behind.
+        // No holder of the lock leaves the cache in a broken state.
         self.built.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

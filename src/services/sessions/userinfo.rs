@@ -1,4 +1,4 @@
-//! What a token's holder may know of its user (OIDC Core §5.3, §5.4).
+//! The userinfo claims (OIDC Core §5.3, §5.4).
 
 use crate::{
     domain::ids::UserId,
@@ -9,21 +9,19 @@ use crate::{
     store::{Database, entity_cache::EntityCache},
 };
 
-/// Tells claims of users.
+/// Returns the user's claims.
 #[derive(Debug, Clone)]
 pub struct Userinfo {
-    /// Checks the token.
     pub bearer: Bearer,
-    /// Accounts as they were last read.
+    /// The cache of accounts.
     pub remembered: EntityCache,
-    /// Asked for what is not remembered.
+    /// Read where the cache has no entry.
     pub db: Database,
 }
 
 /// The claims that the token's scope allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserClaims {
-    /// The subject.
     pub sub: UserId,
     /// With scope `profile`.
     pub preferred_username: Option<String>,
@@ -35,13 +33,10 @@ pub struct UserClaims {
 
 impl Userinfo {
     /// The claims of the token's user.
-    ///
-    /// # Errors
-    /// [`BearerError`].
     pub async fn run(&self, token: &str) -> Result<UserClaims, BearerError> {
         let caller = self.bearer.userinfo(token).await?;
         let found = self.remembered.user(&self.db, caller.user).await.map_err(Unavailable::from)?;
-        // A deleted account's sessions end with it; whoever comes in between is late.
+        // A deleted account's sessions end with it; this request came in between.
         let Some(user) = found else { return Err(BearerError::Ended) };
         let email = user.email.filter(|_| caller.scope.contains("email"));
         Ok(UserClaims {

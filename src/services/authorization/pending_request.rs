@@ -1,0 +1,51 @@
+//! Authorization requests that wait for a person. They travel with the browser, sealed: nothing is stored, and any
+//! replica can resume them.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    domain::authorization_request::AuthorizationRequest,
+    services::{csrf::BrowserId, sealed::Sealer},
+};
+
+/// An authorization request while its person logs in or consents.
+#[derive(Debug, Serialize, Deserialize)]
+pub(in crate::services) struct PendingAuthorization {
+    pub(in crate::services) request: AuthorizationRequest,
+    /// The browser that brought the request.
+    pub(in crate::services) browser: String,
+    pub(in crate::services) asked_at: DateTime<Utc>,
+    /// Whether the person chose to continue as the account that is logged in.
+    pub(in crate::services) account_chosen: bool,
+}
+
+/// The context that requests are sealed for.
+const CONTEXT: &str = "authorization request";
+/// How long a person may take to log in and to consent.
+const PATIENCE: TimeDelta = TimeDelta::hours(1);
+/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, and browsers
+/// silently drop cookies of more than 4096 bytes (RFC 6265 §6.1).
+const MAX_LENGTH: usize = 3500;
+
+impl PendingAuthorization {
+    pub(in crate::services) fn seal(&self, sealer: &Sealer) -> String {
+        sealer.seal(CONTEXT, self)
+    }
+
+    /// Whether the request fits into a cookie. It does not grow while the person is asked.
+    pub(in crate::services) fn can_travel(&self, sealer: &Sealer) -> bool {
+        self.seal(sealer).len() <= MAX_LENGTH
+    }
+
+    /// Opens a request that was sealed for `browser`; `None` if it is another browser's or too old.
+    pub(in crate::services) fn open(
+        sealer: &Sealer,
+        text: &str,
+        browser: &BrowserId,
+        now: DateTime<Utc>,
+    ) -> Option<Self> {
+        let pending: Option<Self> = sealer.open(CONTEXT, text);
+        pending.filter(|pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE)
+    }
+}

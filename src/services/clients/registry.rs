@@ -1,0 +1,226 @@
+//! The registered OAuth clients: registration by the operator, changes, secrets and deletion.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    crypto::{
+        digest,
+        jose::client_keys::{ClientKeys, NotClientKeys},
+        random::Random,
+    },
+    domain::{
+        client::Client,
+        client_registration::{self, NotRegistrable},
+        clock::Clock,
+        ids::ClientId,
+        session::EndReason,
+    },
+    services::{Unavailable, audit::Event, sessions::end::EndSession},
+    store::{
+        self, Database, StoreError, Transaction,
+        changes::{Change, Entry},
+        clients::{self, RegistrationTokenDigest, SecretDigest},
+        consents,
+        entity_cache::EntityCache,
+        sessions::SessionSelector,
+    },
+};
+
+#[derive(Debug, Clone)]
+pub struct Clients {
+    pub db: Database,
+    /// Ends the sessions of a deleted client.
+    pub end_session: EndSession,
+    /// The cache of clients.
+    pub remembered: EntityCache,
+    /// The audience of client assertions.
+    pub issuer: String,
+    pub random: Random,
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The longest lifetime that any configuration may give an access token: another replica, with another configuration,
+/// may have issued the tokens.
+const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
+
+/// Sessions a transaction.
+const BATCH: u64 = 500;
+
+/// Why a client was not registered or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistrationError {
+    /// The metadata is contradictory.
+    #[error("{0}")]
+    Invalid(#[from] NotRegistrable),
+    /// Its JWKS is not valid.
+    #[error("jwks {0}")]
+    Keys(#[from] NotClientKeys),
+    /// Another client has that id.
+    #[error("another client has the id {0}; choose another one")]
+    Taken(ClientId),
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+unavailable_from!(RegistrationError: StoreError);
+
+/// Why a secret was not rotated.
+#[derive(Debug, thiserror::Error)]
+pub enum RotateSecretError {
+    /// The client does not authenticate with a secret.
+    #[error("the client has no secret: it is public, or authenticates with its own key")]
+    NoSecret,
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// A client, and its new secret, if any: 256 random bits, shown this once.
+#[derive(Debug)]
+pub struct Registered {
+    pub client: Client,
+    pub secret: Option<SecretString>,
+}
+
+impl Clients {
+    /// Checks that a client can be registered.
+    ///
+    /// # Errors
+    /// [`RegistrationError`] where it cannot.
+    pub fn check(&self, client: &Client) -> Result<(), RegistrationError> {
+        client_registration::check(client)?;
+        client.jwks.as_deref().map(ClientKeys::parse).transpose()?;
+        Ok(())
+    }
+
+    /// Registers `client` for the operator, and draws its secret if it needs one.
+    pub async fn create(&self, client: Client) -> Result<Registered, RegistrationError> {
+        self.insert(client, None, "client_create").await
+    }
+
+    /// Registers a client; with `registration` if it registers itself.
+    pub(in crate::services) async fn insert(
+        &self,
+        client: Client,
+        registration: Option<RegistrationTokenDigest>,
+        event: &'static str,
+    ) -> Result<Registered, RegistrationError> {
+        self.check(&client)?;
+        let secret = client.has_secret().then(|| self.random.secret());
+        match clients::insert(&self.db, &client, secret.as_ref().map(secret_digest), registration).await {
+            Ok(()) => {
+                Event::done(event).client(&client.id).record();
+                Ok(Registered { client, secret })
+            }
+            Err(StoreError::Duplicate(_)) => Err(RegistrationError::Taken(client.id)),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// Changes a client; `None` if it does not exist. It gets or loses its secret as its method requires. Replicas
+    /// apply the change as fast as revocations; its sessions continue.
+    pub async fn change(
+        &self,
+        id: &ClientId,
+        revise: impl FnOnce(Client) -> Client,
+    ) -> Result<Option<Registered>, RegistrationError> {
+        let transaction = store::begin(&self.db).await?;
+        let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
+        let client = revise(client);
+        self.check(&client)?;
+        let secret = (client.has_secret() && digest.is_none()).then(|| self.random.secret());
+        let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
+        self.write(transaction, &client, digest, "client_update").await?;
+        Ok(Some(Registered { client, secret }))
+    }
+
+    /// Gives a client a new secret; `None` if it does not exist. The old secret is refused here at once, and at every
+    /// replica as fast as revocations.
+    ///
+    /// # Errors
+    /// [`RotateSecretError`]; then the old one stays good.
+    pub async fn rotate_secret(&self, id: &ClientId) -> Result<Option<SecretString>, RotateSecretError> {
+        let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
+        let found = clients::find_to_change(&transaction, id).await.map_err(Unavailable::from)?;
+        let Some((client, _)) = found else { return Ok(None) };
+        if !client.has_secret() {
+            return Err(RotateSecretError::NoSecret);
+        }
+        let secret = self.random.secret();
+        self.write(transaction, &client, Some(secret_digest(&secret)), "client_rotate_secret").await?;
+        Ok(Some(secret))
+    }
+
+    /// Writes a changed client, and publishes the change.
+    async fn write(
+        &self,
+        transaction: Transaction,
+        client: &Client,
+        secret: Option<SecretDigest>,
+        event: &'static str,
+    ) -> Result<(), Unavailable> {
+        clients::update(&transaction, client, secret).await?;
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![changes.client_changed(&client.id)]).await?;
+        changes.commit(transaction, written.recording(Event::done(event).client(&client.id))).await
+    }
+
+    /// An id for a new client.
+    ///
+    /// # Panics
+    /// Never: an id may be 24 characters of base64url, and no UUID has a `c-` before it.
+    #[must_use]
+    pub fn draw_id(&self) -> ClientId {
+        ClientId::parse(&format!("c-{}", self.random.token_id())).expect("base64url stands in ids")
+    }
+
+    /// Every registered client, oldest first.
+    pub async fn list(&self) -> Result<Vec<Client>, Unavailable> {
+        Ok(clients::all(&self.db).await?)
+    }
+
+    /// A registered client.
+    pub async fn find(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
+        Ok(clients::find(&self.db, id).await?.map(|(client, _)| client))
+    }
+
+    /// Deletes a client, and ends its sessions. Returns whether it existed.
+    ///
+    /// The client and its tokens are refused from the first transaction on; its sessions, which may be many, end in
+    /// batches after that.
+    ///
+    /// # Errors
+    /// [`Unavailable`]; a repeated call ends the sessions that are left.
+    pub async fn delete(&self, id: &ClientId) -> Result<bool, Unavailable> {
+        // The built-in client was never registered, and all users' sessions are its own.
+        if id.is_built_in() {
+            return Ok(false);
+        }
+        let transaction = store::begin(&self.db).await?;
+        let existed = clients::delete(&transaction, id).await?;
+        consents::delete_of_client(&transaction, id).await?;
+        let at = self.clock.now();
+        let change = Change::ClientDeleted { client: id.clone(), at };
+        let deleted = Entry { change, matters_until: at + LONGEST_TOKEN };
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
+        let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
+        changes.commit(transaction, written).await?;
+        let some = SessionSelector::SomeOfClient(id.clone(), BATCH);
+        let mut ended = 0;
+        loop {
+            match self.end_session.run(&some, EndReason::ClientDeleted).await? {
+                0 => break,
+                more => ended += more,
+            }
+        }
+        Ok(existed || ended > 0)
+    }
+}
+
+/// Secrets are stored as digests only.
+fn secret_digest(secret: &SecretString) -> SecretDigest {
+    SecretDigest(digest::sha256(secret.expose_secret().as_bytes()))
+}
