@@ -12,16 +12,13 @@ use serde::Deserialize;
 
 use crate::{
     http::{
-        errors::{
-            BodyError, TOO_MANY, TooManyRequests,
-            problem::{describe, headers},
-            retry_after,
-        },
+        errors::failure::{TOO_MANY, TooManyRequests, retry_after},
         extract::{
-            body::JsonBody,
+            body::{BodyError, JsonBody},
             lenient_string::{Fields, LenientString},
         },
         middleware::client_info::RequestOrigin,
+        openapi::answers::{describe, headers},
     },
     services::{
         Unavailable,
@@ -36,9 +33,6 @@ use crate::{
         },
     },
 };
-
-/// The routes whose errors have the original's shape.
-pub(in crate::http) const PATHS: [&str; 4] = ["/users/create", "/users/auth", "/users/session_auth", "/users/delete"];
 
 /// The original service's routes.
 pub(in crate::http) struct OriginalApi {

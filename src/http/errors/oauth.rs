@@ -9,7 +9,7 @@ use poem_openapi::{
 
 use crate::{
     domain::{authorization_request::AuthorizationErrorCode, oauth::OAuthErrorCode},
-    http::errors::problem::{describe, headers},
+    http::openapi::answers::{describe, headers},
 };
 
 /// Why no token was issued (RFC 6749 §5.2).

@@ -8,7 +8,7 @@ use poem_openapi::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    http::errors::BearerRefusal,
+    http::errors::failure::BearerRefusal,
     services::sessions::{
         bearer::{Bearer, BearerError, Caller},
         userinfo::{UserClaims, Userinfo},

@@ -5,20 +5,24 @@ use std::time::Duration;
 use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
-    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderName, HeaderValue, StatusCode, Version, header},
 };
 use tracing::Instrument;
 
 use crate::{
     http::{
-        errors::{self, BodyError, Overdue, problem},
-        extract::{body::parameters, cookies::Cookies},
+        errors::{failure::Overdue, problem, shape::shape},
+        extract::{
+            body::{BodyError, parameters},
+            cookies::Cookies,
+        },
         middleware::{
             client_info::{self, ClientAddress},
-            cors::{self, Cors},
+            cors::Cors,
             rate_limit::RateLimitDecision,
         },
         pages::{self, branding::Branding},
+        routes::{self, CorsClass, RouteMatch},
     },
     services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
 };
@@ -49,8 +53,6 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) limit: Limit,
     /// Whether browsers shall keep to HTTPS: it is what they reach us by.
     pub(in crate::http) https: bool,
-    /// The paths and methods of every route, for `Allow`.
-    pub(in crate::http) routes: Vec<(String, Vec<Method>)>,
 }
 
 impl<E: Endpoint> Middleware<E> for ResponseLayer {
@@ -74,15 +76,15 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
         // Ours always: a client's own would let it forge what the log says.
         let id = self.layer.request_ids.draw();
-        let path = request.uri().path().to_owned();
+        let route = routes::find(request.uri().path());
         let method = request.method().clone();
         let version = request.version();
         let client = client_info::client_address(&request, &self.layer.trusted_proxies);
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
-        let cors = self.layer.cors.judge(&request);
-        let rate_limit = RateLimitDecision::of(&self.layer.limit, &method, &path, client);
+        let cors = self.layer.cors.judge(route.cors, &request);
+        let rate_limit = RateLimitDecision::of(&self.layer.limit, route.class(&method), client);
         let body = request.take_body();
         let unread = rate_limit.check().is_err() && !body.is_empty();
         request.set_body(body);
@@ -92,7 +94,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let answered = async {
             // A parameter given twice means something else to each who reads it, so nobody does.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-            let answer = match (rate_limit.check(), cors.preflight(&self.layer.allowed(&path)), query) {
+            let answer = match (rate_limit.check(), cors.preflight(&route), query) {
                 // Before anything else is done for it, and before its body is read.
                 (Err(too_many), ..) => Err(too_many.into()),
                 (Ok(()), Some(cors), _) => Ok(cors),
@@ -104,12 +106,10 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer,
-                Err(error) if pages::is_page(&path) => {
-                    pages::error::page(&self.layer.branding, &self.layer.allowed(&path), &id, &error)
-                }
-                Err(error) => errors::shape(&path, &self.layer.allowed(&path), error),
+                Err(error) if route.is_page() => pages::error::page(&self.layer.branding, &route, &id, &error),
+                Err(error) => shape(&route, error),
             };
-            self.layer.seal(&path, &id, &mut response);
+            self.layer.seal(&route, &id, &mut response);
             rate_limit.tell(response.headers_mut());
             cors.tell(response.headers_mut());
             // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
@@ -120,7 +120,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             // The path is a route's, or shown as unknown: what people type may hold anything.
-            let route = self.layer.route(&path).map_or("unknown", |(route, _)| route.as_str());
+            let route = route.name();
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%method, route, status, milliseconds, "answered");
@@ -132,7 +132,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
 }
 
 impl ResponseLayer {
-    fn seal(&self, path: &str, id: &str, response: &mut Response) {
+    fn seal(&self, route: &RouteMatch, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(REQUEST_ID, id);
@@ -147,7 +147,7 @@ impl ResponseLayer {
         set(header::CONTENT_SECURITY_POLICY, POLICY);
         set(header::CACHE_CONTROL, "no-store");
         // What an `<img>` or `<script>` of another site may load: scripts that ask by name are `Cors`'s to judge.
-        set(RESOURCE_POLICY, if cors::is_public(path) { "cross-origin" } else { "same-origin" });
+        set(RESOURCE_POLICY, if route.cors == CorsClass::Everyone { "cross-origin" } else { "same-origin" });
         if is_page {
             set(OPENER_POLICY, "same-origin");
         }
@@ -158,34 +158,9 @@ impl ResponseLayer {
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
                 || response.content_type().is_some_and(|t| t.starts_with("application/json"))
-                || pages::is_page(path),
+                || route.is_page(),
             "an error without a shape"
         );
-    }
-
-    /// The route that a path belongs to.
-    fn route(&self, path: &str) -> Option<&(String, Vec<Method>)> {
-        let exact = self.routes.iter().find(|(route, _)| route == path);
-        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route, path)))
-    }
-
-    /// The methods that a path takes, as `Allow` lists them.
-    fn allowed(&self, path: &str) -> String {
-        let methods = self.route(path).map_or(&[][..], |(_, methods)| methods);
-        methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Whether a path belongs to a route. A segment in braces is any segment.
-pub(in crate::http) fn fits(route: &str, path: &str) -> bool {
-    let mut ours = route.split('/');
-    let mut theirs = path.split('/');
-    loop {
-        match (ours.next(), theirs.next()) {
-            (None, None) => return true,
-            (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
-            _ => return false,
-        }
     }
 }
 
@@ -209,7 +184,6 @@ mod tests {
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,
-            routes: vec![("/v1/users".to_owned(), vec![Method::GET])],
         };
         let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
         let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");

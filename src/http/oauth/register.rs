@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::{client::ApplicationType, client_metadata::ClientMetadata},
     http::{
-        errors::{BearerRefusal, oauth::OAuthError},
+        errors::{failure::BearerRefusal, oauth::OAuthError},
         extract::{bearer, body::JsonBody},
     },
     services::clients::{

@@ -4,7 +4,7 @@ use poem::Route;
 
 use crate::{
     domain::color::{Color, PAPER},
-    http::openapi::docs,
+    http::static_file,
     services::keys::published::ETagged,
 };
 
@@ -59,8 +59,8 @@ impl Branding {
     /// The files, at their paths.
     pub(in crate::http) fn files(&self, routes: Route) -> Route {
         routes
-            .at(FILES[0], docs::file("text/css; charset=utf-8", self.style.clone()))
-            .at(FILES[1], docs::file("image/svg+xml", self.drawing.clone()))
-            .at(FILES[2], docs::file("text/javascript; charset=utf-8", SUBMIT.to_owned()))
+            .at(FILES[0], static_file::file("text/css; charset=utf-8", None, self.style.clone()))
+            .at(FILES[1], static_file::file("image/svg+xml", None, self.drawing.clone()))
+            .at(FILES[2], static_file::file("text/javascript; charset=utf-8", None, SUBMIT.to_owned()))
     }
 }

@@ -6,16 +6,16 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
     domain::{scope::Scope, session::Session},
-    http::pages::{
-        authorize::{see_other, send_on},
-        branding::Branding,
+    http::{
+        pages::{branding::Branding, send_on::send_on},
+        redirect::see_other,
     },
 };
 

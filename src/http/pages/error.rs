@@ -8,11 +8,15 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::layout::{self, Notice};
 use crate::{
     http::{
-        errors::{self, BodyError, Overdue, TooManyRequests},
-        pages::branding::Branding,
+        errors::failure::{Overdue, TooManyRequests, retry_after},
+        extract::body::BodyError,
+        pages::{
+            branding::Branding,
+            layout::{self, Notice},
+        },
+        routes::RouteMatch,
     },
     services::Unavailable,
 };
@@ -41,6 +45,13 @@ pub(in crate::http) enum PageError {
 impl From<Unavailable> for PageError {
     fn from(trouble: Unavailable) -> Self {
         Self::Unavailable(trouble)
+    }
+}
+
+/// Why a form's body was not read, as every page says it.
+impl From<BodyError> for PageError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 
@@ -78,12 +89,17 @@ const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
 /// The page about `error`.
-pub(in crate::http) fn page(branding: &Branding, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
+pub(in crate::http) fn page(
+    branding: &Branding,
+    route: &RouteMatch,
+    request_id: &str,
+    error: &poem::Error,
+) -> Response {
     let (status, (title, text), field) = describe(error);
     let notice = Notice { alarming: true, request_id, ..Notice::new(branding, title, text) };
     let mut response = layout::page(status, &notice);
     let field = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, allowed.to_owned())),
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, route.allow())),
         _ => field.map(|seconds| (header::RETRY_AFTER, seconds.to_string())),
     };
     if let Some((name, value)) = field.and_then(|(name, value)| Some((name, value.parse().ok()?))) {
@@ -119,19 +135,19 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(errors::retry_after(trouble))),
+            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(retry_after(trouble))),
         };
         return (known.status(), text, None);
     }
     if let Some(body) = error.downcast_ref::<BodyError>() {
         return (body.status(), UNREADABLE, None);
     }
-    if let Some(TooManyRequests { retry_after }) = error.downcast_ref::<TooManyRequests>() {
+    if let Some(too_many) = error.downcast_ref::<TooManyRequests>() {
         let text = ("Too many attempts", "Wait a little, then reload this page.");
-        return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
+        return (StatusCode::TOO_MANY_REQUESTS, text, Some(too_many.retry_after));
     }
     if error.is::<Overdue>() {
-        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(errors::retry_after(&Unavailable::TooSlow)));
+        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(retry_after(&Unavailable::TooSlow)));
     }
     if error.status().is_client_error() {
         return (error.status(), UNREADABLE, None);

@@ -14,17 +14,18 @@ use poem::{
 use serde_json::Value;
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
-    domain::identity::{ProviderKind, ProviderName},
+    domain::identity::ProviderName,
     http::{
         extract::body,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::see_other, branding::Branding, post_auth_action::PostAuthAction},
+        pages::{branding::Branding, post_auth_action::PostAuthAction, provider_button::Button},
+        redirect::see_other,
     },
     services::{
         csrf::BrowserId,
@@ -45,17 +46,6 @@ const MOST_ATTEMPTS: usize = 5;
 /// When it is worth asking again a provider that does not answer, in seconds.
 const RETRY_AFTER: u16 = 30;
 
-/// A provider on a page.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Button {
-    /// Its name in our paths.
-    pub(in crate::http) name: String,
-    /// What it is called.
-    pub(in crate::http) title: String,
-    /// What is on the button, as the provider wants it.
-    pub(in crate::http) label: String,
-}
-
 /// The buttons of a page.
 #[derive(Debug)]
 pub(in crate::http) struct Buttons<'a> {
@@ -63,31 +53,6 @@ pub(in crate::http) struct Buttons<'a> {
     pub(in crate::http) csrf: String,
     /// Them.
     pub(in crate::http) all: &'a [Button],
-}
-
-impl Button {
-    /// The button of a provider.
-    pub(in crate::http) fn of(name: &ProviderName, kind: ProviderKind) -> Self {
-        let title = title(name, Some(kind));
-        // Google's, Apple's and Microsoft's branding guidelines say "Sign in with", the others' "Continue with".
-        let verb = match kind {
-            ProviderKind::Google | ProviderKind::Apple | ProviderKind::Microsoft => "Sign in with",
-            ProviderKind::Facebook | ProviderKind::Github | ProviderKind::Oidc => "Continue with",
-        };
-        Self { name: name.to_string(), label: format!("{verb} {title}"), title }
-    }
-}
-
-/// What a provider is called.
-pub(in crate::http) fn title(name: &ProviderName, kind: Option<ProviderKind>) -> String {
-    match kind {
-        Some(ProviderKind::Google) => "Google".to_owned(),
-        Some(ProviderKind::Facebook) => "Facebook".to_owned(),
-        Some(ProviderKind::Github) => "GitHub".to_owned(),
-        Some(ProviderKind::Microsoft) => "Microsoft".to_owned(),
-        Some(ProviderKind::Apple) => "Apple".to_owned(),
-        Some(ProviderKind::Oidc) | None => name.to_string(),
-    }
 }
 
 impl Pages {

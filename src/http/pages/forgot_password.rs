@@ -6,7 +6,7 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},

@@ -7,11 +7,8 @@ use poem::{
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{Pages, error::PageError};
-use crate::{
-    http::{errors::BodyError, extract::body},
-    services::csrf::BrowserId,
-};
+use super::{context::Pages, error::PageError};
+use crate::{http::extract::body, services::csrf::BrowserId};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The cookie that names a browser.
@@ -127,12 +124,5 @@ fn came_from_here(pages: &Pages, request: &Request) -> bool {
         (Some(site), _) => site == "same-origin",
         (None, Some(origin)) => origin.as_bytes() == pages.issuer.as_bytes(),
         (None, None) => true,
-    }
-}
-
-/// Why a form's body was not read, as every page says it.
-impl From<BodyError> for PageError {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error)
     }
 }

@@ -10,7 +10,7 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     federation::Buttons,
     form::{self, BrowserContext, Form},
@@ -18,9 +18,9 @@ use super::{
 };
 use crate::{
     http::{
-        errors::TooManyRequests,
+        errors::failure::TooManyRequests,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::send_on, branding::Branding, post_auth_action::PostAuthAction},
+        pages::{branding::Branding, post_auth_action::PostAuthAction, send_on::send_on},
     },
     services::{csrf::BrowserId, grants::GrantError, sessions::login::Credentials},
 };

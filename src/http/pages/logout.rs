@@ -10,15 +10,12 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
 };
-use crate::http::{
-    extract::cookies::SESSION,
-    pages::{authorize::see_other, branding::Branding},
-};
+use crate::http::{extract::cookies::SESSION, pages::branding::Branding, redirect::see_other};
 
 const FORM: &str = "logout";
 

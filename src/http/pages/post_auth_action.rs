@@ -12,11 +12,12 @@ use crate::{
     http::{
         extract::{body, cookies::SESSION},
         pages::{
-            Pages,
-            authorize::{see_other, send_on},
+            context::Pages,
             error::PageError,
             form::{self, BrowserContext, Form},
+            send_on::send_on,
         },
+        redirect::see_other,
     },
     services::{
         authorization::authorize::{Asking, AuthorizeOutcome},

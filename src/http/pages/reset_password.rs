@@ -7,7 +7,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},

@@ -8,7 +8,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},

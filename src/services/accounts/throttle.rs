@@ -7,17 +7,15 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
-
-pub use crate::crypto::known_device::KNOWN_FOR;
 
 use crate::{
     crypto::{
         jose::jwt::SignError,
         keys::ring::{KeyKind, Keyring, Purpose},
-        known_device::KnownDevice,
+        known_device::{self, KnownDevice},
         mac,
         random::Random,
     },
@@ -40,6 +38,9 @@ use crate::{
         users::Identifier,
     },
 };
+
+/// How long a device stays known after a login.
+pub const KNOWN_FOR: TimeDelta = known_device::KNOWN_FOR;
 
 /// Counts attempts at passwords.
 #[derive(Debug, Clone)]

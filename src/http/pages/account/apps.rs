@@ -8,7 +8,10 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use super::{SignedInUser, done, log_in, moment};
 use crate::{
     domain::ids::ClientId,
-    http::pages::{Pages, authorize::see_other, branding::Branding, consent, error::PageError},
+    http::{
+        pages::{branding::Branding, consent, context::Pages, error::PageError},
+        redirect::see_other,
+    },
 };
 
 const PATH: &str = "/account/apps";

@@ -10,8 +10,8 @@ use super::{SignedInUser, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
     http::pages::{
-        Pages,
         branding::Branding,
+        context::Pages,
         error::PageError,
         layout::{self, Notice},
         logout,

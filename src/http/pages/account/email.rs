@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::{email::EmailAddress, user::AccountRecord},
-    http::pages::{Pages, branding::Branding, error::PageError},
+    http::pages::{branding::Branding, context::Pages, error::PageError},
     services::accounts::account::{AccountError, ProfileChange},
 };
 

@@ -33,7 +33,7 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
@@ -41,10 +41,7 @@ use super::{
 };
 use crate::{
     domain::{email::EmailAddress, session::Session, user::AccountRecord},
-    http::{
-        errors::TooManyRequests,
-        pages::{authorize::see_other, branding::Branding},
-    },
+    http::{errors::failure::TooManyRequests, pages::branding::Branding, redirect::see_other},
     services::{accounts::account::AccountError, sessions::bearer::Caller},
 };
 

@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::{SignedInUser, device, done, log_in, moment};
 use crate::{
     domain::{ids::SessionId, session::Session},
-    http::pages::{Pages, authorize::see_other, branding::Branding, error::PageError},
+    http::{
+        pages::{branding::Branding, context::Pages, error::PageError},
+        redirect::see_other,
+    },
 };
 
 const PATH: &str = "/account/sessions";
