@@ -73,7 +73,7 @@ impl OriginalCredentials {
     }
 }
 
-/// What creation and log-in gave.
+/// What creation and login gave.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "OriginalSession", example)]
 struct OriginalSession {
@@ -96,7 +96,7 @@ struct OriginalAnswer {
     success: bool,
     /// What was done, or why not.
     message: String,
-    /// The signed access token, from creation and log-in.
+    /// The signed access token, from creation and login.
     #[oai(skip_serializing_if_is_none)]
     session_id: Option<String>,
 }

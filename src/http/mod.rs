@@ -1,4 +1,4 @@
-//! HTTP: parse, call one flow, render. Nothing below this room knows of it, and no rule lives here.
+//! HTTP: each handler parses a request, calls one service and renders the result. No business rule lives here.
 //!
 //! `routes` lists every route.
 
@@ -53,7 +53,7 @@ use crate::{
     },
 };
 
-/// What the routes need: every flow that they run.
+/// The services that the routes call.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// People's own accounts.
@@ -62,7 +62,7 @@ pub struct Services {
     pub authorize: Authorize,
     /// Access tokens presented to us.
     pub bearer: Bearer,
-    /// Log-ins at the pages.
+    /// Logins at the pages.
     pub browser_sessions: BrowserSessions,
     /// Password changes.
     pub change_password: ChangePassword,
@@ -70,17 +70,17 @@ pub struct Services {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
-    /// What people have allowed clients.
+    /// The consents that people have given to clients.
     pub consents: Consents,
-    /// Log-ins with other providers.
+    /// Logins with other providers.
     pub federate: Federate,
     /// Links to them.
     pub identities: Identities,
     /// Descriptions of tokens.
     pub introspect: Introspect,
-    /// Log-ins.
+    /// Logins.
     pub log_in: LogIn,
-    /// Log-outs of browsers.
+    /// Logouts of browsers.
     pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
@@ -92,7 +92,7 @@ pub struct Services {
     pub register_client: RegisterClient,
     /// Requests for a new password.
     pub request_reset: RequestReset,
-    /// New passwords, set by way of a mail.
+    /// New passwords, set by an emailed link.
     pub reset_password: ResetPassword,
     /// Revocations.
     pub revoke: Revoke,
@@ -102,14 +102,14 @@ pub struct Services {
     pub status_lists: StatusLists,
     /// Claims of users.
     pub userinfo: Userinfo,
-    /// Addresses, proved by mail.
+    /// Email addresses and their verification.
     pub verify_email: VerifyEmail,
 }
 
-/// What else the routes need.
+/// The configuration of the routes.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// `iss`, and the beginning of every URL that we tell.
+    /// `iss`, and the beginning of every URL that we publish.
     pub issuer: String,
     /// What access tokens are signed with.
     pub algorithm: SigningAlgorithm,
@@ -125,15 +125,15 @@ pub struct HttpConfig {
     pub metrics: Metrics,
     /// Makes and checks the codes of forms.
     pub csrf: Csrf,
-    /// What the browser pages call the service.
+    /// The name of the service on the pages.
     pub name: String,
-    /// The colour of what is pressed and what stands out on them.
+    /// The accent colour of the pages.
     pub color: Color,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
-    /// The networks whose word on where a request comes from is believed.
+    /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The origins whose scripts may call what is for apps in browsers, as browsers write them.
+    /// The origins whose scripts may call the routes for apps, as browsers write them in `Origin`.
     pub cors_origins: Vec<String>,
 }
 
@@ -182,7 +182,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     layered(routes, layer)
 }
 
-/// The same with what every answer has, those that panics leave behind included.
+/// Wraps the routes in the response layer, which also answers after a panic.
 fn layered<E: Endpoint<Output = Response> + 'static>(
     routes: E,
     layer: response_layer::ResponseLayer,

@@ -6,7 +6,7 @@ use poem::{error::ResponseError, http::StatusCode};
 
 use crate::services::{Unavailable, sessions::bearer::BearerError};
 
-/// What a 429 says to people, wherever it is said.
+/// The text of a 429 for people.
 pub(in crate::http) const TOO_MANY: &str =
     "There were too many requests; try again after the seconds that Retry-After says.";
 
@@ -25,12 +25,12 @@ impl ResponseError for Overdue {
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests")]
 pub(in crate::http) struct TooManyRequests {
-    /// When one is worth another try, in whole seconds.
+    /// The value of `Retry-After`, in whole seconds.
     pub(in crate::http) retry_after: u64,
 }
 
 impl TooManyRequests {
-    /// One is worth another try after `wait`: in whole seconds, rounded up and not zero (RFC 9110 §10.2.3).
+    /// Retry after `wait`, rounded up to whole seconds and never zero (RFC 9110 §10.2.3).
     pub(in crate::http) fn after(wait: Duration) -> Self {
         Self { retry_after: wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1) }
     }
@@ -42,7 +42,7 @@ impl ResponseError for TooManyRequests {
     }
 }
 
-/// Why a bearer token did not open a route, before it is known in which shape to say so.
+/// Why a bearer token was refused.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::http) enum BearerRefusal {
     /// None was sent.
@@ -68,7 +68,7 @@ impl ResponseError for BearerRefusal {
 }
 
 impl BearerRefusal {
-    /// The challenge (RFC 6750 §3) and the code: a request without a token is told of none (§3.1).
+    /// The challenge (RFC 6750 §3) and the code: a request without a token gets no error code (§3.1).
     pub(in crate::http) fn challenge(&self) -> (&'static str, &'static str) {
         match self {
             Self::Missing => ("Bearer", "token_missing"),
@@ -83,7 +83,7 @@ impl BearerRefusal {
     }
 }
 
-/// When trouble is worth another try, in whole seconds; its cause goes to the log, once.
+/// The value of `Retry-After` in seconds. Also logs the cause, once.
 pub(in crate::http) fn retry_after(trouble: &Unavailable) -> u64 {
     match trouble {
         Unavailable::Busy { retry_after } => {

@@ -72,15 +72,17 @@ fn invalid_credentials() -> Problem {
 }
 
 fn wrong_password() -> Problem {
-    Problem::new(StatusCode::FORBIDDEN, "invalid_credentials", "The password is not this account's.")
+    Problem::new(StatusCode::FORBIDDEN, "invalid_credentials", "The password is wrong.")
 }
 
 impl IntoProblem for RegisterError {
     fn into_problem(self) -> Problem {
         match self {
-            Self::Closed => {
-                Problem::new(StatusCode::FORBIDDEN, "registration_closed", "Accounts are made by the operator here.")
-            }
+            Self::Closed => Problem::new(
+                StatusCode::FORBIDDEN,
+                "registration_closed",
+                "Only the operator can create accounts here.",
+            ),
             Self::Invalid(errors) => errors.into_problem(),
             Self::UsernameTaken => username_taken(),
             Self::Unavailable(trouble) => trouble.into_problem(),
@@ -116,8 +118,8 @@ impl IntoProblem for ChangePasswordError {
 }
 
 fn invalid_token() -> Problem {
-    // One answer for unknown, used, run out and replaced.
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_token", "The link is not good, or no longer: ask for another mail.")
+    // One answer for an unknown, used, expired or replaced token: it reveals nothing about the token.
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_token", "The link is invalid or has expired: ask for another email.")
 }
 
 impl IntoProblem for RequestResetError {
@@ -181,10 +183,10 @@ impl IntoProblem for BearerRefusal {
             Self::Missing => "Send an access token in the Authorization field, as: Bearer TOKEN.",
             Self::Malformed => "The Authorization field must read: Bearer TOKEN.",
             Self::Token(BearerError::Token(_) | BearerError::Ended) => {
-                "The access token is not good, or no longer: refresh it, or log in again."
+                "The access token is invalid or has expired: refresh it, or log in again."
             }
             Self::Token(BearerError::Insufficient) => {
-                "The access token does not reach this far: it takes a first-party client's, with this issuer in aud."
+                "This route needs an access token issued to a first-party client, with this issuer in `aud`."
             }
             Self::Token(BearerError::Unavailable(trouble)) => return trouble.into_problem(),
         };
@@ -260,7 +262,7 @@ impl From<RegisterClientError> for OAuthError {
             RegisterClientError::Off => {
                 Self::new(OAuthErrorCode::InvalidRequest, error.to_string()).with_status(StatusCode::NOT_FOUND)
             }
-            // RFC 6750 §3.1: a request without a token is told of none.
+            // RFC 6750 §3.1: a request without a token gets no error code.
             RegisterClientError::TokenMissing => Self::invalid_token().with_header("WWW-Authenticate", "Bearer"),
             RegisterClientError::Token => Self::invalid_token(),
             RegisterClientError::AnotherClient => Self::new(OAuthErrorCode::InvalidClientMetadata, error.to_string()),
@@ -273,7 +275,7 @@ impl From<RegisterClientError> for OAuthError {
             RegisterClientError::Registration(RegistrationError::Keys(why)) => {
                 Self::new(OAuthErrorCode::InvalidClientMetadata, format!("jwks {why}"))
             }
-            // Ids are drawn: that one is taken is no fault of the client's.
+            // Ids are random: a collision is not the client's fault.
             RegisterClientError::Registration(RegistrationError::Taken(_)) => {
                 Self::new(OAuthErrorCode::TemporarilyUnavailable, "try again")
                     .with_status(StatusCode::SERVICE_UNAVAILABLE)
@@ -292,8 +294,8 @@ impl From<Unavailable> for OAuthError {
     }
 }
 
-/// RFC 6749 has no code for it. `temporarily_unavailable` is the one that says to come again with the same request; any
-/// of §5.2 would tell a client that its grant or its secret is no good.
+/// RFC 6749 has no code for it. `temporarily_unavailable` tells a client to repeat the same request; any code of §5.2
+/// would say that its grant or its secret is invalid.
 impl From<TooManyRequests> for OAuthError {
     fn from(too_many: TooManyRequests) -> Self {
         Self::new(OAuthErrorCode::TemporarilyUnavailable, "too many requests; try again later")

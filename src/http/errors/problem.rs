@@ -26,20 +26,20 @@ pub(in crate::http) struct ProblemBody {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// A word for programs, which stays what it is.
+    /// A stable code for programs.
     code: String,
     /// A sentence for people.
     detail: String,
-    /// What is wrong with which field, where fields are wrong.
+    /// The invalid fields, if any.
     #[oai(skip_serializing_if_is_none)]
     errors: Option<Vec<WrongField>>,
 }
 
-/// A field that cannot be taken as it is.
+/// An invalid field.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct WrongField {
-    /// Its name.
+    /// The name of the field.
     field: String,
     /// What to do about it.
     message: String,
@@ -57,7 +57,7 @@ impl poem_openapi::types::Example for ProblemBody {
     }
 }
 
-/// A problem, before it is known for which route.
+/// A problem.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Problem {
     status: StatusCode,
@@ -126,7 +126,7 @@ impl From<Problem> for poem::Error {
     }
 }
 
-/// The statuses with which a kind of route may refuse: what its documentation lists.
+/// The error statuses of a kind of route, for its documentation.
 pub(in crate::http) trait Statuses: Send + Sync + 'static {
     /// The statuses.
     const STATUSES: &'static [u16];
@@ -172,7 +172,7 @@ where
     }
 }
 
-/// What can be told as a problem; [`crate::http::errors`] says how.
+/// Errors that can be rendered as a problem.
 pub(in crate::http) trait IntoProblem {
     fn into_problem(self) -> Problem;
 }

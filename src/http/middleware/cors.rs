@@ -1,11 +1,11 @@
-//! Which scripts of other sites may read our answers: the CORS protocol (Fetch §3.3).
+//! CORS (Fetch §3.3): the scripts of other sites that may read our responses.
 //!
-//! Never with credentials: what a script sends along is a bearer token that it holds, no cookie of ours. Pages, the
-//! authorization endpoint and what takes a client's secret are open to no script at all (RFC 9700 §2.6).
+//! Credentials are never allowed: a script authenticates with its bearer token, not with our cookies. Pages, the
+//! authorization endpoint and endpoints that need a client secret are open to no script (RFC 9700 §2.6).
 //!
-//! poem's own middleware is not used: to an origin that is not listed it answers 403, where our own pages' forms send
-//! an `Origin` too; it promises the same methods on every route; and it says `Vary` only of origins that it allows, so
-//! that a cache would give the answer for one site to another.
+//! poem's own middleware is not used. It answers 403 to an origin that is not listed, although our own forms send an
+//! `Origin` too. It promises the same methods on every route. It sends `Vary` only to allowed origins, so that a cache
+//! would serve the response for one site to another.
 
 use poem::{
     Request, Response,
@@ -14,26 +14,25 @@ use poem::{
 
 use crate::http::routes::{CorsClass, RouteMatch};
 
-/// What scripts may send beyond what every form can: their token, JSON, and the entity tag of a copy that they have.
+/// The request fields that scripts may set: a token, a JSON content type, and the entity tag of a cached copy.
 const REQUEST_FIELDS: &str = "authorization, content-type, if-none-match";
-/// What scripts may read beyond the fields that are always open to them.
+/// The response fields that scripts may read beside the CORS-safelisted ones.
 const ANSWER_FIELDS: &str = "etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
-/// How long a browser may remember a preflight, in seconds: the most that any of them does.
+/// How long a browser may cache a preflight, in seconds: the longest that any browser allows.
 const MAX_AGE: &str = "7200";
 
 /// The origins whose scripts may call what is for apps, as browsers write them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Cors(pub(in crate::http) Vec<String>);
 
-/// What a browser is told about an answer, whatever the answer is: it would hide an error without these fields from the
-/// app that has to deal with it.
+/// The CORS fields of a response. Errors need them too: without them the browser hides the error from the app.
 #[derive(Debug)]
 pub(in crate::http) struct CorsDecision {
-    /// Who may read it.
+    /// The value of `Access-Control-Allow-Origin`.
     origin: Option<HeaderValue>,
-    /// Whether that follows from who asked.
+    /// Whether the value depends on the request's `Origin`.
     varies: bool,
-    /// Whether the request only asks for leave to send another one.
+    /// Whether the request is a preflight.
     preflight: bool,
 }
 
@@ -41,7 +40,7 @@ impl Cors {
     /// Judges a request to a route of `class`.
     pub(in crate::http) fn judge(&self, class: CorsClass, request: &Request) -> CorsDecision {
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
-        // Two of them are none: no browser sends that.
+        // No browser sends two `Origin` fields: then there is none.
         let asking = origins.next().filter(|_| origins.next().is_none());
         let listed = |origin: &&HeaderValue| self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
         let origin = match class {
@@ -71,7 +70,7 @@ impl CorsDecision {
         Some(answer.finish())
     }
 
-    /// Tells the browser who may read the answer.
+    /// Adds the CORS fields to a response.
     pub(in crate::http) fn tell(self, headers: &mut HeaderMap) {
         if self.varies {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));

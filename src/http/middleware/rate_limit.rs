@@ -1,8 +1,5 @@
-//! Which routes are limited, and how a client is told of it: the `RateLimit` fields
-//! (draft-ietf-httpapi-ratelimit-headers-10), and 429 with `Retry-After` (RFC 6585 §4, RFC 9110 §10.2.3).
-//!
-//! Limited is what a stranger could abuse: where passwords are tested, tokens redeemed, accounts made, mails caused. What
-//! every service must be able to read, and what takes a good token, is not.
+//! Rate limits in responses: the `RateLimit` fields (draft-ietf-httpapi-ratelimit-headers-10), and 429 with
+//! `Retry-After` (RFC 6585 §4, RFC 9110 §10.2.3). `routes` says which routes are limited.
 
 use std::net::IpAddr;
 
@@ -17,7 +14,7 @@ use crate::{
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
-/// How a request stands with the limit of its route, if it has one.
+/// The state of the quota that a request counts against; `None` where its route is not limited.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct RateLimitDecision(Option<(RouteClass, Quota, QuotaState)>);
 
@@ -36,10 +33,10 @@ impl RateLimitDecision {
         }
     }
 
-    /// Tells how things stand, in an answer to the request.
+    /// Adds the `RateLimit` fields to a response.
     pub(in crate::http) fn tell(self, headers: &mut HeaderMap) {
         let Some((class, quota, standing)) = self.0 else { return };
-        // `r` requests are allowed now, and after `t` seconds one more, if not sooner.
+        // `r` requests are allowed now, and one more after at most `t` seconds.
         let (remaining, more) = match standing {
             QuotaState::Admitted { remaining } => (remaining, quota.interval()),
             QuotaState::Refused { wait } => (0, wait),

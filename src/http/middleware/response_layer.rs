@@ -1,4 +1,4 @@
-//! What every answer has: a request id, the safe header fields, and a shape, whatever answered.
+//! Wraps every route: request id, client address, limits, CORS, security header fields, error shape, log and metrics.
 
 use std::time::Duration;
 
@@ -27,13 +27,13 @@ use crate::{
     services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
 };
 
-/// How long an answer may take: less than the listener allows, which can say nothing of why.
+/// How long a handler may take. It is shorter than the listener's own deadline, which can send no explanation.
 const PATIENCE: Duration = Duration::from_secs(25);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// For what is no page: nothing runs, loads or is sent from it, should a browser ever show it as one. `base-uri`,
-/// `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
+/// The policy of responses that are not pages: should a browser show one, nothing runs, loads or is sent from it.
+/// `base-uri`, `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Wraps every route.
@@ -43,15 +43,15 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) request_ids: RequestIds,
     /// Counts answers.
     pub(in crate::http) metrics: Metrics,
-    /// How pages look, those that say what went wrong too.
+    /// The branding of error pages.
     pub(in crate::http) branding: Branding,
-    /// The networks whose word on where a request comes from is believed.
+    /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
-    /// Whose scripts may read which answers.
+    /// The origins whose scripts may call the routes for apps.
     pub(in crate::http) cors: Cors,
     /// How often client networks may call which routes.
     pub(in crate::http) limit: Limit,
-    /// Whether browsers shall keep to HTTPS: it is what they reach us by.
+    /// Whether browsers reach the service by HTTPS; then they must keep to it (HSTS).
     pub(in crate::http) https: bool,
 }
 
@@ -63,7 +63,7 @@ impl<E: Endpoint> Middleware<E> for ResponseLayer {
     }
 }
 
-/// A route in its envelope.
+/// A route inside the layer.
 #[derive(Debug)]
 pub(in crate::http) struct LayeredEndpoint<E> {
     inner: E,
@@ -74,7 +74,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        // Ours always: a client's own would let it forge what the log says.
+        // Never the client's own id: a client could forge log lines with it.
         let id = self.layer.request_ids.draw();
         let route = routes::find(request.uri().path());
         let method = request.method().clone();
@@ -92,10 +92,10 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
-            // A parameter given twice means something else to each who reads it, so nobody does.
+            // Parsers disagree on a parameter that is given twice, so refuse it.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
             let answer = match (rate_limit.check(), cors.preflight(&route), query) {
-                // Before anything else is done for it, and before its body is read.
+                // Refuse before the body is read.
                 (Err(too_many), ..) => Err(too_many.into()),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
@@ -112,14 +112,13 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             self.layer.seal(&route, &id, &mut response);
             rate_limit.tell(response.headers_mut());
             cors.tell(response.headers_mut());
-            // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
-            // told may send its next request into the closing.
+            // The rest of an abandoned body stays unread, so the connection must close. Without this field a client
+            // could send its next request into the closing connection.
             let given_up =
                 [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status()) || unread;
             if given_up && version < Version::HTTP_2 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            // The path is a route's, or shown as unknown: what people type may hold anything.
             let route = route.name();
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -146,7 +145,7 @@ impl ResponseLayer {
         set(header::REFERRER_POLICY, "same-origin");
         set(header::CONTENT_SECURITY_POLICY, POLICY);
         set(header::CACHE_CONTROL, "no-store");
-        // What an `<img>` or `<script>` of another site may load: scripts that ask by name are `Cors`'s to judge.
+        // This limits `<img>` and `<script>` of other sites; `Cors` decides about fetches.
         set(RESOURCE_POLICY, if route.cors == CorsClass::Everyone { "cross-origin" } else { "same-origin" });
         if is_page {
             set(OPENER_POLICY, "same-origin");

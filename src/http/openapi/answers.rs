@@ -2,20 +2,20 @@
 
 use poem_openapi::{registry::MetaHeader, types::Type};
 
-/// What a status means here.
+/// The description of a status.
 pub(in crate::http) fn describe(status: u16) -> &'static str {
     match status {
         400 => "The request cannot be read.",
         408 => "The body took too long to arrive.",
-        401 => "The credentials or the token are not good.",
+        401 => "The credentials or the token are invalid.",
         403 => "Not allowed.",
-        404 => "There is no such thing.",
-        409 => "Somebody else has that already.",
+        404 => "Not found.",
+        409 => "The value is taken.",
         413 => "The body is over 64 kB.",
         415 => "The body is of another type.",
-        422 => "Some fields cannot be taken; `errors` says which.",
+        422 => "Some fields are invalid; `errors` lists them.",
         429 => "Too many requests, or wrong passwords: try again after the seconds that `Retry-After` says.",
-        503 => "Trouble on our side: try again after the seconds that `Retry-After` says.",
+        503 => "The service cannot do this at the moment: try again after the seconds that `Retry-After` says.",
         _ => "",
     }
 }

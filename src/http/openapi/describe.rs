@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use crate::http::{openapi::answers::describe, routes};
 
-/// The answer of a page while there is trouble on our side.
+/// The response of a page while the service is unavailable.
 pub(in crate::http) fn trouble_page() -> Value {
     let retry_after = json!({"description": "Seconds.", "schema": {"type": "integer"}, "example": 2});
     json!({
-        "description": "Trouble on our side: a page.",
+        "description": "The service cannot do this at the moment: a page.",
         "headers": {"Retry-After": retry_after},
         "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
     })
@@ -32,7 +32,7 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     schemas.insert(SCHEMA.to_owned(), request);
     let html = json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}});
     let responses = json!({
-        "303": {"description": "On to the log-in page, to the consent page, or to the client with a code or an error."},
+        "303": {"description": "On to the login page, to the consent page, or to the client with a code or an error."},
         "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html},
         "400": {"description": "The client or its redirect URI is not known: a page.", "content": html},
         "503": trouble_page(),
@@ -40,7 +40,7 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     let form = json!({"content": {"application/x-www-form-urlencoded": {
         "schema": {"$ref": format!("#/components/schemas/{SCHEMA}")}}}, "required": true});
     let described = |id: &str, summary: &str| {
-        let description = "Leads the browser through log-in and consent, and back to the client.";
+        let description = "Leads the browser through login and consent, and back to the client.";
         json!({"tags": ["OAuth"], "operationId": id, "summary": summary, "description": description})
     };
     let mut get = described("authorize", "Authorization endpoint (RFC 6749 §3.1, OIDC Core §3.1.2)");
@@ -54,7 +54,7 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
 
 /// The parameters (§2), each with what it does and an example.
 const PARAMETERS: [(&str, &str, &str); 4] = [
-    ("id_token_hint", "An ID token of the log-in, however old.", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOi..."),
+    ("id_token_hint", "An ID token of the login, however old.", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOi..."),
     ("client_id", "The client, where no hint names it.", "app"),
     ("post_logout_redirect_uri", "Where to go afterwards: one of the client's.", "https://app.example.com/goodbye"),
     ("state", "What goes back with it.", "af0ifjsldkj"),
@@ -79,7 +79,7 @@ pub(in crate::http) fn describe_end_session(document: &mut Value) {
         "503": trouble_page(),
     });
     let summary = "End session endpoint (OIDC RP-Initiated Logout 1.0)";
-    let description = "Logs the browser out where the hint is of its own log-in; asks the person otherwise.";
+    let description = "Logs the browser out where the hint is of its own login; asks the person otherwise.";
     let described = |id: &str| json!({"tags": ["OAuth"], "operationId": id, "summary": summary, "description": description, "responses": responses});
     let mut get = described("rp_initiated_logout");
     get["parameters"] = query.to_vec().into();

@@ -17,7 +17,7 @@ pub(in crate::http) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_
 pub(in crate::http) enum Tag {
     /// Accounts.
     Users,
-    /// Log-ins of an account.
+    /// Logins of an account.
     Sessions,
     /// OAuth 2 and OpenID Connect.
     OAuth,

@@ -36,7 +36,7 @@ pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Resul
 async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
     let context = form::context(pages, request);
     let session = pages.session(request).await?;
-    // Whoever was asked already is not sent away once more.
+    // A request that is resumed has been to the provider already: do not send it there again.
     let given_resume = given.contains_key("resume");
     let outcome = if let Some(sealed) = given.get("resume").and_then(Value::as_str) {
         pages.authorize.resume(sealed, &context.browser, session.as_ref()).await?

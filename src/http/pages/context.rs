@@ -1,4 +1,4 @@
-//! What every page has at hand.
+//! The services and configuration that the pages share.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use crate::{
     },
 };
 
-/// What the pages need.
+/// The services and configuration of the pages.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Pages {
     /// How they look.

@@ -29,7 +29,7 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     let response = match pages.log_out.run(&asked, &context.browser, session.as_ref()).await? {
         LogoutOutcome::LoggedOut { then } => {
             let response = then.map_or_else(|| logged_out(pages), |then| see_other(&then));
-            // Where there was no log-in to end, whoever sent the browser here may not have a cookie cleared either.
+            // Without a login to end, clear no cookie: any site may have sent the browser here.
             if session.is_some() { forgotten(pages, response) } else { response }
         }
         LogoutOutcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),

@@ -1,4 +1,4 @@
-//! What a page says when something is wrong: fixed texts, and the request id for the operator.
+//! Error pages: fixed texts, and the request id for the operator.
 
 use std::fmt;
 
@@ -34,11 +34,11 @@ pub(in crate::http) enum PageError {
     Body(BodyError),
     /// A client that is not registered sent the browser here.
     UnknownClient,
-    /// A client sent the browser here that wants the answer where none may go.
+    /// A client asked for a redirect URI that is not registered for it.
     RedirectUri,
     /// A client's request is not one that this browser brought, or not lately.
     Expired,
-    /// Trouble on our side.
+    /// The service cannot do it at the moment.
     Unavailable(Unavailable),
 }
 
@@ -108,13 +108,13 @@ pub(in crate::http) fn page(
     response
 }
 
-/// The status, the words, and when it is worth trying again, in seconds.
+/// The status, the title and text, and the value of `Retry-After` in seconds.
 fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), Option<u64>) {
     if let Some(known) = error.downcast_ref::<PageError>() {
         let text = match known {
             PageError::Foreign => (
                 "This form came from elsewhere",
-                "For your safety it was not taken. Open the page anew, and try again.",
+                "For your safety it was not accepted. Open the page again, and try once more.",
             ),
             PageError::Stale => (
                 "This form is too old",

@@ -1,7 +1,7 @@
 //! `/federation/{name}` and its callback: out to a provider and back, and a name for somebody new.
 //!
 //! What starts an attempt is a form of ours, or a request of a client that this browser brought (`idp_hint`): a link
-//! from elsewhere starts none (RFC 9700 §4.7, log-in CSRF).
+//! from elsewhere starts none (RFC 9700 §4.7, login CSRF).
 
 use std::sync::Arc;
 
@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// The form that starts a log-in.
+/// The form that starts a login.
 const FORM: &str = "federation";
 /// The form with a name.
 const NAME_FORM: &str = "federation name";
@@ -43,7 +43,7 @@ const ATTEMPT: &str = "federation-";
 const ONWARD: &str = "onward-";
 /// How many attempts a browser keeps at a time. More would fill its requests.
 const MOST_ATTEMPTS: usize = 5;
-/// When it is worth asking again a provider that does not answer, in seconds.
+/// When to try a provider again that does not answer, in seconds.
 const RETRY_AFTER: u16 = 30;
 
 /// The buttons of a page.
@@ -106,7 +106,7 @@ pub(super) async fn start_from_form(
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let onward = PostAuthAction::of_form(&mut form);
-    // Before anybody is sent away for a request that leads nowhere.
+    // Check the request before the browser is sent away for it.
     let fresh = onward.wants_fresh(pages, &form.browser).await?;
     match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh }).await {
         Ok(started) => Ok(redirect_to_provider(pages, request, &name, &started, &onward)),
@@ -225,7 +225,7 @@ pub(super) async fn come_back_by_form(
     body: Body,
 ) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
-    // Of what Apple posts, its `user` is signed by nobody.
+    // Apple's posted `user` is not signed: ignore it.
     let names = ["state", "code", "error", "iss"];
     let pairs = names.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
@@ -293,7 +293,7 @@ async fn finish_callback(
     }
 }
 
-/// The page for whom a provider let in by a log-in that is too old for what they are about.
+/// The page for whom a provider let in by a login that is too old for what they are about.
 fn stale_login(pages: &Pages, name: &str, onward: &PostAuthAction) -> Response {
     let button = pages.providers.iter().find(|button| button.name == name);
     let title = format!("{} did not ask you to log in again", button.map_or(name, |button| &button.title));
@@ -342,7 +342,7 @@ pub(super) fn failed(
             (StatusCode::FORBIDDEN, "You are not logged in any more".to_owned(), "Log in, and link it again.")
         }
     };
-    // Whoever is logged in is led on from there.
+    // The page leads a user that is logged in on from there.
     let back = format!("/login{}", onward.query());
     let page = Failed { branding: &pages.branding, title: &title, text, back: &back };
     let mut response = layout::page(status, &page);
@@ -354,5 +354,5 @@ pub(super) fn failed(
 
 const STALE: &str = "The way took too long, or it was begun in another browser. If that does not help, let your browser \
                      keep cookies of this site.";
-const TOO_OLD: &str = "What you opened wants a newer log-in. Log out there first, or log in another way.";
+const TOO_OLD: &str = "The page that you opened needs a newer login. Log out there first, or log in another way.";
 const UNTOLD: &str = "Nothing was changed. Try again, or log in another way.";

@@ -16,7 +16,7 @@
 //! | `GET\|POST /verify-email` | `verify_email` |
 //! | `GET /assets/style.css`, `/assets/icon.svg`, `/assets/submit.js` | `branding` |
 //!
-//! A GET changes nothing: mail scanners and browsers that look ahead use up no link.
+//! A GET changes nothing: email scanners and browsers that look ahead use up no link.
 
 mod account;
 pub(super) mod authorize;

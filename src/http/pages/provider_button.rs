@@ -5,11 +5,11 @@ use crate::domain::identity::{ProviderKind, ProviderName};
 /// A provider on a page.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Button {
-    /// Its name in our paths.
+    /// The provider's name in our paths.
     pub(in crate::http) name: String,
-    /// What it is called.
+    /// The provider's name for people.
     pub(in crate::http) title: String,
-    /// What is on the button, as the provider wants it.
+    /// The label, as the provider's guidelines require it.
     pub(in crate::http) label: String,
 }
 
@@ -26,7 +26,7 @@ impl Button {
     }
 }
 
-/// What a provider is called.
+/// A provider's name for people.
 pub(in crate::http) fn title(name: &ProviderName, kind: Option<ProviderKind>) -> String {
     match kind {
         Some(ProviderKind::Google) => "Google".to_owned(),

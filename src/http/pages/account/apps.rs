@@ -1,4 +1,4 @@
-//! `/account/apps`: what the person has allowed to which apps, and the way to take it back.
+//! `/account/apps`: lists the apps that may use the account, and takes the permission back.
 
 use std::sync::Arc;
 

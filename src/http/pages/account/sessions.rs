@@ -30,7 +30,7 @@ struct SessionsPage<'a> {
     more: usize,
 }
 
-/// A log-in as it is shown.
+/// A login as it is shown.
 struct Row {
     id: String,
     /// The app, or the device.
@@ -53,7 +53,7 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
     for (session, client) in all.iter().take(SHOWN) {
         rows.push(row(session, client, &member.session));
     }
-    // Whoever looks for a stranger knows this one first.
+    // The current session comes first: it is the one that the user can recognize.
     rows.sort_by_key(|row| !row.current);
     let page =
         SessionsPage { branding: &pages.branding, csrf: &member.code(pages, PATH), done: done(request), rows, more };
