@@ -1,6 +1,5 @@
 //! Properties of request parsing that hold for any bytes. Property tests, the saved corpus and the fuzzers share
 //! them.
-#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     borrow::Cow,
