@@ -13,16 +13,13 @@ use serde::Deserialize;
 use crate::{
     domain::client_info::Credentials,
     http::{
-        errors::{
-            BodyError, TOO_MANY, TooManyRequests,
-            problem::{describe, headers},
-            retry_after,
-        },
+        errors::failure::{TOO_MANY, TooManyRequests, retry_after},
         extract::{
-            body::JsonBody,
+            body::{BodyError, JsonBody},
             lenient_string::{Fields, LenientString},
         },
         middleware::client_info::RequestOrigin,
+        openapi::answers::{describe, headers},
     },
     services::{
         Unavailable,
@@ -37,9 +34,6 @@ use crate::{
         },
     },
 };
-
-/// The routes whose errors have the original's shape.
-pub(in crate::http) const PATHS: [&str; 4] = ["/users/create", "/users/auth", "/users/session_auth", "/users/delete"];
 
 /// The original service's routes.
 pub(in crate::http) struct OriginalApi {
@@ -80,7 +74,7 @@ impl OriginalCredentials {
     }
 }
 
-/// What creation and log-in gave.
+/// What creation and login gave.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "OriginalSession", example)]
 struct OriginalSession {
@@ -103,7 +97,7 @@ struct OriginalAnswer {
     success: bool,
     /// What was done, or why not.
     message: String,
-    /// The signed access token, from creation and log-in.
+    /// The signed access token, from creation and login.
     #[oai(skip_serializing_if_is_none)]
     session_id: Option<String>,
 }

@@ -1,26 +1,6 @@
-//! HTTP: parse, call one flow, render. Nothing below this room knows of it, and no rule lives here.
+//! HTTP: each handler parses a request, calls one service and renders the result. No business rule lives here.
 //!
-//! Every route of the service:
-//!
-//! | routes | file |
-//! |---|---|
-//! | `POST /v1/users`, `GET /v1/users/availability`, `GET\|PATCH\|DELETE /v1/users/me`, `PUT /v1/users/me/password` | `v1/users` |
-//! | `POST /v1/password-resets`, `/v1/password-resets/complete` | `v1/password_resets` |
-//! | `POST /v1/email-verifications`, `/v1/email-verifications/complete` | `v1/email_verifications` |
-//! | `POST\|GET\|DELETE /v1/sessions`, `POST /v1/sessions/refresh`, `DELETE /v1/sessions/current`, `/v1/sessions/{id}` | `v1/sessions` |
-//! | `POST /oauth/token` | `oauth/token` |
-//! | `POST /oauth/register`, `GET\|PUT\|DELETE /oauth/register/{client_id}` | `oauth/register` |
-//! | `POST /oauth/revoke` | `oauth/revoke` |
-//! | `POST /oauth/introspect` | `oauth/introspect` |
-//! | `GET /oauth/status-lists/{n}` | `oauth/status_lists` |
-//! | `GET\|POST /oauth/userinfo` | `oauth/userinfo` |
-//! | `GET\|POST /oauth/logout` | `oauth/logout` |
-//! | `GET /.well-known/jwks.json` | `oauth/jwks` |
-//! | `GET /.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` | `oauth/metadata` |
-//! | `POST /users/create`, `GET\|POST /users/auth`, `/users/session_auth`, `DELETE /users/delete` | `original` |
-//! | `GET /livez`, `/readyz` | `health` |
-//! | `GET /docs`, `/openapi.json` | `docs` |
-//! | `/login`, `/register`, `/account` and the other browser pages, and their style | `pages` |
+//! `routes` lists every route.
 
 mod errors;
 mod extract;
@@ -33,10 +13,13 @@ mod openapi;
 mod pages;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod redirect;
+mod routes;
+mod static_file;
 mod v1;
 
 use ipnet::IpNet;
-use poem::{Endpoint, EndpointExt, Response, Route, http::Method, middleware::CatchPanic};
+use poem::{Endpoint, EndpointExt, Response, Route, middleware::CatchPanic};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::{
@@ -44,7 +27,7 @@ use self::{
     extract::cookies,
     middleware::{cors, response_layer},
     openapi::docs,
-    pages::{Pages, branding::Branding},
+    pages::{branding::Branding, context::Pages, provider_button::Button},
 };
 use crate::{
     domain::{color::Color, signing_key::SigningAlgorithm},
@@ -70,7 +53,7 @@ use crate::{
     },
 };
 
-/// What the routes need: every flow that they run.
+/// The services that the routes call.
 #[derive(Debug, Clone)]
 pub struct Services {
     /// People's own accounts.
@@ -79,7 +62,7 @@ pub struct Services {
     pub authorize: Authorize,
     /// Access tokens presented to us.
     pub bearer: Bearer,
-    /// Log-ins at the pages.
+    /// Logins at the pages.
     pub browser_sessions: BrowserSessions,
     /// Password changes.
     pub change_password: ChangePassword,
@@ -87,17 +70,17 @@ pub struct Services {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
-    /// What people have allowed clients.
+    /// The consents that people have given to clients.
     pub consents: Consents,
-    /// Log-ins with other providers.
+    /// Logins with other providers.
     pub federate: Federate,
     /// Links to them.
     pub identities: Identities,
     /// Descriptions of tokens.
     pub introspect: Introspect,
-    /// Log-ins.
+    /// Logins.
     pub log_in: LogIn,
-    /// Log-outs of browsers.
+    /// Logouts of browsers.
     pub log_out: LogOut,
     /// Authorization codes.
     pub redeem_code: RedeemCode,
@@ -109,7 +92,7 @@ pub struct Services {
     pub register_client: RegisterClient,
     /// Requests for a new password.
     pub request_reset: RequestReset,
-    /// New passwords, set by way of a mail.
+    /// New passwords, set by an emailed link.
     pub reset_password: ResetPassword,
     /// Revocations.
     pub revoke: Revoke,
@@ -119,14 +102,14 @@ pub struct Services {
     pub status_lists: StatusLists,
     /// Claims of users.
     pub userinfo: Userinfo,
-    /// Addresses, proved by mail.
+    /// Email addresses and their verification.
     pub verify_email: VerifyEmail,
 }
 
-/// What else the routes need.
+/// The configuration of the routes.
 #[derive(Debug, Clone)]
 pub struct HttpConfig {
-    /// `iss`, and the beginning of every URL that we tell.
+    /// `iss`, and the beginning of every URL that we publish.
     pub issuer: String,
     /// What access tokens are signed with.
     pub algorithm: SigningAlgorithm,
@@ -142,15 +125,15 @@ pub struct HttpConfig {
     pub metrics: Metrics,
     /// Makes and checks the codes of forms.
     pub csrf: Csrf,
-    /// What the browser pages call the service.
+    /// The name of the service on the pages.
     pub name: String,
-    /// The colour of what is pressed and what stands out on them.
+    /// The accent colour of the pages.
     pub color: Color,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
-    /// The networks whose word on where a request comes from is believed.
+    /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// The origins whose scripts may call what is for apps in browsers, as browsers write them.
+    /// The origins whose scripts may call the routes for apps, as browsers write them in `Origin`.
     pub cors_origins: Vec<String>,
 }
 
@@ -172,7 +155,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         sessions: flows.sessions.clone(),
         consents: flows.consents.clone(),
         register: flows.register.clone(),
-        providers: flows.federate.providers.iter().map(|(name, kind)| pages::Button::of(name, kind)).collect(),
+        providers: flows.federate.providers.iter().map(|(name, kind)| Button::of(name, kind)).collect(),
         federate: flows.federate.clone(),
         identities: flows.identities.clone(),
         request_reset: flows.request_reset.clone(),
@@ -189,10 +172,9 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         https: setting.https,
         trusted_proxies: setting.trusted_proxies,
         cors: cors::Cors(setting.cors_origins),
-        routes: routes(&document),
     };
     let docs = docs::routes(&service);
-    let openapi = docs::file("application/json", document);
+    let openapi = static_file::file("application/json", Some(docs::POLICY), document);
     let routes = pages::add(Route::new(), pages)
         .nest_no_strip("/", service)
         .nest_no_strip("/docs", docs)
@@ -200,7 +182,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     layered(routes, layer)
 }
 
-/// The same with what every answer has, those that panics leave behind included.
+/// Wraps the routes in the response layer, which also answers after a panic.
 fn layered<E: Endpoint<Output = Response> + 'static>(
     routes: E,
     layer: response_layer::ResponseLayer,
@@ -280,17 +262,41 @@ fn apis(flows: Services, setting: &HttpConfig) -> impl OpenApi + 'static + use<>
     )
 }
 
-/// The paths and methods that a document describes, and the document's own.
-fn routes(document: &str) -> Vec<(String, Vec<Method>)> {
-    let document: serde_json::Value = serde_json::from_str(document).unwrap_or_default();
-    let described = document["paths"].as_object().into_iter().flatten().map(|(path, operations)| {
-        let methods = operations
-            .as_object()
-            .into_iter()
-            .flatten()
-            .filter_map(|(name, _)| Method::from_bytes(name.to_uppercase().as_bytes()).ok());
-        (path.clone(), methods.collect())
-    });
-    let own = ["/docs", "/openapi.json", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
-    described.chain(pages::methods()).chain(own.map(|path| (path.to_owned(), vec![Method::GET]))).collect()
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    /// The routes of these APIs, which are described without being built.
+    fn documented<A: OpenApi>(_: fn(Services, &HttpConfig) -> A) -> BTreeSet<(String, String)> {
+        let paths = A::meta().into_iter().flat_map(|api| api.paths);
+        paths
+            .flat_map(|path| path.operations.into_iter().map(move |operation| (operation.method, path.path.clone())))
+            .map(|(method, path)| (method.to_string(), path))
+            .collect()
+    }
+
+    /// poem's `:name` as OpenAPI's `{name}`.
+    fn braced(path: &str) -> String {
+        let segments = path
+            .split('/')
+            .map(|part| part.strip_prefix(':').map_or_else(|| part.to_owned(), |name| format!("{{{name}}}")));
+        segments.collect::<Vec<_>>().join("/")
+    }
+
+    #[test]
+    fn the_table_has_every_route_once_and_no_other() {
+        let mut served = documented(apis);
+        assert!(served.len() > 30, "{served:?}");
+        for (path, methods) in pages::PAGES {
+            served.extend(methods.iter().map(|method| (method.to_string(), braced(path))));
+        }
+        let files = pages::branding::FILES.into_iter().chain(docs::FILES).chain(["/openapi.json"]);
+        served.extend(files.map(|path| ("GET".to_owned(), path.to_owned())));
+        let table: Vec<_> = routes::all().map(|(method, path)| (method.to_string(), path.to_owned())).collect();
+        let rows: BTreeSet<_> = table.iter().cloned().collect();
+        assert_eq!(rows.len(), table.len(), "a route is in the table twice");
+        assert_eq!(rows, served);
+    }
 }

@@ -1,6 +1,5 @@
-//! Properties of the edge: what holds for any bytes of a request. Property tests, the saved corpus and the fuzzers share
+//! Properties of request parsing that hold for any bytes. Property tests, the saved corpus and the fuzzers share
 //! them.
-#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     borrow::Cow,
@@ -116,7 +115,7 @@ fn members(data: &[u8]) -> Option<Members> {
 }
 
 /// A body is refused, or it is UTF-8 and its members are what another reader of JSON finds. What that reader finds to
-/// be an object is read when it is written anew, with each member once.
+/// be an object is read when it is written again, with each member once.
 pub fn json(data: &[u8]) {
     fn agree(members: &Members, value: &Value) {
         let Members { username, password, email } = members;

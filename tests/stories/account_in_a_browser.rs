@@ -64,7 +64,7 @@ async fn a_person_looks_after_the_account(mut mail_app: TestAppWithSmtp) {
         browser.follows("See where you are logged in").await;
         browser.sees("this browser").await;
         browser.presses("Log out everywhere else").await;
-        browser.sees("Every other log-in is over.").await;
+        browser.sees("Every other login has ended.").await;
         other_origin.opens("/account").await.is(303);
 
         browser.follows("Your account").await;

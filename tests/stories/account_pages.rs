@@ -265,7 +265,7 @@ async fn a_person_ends_log_ins(signet: TestApp) {
     }
     eve.is_let_in(&evil).await;
     let answer = sends(&session_browser, "/account/sessions", &[("session", &jwt::sid(&tokens.access))]).await;
-    confirms(&session_browser, &answer, "That log-in is over.").await;
+    confirms(&session_browser, &answer, "That login has ended.").await;
     ada.is_logged_out(&tokens).await;
     other.opens("/account").await.is(200);
     // A browser's login goes with all that it is signed in to.
@@ -275,7 +275,7 @@ async fn a_person_ends_log_ins(signet: TestApp) {
     signet.clock.advance(seconds(1));
     let (own, _) = app.logs_in(&session_browser, &ada).await;
     let answer = sends(&session_browser, "/account/sessions", &[("answer", "others")]).await;
-    confirms(&session_browser, &answer, "Every other log-in is over.").await;
+    confirms(&session_browser, &answer, "Every other login has ended.").await;
     assert_eq!(location(&other.opens("/account").await), "/login?return_to=/account");
     for tokens in [&through_other, &own] {
         signet.site.user_info(&tokens.access).await.challenges(401, "invalid_token");
@@ -369,7 +369,7 @@ async fn an_account_without_a_password_shows_a_fresh_log_in(signet: TestApp) {
     let again = session_browser.sends(&email, "/account/email", &[("email", "eve@example.org")]).await.is(422).text();
     assert!(again.contains("You logged in some time ago"), "{again}");
     let again = session_browser.sends(&page, "/account/delete", &[]).await.is(422).text();
-    assert!(again.contains("Your log-in is too old for this."), "{again}");
+    assert!(again.contains("Your login is too old for this."), "{again}");
     signet.clock.is_set_back(seconds(10));
     let again = session_browser.sends(&page, "/account/delete", &[("password", PASSWORD)]).await.is(422).text();
     assert!(again.contains("This is not your password."), "{again}");

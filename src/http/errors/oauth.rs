@@ -9,7 +9,7 @@ use poem_openapi::{
 
 use crate::{
     domain::{authorization_request::AuthorizationErrorCode, oauth::OAuthErrorCode},
-    http::errors::problem::{describe, headers},
+    http::openapi::answers::{describe, headers},
 };
 
 /// Why no token was issued (RFC 6749 §5.2).
@@ -46,12 +46,12 @@ impl OAuthError {
         Self { code: code.as_str(), description: description.into(), status: StatusCode::BAD_REQUEST, header: None }
     }
 
-    /// The same of an authorization request that was pushed (RFC 9126 §2.3).
+    /// An error of a pushed authorization request (RFC 9126 §2.3).
     pub(in crate::http) fn of_request(code: AuthorizationErrorCode, description: impl Into<String>) -> Self {
         Self { code: code.as_str(), description: description.into(), status: StatusCode::BAD_REQUEST, header: None }
     }
 
-    /// A client that was not believed: 401 with the scheme that it may use (RFC 6749 §5.2).
+    /// Client authentication failed: 401 with the scheme that it may use (RFC 6749 §5.2).
     pub(in crate::http) fn invalid_client() -> Self {
         Self::new(
             OAuthErrorCode::InvalidClient,
@@ -61,7 +61,7 @@ impl OAuthError {
         .with_header("WWW-Authenticate", r#"Basic realm="signet", charset="UTF-8""#)
     }
 
-    /// A bearer token of an OAuth endpoint that is not good (RFC 6750 §3.1).
+    /// The bearer token of an OAuth endpoint is invalid (RFC 6750 §3.1).
     pub(in crate::http) fn invalid_token() -> Self {
         Self::new(OAuthErrorCode::InvalidToken, "the token is not good for this")
             .with_status(StatusCode::UNAUTHORIZED)

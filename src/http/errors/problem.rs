@@ -5,11 +5,14 @@ use std::marker::PhantomData;
 use poem::{IntoResponse, Response, http::StatusCode};
 use poem_openapi::{
     ApiResponse, Object,
-    registry::{MetaHeader, MetaMediaType, MetaResponse, MetaResponses, Registry},
+    registry::{MetaMediaType, MetaResponse, MetaResponses, Registry},
     types::{ToJSON, Type},
 };
 
-use crate::services::accounts::register::FieldError;
+use crate::{
+    http::openapi::answers::{describe, headers},
+    services::accounts::register::FieldError,
+};
 
 pub(in crate::http) const CONTENT_TYPE: &str = "application/problem+json";
 
@@ -23,20 +26,20 @@ pub(in crate::http) struct ProblemBody {
     title: String,
     /// The HTTP status.
     status: u16,
-    /// A word for programs, which stays what it is.
+    /// A stable code for programs.
     code: String,
     /// A sentence for people.
     detail: String,
-    /// What is wrong with which field, where fields are wrong.
+    /// The invalid fields, if any.
     #[oai(skip_serializing_if_is_none)]
     errors: Option<Vec<WrongField>>,
 }
 
-/// A field that cannot be taken as it is.
+/// An invalid field.
 #[derive(Debug, Clone, Object)]
 #[oai(example)]
 struct WrongField {
-    /// Its name.
+    /// The name of the field.
     field: String,
     /// What to do about it.
     message: String,
@@ -54,7 +57,7 @@ impl poem_openapi::types::Example for ProblemBody {
     }
 }
 
-/// A problem, before it is known for which route.
+/// A problem.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Problem {
     status: StatusCode,
@@ -123,7 +126,7 @@ impl From<Problem> for poem::Error {
     }
 }
 
-/// The statuses with which a kind of route may refuse: what its documentation lists.
+/// The error statuses of a kind of route, for its documentation.
 pub(in crate::http) trait Statuses: Send + Sync + 'static {
     /// The statuses.
     const STATUSES: &'static [u16];
@@ -169,7 +172,7 @@ where
     }
 }
 
-/// What can be told as a problem; [`crate::http::errors`] says how.
+/// Errors that can be rendered as a problem.
 pub(in crate::http) trait IntoProblem {
     fn into_problem(self) -> Problem;
 }
@@ -204,38 +207,4 @@ impl<S: Statuses> ApiResponse for ProblemFor<S> {
     fn register(registry: &mut Registry) {
         ProblemBody::register(registry);
     }
-}
-
-/// What a status means here.
-pub(in crate::http) fn describe(status: u16) -> &'static str {
-    match status {
-        400 => "The request cannot be read.",
-        408 => "The body took too long to arrive.",
-        401 => "The credentials or the token are not good.",
-        403 => "Not allowed.",
-        404 => "There is no such thing.",
-        409 => "Somebody else has that already.",
-        413 => "The body is over 64 kB.",
-        415 => "The body is of another type.",
-        422 => "Some fields cannot be taken; `errors` says which.",
-        429 => "Too many requests, or wrong passwords: try again after the seconds that `Retry-After` says.",
-        503 => "Trouble on our side: try again after the seconds that `Retry-After` says.",
-        _ => "",
-    }
-}
-
-/// The header fields that come with a status.
-pub(in crate::http) fn headers(status: u16) -> Vec<MetaHeader> {
-    let name = match status {
-        401 => "WWW-Authenticate",
-        429 | 503 => "Retry-After",
-        _ => return Vec::new(),
-    };
-    vec![MetaHeader {
-        name: name.to_owned(),
-        description: None,
-        required: status != 401,
-        deprecated: false,
-        schema: String::schema_ref(),
-    }]
 }

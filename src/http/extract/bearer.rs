@@ -8,7 +8,7 @@ use poem_openapi::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    http::errors::BearerRefusal,
+    http::errors::failure::BearerRefusal,
     services::sessions::{
         bearer::{Bearer, BearerError, Caller},
         userinfo::{UserClaims, Userinfo},
@@ -33,13 +33,13 @@ impl BearerToken {
     }
 }
 
-/// Logs why a token was refused; the client is told less.
+/// Logs why a token was refused; the client learns less.
 fn tell(error: BearerError) -> BearerRefusal {
     tracing::debug!(reason = %error, "bearer token refused");
     error.into()
 }
 
-/// The bearer token of a request, of whatever kind.
+/// The bearer token of a request, of any kind.
 pub(in crate::http) fn token(request: &Request) -> Result<SecretString, BearerRefusal> {
     let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
     let Some(field) = fields.next() else { return Err(BearerRefusal::Missing) };

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use poem::{Request, RequestBody, http::header, web::headers::HeaderMapExt};
+use poem::{
+    Request, RequestBody,
+    error::ResponseError,
+    http::{StatusCode, header},
+    web::headers::HeaderMapExt,
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaMediaType, MetaRequest, Registry},
@@ -10,12 +15,59 @@ use poem_openapi::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::http::errors::BodyError;
-
 /// The most a body may hold, in bytes.
 const MAX_BODY: usize = 64 * 1024;
 /// How long a body may take to arrive: 64 kB come through the slowest of lines in this time.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why a body was not read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(in crate::http) enum BodyError {
+    /// Another type than JSON.
+    #[error("send the body as application/json")]
+    NotJson,
+    /// Another type than a form.
+    #[error("send the body as application/x-www-form-urlencoded")]
+    NotAForm,
+    /// Compressed.
+    #[error("send the body without a content encoding")]
+    Encoded,
+    /// Over 64 kB.
+    #[error("the body is over 64 kB")]
+    TooLarge,
+    /// It broke off.
+    #[error("the body broke off")]
+    Unread,
+    /// It did not come to its end in time.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The query cannot be read.
+    #[error("the query is malformed, or repeats a parameter")]
+    Query,
+    /// No JSON object of UTF-8, or not to its end; the member where it stopped, if it got that far.
+    #[error("the body is not a well-formed JSON object")]
+    Json {
+        /// The member.
+        field: Option<String>,
+    },
+    /// No form of UTF-8.
+    #[error("the body is not a well-formed form")]
+    Form,
+    /// A parameter twice.
+    #[error("a parameter is repeated")]
+    Repeated,
+}
+
+impl ResponseError for BodyError {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotJson | Self::NotAForm | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Unread | Self::Json { .. } | Self::Form | Self::Repeated | Self::Query => StatusCode::BAD_REQUEST,
+        }
+    }
+}
 
 /// A JSON body. Unknown members are ignored and never take effect; a member given twice is refused.
 #[derive(Debug)]

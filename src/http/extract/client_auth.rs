@@ -18,7 +18,7 @@ pub(in crate::http) struct BasicCredentials {
     endpoint: String,
 }
 
-/// What the form of a request to an OAuth endpoint says of its client.
+/// The client authentication parameters in the form of an OAuth endpoint.
 #[derive(Debug, Default)]
 pub(in crate::http) struct InForm {
     /// `client_id`.

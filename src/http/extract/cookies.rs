@@ -12,7 +12,7 @@ use crate::domain::client_info::KNOWN_FOR;
 /// The cookie by which a device is known that its owner has logged in with before.
 pub(in crate::http) const DEVICE: &str = "device";
 
-/// The cookie that refers to the log-in of a browser.
+/// The cookie that refers to the login of a browser.
 pub(in crate::http) const SESSION: &str = "session";
 
 /// How cookies are named and set here.
@@ -28,8 +28,8 @@ impl Cookies {
         if self.https { format!("__Host-signet-{name}") } else { format!("signet-{name}") }
     }
 
-    /// The value of the cookie `name`. One that came twice has none: a neighbour on another port or in a parent domain
-    /// may have set the other.
+    /// The value of the cookie `name`. A cookie that is sent twice counts as absent: a site on another port or in a
+    /// parent domain may have set the other.
     pub(in crate::http) fn find(self, request: &Request, name: &str) -> Option<String> {
         let name = self.name(name);
         let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
@@ -66,7 +66,7 @@ impl Cookies {
         self.field(name, "", Some(Duration::ZERO))
     }
 
-    /// The `Set-Cookie` field that makes the device of a log-in known.
+    /// The `Set-Cookie` field that makes the device of a login known.
     pub(in crate::http) fn device(self, token: Option<&SecretString>) -> Option<String> {
         token.map(|token| self.field(DEVICE, token.expose_secret(), KNOWN_FOR.to_std().ok()))
     }

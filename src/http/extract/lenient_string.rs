@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for LenientString {
     }
 }
 
-/// Reads the members of a body one by one, and gathers what is wrong with them.
+/// Reads the members of a body one by one, and collects their errors.
 #[derive(Debug, Default)]
 pub(in crate::http) struct Fields(Vec<FieldError>);
 
@@ -80,7 +80,7 @@ impl Fields {
         }
     }
 
-    /// What was wrong, if anything.
+    /// The errors.
     pub(in crate::http) fn finish(self) -> Result<(), Vec<FieldError>> {
         if self.0.is_empty() { Ok(()) } else { Err(self.0) }
     }

@@ -1,4 +1,4 @@
-//! Where a request comes from: as it is shown among an account's sessions, and in the log.
+//! The client of a request: its address, its program and its device, for the session list and the log.
 
 use std::net::IpAddr;
 
@@ -22,11 +22,11 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct ClientAddress(pub(in crate::http) IpAddr);
 
-/// The program as it names itself, the client's address, and the token by which its device is known.
+/// The `User-Agent`, the client's address, and the token of a known device.
 #[derive(Debug)]
 pub(in crate::http) struct RequestOrigin(pub(in crate::http) ClientInfo);
 
-/// As much of a `User-Agent` as is kept, in characters.
+/// The longest `User-Agent` that is kept, in characters.
 const USER_AGENT: usize = 200;
 
 impl<'a> FromRequest<'a> for RequestOrigin {
@@ -42,11 +42,11 @@ impl<'a> FromRequest<'a> for RequestOrigin {
 /// The address of the client that a request comes from.
 ///
 /// It is the peer's, unless the peer is one of `trusted_proxies`: then `X-Forwarded-For` or `Forwarded` (RFC 7239) is
-/// walked from its right end, where each proxy wrote whom it heard from, up to the first address that is no trusted
-/// proxy's. What stands left of that anybody may have written.
+/// read from its right end, where each proxy wrote its own peer, up to the first address that is not a trusted
+/// proxy. A client may have forged every entry left of it.
 ///
-/// A proxy keeps one of the two fields and hands the other through, so where they disagree a client has written one of
-/// them: then neither is believed, and the peer is the client.
+/// A proxy maintains one of the two fields and passes the other through. If they disagree, a client may have forged one
+/// of them: then both are ignored, and the peer is the client.
 pub(in crate::http) fn client_address(request: &Request, trusted_proxies: &[IpNet]) -> Option<IpAddr> {
     let peer = request.remote_addr().as_socket_addr()?.ip().to_canonical();
     Some(resolve_client_ip(peer, request.headers(), trusted_proxies))
@@ -67,8 +67,8 @@ fn resolve_client_ip(peer: IpAddr, headers: &HeaderMap, trusted_proxies: &[IpNet
     }
 }
 
-/// Follows `hops`, the nearest first, as far as trusted proxies wrote them. `None` is what is no address: no proxy of
-/// ours wrote that, and the last one that spoke is as far as we know.
+/// Follows `hops`, the nearest first, as far as trusted proxies wrote them. A hop that is not an address (`None`) ends
+/// the walk at the proxy before it.
 fn walk_forwarded(peer: IpAddr, mut hops: impl Iterator<Item = Option<IpAddr>>, trusted_proxies: &[IpNet]) -> IpAddr {
     let mut client = peer;
     while trusted_proxies.iter().any(|network| network.contains(&client)) {

@@ -1,111 +1,76 @@
-//! Which scripts of other sites may read our answers: the CORS protocol (Fetch §3.3).
+//! CORS (Fetch §3.3): the scripts of other sites that may read our responses.
 //!
-//! Never with credentials: what a script sends along is a bearer token that it holds, no cookie of ours. Pages, the
-//! authorization endpoint and what takes a client's secret are open to no script at all (RFC 9700 §2.6).
+//! Credentials are never allowed: a script authenticates with its bearer token, not with our cookies. Pages, the
+//! authorization endpoint and endpoints that need a client secret are open to no script (RFC 9700 §2.6).
 //!
-//! poem's own middleware is not used: to an origin that is not listed it answers 403, where our own pages' forms send
-//! an `Origin` too; it promises the same methods on every route; and it says `Vary` only of origins that it allows, so
-//! that a cache would give the answer for one site to another.
+//! poem's own middleware is not used. It answers 403 to an origin that is not listed, although our own forms send an
+//! `Origin` too. It promises the same methods on every route. It sends `Vary` only to allowed origins, so that a cache
+//! would serve the response for one site to another.
 
 use poem::{
     Request, Response,
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
 };
 
-/// What scripts may send beyond what every form can: their token, JSON, and the entity tag of a copy that they have.
+use crate::http::routes::{CorsClass, RouteMatch};
+
+/// The request fields that scripts may set: a token, a JSON content type, and the entity tag of a cached copy.
 const REQUEST_FIELDS: &str = "authorization, content-type, if-none-match";
-/// What scripts may read beyond the fields that are always open to them.
+/// The response fields that scripts may read beside the CORS-safelisted ones.
 const ANSWER_FIELDS: &str = "etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
-/// How long a browser may remember a preflight, in seconds: the most that any of them does.
+/// How long a browser may cache a preflight, in seconds: the longest that any browser allows.
 const MAX_AGE: &str = "7200";
-
-/// Whose scripts may read the answers of a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AllowedOrigins {
-    /// Everybody's: the documents are public, and the same for all.
-    Everyone,
-    /// Those of the listed origins.
-    Listed,
-    /// Nobody's but ours.
-    Ours,
-}
-
-/// Discovery and key set.
-const PUBLIC: [&str; 3] =
-    ["/.well-known/jwks.json", "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
-/// What apps in browsers call. A path that ends in a slash stands for all below it, those included that do not exist:
-/// an app should see that it is mistaken.
-const FOR_APPS: [&str; 6] =
-    ["/v1/", "/oauth/token", "/oauth/revoke", "/oauth/userinfo", "/oauth/status-lists/", "/users/"];
-
-fn readers(path: &str) -> AllowedOrigins {
-    let for_apps = |entry: &&str| *entry == path || (entry.ends_with('/') && path.starts_with(*entry));
-    if is_public(path) {
-        AllowedOrigins::Everyone
-    } else if FOR_APPS.iter().any(for_apps) {
-        AllowedOrigins::Listed
-    } else {
-        AllowedOrigins::Ours
-    }
-}
-
-/// Whether everybody's scripts may read the path.
-pub(in crate::http) fn is_public(path: &str) -> bool {
-    PUBLIC.contains(&path)
-}
 
 /// The origins whose scripts may call what is for apps, as browsers write them.
 #[derive(Debug, Clone, Default)]
 pub(in crate::http) struct Cors(pub(in crate::http) Vec<String>);
 
-/// What a browser is told about an answer, whatever the answer is: it would hide an error without these fields from the
-/// app that has to deal with it.
+/// The CORS fields of a response. Errors need them too: without them the browser hides the error from the app.
 #[derive(Debug)]
 pub(in crate::http) struct CorsDecision {
-    /// Who may read it.
+    /// The value of `Access-Control-Allow-Origin`.
     origin: Option<HeaderValue>,
-    /// Whether that follows from who asked.
+    /// Whether the value depends on the request's `Origin`.
     varies: bool,
-    /// Whether the request only asks for leave to send another one.
+    /// Whether the request is a preflight.
     preflight: bool,
 }
 
 impl Cors {
-    /// Judges a request.
-    pub(in crate::http) fn judge(&self, request: &Request) -> CorsDecision {
-        let readers = readers(request.uri().path());
+    /// Judges a request to a route of `class`.
+    pub(in crate::http) fn judge(&self, class: CorsClass, request: &Request) -> CorsDecision {
         let mut origins = request.headers().get_all(header::ORIGIN).iter();
-        // Two of them are none: no browser sends that.
+        // No browser sends two `Origin` fields: then there is none.
         let asking = origins.next().filter(|_| origins.next().is_none());
         let listed = |origin: &&HeaderValue| self.0.iter().any(|listed| listed.as_bytes() == origin.as_bytes());
-        let origin = match readers {
-            AllowedOrigins::Everyone => Some(HeaderValue::from_static("*")),
-            AllowedOrigins::Listed => asking.filter(listed).cloned(),
-            AllowedOrigins::Ours => None,
+        let origin = match class {
+            CorsClass::Everyone => Some(HeaderValue::from_static("*")),
+            CorsClass::Listed => asking.filter(listed).cloned(),
+            CorsClass::Ours => None,
         };
         let preflight = request.method() == Method::OPTIONS
             && asking.is_some()
             && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-        CorsDecision { origin, varies: readers == AllowedOrigins::Listed && !self.0.is_empty(), preflight }
+        CorsDecision { origin, varies: class == CorsClass::Listed && !self.0.is_empty(), preflight }
     }
 }
 
 impl CorsDecision {
-    /// The answer to a preflight for a route with these methods, as `Allow` lists them. `None` where the request is no
+    /// The answer to a preflight for `route`. `None` where the request is no
     /// preflight, may not be followed, or there is no such route: then it is a request as any other.
-    pub(in crate::http) fn preflight(&self, methods: &str) -> Option<Response> {
-        if !self.preflight || self.origin.is_none() || methods.is_empty() {
+    pub(in crate::http) fn preflight(&self, route: &RouteMatch) -> Option<Response> {
+        if !self.preflight || self.origin.is_none() || !route.exists() {
             return None;
         }
         let answer = Response::builder()
             .status(StatusCode::NO_CONTENT)
-            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+            .header(header::ACCESS_CONTROL_ALLOW_METHODS, route.allow())
             .header(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_FIELDS)
             .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         Some(answer.finish())
     }
 
-    /// Tells the browser who may read the answer.
+    /// Adds the CORS fields to a response.
     pub(in crate::http) fn tell(self, headers: &mut HeaderMap) {
         if self.varies {
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -114,40 +79,6 @@ impl CorsDecision {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         if !self.preflight {
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANSWER_FIELDS));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_public_what_is_for_apps_and_what_is_ours() {
-        for path in PUBLIC {
-            assert_eq!(readers(path), AllowedOrigins::Everyone);
-        }
-        for path in ["/v1/users", "/v1/nowhere", "/oauth/token", "/oauth/status-lists/3", "/users/auth"] {
-            assert_eq!(readers(path), AllowedOrigins::Listed, "{path}");
-        }
-        for path in [
-            "/",
-            "/v1",
-            "/v10/users",
-            "/oauth/authorize",
-            "/oauth/introspect",
-            "/oauth/logout",
-            "/oauth/tokens",
-            "/oauth/token/",
-            "/login",
-            "/account",
-            "/federation/google/callback",
-            "/docs",
-            "/openapi.json",
-            "/livez",
-            "/.well-known/jwks.json/",
-        ] {
-            assert_eq!(readers(path), AllowedOrigins::Ours, "{path}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every request and response passes.
+//! Steps that every request and response passes.
 
 pub(in crate::http) mod client_info;
 pub(in crate::http) mod cors;

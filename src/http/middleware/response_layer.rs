@@ -1,35 +1,39 @@
-//! What every answer has: a request id, the safe header fields, and a shape, whatever answered.
+//! Wraps every route: request id, client address, limits, CORS, security header fields, error shape, log and metrics.
 
 use std::time::Duration;
 
 use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
-    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderName, HeaderValue, StatusCode, Version, header},
 };
 use tracing::Instrument;
 
 use crate::{
     http::{
-        errors::{self, BodyError, Overdue, problem},
-        extract::{body::parameters, cookies::Cookies},
+        errors::{failure::Overdue, problem, shape::shape},
+        extract::{
+            body::{BodyError, parameters},
+            cookies::Cookies,
+        },
         middleware::{
             client_info::{self, ClientAddress},
-            cors::{self, Cors},
+            cors::Cors,
             rate_limit::RateLimitDecision,
         },
         pages::{self, branding::Branding},
+        routes::{self, CorsClass, RouteMatch},
     },
     services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
 };
 
-/// How long an answer may take: less than the listener allows, which can say nothing of why.
+/// How long a handler may take. It is shorter than the listener's own deadline, which can send no explanation.
 const PATIENCE: Duration = Duration::from_secs(25);
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
-/// For what is no page: nothing runs, loads or is sent from it, should a browser ever show it as one. `base-uri`,
-/// `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
+/// The policy of responses that are not pages: should a browser show one, nothing runs, loads or is sent from it.
+/// `base-uri`, `form-action` and `frame-ancestors` do not follow from `default-src` (CSP 3 §6.1.3).
 const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// Wraps every route.
@@ -39,18 +43,16 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) request_ids: RequestIds,
     /// Counts answers.
     pub(in crate::http) metrics: Metrics,
-    /// How pages look, those that say what went wrong too.
+    /// The branding of error pages.
     pub(in crate::http) branding: Branding,
-    /// The networks whose word on where a request comes from is believed.
+    /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
-    /// Whose scripts may read which answers.
+    /// The origins whose scripts may call the routes for apps.
     pub(in crate::http) cors: Cors,
     /// How often client networks may call which routes.
     pub(in crate::http) limit: Limit,
-    /// Whether browsers shall keep to HTTPS: it is what they reach us by.
+    /// Whether browsers reach the service by HTTPS; then they must keep to it (HSTS).
     pub(in crate::http) https: bool,
-    /// The paths and methods of every route, for `Allow`.
-    pub(in crate::http) routes: Vec<(String, Vec<Method>)>,
 }
 
 impl<E: Endpoint> Middleware<E> for ResponseLayer {
@@ -61,7 +63,7 @@ impl<E: Endpoint> Middleware<E> for ResponseLayer {
     }
 }
 
-/// A route in its envelope.
+/// A route inside the layer.
 #[derive(Debug)]
 pub(in crate::http) struct LayeredEndpoint<E> {
     inner: E,
@@ -72,17 +74,17 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> poem::Result<Response> {
-        // Ours always: a client's own would let it forge what the log says.
+        // Never the client's own id: a client could forge log lines with it.
         let id = self.layer.request_ids.draw();
-        let path = request.uri().path().to_owned();
+        let route = routes::find(request.uri().path());
         let method = request.method().clone();
         let version = request.version();
         let client = client_info::client_address(&request, &self.layer.trusted_proxies);
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
-        let cors = self.layer.cors.judge(&request);
-        let rate_limit = RateLimitDecision::of(&self.layer.limit, &method, &path, client);
+        let cors = self.layer.cors.judge(route.cors, &request);
+        let rate_limit = RateLimitDecision::of(&self.layer.limit, route.class(&method), client);
         let body = request.take_body();
         let unread = rate_limit.check().is_err() && !body.is_empty();
         request.set_body(body);
@@ -90,10 +92,10 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
-            // A parameter given twice means something else to each who reads it, so nobody does.
+            // Parsers disagree on a parameter that is given twice, so refuse it.
             let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
-            let answer = match (rate_limit.check(), cors.preflight(&self.layer.allowed(&path)), query) {
-                // Before anything else is done for it, and before its body is read.
+            let answer = match (rate_limit.check(), cors.preflight(&route), query) {
+                // Refuse before the body is read.
                 (Err(too_many), ..) => Err(too_many.into()),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
@@ -104,23 +106,20 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer,
-                Err(error) if pages::is_page(&path) => {
-                    pages::error::page(&self.layer.branding, &self.layer.allowed(&path), &id, &error)
-                }
-                Err(error) => errors::shape(&path, &self.layer.allowed(&path), error),
+                Err(error) if route.is_page() => pages::error::page(&self.layer.branding, &route, &id, &error),
+                Err(error) => shape(&route, error),
             };
-            self.layer.seal(&path, &id, &mut response);
+            self.layer.seal(&route, &id, &mut response);
             rate_limit.tell(response.headers_mut());
             cors.tell(response.headers_mut());
-            // The rest of a body that was given up stays unread, and the connection ends with it: a client that is not
-            // told may send its next request into the closing.
+            // The rest of an abandoned body stays unread, so the connection must close. Without this field a client
+            // could send its next request into the closing connection.
             let given_up =
                 [StatusCode::PAYLOAD_TOO_LARGE, StatusCode::REQUEST_TIMEOUT].contains(&response.status()) || unread;
             if given_up && version < Version::HTTP_2 {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            // The path is a route's, or shown as unknown: what people type may hold anything.
-            let route = self.layer.route(&path).map_or("unknown", |(route, _)| route.as_str());
+            let route = route.name();
             let status = response.status().as_u16();
             let milliseconds = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
             tracing::info!(%method, route, status, milliseconds, "answered");
@@ -132,7 +131,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
 }
 
 impl ResponseLayer {
-    fn seal(&self, path: &str, id: &str, response: &mut Response) {
+    fn seal(&self, route: &RouteMatch, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
             headers.insert(REQUEST_ID, id);
@@ -146,8 +145,8 @@ impl ResponseLayer {
         set(header::REFERRER_POLICY, "same-origin");
         set(header::CONTENT_SECURITY_POLICY, POLICY);
         set(header::CACHE_CONTROL, "no-store");
-        // What an `<img>` or `<script>` of another site may load: scripts that ask by name are `Cors`'s to judge.
-        set(RESOURCE_POLICY, if cors::is_public(path) { "cross-origin" } else { "same-origin" });
+        // This limits `<img>` and `<script>` of other sites; `Cors` decides about fetches.
+        set(RESOURCE_POLICY, if route.cors == CorsClass::Everyone { "cross-origin" } else { "same-origin" });
         if is_page {
             set(OPENER_POLICY, "same-origin");
         }
@@ -158,34 +157,9 @@ impl ResponseLayer {
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
                 || response.content_type().is_some_and(|t| t.starts_with("application/json"))
-                || pages::is_page(path),
+                || route.is_page(),
             "an error without a shape"
         );
-    }
-
-    /// The route that a path belongs to.
-    fn route(&self, path: &str) -> Option<&(String, Vec<Method>)> {
-        let exact = self.routes.iter().find(|(route, _)| route == path);
-        exact.or_else(|| self.routes.iter().find(|(route, _)| fits(route, path)))
-    }
-
-    /// The methods that a path takes, as `Allow` lists them.
-    fn allowed(&self, path: &str) -> String {
-        let methods = self.route(path).map_or(&[][..], |(_, methods)| methods);
-        methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
-    }
-}
-
-/// Whether a path belongs to a route. A segment in braces is any segment.
-pub(in crate::http) fn fits(route: &str, path: &str) -> bool {
-    let mut ours = route.split('/');
-    let mut theirs = path.split('/');
-    loop {
-        match (ours.next(), theirs.next()) {
-            (None, None) => return true,
-            (Some(ours), Some(theirs)) if ours == theirs || ours.starts_with('{') => {}
-            _ => return false,
-        }
     }
 }
 
@@ -209,7 +183,6 @@ mod tests {
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,
-            routes: vec![("/v1/users".to_owned(), vec![Method::GET])],
         };
         let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
         let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");

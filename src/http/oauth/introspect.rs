@@ -34,7 +34,7 @@ pub(in crate::http) struct IntrospectApi {
 pub(in crate::http) struct IntrospectionRequest {
     /// An access token or a refresh token.
     token: Option<String>,
-    /// What the token is; it tells nothing that the token does not.
+    /// What the token is; it is a hint, which the token itself does not need.
     token_type_hint: Option<String>,
     /// The client that asks (`client_secret_post`).
     client_id: Option<String>,
@@ -192,7 +192,7 @@ impl IntrospectApi {
             assertion: form.client_assertion,
         })?;
         let client = self.clients.authenticate(&presented).await?;
-        // Whoever proves nothing learns nothing (RFC 7662 §2.1).
+        // A client must authenticate (RFC 7662 §2.1).
         if !client.is_confidential() {
             return Err(OAuthError::invalid_client());
         }

@@ -15,7 +15,7 @@ pub(in crate::http) struct JwksApi {
 #[derive(Debug, Object)]
 #[oai(rename = "JwkSet", example)]
 struct JwkSet {
-    /// The public keys of all tokens that may still be good.
+    /// The public keys of all tokens that may still be valid.
     keys: Vec<Jwk>,
 }
 
@@ -75,7 +75,7 @@ impl Example for JwkSet {
 impl JwksApi {
     /// Public keys (RFC 7517)
     ///
-    /// Whatever verifies tokens needs nothing else. Fetch it again when a token names an unknown `kid`.
+    /// A verifier of tokens needs nothing else. Fetch it again when a token names an unknown `kid`.
     #[expect(clippy::unused_async, reason = "handlers are async, whether they wait or not")]
     #[oai(path = "/.well-known/jwks.json", method = "get", operation_id = "jwks")]
     async fn jwks(

@@ -33,9 +33,9 @@ struct Metadata {
     jwks_uri: String,
     /// Where a client sends people to log out (OIDC RP-Initiated Logout 1.0).
     end_session_endpoint: String,
-    /// Whether clients are told of log-outs (OIDC Back-Channel Logout 1.0).
+    /// Whether clients are notified of logouts (OIDC Back-Channel Logout 1.0).
     backchannel_logout_supported: bool,
-    /// Whether they are told which session has ended.
+    /// Whether the notification names the session that has ended.
     backchannel_logout_session_supported: bool,
     /// Where clients register themselves (RFC 7591), if they may.
     #[oai(skip_serializing_if_is_none)]
@@ -129,7 +129,7 @@ impl Metadata {
             revocation_endpoint_auth_methods_supported: words(&methods),
             revocation_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
             introspection_endpoint: at("/oauth/introspect"),
-            // All but `none`: whoever proves nothing learns nothing.
+            // All but `none`: a client must authenticate.
             introspection_endpoint_auth_methods_supported: words(&methods[1..]),
             introspection_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
             userinfo_endpoint: at("/oauth/userinfo"),

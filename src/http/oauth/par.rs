@@ -27,7 +27,7 @@ pub(in crate::http) struct ParApi {
     pub(in crate::http) authorize: Authorize,
 }
 
-/// An authorization request, as it would stand in the browser's address line (RFC 6749 §4.1.1, OIDC Core §3.1.2.1).
+/// An authorization request, as it would be in the browser's URL (RFC 6749 §4.1.1, OIDC Core §3.1.2.1).
 #[derive(Deserialize, Object)]
 #[oai(rename = "PushedAuthorizationRequest", example)]
 struct PushedRequest {
@@ -60,11 +60,11 @@ struct PushedRequest {
     code_challenge_method: Option<String>,
     /// `none`, or of `login`, `consent` and `select_account` one or more.
     prompt: Option<String>,
-    /// How old the log-in may be, in seconds.
+    /// How old the login may be, in seconds.
     max_age: Option<String>,
-    /// Who is probably logging in.
+    /// The username or email address that is probably logging in.
     login_hint: Option<String>,
-    /// An ID token of whoever should be logged in.
+    /// An ID token of the user that should be logged in.
     id_token_hint: Option<String>,
     /// A provider to log in with.
     idp_hint: Option<String>,
@@ -132,7 +132,7 @@ impl From<PushedRequest> for Parameters {
 struct Reference {
     /// What the browser brings to the authorization endpoint, beside `client_id`.
     request_uri: String,
-    /// How many seconds it is good.
+    /// How many seconds it is valid.
     expires_in: i64,
 }
 
@@ -161,7 +161,7 @@ impl From<PushError> for OAuthError {
 impl ParApi {
     /// Pushed authorization request endpoint (RFC 9126)
     ///
-    /// Takes what would stand in the browser's address line, from the client itself.
+    /// Takes the parameters of the authorization endpoint from the client itself.
     #[oai(path = "/oauth/par", method = "post", operation_id = "push_authorization_request")]
     async fn push(&self, basic: BasicCredentials, form: FormBody<PushedRequest>) -> Result<Taken, OAuthError> {
         let mut form = form.0;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     domain::{client::ApplicationType, client_metadata::ClientMetadata},
     http::{
-        errors::{BearerRefusal, oauth::OAuthError},
+        errors::{failure::BearerRefusal, oauth::OAuthError},
         extract::{bearer, body::JsonBody},
     },
     services::clients::{
@@ -51,7 +51,7 @@ pub(in crate::http) struct MetadataBody {
     subject_type: Option<String>,
     /// The algorithm of its ID tokens: `RS256` (the default), `ES256` or `EdDSA`.
     id_token_signed_response_alg: Option<String>,
-    /// Where a log-out may return to.
+    /// Where a logout may return to.
     post_logout_redirect_uris: Option<Vec<String>>,
     /// Its id, in a change: it must be the one in the path.
     client_id: Option<String>,
@@ -151,7 +151,7 @@ struct Information {
     subject_type: String,
     /// The algorithm of its ID tokens.
     id_token_signed_response_alg: String,
-    /// Where a log-out may return to.
+    /// Where a logout may return to.
     post_logout_redirect_uris: Vec<String>,
 }
 

@@ -30,7 +30,7 @@ pub(in crate::http) struct RevokeApi {
 pub(in crate::http) struct RevocationRequest {
     /// A refresh token or an access token.
     token: Option<String>,
-    /// What the token is; it tells nothing that the token does not.
+    /// What the token is; it is a hint, which the token itself does not need.
     token_type_hint: Option<String>,
     /// The client; the built-in `first-party` where it is left out.
     client_id: Option<String>,
@@ -59,7 +59,7 @@ impl Example for RevocationRequest {
 /// Revoked.
 #[derive(ApiResponse)]
 enum Revoked {
-    /// The token is good for nothing now, whether it was before or not.
+    /// The token is revoked, or was already invalid.
     #[oai(status = 200)]
     Done,
 }

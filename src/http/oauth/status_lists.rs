@@ -28,7 +28,7 @@ impl StatusListsApi {
     /// Status list (draft-ietf-oauth-status-list)
     ///
     /// A signed JWT with one bit a session: set once the session has ended. An access token names its list and its
-    /// place there in `status.status_list`. Verifiers keep it for its `ttl`, 60 seconds.
+    /// index in `status.status_list`. Verifiers keep it for its `ttl`, 60 seconds.
     #[oai(path = "/oauth/status-lists/:list", method = "get", operation_id = "status_list")]
     async fn status_list(
         &self,
@@ -47,7 +47,7 @@ impl StatusListsApi {
         let Some(published) = found else {
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such status list.").into());
         };
-        // No cache may add its own time to the list's ttl, or revocations would be felt later than we promise.
+        // No cache may add its own time to the list's ttl, or revocations would take effect later than we promise.
         Ok(Document::new(published.tagged.clone(), 0, if_none_match.0.as_deref()).of_type(CONTENT_TYPE))
     }
 }

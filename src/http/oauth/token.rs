@@ -51,7 +51,7 @@ pub(in crate::http) struct TokenRequest {
     code: Option<String>,
     /// Where the code was sent (`authorization_code`).
     redirect_uri: Option<String>,
-    /// What the code challenge was made of (`authorization_code`, RFC 7636).
+    /// The secret that the code challenge was made of (`authorization_code`, RFC 7636).
     code_verifier: Option<String>,
     /// A username or verified email address (`password`).
     username: Option<String>,
@@ -59,7 +59,7 @@ pub(in crate::http) struct TokenRequest {
     password: Option<String>,
     /// The refresh token (`refresh_token`).
     refresh_token: Option<String>,
-    /// What the access token shall allow; all that is granted where it is left out.
+    /// The scope of the access token; all that is granted where it is left out.
     scope: Option<String>,
     /// The one resource that the access token is for (RFC 8707).
     resource: Option<String>,
@@ -156,7 +156,7 @@ impl From<ClientToken> for TokenBody {
 /// What a grant gives.
 #[derive(ApiResponse)]
 enum Granted {
-    /// The tokens. A log-in (`password`) also sets a cookie that opens nothing; it keeps strangers' failed passwords from
+    /// The tokens. A login (`password`) also sets a cookie that opens nothing; it keeps strangers' failed passwords from
     /// locking this device out.
     #[oai(status = 200)]
     Tokens(Json<TokenBody>, #[oai(header = "Set-Cookie")] Option<String>),

@@ -1,15 +1,12 @@
 //! The OpenAPI document and its Swagger UI, served by the binary itself.
 
-use poem::{Endpoint, IntoResponse, Response, Route, endpoint::make_sync, get};
+use poem::Route;
 use poem_openapi::{OpenApi, OpenApiService, Tags};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::{
     domain::client_assertion::JWT_BEARER,
-    http::{
-        middleware::rate_limit,
-        pages::{authorize, end_session},
-    },
+    http::{openapi::describe, static_file},
 };
 
 /// An account's id, for examples.
@@ -20,7 +17,7 @@ pub(in crate::http) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_
 pub(in crate::http) enum Tag {
     /// Accounts.
     Users,
-    /// Log-ins of an account.
+    /// Logins of an account.
     Sessions,
     /// OAuth 2 and OpenID Connect.
     OAuth,
@@ -42,11 +39,11 @@ pub(in crate::http) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> 
             }
         }
     }
-    authorize::describe(&mut document);
-    end_session::describe(&mut document);
+    describe::describe_authorize(&mut document);
+    describe::describe_end_session(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            rate_limit::describe(method, path, operation);
+            describe::describe_limit(method, path, operation);
             for parameter in operation.get_mut("parameters").and_then(Value::as_array_mut).into_iter().flatten() {
                 if !parameter["example"].is_null() {
                     continue;
@@ -66,16 +63,6 @@ pub(in crate::http) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> 
         }
     }
     document.to_string()
-}
-
-/// The answer of a page while there is trouble on our side.
-pub(in crate::http) fn trouble_page() -> Value {
-    let retry_after = json!({"description": "Seconds.", "schema": {"type": "integer"}, "example": 2});
-    json!({
-        "description": "Trouble on our side: a page.",
-        "headers": {"Retry-After": retry_after},
-        "content": {"text/html; charset=utf-8": {"schema": {"type": "string"}}},
-    })
 }
 
 /// A name for an operation that shares its handler with another method, which the library cannot name twice.
@@ -149,30 +136,20 @@ const START: &str = r##"SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", d
 "##;
 
 /// Swagger UI writes its own style attributes and draws its icons from `data:` URLs; scripts come from this folder alone.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+pub(in crate::http) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// The paths of the pages and files below `/docs`.
+pub(in crate::http) const FILES: [&str; 4] = ["/docs", "/docs/start.js", "/docs/swagger-ui.js", "/docs/swagger-ui.css"];
 
 /// The pages below `/docs`.
 pub(in crate::http) fn routes<T: OpenApi + 'static>(service: &OpenApiService<T, ()>) -> Route {
     let (script, style) = assets(&service.swagger_ui_html());
     Route::new()
-        .at("/docs", file("text/html; charset=utf-8", PAGE.to_owned()))
-        .at("/docs/start.js", file("text/javascript; charset=utf-8", START.to_owned()))
-        .at("/docs/swagger-ui.js", file("text/javascript; charset=utf-8", script))
-        .at("/docs/swagger-ui.css", file("text/css; charset=utf-8", style))
-}
-
-/// A file that is read with GET.
-pub(in crate::http) fn file(content_type: &'static str, text: String) -> impl Endpoint<Output = Response> {
-    let bytes = hyper::body::Bytes::from(text);
-    get(make_sync(move |_| {
-        Response::builder()
-            .content_type(content_type)
-            .header("Cache-Control", "public, max-age=3600")
-            .header("Content-Security-Policy", POLICY)
-            .body(bytes.clone())
-            .into_response()
-    }))
+        .at(FILES[0], static_file::file("text/html; charset=utf-8", Some(POLICY), PAGE.to_owned()))
+        .at(FILES[1], static_file::file("text/javascript; charset=utf-8", Some(POLICY), START.to_owned()))
+        .at(FILES[2], static_file::file("text/javascript; charset=utf-8", Some(POLICY), script))
+        .at(FILES[3], static_file::file("text/css; charset=utf-8", Some(POLICY), style))
 }
 
 /// The library has Swagger UI's files, but gives them only as one page with its script and style inline, which our

@@ -1,25 +1,25 @@
-//! How the pages look: a name, a colour, and the files that make the rest of it.
+//! The branding of the pages: a name, a colour, and the static files.
 
 use poem::Route;
 
 use crate::{
     domain::color::{Color, PAPER},
-    http::openapi::docs,
+    http::static_file,
     services::keys::published::ETagged,
 };
 
 const STYLE: &str = include_str!("style.css");
 const ICON: &str = include_str!("icon.svg");
-/// Sends the one form that need not wait for anybody: a code on its way to its client.
+/// Submits the form that takes a code to its client.
 const SUBMIT: &str = include_str!("submit.js");
 
 /// The paths of the files.
 pub(in crate::http) const FILES: [&str; 3] = ["/assets/style.css", "/assets/icon.svg", "/assets/submit.js"];
 
-/// What an operator may choose of the pages, and what follows from it.
+/// The name and colour that an operator chose, and the files that follow from them.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Branding {
-    /// What the pages call the service.
+    /// The name of the service on the pages.
     pub(in crate::http) name: String,
     /// Where the style sheet is. Its address changes with it, so that a new version is never shown in an old style.
     pub(in crate::http) stylesheet: String,
@@ -32,7 +32,7 @@ pub(in crate::http) struct Branding {
 }
 
 impl Branding {
-    /// The look of a service that calls itself `name`, with one `color` for what is pressed and what stands out.
+    /// The branding of a service called `name`, with one accent `color`.
     pub(in crate::http) fn new(name: String, color: Color) -> Self {
         let [by_day, by_night] = PAPER.map(|paper| color.readable_on(paper));
         let style = format!(
@@ -59,8 +59,8 @@ impl Branding {
     /// The files, at their paths.
     pub(in crate::http) fn files(&self, routes: Route) -> Route {
         routes
-            .at(FILES[0], docs::file("text/css; charset=utf-8", self.style.clone()))
-            .at(FILES[1], docs::file("image/svg+xml", self.drawing.clone()))
-            .at(FILES[2], docs::file("text/javascript; charset=utf-8", SUBMIT.to_owned()))
+            .at(FILES[0], static_file::file("text/css; charset=utf-8", None, self.style.clone()))
+            .at(FILES[1], static_file::file("image/svg+xml", None, self.drawing.clone()))
+            .at(FILES[2], static_file::file("text/javascript; charset=utf-8", None, SUBMIT.to_owned()))
     }
 }

@@ -6,16 +6,16 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
     domain::{scope::Scope, session::Session},
-    http::pages::{
-        authorize::{see_other, send_on},
-        branding::Branding,
+    http::{
+        pages::{branding::Branding, send_on::send_on},
+        redirect::see_other,
     },
 };
 
@@ -29,7 +29,7 @@ struct ConsentPage<'a> {
     request: &'a str,
     client: &'a str,
     username: &'a str,
-    /// What it would be able to do, a line each.
+    /// The permissions, a line each.
     lines: Vec<String>,
     /// Where the browser goes back to.
     destination: &'a str,
@@ -57,7 +57,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     Ok(layout::page_leading_to(StatusCode::OK, &page, origin))
 }
 
-/// The form's name, for the log-in that it was shown to: whoever has logged in here since is not asked by it.
+/// The form's name, for the login that it was shown to: whoever has logged in here since is not asked by it.
 fn form_name(session: Option<&Session>) -> String {
     session.map_or_else(|| FORM.to_owned(), |session| format!("{FORM} {}", session.id))
 }
@@ -81,7 +81,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     Ok(send_on(pages, &BrowserContext::known(form.browser), outcome))
 }
 
-/// What a scope means, for people.
+/// A scope in words for people.
 pub(super) fn lines(scope: &Scope) -> Vec<String> {
     scope
         .iter()

@@ -1,4 +1,4 @@
-//! What a page says when something is wrong: fixed texts, and the request id for the operator.
+//! Error pages: fixed texts, and the request id for the operator.
 
 use std::fmt;
 
@@ -8,11 +8,15 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use super::layout::{self, Notice};
 use crate::{
     http::{
-        errors::{self, BodyError, Overdue, TooManyRequests},
-        pages::branding::Branding,
+        errors::failure::{Overdue, TooManyRequests, retry_after},
+        extract::body::BodyError,
+        pages::{
+            branding::Branding,
+            layout::{self, Notice},
+        },
+        routes::RouteMatch,
     },
     services::Unavailable,
 };
@@ -30,17 +34,24 @@ pub(in crate::http) enum PageError {
     Body(BodyError),
     /// A client that is not registered sent the browser here.
     UnknownClient,
-    /// A client sent the browser here that wants the answer where none may go.
+    /// A client asked for a redirect URI that is not registered for it.
     RedirectUri,
     /// A client's request is not one that this browser brought, or not lately.
     Expired,
-    /// Trouble on our side.
+    /// The service cannot do it at the moment.
     Unavailable(Unavailable),
 }
 
 impl From<Unavailable> for PageError {
     fn from(trouble: Unavailable) -> Self {
         Self::Unavailable(trouble)
+    }
+}
+
+/// Why a form's body was not read, as every page says it.
+impl From<BodyError> for PageError {
+    fn from(error: BodyError) -> Self {
+        Self::Body(error)
     }
 }
 
@@ -78,12 +89,17 @@ const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
 /// The page about `error`.
-pub(in crate::http) fn page(branding: &Branding, allowed: &str, request_id: &str, error: &poem::Error) -> Response {
+pub(in crate::http) fn page(
+    branding: &Branding,
+    route: &RouteMatch,
+    request_id: &str,
+    error: &poem::Error,
+) -> Response {
     let (status, (title, text), field) = describe(error);
     let notice = Notice { alarming: true, request_id, ..Notice::new(branding, title, text) };
     let mut response = layout::page(status, &notice);
     let field = match status {
-        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, allowed.to_owned())),
+        StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, route.allow())),
         _ => field.map(|seconds| (header::RETRY_AFTER, seconds.to_string())),
     };
     if let Some((name, value)) = field.and_then(|(name, value)| Some((name, value.parse().ok()?))) {
@@ -92,13 +108,13 @@ pub(in crate::http) fn page(branding: &Branding, allowed: &str, request_id: &str
     response
 }
 
-/// The status, the words, and when it is worth trying again, in seconds.
+/// The status, the title and text, and the value of `Retry-After` in seconds.
 fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), Option<u64>) {
     if let Some(known) = error.downcast_ref::<PageError>() {
         let text = match known {
             PageError::Foreign => (
                 "This form came from elsewhere",
-                "For your safety it was not taken. Open the page anew, and try again.",
+                "For your safety it was not accepted. Open the page again, and try once more.",
             ),
             PageError::Stale => (
                 "This form is too old",
@@ -119,19 +135,19 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(errors::retry_after(trouble))),
+            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(retry_after(trouble))),
         };
         return (known.status(), text, None);
     }
     if let Some(body) = error.downcast_ref::<BodyError>() {
         return (body.status(), UNREADABLE, None);
     }
-    if let Some(TooManyRequests { retry_after }) = error.downcast_ref::<TooManyRequests>() {
+    if let Some(too_many) = error.downcast_ref::<TooManyRequests>() {
         let text = ("Too many attempts", "Wait a little, then reload this page.");
-        return (StatusCode::TOO_MANY_REQUESTS, text, Some(*retry_after));
+        return (StatusCode::TOO_MANY_REQUESTS, text, Some(too_many.retry_after));
     }
     if error.is::<Overdue>() {
-        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(errors::retry_after(&Unavailable::TooSlow)));
+        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(retry_after(&Unavailable::TooSlow)));
     }
     if error.status().is_client_error() {
         return (error.status(), UNREADABLE, None);

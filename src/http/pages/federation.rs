@@ -1,7 +1,7 @@
 //! `/federation/{name}` and its callback: out to a provider and back, and a name for somebody new.
 //!
 //! What starts an attempt is a form of ours, or a request of a client that this browser brought (`idp_hint`): a link
-//! from elsewhere starts none (RFC 9700 §4.7, log-in CSRF).
+//! from elsewhere starts none (RFC 9700 §4.7, login CSRF).
 
 use std::sync::Arc;
 
@@ -14,17 +14,18 @@ use poem::{
 use serde_json::Value;
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
 };
 use crate::{
-    domain::identity::{ProviderKind, ProviderName},
+    domain::identity::ProviderName,
     http::{
         extract::body,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::see_other, branding::Branding, post_auth_action::PostAuthAction},
+        pages::{branding::Branding, post_auth_action::PostAuthAction, provider_button::Button},
+        redirect::see_other,
     },
     services::{
         csrf::BrowserId,
@@ -32,7 +33,7 @@ use crate::{
     },
 };
 
-/// The form that starts a log-in.
+/// The form that starts a login.
 const FORM: &str = "federation";
 /// The form with a name.
 const NAME_FORM: &str = "federation name";
@@ -42,19 +43,8 @@ const ATTEMPT: &str = "federation-";
 const ONWARD: &str = "onward-";
 /// How many attempts a browser keeps at a time. More would fill its requests.
 const MOST_ATTEMPTS: usize = 5;
-/// When it is worth asking again a provider that does not answer, in seconds.
+/// When to try a provider again that does not answer, in seconds.
 const RETRY_AFTER: u16 = 30;
-
-/// A provider on a page.
-#[derive(Debug, Clone)]
-pub(in crate::http) struct Button {
-    /// Its name in our paths.
-    pub(in crate::http) name: String,
-    /// What it is called.
-    pub(in crate::http) title: String,
-    /// What is on the button, as the provider wants it.
-    pub(in crate::http) label: String,
-}
 
 /// The buttons of a page.
 #[derive(Debug)]
@@ -63,31 +53,6 @@ pub(in crate::http) struct Buttons<'a> {
     pub(in crate::http) csrf: String,
     /// Them.
     pub(in crate::http) all: &'a [Button],
-}
-
-impl Button {
-    /// The button of a provider.
-    pub(in crate::http) fn of(name: &ProviderName, kind: ProviderKind) -> Self {
-        let title = title(name, Some(kind));
-        // Google's, Apple's and Microsoft's branding guidelines say "Sign in with", the others' "Continue with".
-        let verb = match kind {
-            ProviderKind::Google | ProviderKind::Apple | ProviderKind::Microsoft => "Sign in with",
-            ProviderKind::Facebook | ProviderKind::Github | ProviderKind::Oidc => "Continue with",
-        };
-        Self { name: name.to_string(), label: format!("{verb} {title}"), title }
-    }
-}
-
-/// What a provider is called.
-pub(in crate::http) fn title(name: &ProviderName, kind: Option<ProviderKind>) -> String {
-    match kind {
-        Some(ProviderKind::Google) => "Google".to_owned(),
-        Some(ProviderKind::Facebook) => "Facebook".to_owned(),
-        Some(ProviderKind::Github) => "GitHub".to_owned(),
-        Some(ProviderKind::Microsoft) => "Microsoft".to_owned(),
-        Some(ProviderKind::Apple) => "Apple".to_owned(),
-        Some(ProviderKind::Oidc) | None => name.to_string(),
-    }
 }
 
 impl Pages {
@@ -141,7 +106,7 @@ pub(super) async fn start_from_form(
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let onward = PostAuthAction::of_form(&mut form);
-    // Before anybody is sent away for a request that leads nowhere.
+    // Check the request before the browser is sent away for it.
     let fresh = onward.wants_fresh(pages, &form.browser).await?;
     match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh }).await {
         Ok(started) => Ok(redirect_to_provider(pages, request, &name, &started, &onward)),
@@ -260,7 +225,7 @@ pub(super) async fn come_back_by_form(
     body: Body,
 ) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
-    // Of what Apple posts, its `user` is signed by nobody.
+    // Apple's posted `user` is not signed: ignore it.
     let names = ["state", "code", "error", "iss"];
     let pairs = names.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
@@ -328,7 +293,7 @@ async fn finish_callback(
     }
 }
 
-/// The page for whom a provider let in by a log-in that is too old for what they are about.
+/// The page for whom a provider let in by a login that is too old for what they are about.
 fn stale_login(pages: &Pages, name: &str, onward: &PostAuthAction) -> Response {
     let button = pages.providers.iter().find(|button| button.name == name);
     let title = format!("{} did not ask you to log in again", button.map_or(name, |button| &button.title));
@@ -377,7 +342,7 @@ pub(super) fn failed(
             (StatusCode::FORBIDDEN, "You are not logged in any more".to_owned(), "Log in, and link it again.")
         }
     };
-    // Whoever is logged in is led on from there.
+    // The page leads a user that is logged in on from there.
     let back = format!("/login{}", onward.query());
     let page = Failed { branding: &pages.branding, title: &title, text, back: &back };
     let mut response = layout::page(status, &page);
@@ -389,5 +354,5 @@ pub(super) fn failed(
 
 const STALE: &str = "The way took too long, or it was begun in another browser. If that does not help, let your browser \
                      keep cookies of this site.";
-const TOO_OLD: &str = "What you opened wants a newer log-in. Log out there first, or log in another way.";
+const TOO_OLD: &str = "The page that you opened needs a newer login. Log out there first, or log in another way.";
 const UNTOLD: &str = "Nothing was changed. Try again, or log in another way.";

@@ -1,4 +1,4 @@
-//! `/forgot-password`: asks for a link by mail. The answer is the same whoever is named.
+//! `/forgot-password`: asks for a link by email. The response is the same for every name, so that it does not reveal accounts.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
@@ -41,7 +41,7 @@ pub(super) fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Respons
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let identifier = form.text("identifier");
-    // What has an `@` in it is taken for an address.
+    // An identifier with an `@` is an email address.
     match pages.request_reset.run(&ResetRequest { username: Some(&identifier), email: None }).await {
         Ok(()) => {
             let text = "If that account exists and has a verified address, a link to choose a new password is on its \

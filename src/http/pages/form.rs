@@ -7,11 +7,8 @@ use poem::{
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 
-use super::{Pages, error::PageError};
-use crate::{
-    http::{errors::BodyError, extract::body},
-    services::csrf::BrowserId,
-};
+use super::{context::Pages, error::PageError};
+use crate::{http::extract::body, services::csrf::BrowserId};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// The cookie that names a browser.
@@ -68,7 +65,7 @@ impl Form {
     }
 }
 
-/// The browser that asks, if we named it before.
+/// The id of the browser that asks, if it has one.
 fn browser(pages: &Pages, request: &Request) -> Option<BrowserId> {
     pages.cookies.find(request, BROWSER).and_then(|name| BrowserId::parse(&name))
 }
@@ -79,28 +76,28 @@ pub(in crate::http) fn parameter(request: &Request, name: &str) -> Option<String
     query.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
 }
 
-/// The `token` of a mail's link.
+/// The `token` of an email's link.
 pub(in crate::http) fn token(request: &Request) -> SecretString {
     parameter(request, "token").unwrap_or_default().into()
 }
 
-/// Who asks for a page.
+/// The browser that asks for a page.
 #[derive(Debug)]
 pub(in crate::http) struct BrowserContext {
     /// The browser.
     pub(in crate::http) browser: BrowserId,
-    /// Whether it has not been told its name yet.
+    /// Whether it still needs its cookie.
     new: bool,
 }
 
 impl BrowserContext {
-    /// One whose browser has a name.
+    /// A browser that has its cookie.
     pub(in crate::http) fn known(browser: BrowserId) -> Self {
         Self { browser, new: false }
     }
 }
 
-/// Who asks for a page; a browser that is not known yet is given a name.
+/// The browser that asks for a page; a new one is given an id.
 pub(in crate::http) fn context(pages: &Pages, request: &Request) -> BrowserContext {
     match browser(pages, request) {
         Some(browser) => BrowserContext { browser, new: false },
@@ -108,7 +105,7 @@ pub(in crate::http) fn context(pages: &Pages, request: &Request) -> BrowserConte
     }
 }
 
-/// Tells a new browser its name.
+/// Sets the cookie of a new browser.
 pub(in crate::http) fn set_browser_cookie(pages: &Pages, context: &BrowserContext, mut response: Response) -> Response {
     if context.new {
         let field = pages.cookies.field(BROWSER, context.browser.as_str(), None);
@@ -119,20 +116,13 @@ pub(in crate::http) fn set_browser_cookie(pages: &Pages, context: &BrowserContex
     response
 }
 
-/// Whether a browser says that the form stands on a page of ours. What says nothing is no browser of these days; the
-/// code decides alone.
+/// Whether the form was sent from a page of ours. A client without either header field is no current browser; then
+/// the CSRF code decides alone.
 fn came_from_here(pages: &Pages, request: &Request) -> bool {
     let field = |name: HeaderName| request.headers().get(name);
     match (field(SEC_FETCH_SITE), field(header::ORIGIN)) {
         (Some(site), _) => site == "same-origin",
         (None, Some(origin)) => origin.as_bytes() == pages.issuer.as_bytes(),
         (None, None) => true,
-    }
-}
-
-/// Why a form's body was not read, as every page says it.
-impl From<BodyError> for PageError {
-    fn from(error: BodyError) -> Self {
-        Self::Body(error)
     }
 }

@@ -54,7 +54,7 @@ pub(in crate::http) struct Notice<'a> {
     pub(in crate::http) text: &'a str,
     /// Whether it is about something that went wrong.
     pub(in crate::http) alarming: bool,
-    /// What to tell the operator; empty where nothing went wrong.
+    /// The request id, for the operator; empty where nothing went wrong.
     pub(in crate::http) request_id: &'a str,
     pub(in crate::http) link: Option<Link>,
 }

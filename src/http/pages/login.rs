@@ -10,7 +10,7 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     federation::Buttons,
     form::{self, BrowserContext, Form},
@@ -19,9 +19,9 @@ use super::{
 use crate::{
     domain::client_info::Credentials,
     http::{
-        errors::TooManyRequests,
+        errors::failure::TooManyRequests,
         middleware::client_info::RequestOrigin,
-        pages::{authorize::send_on, branding::Branding, post_auth_action::PostAuthAction},
+        pages::{branding::Branding, post_auth_action::PostAuthAction, send_on::send_on},
     },
     services::{csrf::BrowserId, grants::GrantError},
 };
@@ -35,16 +35,16 @@ struct LogInPage<'a> {
     csrf: &'a str,
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
-    /// Who asks for the log-in; empty where nobody does.
+    /// The client that asks for the login; empty where there is none.
     client: &'a str,
-    /// Who is logged in and may go on as who they are; empty where nobody is.
+    /// The user that is logged in and may continue; empty where there is none.
     present: &'a str,
     username: &'a str,
     alert: &'a str,
     may_register: bool,
 }
 
-/// The form; whoever is logged in and is asked for nothing goes on.
+/// The form. A user that is logged in and need not log in again goes on at once.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let context = form::context(pages, request);
@@ -69,7 +69,7 @@ pub(super) async fn send(
     let mut form = Form::read(pages, FORM, request, body).await?;
     let onward = PostAuthAction::of_form(&mut form);
     if form.text("answer") == "continue" {
-        // Whoever is not logged in any more is asked for the password by way of the request itself.
+        // A user that is no longer logged in gets the login page again, by way of the request.
         let Some(session) = pages.session(request).await? else {
             return ask(pages, &form.browser, request, StatusCode::OK, &onward, None, "").await;
         };
@@ -93,7 +93,7 @@ pub(super) async fn send(
             Ok(response)
         }
         Err(GrantError::Unavailable(trouble)) => Err(trouble.into()),
-        // What cannot be a name or a password is as wrong as what is not the right one, and told alike.
+        // A malformed name or password gets the same answer as a wrong one.
         Err(_) => again(StatusCode::UNPROCESSABLE_ENTITY, "The name or the password is wrong.").await,
     }
 }

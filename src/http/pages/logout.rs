@@ -10,15 +10,12 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
 };
-use crate::http::{
-    extract::cookies::SESSION,
-    pages::{authorize::see_other, branding::Branding},
-};
+use crate::http::{extract::cookies::SESSION, pages::branding::Branding, redirect::see_other};
 
 const FORM: &str = "logout";
 
@@ -32,7 +29,7 @@ struct LogOutPage<'a> {
     username: &'a str,
 }
 
-/// The question; where nobody is logged in, that it is so.
+/// Asks whether to log out, or says that nobody is logged in.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let context = form::context(pages, request);
@@ -59,14 +56,14 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     Ok(forgotten(pages, see_other(then.as_deref().unwrap_or("/logout"))))
 }
 
-/// What a browser sees that is logged out, and that no client may send anywhere.
+/// The page after a logout without a client to return to.
 pub(in crate::http) fn logged_out(pages: &Pages) -> Response {
     let text = "Nobody is logged in in this browser now.";
     let notice = Notice::new(&pages.branding, "You are logged out", text).with_link("/login", "Log in again");
     layout::page(StatusCode::OK, &notice)
 }
 
-/// Has the browser forget its log-in, which is over.
+/// Has the browser forget its login, which is over.
 pub(in crate::http) fn forgotten(pages: &Pages, mut response: Response) -> Response {
     let field = pages.cookies.field(SESSION, "", Some(std::time::Duration::ZERO));
     if let Ok(field) = HeaderValue::from_str(&field) {

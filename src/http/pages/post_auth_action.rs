@@ -12,11 +12,12 @@ use crate::{
     http::{
         extract::{body, cookies::SESSION},
         pages::{
-            Pages,
-            authorize::{see_other, send_on},
+            context::Pages,
             error::PageError,
             form::{self, BrowserContext, Form},
+            send_on::send_on,
         },
+        redirect::see_other,
     },
     services::{
         authorization::authorize::{Asking, AuthorizeOutcome},
@@ -24,10 +25,10 @@ use crate::{
     },
 };
 
-/// Where whoever wants nothing else goes.
+/// The page after a login that has no other destination.
 const HOME: &str = "/account";
 
-/// What somebody goes on with.
+/// The destination after a login.
 #[derive(Debug, Default)]
 pub(in crate::http) struct PostAuthAction {
     /// A client's request, sealed; empty where there is none.
@@ -37,7 +38,7 @@ pub(in crate::http) struct PostAuthAction {
 }
 
 impl PostAuthAction {
-    /// What a link to the page says.
+    /// Reads the action from a page's query.
     pub(in crate::http) fn of_query(request: &Request) -> Self {
         Self::of(
             form::parameter(request, "request").unwrap_or_default(),
@@ -45,7 +46,7 @@ impl PostAuthAction {
         )
     }
 
-    /// What the page's form says.
+    /// Reads the action from a page's form.
     pub(in crate::http) fn of_form(form: &mut Form) -> Self {
         let request = form.text("request");
         Self::of(request, &form.text("return_to"))
@@ -76,7 +77,7 @@ impl PostAuthAction {
         if query.is_empty() { query } else { format!("?{query}") }
     }
 
-    /// What the client's request asks, where there is one.
+    /// The details of the client's request, where there is one.
     ///
     /// # Errors
     /// [`PageError`] where it cannot be gone on with.
@@ -91,7 +92,7 @@ impl PostAuthAction {
         Ok(Some(pages.authorize.asking(&self.request, browser).await?))
     }
 
-    /// Whether whoever goes on must prove anew who they are: where the client wants it, and at our own pages, on which
+    /// Whether whoever goes on must prove again who they are: where the client wants it, and at our own pages, on which
     /// accounts are changed by who has logged in lately.
     ///
     /// # Errors
@@ -117,7 +118,7 @@ impl PostAuthAction {
         Ok(see_other(if self.return_to.is_empty() { HOME } else { &self.return_to }))
     }
 
-    /// The same for who has just logged in with `request`: this browser now has the new log-in, in the place of any
+    /// The same for who has just logged in with `request`: this browser now has the new login, in the place of any
     /// other, and its device is known.
     ///
     /// # Errors
@@ -136,8 +137,8 @@ impl PostAuthAction {
     }
 
     /// The same for whom a provider let in. It may know them from long ago, and not have asked: where the client's
-    /// request wants a newer log-in, `stale_login` answers, and goes on with the request that it gets. To send them straight
-    /// back to the log-in page would lead them in a circle.
+    /// request wants a newer login, `stale_login` answers, and goes on with the request that it gets. To send them straight
+    /// back to the login page would lead them in a circle.
     ///
     /// # Errors
     /// [`PageError`].
@@ -154,7 +155,7 @@ impl PostAuthAction {
         }
         let before = pages.cookies.find(request, SESSION);
         pages.browser_sessions.replace(before.as_deref(), &session).await?;
-        // Whoever has come by a provider has chosen the account.
+        // A login with a provider has chosen the account already.
         let response = match pages.authorize.continue_as(&self.request, browser, &session).await? {
             AuthorizeOutcome::LogIn(request) => stale_login(&Self { request, return_to: String::new() }),
             outcome => send_on(pages, &BrowserContext::known(browser.clone()), outcome),
@@ -162,7 +163,7 @@ impl PostAuthAction {
         Ok(Self::remember(pages, &session, None, response))
     }
 
-    /// Has the browser keep the log-in, and what makes the device known.
+    /// Has the browser keep the login, and what makes the device known.
     fn remember(pages: &Pages, session: &Session, device: Option<&SecretString>, mut response: Response) -> Response {
         let lifetime = pages.browser_sessions.lifetimes.session.to_std().ok();
         let cookie = pages.cookies.field(SESSION, &pages.browser_sessions.cookie(session), lifetime);

@@ -6,7 +6,7 @@ use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     federation::Buttons,
     form::{self, Form},
@@ -33,14 +33,14 @@ struct RegisterPage<'a> {
     csrf: &'a str,
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
-    /// Who asks for the log-in; empty where nobody does.
+    /// The client that asks for the login; empty where there is none.
     client: &'a str,
     username: &'a str,
     email: &'a str,
     errors: Errors,
 }
 
-/// What is wrong with which field; empty where nothing is.
+/// The error of each field; empty where there is none.
 #[derive(Debug, Default)]
 struct Errors {
     username: String,

@@ -1,4 +1,4 @@
-//! `/reset-password?token=`: chooses a new password by the link from a mail. Looking at the page uses nothing up.
+//! `/reset-password?token=`: chooses a new password by the link from an email. Looking at the page uses nothing up.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
@@ -81,7 +81,7 @@ async fn choose(
     Ok(layout::page(status, &page))
 }
 
-/// One page for whatever is wrong with a link.
+/// One page for every invalid link.
 fn over(pages: &Pages) -> Response {
     let text = "It has been used, it is older than 30 minutes, or a newer one was sent.";
     let notice = Notice::new(&pages.branding, "This link does not work any more", text);

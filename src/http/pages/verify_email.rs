@@ -1,4 +1,4 @@
-//! `/verify-email?token=`: confirms an address by the link from a mail, or says that the account is somebody else's.
+//! `/verify-email?token=`: confirms an address by the link from an email, or says that the account is somebody else's.
 //! Looking at the page uses nothing up.
 
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use secrecy::ExposeSecret;
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
@@ -68,7 +68,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     }
 }
 
-/// One page for whatever is wrong with a link.
+/// One page for every invalid link.
 fn over(pages: &Pages) -> Response {
     let text = "It has been used, it is older than a day, or a newer one was sent. Log in and ask for another one.";
     layout::page(StatusCode::BAD_REQUEST, &Notice::new(&pages.branding, "This link does not work any more", text))

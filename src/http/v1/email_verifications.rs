@@ -1,4 +1,4 @@
-//! Addresses, proved by mail.
+//! Email verification.
 
 use poem_openapi::{Object, OpenApi, types::Example};
 use serde::Deserialize;
@@ -16,17 +16,17 @@ use crate::{
     services::{accounts::verify_email::VerifyEmail, sessions::bearer::Bearer},
 };
 
-/// Addresses, proved by mail.
+/// Email verification.
 pub(in crate::http) struct EmailVerificationsApi {
     pub(in crate::http) bearer: Bearer,
     pub(in crate::http) verify_email: VerifyEmail,
 }
 
-/// What the mail brought.
+/// The token of a verification email.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "EmailVerification", example)]
 struct EmailVerification {
-    /// The token of the mail's link; it is good once, for 24 hours.
+    /// The token of the email's link; it is valid once, for 24 hours.
     #[serde(default)]
     token: LenientString,
 }
@@ -37,13 +37,13 @@ impl Example for EmailVerification {
     }
 }
 
-/// Addresses, proved by mail.
+/// Email verification.
 #[OpenApi(tag = "crate::http::openapi::docs::Tag::Users")]
 impl EmailVerificationsApi {
-    /// Ask for another verification mail
+    /// Ask for another verification email
     ///
-    /// It goes to the address that is not verified yet, or is to replace the verified one. Earlier mails' tokens lose
-    /// their worth.
+    /// It goes to the address that is not verified yet, or is to replace the verified one. Tokens of earlier emails
+    /// become invalid.
     #[oai(path = "/v1/email-verifications", method = "post", operation_id = "request_email_verification")]
     async fn request(&self, token: BearerToken) -> Result<Accepted, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;
@@ -51,9 +51,9 @@ impl EmailVerificationsApi {
         Ok(Accepted::mail())
     }
 
-    /// Verify an address
+    /// Verify an email address
     ///
-    /// It needs no log-in: the mail may be read elsewhere.
+    /// It needs no login: the email may be read elsewhere.
     #[oai(path = "/v1/email-verifications/complete", method = "post", operation_id = "complete_email_verification")]
     async fn complete(&self, body: JsonBody<EmailVerification>) -> Result<Done, ProblemFor<PublicWrite>> {
         let mut fields = Fields::default();

@@ -24,7 +24,7 @@ pub(in crate::http) struct PasswordResetsApi {
     pub(in crate::http) reset_password: ResetPassword,
 }
 
-/// Whose password is forgotten.
+/// The account whose password is forgotten.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "PasswordResetRequest", example)]
 struct PasswordResetRequest {
@@ -44,11 +44,11 @@ impl Example for PasswordResetRequest {
     }
 }
 
-/// What the mail brought, and the password to come.
+/// The token of the email, and the new password.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "PasswordReset", example)]
 struct PasswordReset {
-    /// The token of the mail's link; it is good once, for 30 minutes.
+    /// The token of the email's link; it is good once, for 30 minutes.
     #[serde(default)]
     token: LenientString,
     /// The password to come, under the rules of registration.
@@ -65,7 +65,7 @@ impl Example for PasswordReset {
     }
 }
 
-/// What was asked for will be seen to.
+/// The request was accepted.
 #[derive(Debug, Object)]
 #[oai(rename = "Accepted", example)]
 pub(in crate::http) struct AcceptedBody {
@@ -81,10 +81,10 @@ impl Example for AcceptedBody {
 
 const ON_ITS_WAY: &str = "If there is an address to write to, a mail is on its way.";
 
-/// Taken, whatever comes of it.
+/// Accepted.
 #[derive(ApiResponse)]
 pub(in crate::http) enum Accepted {
-    /// A mail is on its way, if there is anybody to write to.
+    /// An email is on its way, if the account exists and has a verified email address.
     #[oai(status = 202)]
     Mail(Json<AcceptedBody>),
 }
@@ -101,7 +101,7 @@ impl Accepted {
 impl PasswordResetsApi {
     /// Ask for a new password
     ///
-    /// Whether there is such an account is not told. The mail goes to its verified address alone.
+    /// The response does not reveal whether the account exists. The email goes to its verified email address alone.
     #[oai(path = "/v1/password-resets", method = "post", operation_id = "request_password_reset")]
     async fn request(&self, body: JsonBody<PasswordResetRequest>) -> Result<Accepted, ProblemFor<PublicWrite>> {
         let mut fields = Fields::default();

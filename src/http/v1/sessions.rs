@@ -122,10 +122,10 @@ impl From<TokenSet> for SessionTokens {
     }
 }
 
-/// A log-in.
+/// A login.
 #[derive(ApiResponse)]
 enum LoggedIn {
-    /// The tokens of the new session. The cookie opens nothing; it keeps strangers' failed passwords from locking this
+    /// The tokens of the new session. The cookie grants no access; it keeps strangers' failed passwords from locking this
     /// device out.
     #[oai(status = 200)]
     Tokens(Json<SessionTokens>, #[oai(header = "Set-Cookie")] Option<String>),
@@ -141,13 +141,13 @@ struct SessionBody {
     created_at: DateTime<Utc>,
     /// When it was last refreshed, or began.
     last_used_at: DateTime<Utc>,
-    /// The client that it is at.
+    /// The client of the session.
     client_id: String,
     /// The program that logged in, as it named itself, or `null`.
     user_agent: Option<String>,
-    /// The address that the log-in came from, or `null`.
+    /// The address that the login came from, or `null`.
     ip: Option<String>,
-    /// Whether it is the one that asks.
+    /// Whether the request was made with this session.
     current: bool,
 }
 
@@ -179,7 +179,7 @@ impl SessionBody {
     }
 }
 
-/// Log-ins.
+/// Logins.
 #[OpenApi(tag = "crate::http::openapi::docs::Tag::Sessions")]
 impl SessionsApi {
     /// Log in
@@ -252,7 +252,7 @@ impl SessionsApi {
 
     /// End all of the account's sessions
     ///
-    /// The one that asks among them.
+    /// The session that makes the request ends too.
     #[oai(path = "/v1/sessions", method = "delete", operation_id = "end_sessions")]
     async fn end_all(&self, token: BearerToken) -> Result<Done, ProblemFor<BearerOnly>> {
         let caller = token.account(&self.bearer).await?;

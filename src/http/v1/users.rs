@@ -34,7 +34,7 @@ pub(in crate::http) struct UsersApi {
     pub(in crate::http) change_password: ChangePassword,
 }
 
-/// An account to be.
+/// A new account.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "NewUser", example)]
 struct NewUser {
@@ -106,7 +106,7 @@ impl From<User> for UserBody {
 struct Availability {
     /// The name, as it was asked.
     username: String,
-    /// Whether nobody has it now.
+    /// Whether no account has it now.
     available: bool,
 }
 
@@ -116,7 +116,7 @@ impl Example for Availability {
     }
 }
 
-/// What of an account to change; what is left out stays.
+/// Changes to an account; a member that is left out stays.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "UserChange", example)]
 struct UserChange {
@@ -144,11 +144,11 @@ impl Example for UserChange {
     }
 }
 
-/// What deletes an account.
+/// The proof that deleting an account needs.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "UserDeletion", example)]
 struct UserDeletion {
-    /// The password; an account that has none shows a log-in of at most five minutes ago instead.
+    /// The password; an account that has none shows a login of at most five minutes ago instead.
     #[serde(default)]
     #[oai(default)]
     password: LenientString,
@@ -160,14 +160,14 @@ impl Example for UserDeletion {
     }
 }
 
-/// A password for another.
+/// A password change.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "PasswordChange", example)]
 struct PasswordChange {
     /// The current password.
     #[serde(default)]
     current_password: LenientString,
-    /// The one to come, under the rules of registration.
+    /// The new password, under the rules of registration.
     #[serde(default)]
     new_password: LenientString,
 }
@@ -192,7 +192,7 @@ enum Created {
 /// Done.
 #[derive(ApiResponse)]
 pub(in crate::http) enum Done {
-    /// Done; there is nothing to tell.
+    /// Done; the response is empty.
     #[oai(status = 204)]
     NoContent,
 }

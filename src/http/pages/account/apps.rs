@@ -1,4 +1,4 @@
-//! `/account/apps`: what the person has allowed to which apps, and the way to take it back.
+//! `/account/apps`: lists the apps that may use the account, and takes the permission back.
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 use super::{SignedInUser, done, log_in, moment};
 use crate::{
     domain::ids::ClientId,
-    http::pages::{Pages, authorize::see_other, branding::Branding, consent, error::PageError},
+    http::{
+        pages::{branding::Branding, consent, context::Pages, error::PageError},
+        redirect::see_other,
+    },
 };
 
 const PATH: &str = "/account/apps";

@@ -1,4 +1,4 @@
-//! `/account/delete`: the end of an account. It takes the password; an account without one, a log-in of just now.
+//! `/account/delete`: the end of an account. It takes the password; an account without one, a login of just now.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use super::{SignedInUser, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
     http::pages::{
-        Pages,
         branding::Branding,
+        context::Pages,
         error::PageError,
         layout::{self, Notice},
         logout,
@@ -63,8 +63,7 @@ pub(in crate::http) async fn send(
             again("", &error.unwrap_or_default()).await
         }
         Err(AccountError::LogInTooOld) => {
-            again("Your log-in is too old for this. Log out, log in again, and come back within five minutes.", "")
-                .await
+            again("Your login is too old for this. Log out, log in again, and come back within five minutes.", "").await
         }
         Err(AccountError::TooMany { retry_after }) => {
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, &patience(retry_after), "").await?;

@@ -25,7 +25,7 @@ const SYSTEMS: [(&str, &str); 8] = [
 /// The longest name of a program that is no browser, in characters.
 const LONGEST: usize = 40;
 
-/// The device, as far as it says what it is.
+/// The device, as far as its `User-Agent` names it.
 pub(super) fn describe(user_agent: Option<&str>) -> String {
     let text = user_agent.unwrap_or_default();
     let find =

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::{email::EmailAddress, user::AccountRecord},
-    http::pages::{Pages, branding::Branding, error::PageError},
+    http::pages::{branding::Branding, context::Pages, error::PageError},
     services::accounts::account::{AccountError, ProfileChange},
 };
 
@@ -32,7 +32,7 @@ struct EmailPage<'a> {
 const TOO_OLD: &str =
     "You logged in some time ago, and have no password to show instead. Log out, log in again, and then come back.";
 
-/// What is wrong with the form, and with which field; empty where nothing is.
+/// The errors of the form and of each field; empty where there is none.
 #[derive(Debug, Default)]
 struct Errors {
     alert: String,

@@ -2,7 +2,7 @@
 //!
 //! | page | file |
 //! |---|---|
-//! | `GET /account`; `POST` asks for the mail that verifies the address | here |
+//! | `GET /account`; `POST` asks for the email that verifies the address | here |
 //! | `GET\|POST /account/username` | `username` |
 //! | `GET\|POST /account/email` | `email` |
 //! | `GET\|POST /account/password` | `password` |
@@ -11,7 +11,7 @@
 //! | `GET\|POST /account/delete` | `delete` |
 //!
 //! Where a change is done the browser is sent back here (303), with a word for it that stands for a fixed text. The code
-//! of a form is good for the log-in that it was given to: in the hands of the next one who logs in here it is too old.
+//! of a form is good for the login that it was given to: in the hands of the next one who logs in here it is too old.
 
 pub(super) mod apps;
 pub(super) mod delete;
@@ -33,7 +33,7 @@ use poem::{
 };
 
 use super::{
-    Pages,
+    context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
     layout,
@@ -41,10 +41,7 @@ use super::{
 };
 use crate::{
     domain::{email::EmailAddress, session::Session, user::AccountRecord},
-    http::{
-        errors::TooManyRequests,
-        pages::{authorize::see_other, branding::Branding},
-    },
+    http::{errors::failure::TooManyRequests, pages::branding::Branding, redirect::see_other},
     services::{accounts::account::AccountError, sessions::bearer::Caller},
 };
 
@@ -90,7 +87,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     Ok(member.shown(pages, StatusCode::OK, &page))
 }
 
-/// The mail that verifies the address did not come.
+/// The email that verifies the address did not come.
 #[handler]
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
@@ -107,7 +104,7 @@ struct SignedInUser {
 }
 
 impl SignedInUser {
-    /// Whoever is logged in where `request` comes from.
+    /// The user that is logged in in the browser that sent `request`.
     async fn find(pages: &Pages, request: &Request) -> Result<Option<Self>, PageError> {
         let session = pages.session(request).await?;
         let context = form::context(pages, request);
@@ -123,12 +120,12 @@ impl SignedInUser {
         }
     }
 
-    /// The code of the form `name` for this log-in.
+    /// The code of the form `name` for this login.
     fn code(&self, pages: &Pages, name: &str) -> String {
         pages.csrf.code(&self.context.browser, &self.form_name(name))
     }
 
-    /// Reads the form `name`, which this log-in must have got from us.
+    /// Reads the form `name`, which this login must have got from us.
     async fn form(&self, pages: &Pages, name: &str, request: &Request, body: Body) -> Result<Form, PageError> {
         Form::read(pages, &self.form_name(name), request, body).await
     }
@@ -142,17 +139,17 @@ impl SignedInUser {
     }
 }
 
-/// Sends whoever is not logged in, or no more, to where they can do that, and back to `path`.
+/// Sends a browser without a login to the login page, and afterwards back to `path`.
 fn log_in(path: &str) -> Response {
     see_other(&format!("/login?return_to={path}"))
 }
 
-/// Sends the browser back to the account, where it is told what was done.
+/// Sends the browser back to the account page, which shows the result.
 fn back(word: &str) -> Response {
     see_other(&format!("{PATH}?done={word}"))
 }
 
-/// What was done, as the word in the address says. Anybody may write an address, so that each is a plain statement.
+/// The result, named by a word in the URL. Anybody can write such a URL, so each text is a plain statement.
 fn done(request: &Request) -> &'static str {
     match form::parameter(request, "done").as_deref() {
         Some("username") => "Your username is changed.",
@@ -161,8 +158,8 @@ fn done(request: &Request) -> &'static str {
             "If the address is not confirmed yet, we have written to it again. Look into your mail."
         }
         Some("password") => "Your password is changed. Every other device is logged out.",
-        Some("session") => "That log-in is over.",
-        Some("sessions") => "Every other log-in is over.",
+        Some("session") => "That login has ended.",
+        Some("sessions") => "Every other login has ended.",
         Some("app") => "That app may not use your account any more.",
         _ => "",
     }
@@ -181,7 +178,7 @@ fn with_patience(mut response: Response, retry_after: Duration) -> Response {
     response
 }
 
-/// A time as people read it. Whose clock it is stands beside it, since we know no browser's.
+/// A time for people. It names its time zone, since the browser's is unknown.
 fn moment(time: DateTime<Utc>) -> String {
     time.format("%-d %B %Y, %H:%M UTC").to_string()
 }

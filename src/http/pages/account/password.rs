@@ -1,4 +1,4 @@
-//! `/account/password`: another password. Every log-in but this one ends, and with them the apps that were signed in to.
+//! `/account/password`: another password. Every login but this one ends, and with them the apps that were signed in to.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::user::AccountRecord,
-    http::pages::{Pages, branding::Branding, error::PageError},
+    http::pages::{branding::Branding, context::Pages, error::PageError},
     services::accounts::change_password::ChangePasswordError,
 };
 
@@ -25,7 +25,7 @@ struct PasswordPage<'a> {
     errors: Errors,
 }
 
-/// What is wrong with the form, and with which field; empty where nothing is.
+/// The errors of the form and of each field; empty where there is none.
 #[derive(Debug, Default)]
 struct Errors {
     alert: String,

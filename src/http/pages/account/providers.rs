@@ -13,17 +13,18 @@ use uuid::Uuid;
 use crate::{
     domain::session::Session,
     http::{
-        errors::TooManyRequests,
+        errors::failure::TooManyRequests,
         pages::{
-            Pages,
-            authorize::see_other,
             branding::Branding,
+            context::Pages,
             error::PageError,
-            federation::{failed, redirect_to_provider, title},
+            federation::{failed, redirect_to_provider},
             form::{self, Form},
             layout,
             post_auth_action::PostAuthAction,
+            provider_button::title,
         },
+        redirect::see_other,
     },
     services::{
         csrf::BrowserId,

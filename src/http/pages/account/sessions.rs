@@ -9,7 +9,10 @@ use uuid::Uuid;
 use super::{SignedInUser, device, done, log_in, moment};
 use crate::{
     domain::{ids::SessionId, session::Session},
-    http::pages::{Pages, authorize::see_other, branding::Branding, error::PageError},
+    http::{
+        pages::{branding::Branding, context::Pages, error::PageError},
+        redirect::see_other,
+    },
 };
 
 const PATH: &str = "/account/sessions";
@@ -27,7 +30,7 @@ struct SessionsPage<'a> {
     more: usize,
 }
 
-/// A log-in as it is shown.
+/// A login as it is shown.
 struct Row {
     id: String,
     /// The app, or the device.
@@ -50,7 +53,7 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
     for (session, client) in all.iter().take(SHOWN) {
         rows.push(row(session, client, &member.session));
     }
-    // Whoever looks for a stranger knows this one first.
+    // The current session comes first: it is the one that the user can recognize.
     rows.sort_by_key(|row| !row.current);
     let page =
         SessionsPage { branding: &pages.branding, csrf: &member.code(pages, PATH), done: done(request), rows, more };

@@ -7,7 +7,7 @@ use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
 
 use super::{SignedInUser, back, log_in};
 use crate::{
-    http::pages::{Pages, branding::Branding, error::PageError},
+    http::pages::{branding::Branding, context::Pages, error::PageError},
     services::accounts::account::{AccountError, ProfileChange},
 };
 
