@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::StartError;
+use super::error::StartError;
 use crate::{config::Config, store::sqlite_file};
 
 /// Makes the folders, and takes the lock of a SQLite database: one service a file.

@@ -1,11 +1,12 @@
 //! Builds every room once, and introduces them to one another: the only place that knows them all.
 
+mod error;
 mod files;
+pub(crate) mod schema;
 mod wiring;
 
 use std::{
     fs::File,
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,34 +15,26 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use self::files::{prepare_data_dir, prepare_files};
+pub use self::error::StartError;
+use self::{files::prepare_files, wiring::Core};
 use crate::{
     config::{ClientRegistration, Config},
     crypto::{
         keys::{
-            files::{self as key_files, KeyError, KeyKind},
+            files::{self as key_files, KeyKind},
             ring::Keyring,
         },
-        password::hash::StartError as HasherError,
         random::Random,
     },
-    domain::{client::Client, clock::Clock, identity::ProviderName, signing_key::SigningAlgorithm},
+    domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
     http,
-    outbound::email::mailer::MailerError,
     services::{
-        Unavailable,
-        admin::accounts::Administer,
-        background::follow_changes,
-        clients::Clients,
-        keys::establish::{self, EstablishError},
+        admin::accounts::Administer, background::follow_changes, clients::Clients, keys::establish,
         metrics::MetricsSnapshot,
     },
-    store::{self, Database, StoreError, Use, schema},
+    store::{self, Database, Use},
 };
-use listener::{
-    Server,
-    tls::{Certificate, TlsError},
-};
+use listener::{Server, tls::Certificate};
 
 /// How long requests in flight may take to finish once the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -55,68 +48,6 @@ pub struct Signet {
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
     _lock: Option<File>,
-}
-
-/// Why the service did not start. Each is one line that says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; choose another address with listen, or stop what uses it")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The address of the metrics cannot be listened on.
-    #[error(
-        "cannot listen on {address} for the metrics: {cause}; choose another address with metrics_listen, or turn them \
-         off with metrics_listen = off"
-    )]
-    Metrics {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The certificate or its key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A folder cannot be made, or a file in it.
-    #[error("cannot use {path}: {cause}")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// A provider cannot be set up as it is configured.
-    #[error("providers.{0}: {1}")]
-    Provider(ProviderName, String),
-    /// Another service has the database.
-    #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
-    Locked(PathBuf),
-    /// The database cannot be used.
-    #[error("{0}; check database_url, and that the database is there")]
-    Store(#[from] StoreError),
-    /// The schema is older than this version.
-    #[error("the database lacks {0} migration(s), and auto_migrate is off: run `signet migrate up`")]
-    Unmigrated(usize),
-    /// The keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] EstablishError),
-    /// The folder of keys cannot be read.
-    #[error(transparent)]
-    KeyFiles(#[from] KeyError),
-    /// The hashing threads cannot start.
-    #[error(transparent)]
-    Hasher(#[from] HasherError),
-    /// The mailer cannot be made.
-    #[error(transparent)]
-    Mailer(#[from] MailerError),
-    /// What is remembered cannot be loaded.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
 }
 
 impl Signet {
@@ -137,8 +68,8 @@ impl Signet {
         let address = server.address();
         let metrics_server = bind_metrics(&config).await?;
 
-        let direct = schema_connection(&config).await?;
-        migrate(&config, &direct).await?;
+        let direct = schema::connect(&config).await?;
+        schema::migrate(&config, &direct).await?;
         let strangers = dynamic_client_algorithms(&config);
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish::run(&direct, &config.keys_dir, &kinds, &clock).await?;
@@ -147,18 +78,18 @@ impl Signet {
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         // On the heap: it is held while the rest is awaited.
-        let wired = Box::new(wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?);
+        let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), Arc::clone(&keyring))?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
-        let endpoint = http::endpoint(wired.flows, wired.setting);
+        let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
         // These end with the service, wherever they are.
         let background = [
             tokio::spawn(watch_keys(keyring)),
             tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
             tokio::spawn(wired.prune.run(Random)),
-            tokio::spawn(serve_metrics(metrics_server, wired.watch)),
+            tokio::spawn(serve_metrics(metrics_server, wired.metrics)),
         ];
         let (stop_mail, mail_stopped) = oneshot::channel::<()>();
         let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { mail_stopped.await.unwrap_or(()) }));
@@ -214,14 +145,12 @@ impl CommandContext {
     /// # Errors
     /// [`StartError`].
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let direct = schema_connection(config).await?;
-        migrate(config, &direct).await?;
+        let direct = schema::connect(config).await?;
+        schema::migrate(config, &direct).await?;
         store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        let issuer = wiring::issuer(config, config.listen);
-        let clients = wiring::clients(&wiring::changes(&db, &clock), &issuer);
-        let administer = wiring::administer(config, &clients)?;
-        Ok(Self { clients, administer })
+        let core = Core::new(config, config.listen, db, &clock);
+        Ok(Self { clients: core.clients(), administer: core.administer()? })
     }
 }
 
@@ -257,7 +186,7 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
         return Ok(());
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
-    let direct = schema_connection(config).await?;
+    let direct = schema::connect(config).await?;
     establish::run(&direct, &config.keys_dir, &kinds, clock).await?;
     Ok(store::close(direct).await?)
 }
@@ -271,34 +200,14 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     }
 }
 
-/// Migrates, or sees that it was done where the operator does so.
-async fn migrate(config: &Config, direct: &Database) -> Result<(), StartError> {
-    if config.auto_migrate {
-        return Ok(schema::up(direct).await?);
-    }
-    match schema::status(direct).await?.iter().filter(|step| !step.applied).count() {
-        0 => Ok(()),
-        missing => Err(StartError::Unmigrated(missing)),
-    }
-}
-
-/// A direct connection to the database, for migrations and locks.
-///
-/// # Errors
-/// [`StartError`].
-pub async fn schema_connection(config: &Config) -> Result<Database, StartError> {
-    prepare_data_dir(config)?;
-    Ok(store::connect(&config.database_listen_url, Use::Schema).await?)
-}
-
 /// The OpenAPI document of a service so configured. It takes no database.
 ///
 /// # Errors
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
-    Ok(http::openapi(wired.flows, &wired.setting))
+    let wired = wiring::wire(Core::new(config, config.listen, Database::default(), clock), keyring)?;
+    Ok(http::openapi(wired.services, &wired.http))
 }
 
 /// Feels changes of the folder of keys. A folder that went bad is told once, and the last good keys stay.

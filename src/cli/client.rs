@@ -6,9 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
     client_arguments::{ChangedClient, ClientAction, ClientOptions, NewClient},
-    print,
+    failure::Failure,
+    output::print,
 };
 use crate::{
     app::{CommandContext, establish_key_for},

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::Config;
 
 /// Asks the service at `listen` whether it is ready.

@@ -4,36 +4,27 @@
 mod arguments;
 mod client;
 mod client_arguments;
+mod failure;
 mod healthcheck;
 mod logging;
 mod migrate;
+mod output;
 mod password;
 mod serve;
 mod user;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
-use self::arguments::{Arguments, Command};
+use self::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+    output::print,
+};
 use crate::{
-    app::{self, StartError},
+    app,
     config::{Config, Sources},
     domain::clock::{Clock, SystemClock},
 };
-
-/// Why a command did not do its work, as one line that says what to do.
-#[derive(Debug)]
-enum Failure {
-    /// It failed: exit status 1.
-    Failed(String),
-    /// It was asked for something that cannot be: exit status 2.
-    Usage(String),
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
 
 /// Runs the command that the process was started as.
 #[must_use]
@@ -99,10 +90,4 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Healthcheck => runtime.block_on(healthcheck::run(&config)),
     }
-}
-
-/// Prints a result. A reader that has gone away is no failure of ours.
-fn print(text: &str) {
-    use std::io::Write;
-    drop(writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')));
 }

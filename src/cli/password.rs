@@ -8,7 +8,7 @@ use secrecy::{
     zeroize::{Zeroize, Zeroizing},
 };
 
-use super::Failure;
+use super::failure::Failure;
 
 /// More bytes than any password has. What is longer is not read to its end.
 const MOST_READ: u64 = 64 * 1024;

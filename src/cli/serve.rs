@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::{app::Signet, config::Config, domain::clock::Clock};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is in flight.

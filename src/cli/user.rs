@@ -9,9 +9,10 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
     arguments::{Account, AccountRole, NewUser, UserAction},
-    password, print,
+    failure::Failure,
+    output::print,
+    password,
 };
 use crate::{
     app::CommandContext,

@@ -13,14 +13,14 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits,
-    TlsFiles, keys,
-    sources::{Gathered, ValueSource, Values},
+    given::{Gathered, ValueSource, Values},
+    keys,
+    model::{AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, RateLimits, TlsFiles},
     urls,
     values::{self, DurationText},
     warnings,
 };
-use crate::domain::identity::ProviderName;
+use crate::domain::identity::{ProviderKind, ProviderName};
 
 /// Reads the configuration from the values gathered; `terminal` is whether standard error is one.
 ///

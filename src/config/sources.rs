@@ -3,13 +3,17 @@
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fmt,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use super::{ConfigError, keys, on_one_line, toml_file};
+use super::{
+    given::{Gathered, Given, ValueSource, Values, on_one_line},
+    keys,
+    model::ConfigError,
+    toml_file,
+};
 
 /// All that a configuration is gathered from. It holds secrets, so it has no `Debug`.
 #[derive(Clone, Default)]
@@ -24,51 +28,6 @@ pub struct Sources {
     pub directory: PathBuf,
     /// Whether standard error is a terminal, from which the default of `log_format` follows.
     pub terminal: bool,
-}
-
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ValueSource {
-    /// Nobody gave one.
-    Default,
-    /// A line of the TOML file, counted from one.
-    File { path: PathBuf, line: usize },
-    /// An environment variable.
-    Environment(String),
-    /// A file that an environment variable names.
-    NamedFile { variable: String, path: PathBuf },
-    /// A flag, without its dashes.
-    Flag(String),
-}
-
-impl fmt::Display for ValueSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &Path| on_one_line(&path.to_string_lossy());
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "file {}:{line}", shown(path)),
-            Self::Environment(variable) => write!(f, "environment variable {variable}"),
-            Self::NamedFile { variable, path } => write!(f, "environment variable {variable}, file {}", shown(path)),
-            Self::Flag(flag) => write!(f, "flag --{flag}"),
-        }
-    }
-}
-
-/// What one source says of one key.
-pub(super) struct Given {
-    /// The value; `None` where it could not be read, which has been reported.
-    pub(super) text: Option<String>,
-    /// Where it came from.
-    pub(super) origin: ValueSource,
-}
-
-/// The values given, by key.
-pub(super) type Values = BTreeMap<String, Given>;
-
-/// Values of the sources laid over one another, with the problems met so far.
-pub(super) struct Gathered {
-    pub(super) values: Values,
-    pub(super) problems: Vec<String>,
 }
 
 /// What no configuration file comes near: an endless file must not fill the memory.

@@ -14,23 +14,15 @@ use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
-use super::{ClientRegistration, LogFormat, ProviderKind, RegistrationMode};
+use super::model::{ClientRegistration, LogFormat, RateLimit, RegistrationMode};
 use crate::domain::{
     color::{Color, NotAColor},
+    identity::ProviderKind,
     signing_key::SigningAlgorithm,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
-
-/// How often a thing may be tried within a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// How often; at least once.
-    pub count: u32,
-    /// Within which time.
-    pub per: Duration,
-}
 
 impl Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
