@@ -11,7 +11,7 @@ use crate::{
 };
 use listener::tls::TlsError;
 
-/// Why the service did not start. Each is one line that says what to do.
+/// Why the service did not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The address cannot be listened on.
@@ -19,10 +19,10 @@ pub enum StartError {
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// The address of the metrics cannot be listened on.
+    /// The metrics address cannot be listened on.
     #[error(
         "cannot listen on {address} for the metrics: {cause}; choose another address with metrics_listen, or turn them \
          off with metrics_listen = off"
@@ -30,24 +30,24 @@ pub enum StartError {
     Metrics {
         /// The address.
         address: SocketAddr,
-        /// Why not.
+        /// The error of the system.
         cause: io::Error,
     },
     /// The certificate or its key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A folder cannot be made, or a file in it.
+    /// A folder, or a file in it, cannot be created.
     #[error("cannot use {path}: {cause}")]
     Folder {
-        /// Which.
+        /// The folder or file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the system.
         cause: io::Error,
     },
-    /// A provider cannot be set up as it is configured.
+    /// The configuration of a provider is invalid.
     #[error("providers.{0}: {1}")]
     Provider(ProviderName, String),
-    /// Another service has the database.
+    /// Another process serves the database.
     #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
     Locked(PathBuf),
     /// The database cannot be used.
@@ -68,7 +68,7 @@ pub enum StartError {
     /// The mailer cannot be made.
     #[error(transparent)]
     Mailer(#[from] MailerError),
-    /// What is remembered cannot be loaded.
+    /// The caches cannot be loaded from the database.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }

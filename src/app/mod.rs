@@ -1,4 +1,4 @@
-//! Builds every room once, and introduces them to one another: the only place that knows them all.
+//! Builds every part once and wires them: the only module that knows all others.
 
 mod error;
 mod files;
@@ -38,7 +38,7 @@ use listener::{Server, tls::Certificate};
 
 /// How long requests in flight may take to finish once the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the folder of keys is looked at: a change is felt within two seconds.
+/// How often the key folder is read: a change takes effect within two seconds.
 const KEY_POLL: Duration = Duration::from_secs(1);
 
 /// A running service.
@@ -51,7 +51,7 @@ pub struct Signet {
 }
 
 impl Signet {
-    /// Starts the service: when this returns it listens, and whatever it needs is there.
+    /// Starts the service. When this returns, the service listens and is ready.
     ///
     /// # Errors
     /// [`StartError`]; then nothing runs.
@@ -61,7 +61,7 @@ impl Signet {
         }
         let lock = prepare_files(&config)?;
         let certificate = config.tls.as_ref().map(|files| Certificate::read(&files.cert, &files.key)).transpose()?;
-        // Before anything slow: the issuer may follow from the port, and a taken port is told at once.
+        // Before the slow steps: the issuer may depend on the port, and a port in use is reported at once.
         let server = Server::bind(config.listen, certificate)
             .await
             .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
@@ -77,14 +77,14 @@ impl Signet {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        // On the heap: it is held while the rest is awaited.
+        // On the heap: it is held across the awaits below.
         let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), Arc::clone(&keyring))?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
         let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
-        // These end with the service, wherever they are.
+        // These are aborted when the service ends.
         let background = [
             tokio::spawn(watch_keys(keyring)),
             tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
@@ -96,16 +96,16 @@ impl Signet {
         let (stop_notices, notices_stopped) = oneshot::channel::<()>();
         let tell_logout = tokio::spawn(wired.tell_logout.run(async move { notices_stopped.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
-            // Whether it is told or the sender is gone: either is the end.
+            // A message and a dropped sender both mean: stop.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
-            // What the last requests caused is in the outbox; what is under way may leave.
+            // The last requests have written to the outbox; deliveries in progress may finish.
             drop((stop_mail, stop_notices));
             if let Err(cause) = tell_logout.await {
-                tracing::error!(%cause, "telling clients of log-outs broke");
+                tracing::error!(%cause, "the delivery of logout notices failed");
             }
             if let Err(cause) = deliver_mail.await {
-                tracing::error!(%cause, "the outbox broke");
+                tracing::error!(%cause, "the delivery of emails failed");
             }
             background.iter().for_each(JoinHandle::abort);
         });
@@ -113,34 +113,32 @@ impl Signet {
         Ok(Self { address, stop, serving, _lock: lock })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting, lets what is in flight finish within a bound, and returns.
+    /// Stops accepting connections, waits a bounded time for requests in flight, and returns.
     pub async fn stop(self) {
         if self.stop.send(()).is_err() {
-            tracing::warn!("the listener had stopped by itself");
+            tracing::warn!("the listener had already stopped");
         }
         if let Err(cause) = self.serving.await {
-            tracing::error!(%cause, "the listener broke");
+            tracing::error!(%cause, "the listener failed");
         }
     }
 }
 
-/// What the commands need of the rooms: the database with its clients and accounts, and nothing that listens.
+/// The services that commands use: clients and accounts, without a listener.
 #[derive(Debug)]
 pub struct CommandContext {
-    /// Clients.
     pub clients: Clients,
-    /// Accounts.
     pub administer: Administer,
 }
 
 impl CommandContext {
-    /// Opens the database, migrated as `serve` would.
+    /// Opens the database and migrates it as `serve` would.
     ///
     /// # Errors
     /// [`StartError`].
@@ -154,8 +152,8 @@ impl CommandContext {
     }
 }
 
-/// Binds the metrics' own listener, where there is one. That another program has the default port keeps no service from
-/// starting; the port that the operator chose has to be had.
+/// Binds the listener of the metrics, if configured. If the default port is in use, the service starts without metrics;
+/// if the operator chose the port, it does not start.
 async fn bind_metrics(config: &Config) -> Result<Option<Server>, StartError> {
     let Some(address) = config.metrics_listen else { return Ok(None) };
     match Server::bind(address, None).await {
@@ -176,8 +174,8 @@ async fn serve_metrics(server: Option<Server>, watch: MetricsSnapshot) {
     }
 }
 
-/// Makes the first key that `client`'s ID tokens are signed with, where it can get any and there is none: the service
-/// has seen the file within two seconds.
+/// Creates the first key for `client`'s ID tokens, if it can get any and no key exists. A running service loads the file
+/// within two seconds.
 ///
 /// # Errors
 /// [`StartError`].
@@ -191,8 +189,8 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     Ok(store::close(direct).await?)
 }
 
-/// What ID tokens of clients may be signed with that are not registered yet: where they register themselves, each chooses,
-/// and none shall wait until an RSA key is made.
+/// The ID token algorithms of clients that may register themselves. Each client chooses one, and must not wait for an
+/// RSA key to be generated.
 fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     match config.client_registration {
         ClientRegistration::Off => &[],
@@ -200,7 +198,7 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     }
 }
 
-/// The OpenAPI document of a service so configured. It takes no database.
+/// The OpenAPI document of a service with this configuration. It needs no database.
 ///
 /// # Errors
 /// [`StartError`].
@@ -210,7 +208,7 @@ pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartE
     Ok(http::openapi(wired.services, &wired.http))
 }
 
-/// Feels changes of the folder of keys. A folder that went bad is told once, and the last good keys stay.
+/// Reloads the key folder when it changes. An invalid folder is logged once, and the last valid keys stay in use.
 async fn watch_keys(keyring: Arc<Keyring>) {
     let mut told = None;
     let mut tick = tokio::time::interval(KEY_POLL);

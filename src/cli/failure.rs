@@ -2,12 +2,12 @@
 
 use crate::app::StartError;
 
-/// Why a command did not do its work, as one line that says what to do.
+/// The failure of a command: one line that says what to do.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// It failed: exit status 1.
+    /// The command failed: exit status 1.
     Failed(String),
-    /// It was asked for something that cannot be: exit status 2.
+    /// The arguments or the configuration are wrong: exit status 2.
     Usage(String),
 }
 

@@ -26,13 +26,13 @@ use crate::{
     domain::clock::{Clock, SystemClock},
 };
 
-/// Runs the command that the process was started as.
+/// Runs the command of the process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = match arguments::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help goes to standard output, complaints to standard error; that it cannot be printed cannot be told.
+            // Help goes to standard output, errors to standard error. A failure to print cannot be reported.
             drop(error.print());
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }

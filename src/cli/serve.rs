@@ -14,7 +14,7 @@ pub(super) async fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Fai
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let service = tokio::select! {
         started = Signet::start(config, clock) => started?,
-        // Nothing has been promised to anybody yet.
+        // No request has been accepted yet.
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };

@@ -9,7 +9,7 @@ use std::{
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueSource {
-    /// Nobody gave one.
+    /// The default; no source gave a value.
     Default,
     /// A line of the TOML file, counted from one.
     File { path: PathBuf, line: usize },
@@ -34,7 +34,7 @@ impl fmt::Display for ValueSource {
     }
 }
 
-/// What one source says of one key.
+/// The value of one key from one source.
 pub(super) struct Given {
     /// The value; `None` where it could not be read, which has been reported.
     pub(super) text: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Given {
 /// The values given, by key.
 pub(super) type Values = BTreeMap<String, Given>;
 
-/// Values of the sources laid over one another, with the problems met so far.
+/// The merged values of all sources, and the problems found so far.
 pub(super) struct Gathered {
     pub(super) values: Values,
     pub(super) problems: Vec<String>,

@@ -1,4 +1,4 @@
-//! The configuration: gathered from flags, environment and file, checked as a whole, then plain values.
+//! The configuration: gathered from flags, environment and file, and checked as a whole.
 //!
 //! [`Config::load`] is the only constructor, so every configuration is valid. Only `cli` and `app` see it; every other
 //! module is given plain values.
@@ -30,7 +30,7 @@ pub use self::{
 impl Config {
     /// Gathers the configuration from `sources` and checks it as a whole.
     ///
-    /// A flag goes before the environment, which goes before the file, which goes before the default.
+    /// A flag overrides the environment, which overrides the file, which overrides the default.
     ///
     /// # Errors
     /// [`ConfigError`] with every problem found: unknown keys and variables, unreadable files, values that are not

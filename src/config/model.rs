@@ -29,9 +29,9 @@ pub struct Config {
     pub auto_migrate: bool,
     /// The folder of the signing keys.
     pub keys_dir: PathBuf,
-    /// The folder of the SQLite database and the mail outbox.
+    /// The folder of the SQLite database and the email outbox.
     pub data_dir: PathBuf,
-    /// What access tokens are signed with.
+    /// The algorithm that signs access tokens.
     pub signing_algorithm: SigningAlgorithm,
     /// The `aud` of access tokens where the client asks for none; `None` stands for the issuer.
     pub audience: Option<String>,
@@ -39,7 +39,7 @@ pub struct Config {
     pub access_token_ttl: TimeDelta,
     /// Lifetime of a refresh token since its last use, in whole seconds; not shorter than `access_token_ttl`.
     pub refresh_token_ttl: TimeDelta,
-    /// Lifetime of a session since its log-in, in whole seconds; not shorter than `refresh_token_ttl`.
+    /// Lifetime of a session since its login, in whole seconds; not shorter than `refresh_token_ttl`.
     pub session_ttl: TimeDelta,
     /// How long a repeated refresh gets the same successor; zero turns that off.
     pub refresh_grace: TimeDelta,
@@ -47,42 +47,42 @@ pub struct Config {
     pub registration: RegistrationMode,
     /// Whether OAuth clients may register themselves.
     pub client_registration: ClientRegistration,
-    /// The initial access token that they need for it, where one is set.
+    /// The initial access token that registration requires, if one is set.
     pub client_registration_token: Option<SecretString>,
     /// Certificate and key, where the service terminates TLS itself.
     pub tls: Option<TlsFiles>,
-    /// The networks whose forwarding headers are believed.
+    /// The networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
     /// The origins whose scripts may call the API, as browsers write them.
     pub cors_origins: Vec<String>,
-    /// The mail server, in lettre's URL form; `None`: mail is written to `data_dir/outbox`.
+    /// The mail server, in lettre's URL form; `None`: emails are written to `data_dir/outbox`.
     pub smtp_url: Option<SecretString>,
-    /// The sender of mail.
+    /// The sender of emails.
     pub mail_from: Mailbox,
     /// How passwords are hashed and what new ones must be.
     pub password: PasswordConfig,
-    /// How often things may be tried.
+    /// The rate limits.
     pub rate_limits: RateLimits,
     /// How the browser pages look.
     pub pages: PagesConfig,
-    /// Where the metrics are served; `None` turns them off.
+    /// The address of the metrics listener; `None` turns it off.
     pub metrics_listen: Option<SocketAddr>,
-    /// How log lines look.
+    /// The format of log lines.
     pub log_format: LogFormat,
     /// The identity providers to log in with, by name.
     pub providers: BTreeMap<ProviderName, Provider>,
-    /// What works but should be looked at, one line each, without secrets.
+    /// Settings that work but deserve attention, one line each, without secrets.
     pub warnings: Vec<String>,
-    /// Where each key that is not at its default came from.
+    /// The source of each key that is not at its default.
     pub(super) origins: BTreeMap<String, ValueSource>,
 }
 
 /// Whether OAuth clients may register themselves (RFC 7591).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ClientRegistration {
-    /// They are the operator's to register.
+    /// Only the operator registers clients.
     Off,
-    /// Anybody's client may, or that of whoever has the initial access token where one is set.
+    /// Any client may, or, if an initial access token is set, any client that presents it.
     Open,
 }
 
@@ -91,14 +91,14 @@ pub enum ClientRegistration {
 pub enum RegistrationMode {
     /// Anyone may.
     Open,
-    /// Accounts are made by the operator alone.
+    /// Only the operator creates accounts.
     Closed,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// For people.
+    /// For human readers.
     Text,
     /// One JSON object a line.
     Json,
@@ -130,18 +130,18 @@ pub struct PasswordConfig {
     pub min_length: usize,
 }
 
-/// How often things may be tried.
+/// The rate limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RateLimits {
     /// `false` turns all of them off.
     pub enabled: bool,
-    /// Log-ins and token requests of one client network.
+    /// Logins and token requests of one client network.
     pub token: RateLimit,
     /// Registrations of one client network.
     pub registration: RateLimit,
-    /// Username look-ups of one client network.
+    /// Username lookups of one client network.
     pub availability: RateLimit,
-    /// Mails to one account.
+    /// Emails to one account.
     pub mail: RateLimit,
     /// Browser pages of one client network.
     pub pages: RateLimit,
@@ -152,24 +152,24 @@ pub struct RateLimits {
 /// How the browser pages look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagesConfig {
-    /// What they call the service.
+    /// The name of the service on the pages.
     pub name: String,
-    /// The colour of what is pressed and what stands out.
+    /// The colour of buttons and highlights.
     pub color: Color,
 }
 
 /// An identity provider to log in with.
 #[derive(Debug, Clone)]
 pub struct Provider {
-    /// Which preset it follows.
+    /// Its preset.
     pub kind: ProviderKind,
-    /// The client id that it gave.
+    /// The client id that the provider issued.
     pub client_id: String,
-    /// The client secret that it gave; of [`ProviderKind::Apple`] the private key, as PEM.
+    /// The client secret that the provider issued; for [`ProviderKind::Apple`] the private key, as PEM.
     pub client_secret: SecretString,
-    /// What [`ProviderKind::Apple`] calls that key; always there for it, and for no other kind.
+    /// The identifiers of that key; present for [`ProviderKind::Apple`] and no other kind.
     pub apple: Option<AppleKey>,
-    /// Its issuer; always there for [`ProviderKind::Oidc`], elsewhere it overrides the preset's.
+    /// Its issuer; required for [`ProviderKind::Oidc`], otherwise it overrides the preset's.
     pub issuer: Option<String>,
     /// Overrides the preset's authorization endpoint.
     pub authorize_url: Option<String>,
@@ -177,13 +177,13 @@ pub struct Provider {
     pub token_url: Option<String>,
     /// Overrides the preset's user-info endpoint.
     pub userinfo_url: Option<String>,
-    /// Scopes to ask for; empty stands for the preset's.
+    /// Scopes to request; empty stands for the preset's.
     pub scopes: Vec<String>,
-    /// Whether an address that it verified may link to a local account that verified the same.
+    /// Whether an email address that it verified may link to a local account that verified the same one.
     pub trust_email: bool,
 }
 
-/// What Apple calls the private key that stands for a client secret.
+/// Apple's identifiers of the private key that stands for a client secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppleKey {
     /// The team that it belongs to.
@@ -193,14 +193,14 @@ pub struct AppleKey {
 }
 
 impl Config {
-    /// Whether the operator set `key`, to whatever value.
+    /// Whether the operator set `key`, even to its default.
     #[must_use]
     pub fn is_set(&self, key: &str) -> bool {
         self.origins.contains_key(key)
     }
 }
 
-/// Why there is no configuration: one clear line a problem, none of which holds a secret.
+/// The problems of a configuration: one line each, without secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", problems.join("\n"))]
 pub struct ConfigError {
@@ -215,11 +215,11 @@ impl ConfigError {
     }
 }
 
-/// How often a thing may be tried within a time.
+/// A number of attempts within a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateLimit {
-    /// How often; at least once.
+    /// The number of attempts; at least one.
     pub count: u32,
-    /// Within which time.
+    /// The time.
     pub per: Duration,
 }

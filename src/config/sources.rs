@@ -1,4 +1,4 @@
-//! Where values come from: flags, environment, files. Names are checked here, values are not.
+//! The sources of values: flags, environment, files. This module checks names, not values.
 
 use std::{
     collections::BTreeMap,
@@ -15,7 +15,7 @@ use super::{
     toml_file,
 };
 
-/// All that a configuration is gathered from. It holds secrets, so it has no `Debug`.
+/// The sources of a configuration. They hold secrets, so there is no `Debug`.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// Values from the command line, by key.
@@ -30,15 +30,15 @@ pub struct Sources {
     pub terminal: bool,
 }
 
-/// What no configuration file comes near: an endless file must not fill the memory.
+/// Far larger than any configuration file: an endless file must not fill the memory.
 const LONGEST_FILE: u32 = 1024 * 1024;
 /// The longest value that a `_FILE` variable may name.
 const LONGEST_VALUE: u32 = 64 * 1024;
 
-/// Gathers what `sources` give, each key from the source that goes first.
+/// Gathers the values of `sources`; each key comes from the source with the highest precedence.
 ///
 /// # Errors
-/// [`ConfigError`] where the TOML file cannot be read: what it would have said is unknown, so nothing else is judged.
+/// [`ConfigError`] if the TOML file cannot be read: its values are unknown, so no others are checked.
 pub(super) fn gather(sources: &Sources) -> Result<Gathered, ConfigError> {
     let mut problems = Vec::new();
     let environment = Environment::read(sources, &mut problems);
@@ -84,7 +84,7 @@ fn flags(flags: &BTreeMap<String, String>, problems: &mut Vec<String>) -> Values
     values
 }
 
-/// What the environment says.
+/// The values of the environment.
 struct Environment {
     values: Values,
     /// `SIGNET_CONFIG`.
@@ -146,7 +146,7 @@ fn from_variable(variable: &str, value: &OsStr) -> (Result<String, String>, Valu
 
 fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, ValueSource) {
     let text = match read_file(&path, LONGEST_VALUE) {
-        // Editors and `echo` end a file with a newline that nobody means.
+        // Editors and `echo` end a file with a newline that is not part of the value.
         Ok(text) => {
             let value = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
             Ok(value.to_owned())

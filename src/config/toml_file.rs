@@ -1,4 +1,4 @@
-//! The TOML file: a tree of tables, read as one text a key.
+//! The TOML file: a tree of tables, read as one text for each key.
 
 use std::path::Path;
 
@@ -35,7 +35,7 @@ struct Tables<'a> {
 }
 
 impl Tables<'_> {
-    /// The place of the byte at `offset`.
+    /// The line of the byte at `offset`.
     fn origin(&self, offset: usize) -> ValueSource {
         let before = self.text.bytes().take(offset);
         ValueSource::File { path: self.path.to_owned(), line: 1 + before.filter(|&byte| byte == b'\n').count() }

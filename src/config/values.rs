@@ -1,4 +1,4 @@
-//! Values that are not URLs: each function takes the text given and says, where it refuses, what the key must be.
+//! Values that are not URLs: each function parses a text; its error says what the key must be.
 
 use std::{
     fmt::{self, Display},
@@ -147,7 +147,7 @@ pub(super) fn token(text: &str) -> Result<SecretString, String> {
     Err("must be 32 to 1024 characters of printable ASCII without spaces".to_owned())
 }
 
-/// A name as people read it: one line of at most 40 characters.
+/// A display name: one line of at most 40 characters.
 pub(super) fn title(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {
