@@ -1,4 +1,4 @@
-//! Every input that the fuzzers saved, put to the properties again: `fuzz/corpus/NAME/` belongs to the property of that name.
+//! Checks the properties against every input that the fuzzers saved: `fuzz/corpus/NAME/` belongs to the property of that name.
 
 use std::{
     fs, panic,
@@ -18,7 +18,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Puts every saved input of `name` to its property, and names all those that break it.
+/// Checks the property `name` against every saved input, and lists the inputs that break it.
 fn assert_holds(name: &str, property: fn(&[u8])) {
     let folder = fuzz().join("corpus").join(name);
     let entries = names(&folder);
@@ -31,7 +31,7 @@ fn assert_holds(name: &str, property: fn(&[u8])) {
     assert!(broken.is_empty(), "fuzz/corpus/{name}: {broken:?}");
 }
 
-/// One test a property, and the list of them all.
+/// One test for each property, and the list of all.
 macro_rules! properties {
     ($($module:ident: $($property:ident),+;)+) => {
         $($(#[test]
@@ -39,7 +39,7 @@ macro_rules! properties {
             assert_holds(stringify!($property), crate::$module::properties::$property);
         })+)+
 
-        /// Each property and the module that it is of.
+        /// Each property and its module.
         const PROPERTIES: &[(&str, &str)] = &[$($((stringify!($property), stringify!($module)),)+)+];
     };
 }
@@ -51,7 +51,7 @@ properties! {
     http: bearer, client_authentication, content_type, form, forwarded, json, query;
 }
 
-/// Properties of the crate `verifier`, which puts its own corpus to them.
+/// The prefix of the properties of the crate `verifier`, which checks its own corpus.
 const OF_THE_VERIFIER: &str = "verifier_";
 
 #[test]

@@ -11,7 +11,7 @@ pub struct Model {
     pub digest: Vec<u8>,
     pub client_id: String,
     pub user_id: Uuid,
-    /// The browser log-in that it was given to.
+    /// The browser session that it was issued to.
     pub parent: Uuid,
     pub redirect_uri: String,
     /// BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).

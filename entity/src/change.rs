@@ -10,7 +10,7 @@ pub struct Model {
     pub id: i64,
     /// What kind of thing.
     pub kind: String,
-    /// Which.
+    /// The identifier of the changed object.
     pub subject: String,
     /// Until when it matters.
     pub matters_until: DateTimeUtc,

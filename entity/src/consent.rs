@@ -2,7 +2,7 @@
 
 use sea_orm::entity::prelude::*;
 
-/// What somebody has allowed a client.
+/// The consent of a user to a client.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "consent")]
 pub struct Model {

@@ -1,4 +1,4 @@
-//! Identities: who somebody is at a provider, and which account that opens here.
+//! Identities at providers, and the accounts that they are linked to.
 
 use sea_orm::entity::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Log-outs that clients have yet to be told.
+//! Logout notices that are not delivered yet.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Model {
     pub user_id: Uuid,
     pub client_id: String,
     pub created_at: DateTimeUtc,
-    /// When somebody should take it on: the present, a later attempt, or the end of a claim.
+    /// When a worker should take it: now, at a later attempt, or at the end of a lease.
     pub due_at: DateTimeUtc,
     /// How often it was taken on.
     pub attempts: i32,

@@ -9,12 +9,12 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub kind: String,
-    /// Whose account it is about, where that is known.
+    /// The account that it concerns, if known.
     pub user_id: Option<Uuid>,
     /// A JSON object; empty once the mail was sent.
     pub payload: String,
     pub created_at: DateTimeUtc,
-    /// When somebody should take it on: the present, a later attempt, or the end of a claim. None once it is over.
+    /// When a worker should take it: now, at a later attempt, or at the end of a lease. `None` once it is finished.
     pub due_at: Option<DateTimeUtc>,
     /// How often it was taken on.
     pub attempts: i32,

@@ -1,8 +1,8 @@
-//! Sessions: one row a log-in.
+//! Sessions: one row for each login.
 
 use sea_orm::entity::prelude::*;
 
-/// A log-in of a user at a client. It has no foreign key to the account: an ended row outlives a deleted account until
+/// A login of a user at a client. It has no foreign key to the account: an ended row outlives a deleted account until
 /// its last access token has expired.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "session")]
@@ -11,7 +11,7 @@ pub struct Model {
     pub id: Uuid,
     pub user_id: Uuid,
     pub client_id: String,
-    /// The browser log-in that it came from.
+    /// The browser session that it came from.
     pub parent: Option<Uuid>,
     pub scope: String,
     /// The one resource that its tokens are for (RFC 8707).
@@ -34,7 +34,7 @@ pub struct Model {
     pub ends_at: DateTimeUtc,
     /// No access token of the session lives longer than this.
     pub access_ends_at: DateTimeUtc,
-    /// Which status list, and the place in it.
+    /// The status list, and the index in it.
     pub status_list: i32,
     pub status_index: i32,
     pub ended_at: Option<DateTimeUtc>,

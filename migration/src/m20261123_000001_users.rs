@@ -40,7 +40,7 @@ impl MigrationTrait for Migration {
                     .to_owned(),
             )
             .await?;
-        // An address belongs to whoever proved it; unproved claims may be many.
+        // An email address belongs to the account that verified it; many accounts may claim it unverified.
         manager
             .create_index(
                 Index::create()

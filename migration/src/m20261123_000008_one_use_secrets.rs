@@ -63,7 +63,7 @@ impl MigrationTrait for Migration {
         {
             manager.create_index(Index::create().name(name).table(OneUseSecret::Table).col(column).to_owned()).await?;
         }
-        // Whoever proves an address takes it from those who only claimed it.
+        // The account that verifies an email address takes it from those that only claimed it.
         let claims = Index::create()
             .name(CLAIMS)
             .table(User::Table)

@@ -1,4 +1,4 @@
-//! Log-ins at the browser pages, and the sessions that come from them.
+//! Logins at the browser pages, and the sessions that come from them.
 
 use sea_orm_migration::prelude::*;
 

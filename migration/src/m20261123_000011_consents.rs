@@ -1,4 +1,4 @@
-//! What people have allowed clients.
+//! Consents of users to clients.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Identities: who somebody is at a provider.
+//! Identities of users at providers.
 
 use sea_orm_migration::prelude::*;
 

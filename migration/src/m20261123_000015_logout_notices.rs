@@ -1,4 +1,4 @@
-//! Log-outs that clients have yet to be told.
+//! Logout notices that are not delivered yet.
 
 use sea_orm_migration::prelude::*;
 

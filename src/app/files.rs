@@ -1,4 +1,4 @@
-//! The folders, and the lock of an embedded database.
+//! The data folders, and the lock of a SQLite database.
 
 use std::{
     fs::{DirBuilder, File, TryLockError},
@@ -6,10 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::StartError;
+use super::error::StartError;
 use crate::{config::Config, store::sqlite_file};
 
-/// Makes the folders, and takes the lock of a SQLite database: one service a file.
+/// Creates the folders and locks a SQLite database: only one process may serve a file.
 pub(super) fn prepare_files(config: &Config) -> Result<Option<File>, StartError> {
     prepare_data_dir(config)?;
     let Some(database) = sqlite_file(&config.database_url) else { return Ok(None) };
@@ -25,7 +25,7 @@ pub(super) fn prepare_files(config: &Config) -> Result<Option<File>, StartError>
     }
 }
 
-/// Makes the data folder, and the one of a SQLite file, where they are missing: readable to nobody else.
+/// Creates the data folder and the folder of a SQLite file if they are missing, readable by their owner alone.
 pub(super) fn prepare_data_dir(config: &Config) -> Result<(), StartError> {
     let database = sqlite_file(&config.database_url);
     let beside = database.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());

@@ -1,11 +1,12 @@
-//! Builds every room once, and introduces them to one another: the only place that knows them all.
+//! Builds every part once and wires them: the only module that knows all others.
 
+mod error;
 mod files;
+pub(crate) mod schema;
 mod wiring;
 
 use std::{
     fs::File,
-    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -14,38 +15,30 @@ use std::{
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
-use self::files::{prepare_data_dir, prepare_files};
+pub use self::error::StartError;
+use self::{files::prepare_files, wiring::Core};
 use crate::{
     config::{ClientRegistration, Config},
     crypto::{
         keys::{
-            files::{self as key_files, KeyError, KeyKind},
+            files::{self as key_files, KeyKind},
             ring::Keyring,
         },
-        password::hash::StartError as HasherError,
         random::Random,
     },
-    domain::{client::Client, clock::Clock, identity::ProviderName, signing_key::SigningAlgorithm},
+    domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
     http,
-    outbound::email::mailer::MailerError,
     services::{
-        Unavailable,
-        admin::accounts::Administer,
-        background::follow_changes,
-        clients::Clients,
-        keys::establish::{self, EstablishError},
+        admin::accounts::Administer, background::follow_changes, clients::Clients, keys::establish,
         metrics::MetricsSnapshot,
     },
-    store::{self, Database, StoreError, Use, schema},
+    store::{self, Database, Use},
 };
-use listener::{
-    Server,
-    tls::{Certificate, TlsError},
-};
+use listener::{Server, tls::Certificate};
 
 /// How long requests in flight may take to finish once the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the folder of keys is looked at: a change is felt within two seconds.
+/// How often the key folder is read: a change takes effect within two seconds.
 const KEY_POLL: Duration = Duration::from_secs(1);
 
 /// A running service.
@@ -57,70 +50,8 @@ pub struct Signet {
     _lock: Option<File>,
 }
 
-/// Why the service did not start. Each is one line that says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {cause}; choose another address with listen, or stop what uses it")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The address of the metrics cannot be listened on.
-    #[error(
-        "cannot listen on {address} for the metrics: {cause}; choose another address with metrics_listen, or turn them \
-         off with metrics_listen = off"
-    )]
-    Metrics {
-        /// The address.
-        address: SocketAddr,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// The certificate or its key cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A folder cannot be made, or a file in it.
-    #[error("cannot use {path}: {cause}")]
-    Folder {
-        /// Which.
-        path: PathBuf,
-        /// Why not.
-        cause: io::Error,
-    },
-    /// A provider cannot be set up as it is configured.
-    #[error("providers.{0}: {1}")]
-    Provider(ProviderName, String),
-    /// Another service has the database.
-    #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
-    Locked(PathBuf),
-    /// The database cannot be used.
-    #[error("{0}; check database_url, and that the database is there")]
-    Store(#[from] StoreError),
-    /// The schema is older than this version.
-    #[error("the database lacks {0} migration(s), and auto_migrate is off: run `signet migrate up`")]
-    Unmigrated(usize),
-    /// The keys cannot be used.
-    #[error(transparent)]
-    Keys(#[from] EstablishError),
-    /// The folder of keys cannot be read.
-    #[error(transparent)]
-    KeyFiles(#[from] KeyError),
-    /// The hashing threads cannot start.
-    #[error(transparent)]
-    Hasher(#[from] HasherError),
-    /// The mailer cannot be made.
-    #[error(transparent)]
-    Mailer(#[from] MailerError),
-    /// What is remembered cannot be loaded.
-    #[error(transparent)]
-    Unavailable(#[from] Unavailable),
-}
-
 impl Signet {
-    /// Starts the service: when this returns it listens, and whatever it needs is there.
+    /// Starts the service. When this returns, the service listens and is ready.
     ///
     /// # Errors
     /// [`StartError`]; then nothing runs.
@@ -130,15 +61,15 @@ impl Signet {
         }
         let lock = prepare_files(&config)?;
         let certificate = config.tls.as_ref().map(|files| Certificate::read(&files.cert, &files.key)).transpose()?;
-        // Before anything slow: the issuer may follow from the port, and a taken port is told at once.
+        // Before the slow steps: the issuer may depend on the port, and a port in use is reported at once.
         let server = Server::bind(config.listen, certificate)
             .await
             .map_err(|cause| StartError::Listen { address: config.listen, cause })?;
         let address = server.address();
         let metrics_server = bind_metrics(&config).await?;
 
-        let direct = schema_connection(&config).await?;
-        migrate(&config, &direct).await?;
+        let direct = schema::connect(&config).await?;
+        schema::migrate(&config, &direct).await?;
         let strangers = dynamic_client_algorithms(&config);
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish::run(&direct, &config.keys_dir, &kinds, &clock).await?;
@@ -146,35 +77,35 @@ impl Signet {
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
-        // On the heap: it is held while the rest is awaited.
-        let wired = Box::new(wiring::wire(&config, address, db, Arc::clone(&keyring), &clock)?);
+        // On the heap: it is held across the awaits below.
+        let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), Arc::clone(&keyring))?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
 
-        let endpoint = http::endpoint(wired.flows, wired.setting);
+        let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
-        // These end with the service, wherever they are.
+        // These are aborted when the service ends.
         let background = [
             tokio::spawn(watch_keys(keyring)),
             tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
             tokio::spawn(wired.prune.run(Random)),
-            tokio::spawn(serve_metrics(metrics_server, wired.watch)),
+            tokio::spawn(serve_metrics(metrics_server, wired.metrics)),
         ];
         let (stop_mail, mail_stopped) = oneshot::channel::<()>();
         let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { mail_stopped.await.unwrap_or(()) }));
         let (stop_notices, notices_stopped) = oneshot::channel::<()>();
         let tell_logout = tokio::spawn(wired.tell_logout.run(async move { notices_stopped.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
-            // Whether it is told or the sender is gone: either is the end.
+            // A message and a dropped sender both mean: stop.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
-            // What the last requests caused is in the outbox; what is under way may leave.
+            // The last requests have written to the outbox; deliveries in progress may finish.
             drop((stop_mail, stop_notices));
             if let Err(cause) = tell_logout.await {
-                tracing::error!(%cause, "telling clients of log-outs broke");
+                tracing::error!(%cause, "the delivery of logout notices failed");
             }
             if let Err(cause) = deliver_mail.await {
-                tracing::error!(%cause, "the outbox broke");
+                tracing::error!(%cause, "the delivery of emails failed");
             }
             background.iter().for_each(JoinHandle::abort);
         });
@@ -182,51 +113,47 @@ impl Signet {
         Ok(Self { address, stop, serving, _lock: lock })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting, lets what is in flight finish within a bound, and returns.
+    /// Stops accepting connections, waits a bounded time for requests in flight, and returns.
     pub async fn stop(self) {
         if self.stop.send(()).is_err() {
-            tracing::warn!("the listener had stopped by itself");
+            tracing::warn!("the listener had already stopped");
         }
         if let Err(cause) = self.serving.await {
-            tracing::error!(%cause, "the listener broke");
+            tracing::error!(%cause, "the listener failed");
         }
     }
 }
 
-/// What the commands need of the rooms: the database with its clients and accounts, and nothing that listens.
+/// The services that commands use: clients and accounts, without a listener.
 #[derive(Debug)]
 pub struct CommandContext {
-    /// Clients.
     pub clients: Clients,
-    /// Accounts.
     pub administer: Administer,
 }
 
 impl CommandContext {
-    /// Opens the database, migrated as `serve` would.
+    /// Opens the database and migrates it as `serve` would.
     ///
     /// # Errors
     /// [`StartError`].
     pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let direct = schema_connection(config).await?;
-        migrate(config, &direct).await?;
+        let direct = schema::connect(config).await?;
+        schema::migrate(config, &direct).await?;
         store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
-        let issuer = wiring::issuer(config, config.listen);
-        let clients = wiring::clients(&wiring::changes(&db, &clock), &issuer);
-        let administer = wiring::administer(config, &clients)?;
-        Ok(Self { clients, administer })
+        let core = Core::new(config, config.listen, db, &clock);
+        Ok(Self { clients: core.clients(), administer: core.administer()? })
     }
 }
 
-/// Binds the metrics' own listener, where there is one. That another program has the default port keeps no service from
-/// starting; the port that the operator chose has to be had.
+/// Binds the listener of the metrics, if configured. If the default port is in use, the service starts without metrics;
+/// if the operator chose the port, it does not start.
 async fn bind_metrics(config: &Config) -> Result<Option<Server>, StartError> {
     let Some(address) = config.metrics_listen else { return Ok(None) };
     match Server::bind(address, None).await {
@@ -247,8 +174,8 @@ async fn serve_metrics(server: Option<Server>, watch: MetricsSnapshot) {
     }
 }
 
-/// Makes the first key that `client`'s ID tokens are signed with, where it can get any and there is none: the service
-/// has seen the file within two seconds.
+/// Creates the first key for `client`'s ID tokens, if it can get any and no key exists. A running service loads the file
+/// within two seconds.
 ///
 /// # Errors
 /// [`StartError`].
@@ -257,13 +184,13 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
         return Ok(());
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
-    let direct = schema_connection(config).await?;
+    let direct = schema::connect(config).await?;
     establish::run(&direct, &config.keys_dir, &kinds, clock).await?;
     Ok(store::close(direct).await?)
 }
 
-/// What ID tokens of clients may be signed with that are not registered yet: where they register themselves, each chooses,
-/// and none shall wait until an RSA key is made.
+/// The ID token algorithms of clients that may register themselves. Each client chooses one, and must not wait for an
+/// RSA key to be generated.
 fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     match config.client_registration {
         ClientRegistration::Off => &[],
@@ -271,37 +198,17 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     }
 }
 
-/// Migrates, or sees that it was done where the operator does so.
-async fn migrate(config: &Config, direct: &Database) -> Result<(), StartError> {
-    if config.auto_migrate {
-        return Ok(schema::up(direct).await?);
-    }
-    match schema::status(direct).await?.iter().filter(|step| !step.applied).count() {
-        0 => Ok(()),
-        missing => Err(StartError::Unmigrated(missing)),
-    }
-}
-
-/// A direct connection to the database, for migrations and locks.
-///
-/// # Errors
-/// [`StartError`].
-pub async fn schema_connection(config: &Config) -> Result<Database, StartError> {
-    prepare_data_dir(config)?;
-    Ok(store::connect(&config.database_listen_url, Use::Schema).await?)
-}
-
-/// The OpenAPI document of a service so configured. It takes no database.
+/// The OpenAPI document of a service with this configuration. It needs no database.
 ///
 /// # Errors
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(config, config.listen, Database::default(), keyring, clock)?;
-    Ok(http::openapi(wired.flows, &wired.setting))
+    let wired = wiring::wire(Core::new(config, config.listen, Database::default(), clock), keyring)?;
+    Ok(http::openapi(wired.services, &wired.http))
 }
 
-/// Feels changes of the folder of keys. A folder that went bad is told once, and the last good keys stay.
+/// Reloads the key folder when it changes. An invalid folder is logged once, and the last valid keys stay in use.
 async fn watch_keys(keyring: Arc<Keyring>) {
     let mut told = None;
     let mut tick = tokio::time::interval(KEY_POLL);

@@ -6,9 +6,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
     client_arguments::{ChangedClient, ClientAction, ClientOptions, NewClient},
-    print,
+    failure::Failure,
+    output::print,
 };
 use crate::{
     app::{CommandContext, establish_key_for},
@@ -75,7 +75,7 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
     };
     let client = read(options)?.apply(blank);
     clients.check(&client).map_err(refused)?;
-    // The key first: a client whose tokens nobody can sign would be found out by its users.
+    // The key first: without it, the users of the new client would meet errors at login.
     establish_key_for(config, &client, clock).await?;
     let Registered { client, secret } = clients.create(client).await.map_err(refused)?;
     print(&with_secret(json!({ "client_id": client.id.as_str() }), secret).to_string());
@@ -112,7 +112,7 @@ async fn rotate_secret(clients: &Clients, id: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The one place where a secret is shown.
+/// The only function that prints a secret.
 fn with_secret(mut answer: Value, secret: Option<SecretString>) -> Value {
     if let Some(secret) = secret {
         answer["client_secret"] = secret.expose_secret().into();
@@ -133,7 +133,7 @@ fn refused(error: RegistrationError) -> Failure {
     }
 }
 
-/// What was typed, as what it changes. A list of nothing but '' is an empty one.
+/// The options as a revision. A list that holds only '' stands for an empty list.
 fn read(options: ClientOptions) -> Result<Revision, Failure> {
     let usage = |why: &dyn ToString| Failure::Usage(why.to_string());
     let list = |values: Vec<String>| {
@@ -180,7 +180,7 @@ fn read(options: ClientOptions) -> Result<Revision, Failure> {
     })
 }
 
-/// The grants of a client that names none: what its other flags ask for.
+/// The default grants of a client: those that its other flags imply.
 fn usual_grants(options: &ClientOptions) -> BTreeSet<GrantType> {
     let mut grants = BTreeSet::new();
     if !options.redirect_uris.is_empty() {
@@ -196,14 +196,14 @@ fn usual_grants(options: &ClientOptions) -> BTreeSet<GrantType> {
     grants
 }
 
-/// A refresh token comes with every password log-in, so whoever may log in may refresh.
+/// A password login always returns a refresh token, so the password grant includes the refresh grant.
 fn complete(grants: &mut BTreeSet<GrantType>) {
     if grants.contains(&GrantType::Password) {
         grants.insert(GrantType::RefreshToken);
     }
 }
 
-/// The text of a file; none where its name is ''.
+/// The text of a file; `None` if the name is ''.
 fn read_jwks(path: &Path) -> Result<Option<String>, Failure> {
     if path.as_os_str().is_empty() {
         return Ok(None);
@@ -214,7 +214,7 @@ fn read_jwks(path: &Path) -> Result<Option<String>, Failure> {
     Ok(Some(set.to_string()))
 }
 
-/// A client as JSON, in the words of RFC 7591.
+/// A client as JSON, with the member names of RFC 7591.
 fn describe(client: &Client) -> Value {
     json!({
         "client_id": client.id.as_str(),

@@ -1,10 +1,10 @@
-//! What can be typed behind `signet client`.
+//! The arguments of `signet client`.
 
 use std::path::PathBuf;
 
 use clap::Subcommand;
 
-/// What to do with clients.
+/// An action on clients.
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum ClientAction {
     /// Register a client; prints its id and secret as JSON, the secret this once
@@ -41,10 +41,10 @@ pub(in crate::cli) enum ClientAction {
     },
 }
 
-/// A client to be.
+/// The client to register.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct NewClient {
-    /// What people call it
+    /// Its display name
     #[arg(long)]
     pub(in crate::cli) name: String,
     /// Its id; drawn where it is left out
@@ -54,12 +54,12 @@ pub(in crate::cli) struct NewClient {
     pub(in crate::cli) options: ClientOptions,
 }
 
-/// A client that changes.
+/// The client to change.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct ChangedClient {
     /// Its id
     pub(in crate::cli) id: String,
-    /// What people call it
+    /// Its display name
     #[arg(long)]
     pub(in crate::cli) name: Option<String>,
     #[command(flatten)]
@@ -69,13 +69,13 @@ pub(in crate::cli) struct ChangedClient {
     pub(in crate::cli) json: bool,
 }
 
-/// What a client may be.
+/// The properties of a client.
 #[derive(Debug, Default, clap::Args)]
 pub(in crate::cli) struct ClientOptions {
-    /// Where codes may be sent (repeatable)
+    /// A redirect URI for codes (repeatable)
     #[arg(long = "redirect-uri", value_name = "URI")]
     pub(in crate::cli) redirect_uris: Vec<String>,
-    /// Where a log-out may return to (repeatable)
+    /// A URI that a logout may return to (repeatable)
     #[arg(long = "post-logout-redirect-uri", value_name = "URI")]
     pub(in crate::cli) post_logout_redirect_uris: Vec<String>,
     /// A grant that it may use: `password`, `refresh_token`, `authorization_code`, `client_credentials` (repeatable)
@@ -87,7 +87,7 @@ pub(in crate::cli) struct ClientOptions {
     /// The resource server that it is, for introspection (repeatable)
     #[arg(long = "audience")]
     pub(in crate::cli) audiences: Vec<String>,
-    /// What it may ask tokens for (repeatable)
+    /// A resource that it may request tokens for (repeatable)
     #[arg(long = "resource", value_name = "URI")]
     pub(in crate::cli) resources: Vec<String>,
     /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`
@@ -99,13 +99,13 @@ pub(in crate::cli) struct ClientOptions {
     /// The algorithm of its ID tokens: `RS256`, `ES256`, `EdDSA`
     #[arg(long = "id-token-alg", value_name = "ALG")]
     pub(in crate::cli) id_token_algorithm: Option<String>,
-    /// Where log-outs are told: https, or http to a loopback host
+    /// The URI that receives logout tokens: https, or http to a loopback host
     #[arg(long = "backchannel-logout-uri", value_name = "URI")]
     pub(in crate::cli) backchannel_logout_uri: Option<String>,
     /// It cannot keep a secret, and gets none
     #[arg(long)]
     pub(in crate::cli) public: bool,
-    /// It is the operator's own: it may use the password grant, and its users' tokens open `/v1`
+    /// It belongs to the operator: it may use the password grant, and its users' tokens are valid at `/v1`
     #[arg(
         long = "first-party",
         value_name = "BOOL",

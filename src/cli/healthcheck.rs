@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::config::Config;
 
 /// Asks the service at `listen` whether it is ready.
@@ -16,7 +16,7 @@ pub(super) async fn run(config: &Config) -> Result<(), Failure> {
     }
     let scheme = if config.tls.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{address}/readyz");
-    // The certificate names the public host, and this is a question to ourselves that sends and learns no secret.
+    // The certificate names the public host, not this address. The request carries no secret, and neither does the answer.
     let client = reqwest::Client::builder()
         .timeout(Duration::from_secs(5))
         .redirect(reqwest::redirect::Policy::none())

@@ -6,14 +6,14 @@ use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
 use crate::config::LogFormat;
 
-/// What the service logs where `RUST_LOG` says nothing.
+/// The log filter of the service without `RUST_LOG`.
 pub(super) const SERVICE: &str = "info,sea_orm_migration=warn";
-/// What a command logs where `RUST_LOG` says nothing: whoever changes a client or an account leaves a line for audits,
-/// as in the service.
+/// The log filter of a command without `RUST_LOG`. Changes of clients and accounts are logged for audits, as in the
+/// service.
 pub(super) const COMMAND: &str = "warn,signet::audit=info";
 
-/// Starts logging, as `RUST_LOG` says or else `usual`. Lines of JSON escape whatever they hold, so that no input can
-/// forge one.
+/// Starts logging, filtered by `RUST_LOG` or else by `usual`. JSON escapes control characters, so that no input can forge
+/// a line.
 pub(super) fn start(format: LogFormat, usual: &str) {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let registry = tracing_subscriber::registry().with(filter);

@@ -1,20 +1,15 @@
 //! `signet migrate`
 
-use super::{Failure, arguments::Direction, print};
-use crate::{
-    app::{self, StartError},
-    config::Config,
-    store::schema,
-};
+use super::{arguments::Direction, failure::Failure, output::print};
+use crate::{app::schema, config::Config};
 
-/// Moves the schema, or says where it stands.
+/// Applies or reverts migrations, or lists them.
 pub(super) async fn run(config: &Config, direction: Direction) -> Result<(), Failure> {
-    let db = app::schema_connection(config).await?;
     match direction {
-        Direction::Up => schema::up(&db).await.map_err(StartError::from)?,
-        Direction::Down => schema::down(&db).await.map_err(StartError::from)?,
+        Direction::Up => schema::up(config).await?,
+        Direction::Down => schema::down(config).await?,
         Direction::Status => {
-            for step in schema::status(&db).await.map_err(StartError::from)? {
+            for step in schema::status(config).await? {
                 print(&format!("{} {}", if step.applied { "applied" } else { "pending" }, step.name));
             }
         }

@@ -4,44 +4,35 @@
 mod arguments;
 mod client;
 mod client_arguments;
+mod failure;
 mod healthcheck;
 mod logging;
 mod migrate;
+mod output;
 mod password;
 mod serve;
 mod user;
 
 use std::{io::IsTerminal, process::ExitCode, sync::Arc};
 
-use self::arguments::{Arguments, Command};
+use self::{
+    arguments::{Arguments, Command},
+    failure::Failure,
+    output::print,
+};
 use crate::{
-    app::{self, StartError},
+    app,
     config::{Config, Sources},
     domain::clock::{Clock, SystemClock},
 };
 
-/// Why a command did not do its work, as one line that says what to do.
-#[derive(Debug)]
-enum Failure {
-    /// It failed: exit status 1.
-    Failed(String),
-    /// It was asked for something that cannot be: exit status 2.
-    Usage(String),
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        Self::Failed(error.to_string())
-    }
-}
-
-/// Runs the command that the process was started as.
+/// Runs the command of the process's arguments.
 #[must_use]
 pub fn run() -> ExitCode {
     let arguments = match arguments::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(error) => {
-            // Help goes to standard output, complaints to standard error; that it cannot be printed cannot be told.
+            // Help goes to standard output, errors to standard error. A failure to print cannot be reported.
             drop(error.print());
             return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
@@ -99,10 +90,4 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::Healthcheck => runtime.block_on(healthcheck::run(&config)),
     }
-}
-
-/// Prints a result. A reader that has gone away is no failure of ours.
-fn print(text: &str) {
-    use std::io::Write;
-    drop(writeln!(std::io::stdout(), "{}", text.trim_end_matches('\n')));
 }

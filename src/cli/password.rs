@@ -1,5 +1,5 @@
-//! How a command is given a password: at a prompt, or as the one line of standard input. Never as an argument, which
-//! every process of the machine can read.
+//! Reads a password: at a prompt, or as the one line of standard input. Never from an argument, which every process of
+//! the machine can read.
 
 use std::io::{self, IsTerminal, Read};
 
@@ -8,12 +8,12 @@ use secrecy::{
     zeroize::{Zeroize, Zeroizing},
 };
 
-use super::Failure;
+use super::failure::Failure;
 
-/// More bytes than any password has. What is longer is not read to its end.
+/// More bytes than any password has. A longer input is not read to its end.
 const MOST_READ: u64 = 64 * 1024;
 
-/// Asks for a new password: twice at a terminal, where it is not shown; else it is the one line of standard input.
+/// Asks for a new password twice at a terminal, without echo; otherwise reads the one line of standard input.
 pub(super) fn read() -> Result<SecretString, Failure> {
     if io::stdin().is_terminal() { from_terminal() } else { from_input(io::stdin().lock()) }
 }
@@ -33,7 +33,7 @@ fn from_terminal() -> Result<SecretString, Failure> {
     Ok(first)
 }
 
-/// Reads one line; what ends it is no part of the password.
+/// Reads one line; the line ending is not part of the password.
 fn from_input(input: impl Read) -> Result<SecretString, Failure> {
     let failed = |why: &str| Failure::Failed(format!("{why}: give the password as one line on standard input"));
     let mut bytes = Zeroizing::new(Vec::new());

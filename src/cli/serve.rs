@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::{app::Signet, config::Config, domain::clock::Clock};
 
 /// Serves until SIGTERM or SIGINT, then finishes what is in flight.
@@ -14,7 +14,7 @@ pub(super) async fn run(config: Config, clock: Arc<dyn Clock>) -> Result<(), Fai
     let mut interrupt = signal(SignalKind::interrupt()).map_err(cannot)?;
     let service = tokio::select! {
         started = Signet::start(config, clock) => started?,
-        // Nothing has been promised to anybody yet.
+        // No request has been accepted yet.
         _ = terminate.recv() => return Ok(()),
         _ = interrupt.recv() => return Ok(()),
     };

@@ -9,9 +9,10 @@ use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{
-    Failure,
     arguments::{Account, AccountRole, NewUser, UserAction},
-    password, print,
+    failure::Failure,
+    output::print,
+    password,
 };
 use crate::{
     app::CommandContext,
@@ -115,7 +116,7 @@ async fn list(administer: &Administer) -> Result<(), Failure> {
             text.push_str(if separator == "[" { "[]\n" } else { "\n]\n" });
         }
         match io::stdout().write_all(text.as_bytes()) {
-            // Whoever reads has seen enough.
+            // The reader has closed the pipe.
             Err(cause) if cause.kind() == ErrorKind::BrokenPipe => return Ok(()),
             other => other.map_err(|cause| Failure::Failed(format!("standard output cannot be written: {cause}")))?,
         }

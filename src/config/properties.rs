@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Config, read, sources::Gathered, toml_file};
+use super::{given::Gathered, model::Config, read, toml_file};
 
 /// A file is refused for reasons of one line each, or what is shown of it loads again and is shown as the same.
 pub fn configuration(data: &[u8]) {

@@ -1,4 +1,4 @@
-//! From texts to values: every key is read and judged, alone and with the keys that it depends on.
+//! Parses the texts and checks every key, alone and with the keys that it depends on.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,14 +13,14 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, ProviderKind, RateLimits,
-    TlsFiles, keys,
-    sources::{Gathered, ValueSource, Values},
+    given::{Gathered, ValueSource, Values},
+    keys,
+    model::{AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, RateLimits, TlsFiles},
     urls,
     values::{self, DurationText},
     warnings,
 };
-use crate::domain::identity::ProviderName;
+use crate::domain::identity::{ProviderKind, ProviderName};
 
 /// Reads the configuration from the values gathered; `terminal` is whether standard error is one.
 ///
@@ -39,7 +39,7 @@ pub(super) fn read(gathered: Gathered, terminal: bool) -> Result<Config, ConfigE
     }
 }
 
-/// A value is missing for a reason that is already among the problems.
+/// The value is missing, and the reason is already among the problems.
 struct Reported;
 
 /// Reads keys and collects problems. Each method reads all its keys before it gives up, so that one start shows all.
@@ -49,7 +49,7 @@ struct Reader {
 }
 
 const DAY: Duration = Duration::from_hours(24);
-/// No lifetime is meant to be longer, and no sum of dates may overflow.
+/// The longest lifetime: sums of dates must not overflow.
 const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
 
 impl Reader {
@@ -334,7 +334,7 @@ impl Reader {
     fn refuse(&mut self, key: &str, rule: &str) -> Reported {
         let secret = keys::find(key).is_none_or(|description| description.secret);
         let quoted = self.values.get(key).and_then(|given| {
-            // A file or a URL with a user in it was meant to hold a secret, whatever the key.
+            // A named file, or a URL with user information, holds a secret for every key.
             let from_file = matches!(given.origin, ValueSource::NamedFile { .. });
             let text = given.text.as_ref().filter(|text| !secret && !from_file && text.len() <= 80)?;
             (!text.contains('@')).then(|| format!(" = {text:?}"))

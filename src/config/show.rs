@@ -7,7 +7,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Value;
 
 use super::{
-    ClientRegistration, Config, LogFormat, Provider, RegistrationMode, sources::ValueSource, urls, values::DurationText,
+    given::ValueSource,
+    model::{ClientRegistration, Config, LogFormat, Provider, RegistrationMode},
+    urls,
+    values::DurationText,
 };
 
 impl Config {

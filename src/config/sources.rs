@@ -1,17 +1,21 @@
-//! Where values come from: flags, environment, files. Names are checked here, values are not.
+//! The sources of values: flags, environment, files. This module checks names, not values.
 
 use std::{
     collections::BTreeMap,
     ffi::{OsStr, OsString},
-    fmt,
     fs::File,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
-use super::{ConfigError, keys, on_one_line, toml_file};
+use super::{
+    given::{Gathered, Given, ValueSource, Values, on_one_line},
+    keys,
+    model::ConfigError,
+    toml_file,
+};
 
-/// All that a configuration is gathered from. It holds secrets, so it has no `Debug`.
+/// The sources of a configuration. They hold secrets, so there is no `Debug`.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// Values from the command line, by key.
@@ -26,60 +30,15 @@ pub struct Sources {
     pub terminal: bool,
 }
 
-/// Where a value came from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum ValueSource {
-    /// Nobody gave one.
-    Default,
-    /// A line of the TOML file, counted from one.
-    File { path: PathBuf, line: usize },
-    /// An environment variable.
-    Environment(String),
-    /// A file that an environment variable names.
-    NamedFile { variable: String, path: PathBuf },
-    /// A flag, without its dashes.
-    Flag(String),
-}
-
-impl fmt::Display for ValueSource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |path: &Path| on_one_line(&path.to_string_lossy());
-        match self {
-            Self::Default => f.write_str("default"),
-            Self::File { path, line } => write!(f, "file {}:{line}", shown(path)),
-            Self::Environment(variable) => write!(f, "environment variable {variable}"),
-            Self::NamedFile { variable, path } => write!(f, "environment variable {variable}, file {}", shown(path)),
-            Self::Flag(flag) => write!(f, "flag --{flag}"),
-        }
-    }
-}
-
-/// What one source says of one key.
-pub(super) struct Given {
-    /// The value; `None` where it could not be read, which has been reported.
-    pub(super) text: Option<String>,
-    /// Where it came from.
-    pub(super) origin: ValueSource,
-}
-
-/// The values given, by key.
-pub(super) type Values = BTreeMap<String, Given>;
-
-/// Values of the sources laid over one another, with the problems met so far.
-pub(super) struct Gathered {
-    pub(super) values: Values,
-    pub(super) problems: Vec<String>,
-}
-
-/// What no configuration file comes near: an endless file must not fill the memory.
+/// Far larger than any configuration file: an endless file must not fill the memory.
 const LONGEST_FILE: u32 = 1024 * 1024;
 /// The longest value that a `_FILE` variable may name.
 const LONGEST_VALUE: u32 = 64 * 1024;
 
-/// Gathers what `sources` give, each key from the source that goes first.
+/// Gathers the values of `sources`; each key comes from the source with the highest precedence.
 ///
 /// # Errors
-/// [`ConfigError`] where the TOML file cannot be read: what it would have said is unknown, so nothing else is judged.
+/// [`ConfigError`] if the TOML file cannot be read: its values are unknown, so no others are checked.
 pub(super) fn gather(sources: &Sources) -> Result<Gathered, ConfigError> {
     let mut problems = Vec::new();
     let environment = Environment::read(sources, &mut problems);
@@ -125,7 +84,7 @@ fn flags(flags: &BTreeMap<String, String>, problems: &mut Vec<String>) -> Values
     values
 }
 
-/// What the environment says.
+/// The values of the environment.
 struct Environment {
     values: Values,
     /// `SIGNET_CONFIG`.
@@ -187,7 +146,7 @@ fn from_variable(variable: &str, value: &OsStr) -> (Result<String, String>, Valu
 
 fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, ValueSource) {
     let text = match read_file(&path, LONGEST_VALUE) {
-        // Editors and `echo` end a file with a newline that nobody means.
+        // Editors and `echo` end a file with a newline that is not part of the value.
         Ok(text) => {
             let value = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
             Ok(value.to_owned())

@@ -1,19 +1,19 @@
-//! The TOML file: a tree of tables, read as one text a key.
+//! The TOML file: a tree of tables, read as one text for each key.
 
 use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    keys, on_one_line,
-    sources::{Given, ValueSource, Values},
+    given::{Given, ValueSource, Values, on_one_line},
+    keys,
 };
 
 /// The values that `text`, the content of the file at `path`, gives; unknown keys and wrong types go to `problems`.
 ///
 /// `None` where the text is not TOML. No problem quotes the text: any line may hold a secret.
 pub(super) fn values(path: &Path, text: &str, problems: &mut Vec<String>) -> Option<Values> {
-    let mut reading = PublicRead { path, text, values: Values::new(), problems };
+    let mut reading = Tables { path, text, values: Values::new(), problems };
     match DeTable::parse(text) {
         Ok(table) => {
             reading.table("", table.get_ref());
@@ -27,15 +27,15 @@ pub(super) fn values(path: &Path, text: &str, problems: &mut Vec<String>) -> Opt
     }
 }
 
-struct PublicRead<'a> {
+struct Tables<'a> {
     path: &'a Path,
     text: &'a str,
     values: Values,
     problems: &'a mut Vec<String>,
 }
 
-impl PublicRead<'_> {
-    /// The place of the byte at `offset`.
+impl Tables<'_> {
+    /// The line of the byte at `offset`.
     fn origin(&self, offset: usize) -> ValueSource {
         let before = self.text.bytes().take(offset);
         ValueSource::File { path: self.path.to_owned(), line: 1 + before.filter(|&byte| byte == b'\n').count() }

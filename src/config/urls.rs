@@ -1,4 +1,4 @@
-//! URLs: which ones are allowed, and how they are shown without the passwords in them.
+//! URLs: which ones are allowed, and how they are shown without passwords.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use url::Url;
 use super::values::{is_loopback, words};
 use crate::domain::mail_server::MailServer;
 
-/// What stands in place of a secret.
+/// Shown instead of a secret.
 pub(super) const REDACTED: &str = "[redacted]";
 
 /// Parameters of database and mail URLs that hold no secret. Drivers know several that do, such as `password`.

@@ -1,4 +1,4 @@
-//! Values that are not URLs: each function takes the text given and says, where it refuses, what the key must be.
+//! Values that are not URLs: each function parses a text; its error says what the key must be.
 
 use std::{
     fmt::{self, Display},
@@ -14,23 +14,15 @@ use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
-use super::{ClientRegistration, LogFormat, ProviderKind, RegistrationMode};
+use super::model::{ClientRegistration, LogFormat, RateLimit, RegistrationMode};
 use crate::domain::{
     color::{Color, NotAColor},
+    identity::ProviderKind,
     signing_key::SigningAlgorithm,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
-
-/// How often a thing may be tried within a time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RateLimit {
-    /// How often; at least once.
-    pub count: u32,
-    /// Within which time.
-    pub per: Duration,
-}
 
 impl Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -155,7 +147,7 @@ pub(super) fn token(text: &str) -> Result<SecretString, String> {
     Err("must be 32 to 1024 characters of printable ASCII without spaces".to_owned())
 }
 
-/// A name as people read it: one line of at most 40 characters.
+/// A display name: one line of at most 40 characters.
 pub(super) fn title(text: &str) -> Result<String, String> {
     let name = text.trim();
     if name.is_empty() || name.chars().count() > 40 || name.chars().any(char::is_control) {

@@ -1,8 +1,9 @@
 //! What works but should be looked at: looser than advised, or readable by others.
 
 use super::{
-    ClientRegistration, Config, keys,
-    sources::{ValueSource, Values},
+    given::{ValueSource, Values},
+    keys,
+    model::{ClientRegistration, Config},
     urls,
 };
 

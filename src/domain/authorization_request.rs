@@ -1,4 +1,5 @@
-//! Authorization requests (RFC 6749 §4.1.1, OIDC Core §3.1.2.1): what a client asks of a person, by way of their browser.
+//! Authorization requests (RFC 6749 §4.1.1, OIDC Core §3.1.2.1): a client's request to a
+//! user, sent through the user's browser.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,55 +8,52 @@ use super::{
     pkce::{CodeChallenge, NotAChallenge},
 };
 
-/// The parameters of a request, whichever way they came. Each came once, and none is empty.
+/// The parameters of a request, whether pushed, in the query or in a form. Each came once, and none is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
-    /// Who asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,
-    /// Where the answer goes.
+    /// The redirect URI.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub redirect_uri: Option<String>,
-    /// `code`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_type: Option<String>,
     /// `query` or `form_post`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response_mode: Option<String>,
-    /// What the client shall be told again.
+    /// `state`: returned to the client unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
-    /// What it asks for.
+    /// The requested scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
-    /// For which resource (RFC 8707).
+    /// The requested resource (RFC 8707).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
-    /// What the ID token shall say again.
+    /// `nonce`: repeated in the ID token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// What whoever redeems the code must know (RFC 7636).
+    /// The PKCE challenge of the code (RFC 7636).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_challenge: Option<String>,
-    /// `S256`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_challenge_method: Option<String>,
-    /// What to show.
+    /// The prompts to show.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// How old the log-in may be, in seconds.
+    /// The maximum age of the login, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
-    /// Who is probably logging in.
+    /// `login_hint`: the user who is probably logging in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
-    /// Whose log-in the client knows already.
+    /// An ID token of the user whom the client knows already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_hint: Option<String>,
-    /// At which provider.
+    /// The provider to log in with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idp_hint: Option<String>,
-    /// Parameters in a JWT, which are not taken (OIDC Core §6.1).
+    /// Parameters in a JWT, which are not supported (OIDC Core §6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
     /// Parameters that were pushed (RFC 9126).
@@ -63,7 +61,7 @@ pub struct Parameters {
     pub request_uri: Option<String>,
 }
 
-/// How the answer reaches the client (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
+/// How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResponseMode {
@@ -73,48 +71,44 @@ pub enum ResponseMode {
     FormPost,
 }
 
-/// What must be shown (OIDC Core §3.1.2.1).
+/// A required or forbidden page (OIDC Core §3.1.2.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the protocol, and any may be with any other")]
 pub struct Prompt {
-    /// Nothing: what would have to be shown is an error.
+    /// No page: a request that needs one is an error.
     pub none: bool,
-    /// The log-in, even to somebody who is logged in.
+    /// The login page, even if the user is logged in.
     pub login: bool,
-    /// The question for consent, even to somebody who gave it.
+    /// The consent page, even if the user has consented.
     pub consent: bool,
     /// The choice of an account.
     pub select_account: bool,
 }
 
-/// A request whose client and redirect URI are good.
+/// A request whose client and redirect URI are valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuthorizationRequest {
-    /// Who asks.
     pub client: ClientId,
-    /// Where the answer goes: one of the client's, byte for byte.
+    /// The redirect URI: one of the client's, byte for byte.
     pub redirect_uri: String,
-    /// How.
     pub response_mode: ResponseMode,
-    /// What goes back with it.
     pub state: Option<String>,
-    /// What is asked for, as it was written.
+    /// The requested scope, as it was written.
     pub scope: Option<String>,
-    /// For which resource.
+    /// The requested resource.
     pub resource: Option<String>,
-    /// What the ID token says back.
     pub nonce: Option<String>,
-    /// What whoever redeems the code must know.
+    /// The PKCE challenge of the code.
     pub code_challenge: String,
-    /// What to show.
+    /// The prompts to show.
     pub prompt: Prompt,
-    /// How old the log-in may be, in seconds.
+    /// The maximum age of the login, in seconds.
     pub max_age: Option<i64>,
-    /// Who is probably logging in.
+    /// `login_hint`: the user who is probably logging in.
     pub login_hint: Option<String>,
-    /// Whose log-in the client knows already.
+    /// An ID token of the user whom the client knows already.
     pub id_token_hint: Option<String>,
-    /// At which provider.
+    /// The provider to log in with.
     pub idp_hint: Option<String>,
 }
 
@@ -125,25 +119,25 @@ pub enum AuthorizationErrorCode {
     InvalidRequest,
     /// The client may not use the code flow.
     UnauthorizedClient,
-    /// The person said no.
+    /// The user refused.
     AccessDenied,
-    /// Another response type than `code`.
+    /// The response type is not `code`.
     UnsupportedResponseType,
     /// The scope is malformed or wider than registered.
     InvalidScope,
     /// The resource is not this client's to ask for (RFC 8707 §2).
     InvalidTarget,
-    /// Somebody must log in, and nothing may be shown (OIDC Core §3.1.2.6).
+    /// The user must log in, but no page may be shown (OIDC Core §3.1.2.6).
     LoginRequired,
-    /// Somebody must consent, and nothing may be shown.
+    /// The user must consent, but no page may be shown.
     ConsentRequired,
-    /// Request objects are not taken.
+    /// Request objects are not supported.
     RequestNotSupported,
-    /// A `request_uri` that was not pushed here is not taken.
+    /// A `request_uri` that was not pushed here is not supported.
     RequestUriNotSupported,
 }
 
-/// Why a request cannot be granted, as its client is told.
+/// The refusal of a request, as the client receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationRefusal {
     /// For programs.
@@ -260,7 +254,7 @@ impl AuthorizationRequest {
             return Err(invalid("scope has at most 1024 bytes, resource 512 and id_token_hint 4096"));
         }
         let code_challenge = parameters.code_challenge.ok_or(invalid("code_challenge is required (RFC 7636)"))?;
-        // RFC 7636 §4.3 takes a request without the method for `plain`, which shows the verifier to whoever sees it.
+        // RFC 7636 §4.3 takes a request without the method for `plain`, which reveals the verifier to every reader of the request.
         if parameters.code_challenge_method.as_deref() != Some("S256") {
             return Err(invalid("code_challenge_method must be S256"));
         }

@@ -1,22 +1,22 @@
-//! When what failed is tried again, and when it is given up.
+//! Retry schedules.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A wait that doubles.
+/// A wait that doubles after each failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// The wait after the first failure.
     pub first: TimeDelta,
     /// The longest wait.
     pub longest: TimeDelta,
-    /// How long something is tried, counted from when it was written down.
+    /// How long attempts go on, counted from when the job was stored.
     pub tried_for: TimeDelta,
 }
 
 impl Backoff {
     /// When to try again after the `attempts`th failure, counted from 1; `None`: it is given up.
     ///
-    /// `chance` takes up to a half of the wait away, so that what failed together does not all come back at one moment.
+    /// `chance` takes up to half of the wait away, so that jobs that failed together are not all retried at one moment.
     #[must_use]
     pub fn next_attempt(
         &self,

@@ -1,4 +1,4 @@
-//! What tokens say.
+//! The claims of tokens.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -14,9 +14,7 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
-    /// One audience.
     One(String),
-    /// Several.
     Many(Vec<String>),
 }
 
@@ -42,7 +40,7 @@ impl Audience {
         }
     }
 
-    /// Whether nobody is named.
+    /// Whether it names no audience.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Many(many) if many.is_empty())
@@ -52,7 +50,6 @@ impl Audience {
 /// The claims of an access token (RFC 9068 §2.2). Times are whole seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
-    /// Who issued it.
     pub iss: String,
     /// The user's id, or the client's for client credentials.
     pub sub: String,
@@ -60,7 +57,6 @@ pub struct AccessClaims {
     pub aud: Audience,
     /// When it ends.
     pub exp: i64,
-    /// When it was issued.
     pub iat: i64,
     /// Its own identifier, never given twice.
     pub jti: String,
@@ -68,15 +64,15 @@ pub struct AccessClaims {
     pub client_id: ClientId,
     /// What it allows.
     pub scope: Scope,
-    /// What is there only where a user logged in.
+    /// The claims of a token for a user; `None` for client credentials.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     pub user: Option<UserClaims>,
 }
 
-/// The claims that an access token has besides where a user logged in.
+/// The claims that only an access token for a user has.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UserClaims {
-    /// The session: a token of an ended one is no longer good.
+    /// The session. When it has ended, the token is invalid.
     pub sid: SessionId,
     /// When the user last proved who they are (OIDC Core §2).
     pub auth_time: i64,
@@ -87,62 +83,55 @@ pub struct UserClaims {
     /// The account's roles at issue (RFC 9068 §2.2.3.1).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
-    /// Where gateways learn whether the session is over (draft-ietf-oauth-status-list-21 §6.1).
+    /// The status list index, by which gateways learn whether the session has ended (draft-ietf-oauth-status-list-21 §6.1).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusClaim>,
 }
 
-/// The claims of a refresh token. It says which session and which generation of it; the session's row decides.
+/// The claims of a refresh token. It names a session and a generation; the session's row decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshClaims {
-    /// Who issued it.
     pub iss: String,
-    /// The user.
     pub sub: UserId,
-    /// The issuer's token endpoint, and nobody else.
+    /// The issuer's token endpoint alone.
     pub aud: Audience,
     /// When it ends unless it is used.
     pub exp: i64,
     /// When its generation began.
     pub iat: i64,
-    /// Follows from session and generation, so that every replica gives a repeat the same token.
+    /// Derived from session and generation, so that every replica answers a repeated request with the same token.
     pub jti: String,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// The session.
     pub sid: SessionId,
-    /// The generation.
     pub generation: i64,
 }
 
-/// The claims of an ID token (OIDC Core §2): what a client learns of who logged in.
+/// The claims of an ID token (OIDC Core §2): they tell a client which user logged in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdClaims {
-    /// Who issued it.
     pub iss: String,
-    /// The user.
     pub sub: UserId,
-    /// The client, and nobody else.
+    /// The client alone.
     pub aud: Audience,
-    /// Until when the client may take it in.
+    /// The client must refuse it from this time on.
     pub exp: i64,
-    /// When it was issued.
     pub iat: i64,
     /// When the user last proved who they are.
     pub auth_time: i64,
     /// How (RFC 8176).
     pub amr: Vec<String>,
-    /// What the client asked to be told again, so that nobody else's token can be slipped to it.
+    /// The `nonce` of the request: it binds the token to that request, so that another token cannot be injected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
-    /// What binds the access token to it (§3.1.3.6).
+    /// Binds the access token to it (`at_hash`, §3.1.3.6).
     pub at_hash: String,
-    /// The session: a log-out names it (OIDC Back-Channel Logout 1.0 §2.1).
+    /// The session: a logout token names it (OIDC Back-Channel Logout 1.0 §2.1).
     pub sid: SessionId,
     /// With scope `profile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
-    /// With scope `email`, where there is an address.
+    /// With scope `email`, where the account has an email address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
     /// Beside `email`.
@@ -150,23 +139,21 @@ pub struct IdClaims {
     pub email_verified: Option<bool>,
 }
 
-/// The claims of a logout token (OIDC Back-Channel Logout 1.0 §2.4): what a client learns of a session that has ended.
-/// Never a `nonce`, by which it could pass for an ID token.
+/// The claims of a logout token (OIDC Back-Channel Logout 1.0 §2.4): they tell a client which session has ended.
+/// They never include a `nonce`: with one, the token could pass for an ID token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogoutClaims {
-    /// Who issued it.
     pub iss: String,
-    /// Whose session it was.
+    /// The user whose session ended.
     pub sub: UserId,
-    /// The client, and nobody else.
+    /// The client alone.
     pub aud: Audience,
-    /// When it was issued.
     pub iat: i64,
-    /// Until when the client may take it in.
+    /// The client must refuse it from this time on.
     pub exp: i64,
     /// Its own identifier, never given twice.
     pub jti: String,
-    /// What happened: the one event that says that this is a logout token.
+    /// The one event, which marks this as a logout token.
     pub events: LogoutEvents,
     /// The session, as its ID tokens named it.
     pub sid: SessionId,
@@ -175,7 +162,7 @@ pub struct LogoutClaims {
 /// The `events` of a logout token.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogoutEvents {
-    /// The one that there must be.
+    /// The one event that the specification requires.
     #[serde(rename = "http://schemas.openid.net/event/backchannel-logout")]
     pub backchannel_logout: NoMembers,
 }
@@ -185,7 +172,7 @@ pub struct LogoutEvents {
 pub struct NoMembers {}
 
 impl LogoutClaims {
-    /// What `client` learns of the end of `session`; it may take that in `from` a time on, `until` another.
+    /// The claims that tell `client` of the end of `session`, valid `from` one time `until` another.
     #[must_use]
     pub fn of(
         issuer: &str,
@@ -207,7 +194,7 @@ impl LogoutClaims {
     }
 }
 
-/// A time as claims write it (RFC 7519 §2, `NumericDate`), in whole seconds.
+/// A time as claims hold it (RFC 7519 §2, `NumericDate`), in whole seconds.
 #[must_use]
 pub fn numeric_date(time: DateTime<Utc>) -> i64 {
     time.timestamp()

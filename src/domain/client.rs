@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{ids::ClientId, oauth::GrantType, scope::Scope, signing_key::SigningAlgorithm};
 
-/// How a client proves who it is at the token endpoint (OIDC Core §9, RFC 8414 §2).
+/// How a client authenticates at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationMethod {
@@ -22,10 +22,10 @@ pub enum AuthenticationMethod {
 }
 
 impl AuthenticationMethod {
-    /// Every method that a client can be registered with.
+    /// Every method that a client can register.
     pub const ALL: [Self; 4] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt, Self::None];
 
-    /// The method as metadata names it; `None` for any other word.
+    /// The method as metadata names it; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|method| method.as_str() == text)
@@ -43,18 +43,18 @@ impl AuthenticationMethod {
     }
 }
 
-/// What a client is that registered itself (OIDC Registration §2): it decides where codes may be sent.
+/// The application type of a client (OIDC Registration §2). It decides which redirect URIs are allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplicationType {
     /// On a server, or in a browser.
     Web,
-    /// On somebody's own device (RFC 8252).
+    /// On a user's device (RFC 8252).
     Native,
 }
 
 impl ApplicationType {
-    /// The type as metadata names it; `None` for any other word.
+    /// The type as metadata names it; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Web, Self::Native].into_iter().find(|kind| kind.as_str() == text)
@@ -73,25 +73,24 @@ impl ApplicationType {
 /// A registered client (RFC 7591 §2), or the built-in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
-    /// Its identifier.
     pub id: ClientId,
-    /// What people call it.
+    /// Its display name.
     pub name: String,
-    /// How it proves who it is.
+    /// How it authenticates.
     pub authentication: AuthenticationMethod,
     /// The grants that it may use.
     pub grants: BTreeSet<GrantType>,
-    /// The most it may ask for; what it gets where it asks for nothing.
+    /// The widest scope it may ask for; it gets this one when it asks for none.
     pub scope: Scope,
-    /// The resource server that it is itself: values of `aud` that it may introspect.
+    /// As a resource server: the `aud` values of tokens that it may introspect.
     pub audiences: Vec<String>,
-    /// The resources that it may ask tokens for (RFC 8707).
+    /// The resources for which it may request tokens (RFC 8707).
     pub resources: Vec<String>,
-    /// Where codes may be sent, byte for byte.
+    /// Its redirect URIs, compared byte for byte.
     pub redirect_uris: Vec<String>,
-    /// Where a log-out may return to, byte for byte.
+    /// Its post-logout redirect URIs, compared byte for byte.
     pub post_logout_redirect_uris: Vec<String>,
-    /// Where log-outs are told (OIDC Back-Channel Logout 1.0).
+    /// The URI that receives logout tokens (OIDC Back-Channel Logout 1.0).
     pub backchannel_logout_uri: Option<String>,
     /// The algorithm of its ID tokens, where it chose one.
     pub id_token_algorithm: Option<SigningAlgorithm>,
@@ -99,11 +98,10 @@ pub struct Client {
     pub jwks: Option<String>,
     /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
     pub first_party: bool,
-    /// What it is, where it said so itself.
+    /// Its application type, if it declared one.
     pub application_type: Option<ApplicationType>,
-    /// Whether it registered itself (RFC 7591), so that nobody knows whose it is.
+    /// Whether it registered itself (RFC 7591), so that its owner is unknown.
     pub self_registered: bool,
-    /// When it was registered.
     pub created_at: DateTime<Utc>,
 }
 
@@ -137,13 +135,13 @@ impl Client {
         self.authentication != AuthenticationMethod::None
     }
 
-    /// Whether it proves who it is with a secret that we gave it.
+    /// Whether it authenticates with a secret that Signet issued.
     #[must_use]
     pub fn has_secret(&self) -> bool {
         matches!(self.authentication, AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost)
     }
 
-    /// The algorithm of its ID tokens: what every client can verify, unless it chose another (OIDC Registration §2).
+    /// The algorithm of its ID tokens: the one that every client can verify, unless it chose another (OIDC Registration §2).
     #[must_use]
     pub fn id_token_algorithm(&self) -> SigningAlgorithm {
         self.id_token_algorithm.unwrap_or(SigningAlgorithm::RS256)
@@ -155,7 +153,7 @@ impl Client {
         self.may_use(GrantType::AuthorizationCode) && self.scope.contains("openid")
     }
 
-    /// Whether it may use `grant`. The password grant wants more than registration: the client must be first-party
+    /// Whether it may use `grant`. The password grant needs more than registration: the client must be first-party
     /// now (RFC 9700 §2.4).
     #[must_use]
     pub fn may_use(&self, grant: GrantType) -> bool {

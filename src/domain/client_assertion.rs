@@ -12,7 +12,7 @@ pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
 
 /// How far ahead an assertion may end. One that was made has to be remembered so long, to be taken once; libraries in
-/// wide use let it live an hour where nobody says otherwise.
+/// wide use let it live an hour by default.
 pub const LONGEST: TimeDelta = TimeDelta::hours(1);
 
 /// How far the clocks of clients may be from ours.
@@ -53,7 +53,7 @@ pub enum NotAnAssertion {
     /// `iss` is another client's, or `jti` says nothing or too much.
     #[error("the claims name two clients, or no assertion")]
     Claims,
-    /// `aud` names nobody, or others than us.
+    /// `aud` is empty, or names a party other than this issuer.
     #[error("for another audience")]
     Audience,
     /// `exp` has come.
@@ -85,7 +85,7 @@ impl AssertionClaims {
     /// Judges the claims of an assertion whose signature is that of the client `sub`, at `now` in seconds. `ours` are
     /// the names that it may call us by.
     ///
-    /// All of `aud` must be ours: whoever else an assertion is made for could present it here.
+    /// Every `aud` value must name this issuer: another audience of the assertion could present it here.
     ///
     /// # Errors
     /// [`NotAnAssertion`].

@@ -27,7 +27,7 @@ pub struct ClientMetadata {
     pub grant_types: Option<Vec<String>>,
     /// The response types that it will use.
     pub response_types: Option<Vec<String>>,
-    /// What people call it.
+    /// Its display name.
     pub client_name: Option<String>,
     /// What it may ask for.
     pub scope: Option<String>,
@@ -39,7 +39,7 @@ pub struct ClientMetadata {
     pub subject_type: Option<String>,
     /// The algorithm of its ID tokens.
     pub id_token_signed_response_alg: Option<String>,
-    /// Where a log-out may return to.
+    /// Its post-logout redirect URIs.
     pub post_logout_redirect_uris: Option<Vec<String>>,
     /// The names of the other members that have a value.
     pub others: BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! What may be registered as a client (RFC 7591 §2), whoever registers it; and what changes of one that is.
+//! The rules for registering and changing a client (RFC 7591 §2), by itself or by an operator.
 
 use std::collections::BTreeSet;
 
@@ -26,13 +26,13 @@ pub enum NotRegistrable {
     /// An id of our own.
     #[error("the ids first-party and pages are built in; choose another one")]
     BuiltIn,
-    /// No name that people could read.
+    /// The name is not readable.
     #[error("a name is 1 to 100 bytes, without control characters and those that turn the direction of text")]
     Name,
     /// It could do nothing.
     #[error("a client needs a grant")]
     NoGrant,
-    /// The password grant of somebody else's client (RFC 9700 §2.4).
+    /// The password grant of a third-party client (RFC 9700 §2.4).
     #[error("the password grant is for first-party clients alone")]
     PasswordGrant,
     /// A grant of credentials that it does not have.
@@ -44,10 +44,9 @@ pub enum NotRegistrable {
     /// No value that `aud` could have.
     #[error("an audience or resource is 1 to 200 characters of printable ASCII without spaces")]
     Audience,
-    /// A redirect URI that codes or people must not be sent to.
+    /// A redirect URI to which neither codes nor users must be sent.
     #[error("{why}")]
     RedirectUri {
-        /// Which.
         uri: String,
         /// Why not.
         why: NotARedirectUri,
@@ -56,16 +55,12 @@ pub enum NotRegistrable {
     #[error(
         "a web application's redirect URIs are https; a native one's are https, http to a loopback host, or its own scheme"
     )]
-    ApplicationType {
-        /// Which.
-        uri: String,
-    },
+    ApplicationType { uri: String },
     /// Another URI that cannot be used.
     #[error("{field}: {why}")]
     Uri {
         /// The member's name.
         field: &'static str,
-        /// Which.
         uri: String,
         /// Why not.
         why: NotARedirectUri,
@@ -195,7 +190,7 @@ fn is_audience(name: &str) -> bool {
 /// What changes of a client; what is `None` stays as it is. A list takes the place of the whole list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
-    /// What people call it.
+    /// Its display name.
     pub name: Option<String>,
     /// How it proves who it is.
     pub authentication: Option<AuthenticationMethod>,
@@ -209,9 +204,9 @@ pub struct Revision {
     pub resources: Option<Vec<String>>,
     /// Where codes may be sent.
     pub redirect_uris: Option<Vec<String>>,
-    /// Where a log-out may return to.
+    /// Its post-logout redirect URIs.
     pub post_logout_redirect_uris: Option<Vec<String>>,
-    /// Where log-outs are told.
+    /// The URI that receives logout tokens.
     pub backchannel_logout_uri: Option<Option<String>>,
     /// The algorithm of its ID tokens.
     pub id_token_algorithm: Option<Option<SigningAlgorithm>>,
@@ -314,7 +309,7 @@ mod tests {
             Client { redirect_uris: bad(), ..app() },
             Client { post_logout_redirect_uris: bad(), ..app() },
             Client { backchannel_logout_uri: bad().pop(), ..app() },
-            // Nobody listens there for us.
+            // No client listens there.
             Client {
                 authentication: AuthenticationMethod::None,
                 backchannel_logout_uri: Some("com.example.app:/logout".to_owned()),

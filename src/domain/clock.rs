@@ -1,16 +1,16 @@
-//! Where the time comes in.
+//! The source of time.
 
 use std::time::Instant;
 
 use chrono::{DateTime, SubsecRound, Utc};
 
-/// Tells the time. The service holds one of these and asks it once a request; tests hold one that they move.
+/// A source of time. The service asks it once per request; tests use one that they advance.
 pub trait Clock: Send + Sync + std::fmt::Debug {
-    /// The present, in whole microseconds: what both databases can keep, so that a stored time equals the one given.
+    /// The present, in whole microseconds. Both databases can store these, so a stored time equals the given one.
     fn now(&self) -> DateTime<Utc>;
 
-    /// A reading that only ever grows, to measure time with that has passed in this process: [`Self::now`] goes back
-    /// when somebody sets the machine's clock.
+    /// A monotonic reading, to measure elapsed time in this process: [`Self::now`] goes back when the machine's clock is
+    /// set back.
     fn instant(&self) -> Instant;
 }
 

@@ -1,17 +1,17 @@
-//! When a letter is tried again, and when it is given up.
+//! The retry schedule of emails.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::backoff::Backoff;
 
-/// How long a letter is a process's own without a word from it. What a dead process held goes out after this, so it is
-/// far below the half minute that is promised, and several times [`RENEWED_EVERY`].
+/// How long a process leases an email without renewing. When it dies, another one sends the email after this time, so it
+/// is far below the promised half minute, and several times [`RENEWED_EVERY`].
 pub const LEASE: TimeDelta = TimeDelta::seconds(20);
-/// How often a process that is still at it says so, in seconds.
+/// How often a working process renews its lease, in seconds.
 pub const RENEWED_EVERY: u64 = 5;
-/// How long a letter is tried: a mail server that is down over a long weekend loses none.
+/// How long an email is retried: a mail server that is down over a long weekend loses none.
 pub const TRIED_FOR: TimeDelta = TimeDelta::days(3);
-/// How long a dead letter is kept, for the operator to look at.
+/// How long an email that was given up is kept, for the operator to inspect.
 pub const DEAD_KEPT: TimeDelta = TimeDelta::days(30);
 
 /// The wait between two attempts doubles from five seconds to half an hour.

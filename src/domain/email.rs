@@ -105,8 +105,8 @@ fn is_dot_atom(text: &str) -> bool {
 /// The domain in ASCII and lower case; `None` for what is no full domain name.
 fn ascii_domain(text: &str) -> Option<String> {
     let Ok(Host::Domain(ascii)) = Host::parse(text) else { return None };
-    // The URL parser decodes percent signs, drops invisible characters and maps look-alikes (UTS 46 §4). Whoever writes
-    // those means to deceive somebody: what it changed beyond letter case and NFC is refused.
+    // The URL parser decodes percent signs, drops invisible characters and maps look-alikes (UTS 46 §4). They
+    // serve to deceive readers, so a domain that the parser changed beyond letter case and NFC is refused.
     let folded: String = text.chars().flat_map(char::to_lowercase).nfc().collect();
     if ascii != folded && url::quirks::domain_to_unicode(&ascii) != folded {
         return None;

@@ -1,7 +1,7 @@
-//! Identities that other providers vouch for, and what a log-in with one means here (OIDC Core §5.7).
+//! Identities at other providers, and the effect of a login with one (OIDC Core §5.7).
 //!
-//! Who somebody is at a provider is the pair of issuer and subject, never an address: addresses change hands, and any
-//! provider may claim any of them.
+//! The pair of issuer and subject identifies a user at a provider. An email address never does: addresses change hands,
+//! and any provider may claim any of them.
 
 use std::{borrow::Borrow, fmt};
 
@@ -11,25 +11,22 @@ use uuid::Uuid;
 
 use super::{email::EmailAddress, ids::UserId, username::Username};
 
-/// The name of a provider, as the operator gave it: 1 to 64 of `a-z`, `0-9` and `-`, for it stands in paths.
+/// The name of a provider, from the configuration: 1 to 64 of `a-z`, `0-9` and `-`, because it is part of paths.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ProviderName(String);
 
-/// Why a text names no provider.
+/// The text is not a provider name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the name of a provider is 1 to 64 of a-z, 0-9 and '-'")]
 pub struct NotAProviderName;
 
-/// Which preset a provider follows.
+/// The preset of a provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// Google.
     Google,
-    /// Facebook.
     Facebook,
-    /// GitHub.
     Github,
     /// Microsoft Entra ID.
     Microsoft,
@@ -39,35 +36,32 @@ pub enum ProviderKind {
     Oidc,
 }
 
-/// Who somebody is at a provider (OIDC Core §2: `iss` and `sub` together never mean anybody else).
+/// A user at a provider (OIDC Core §2: `iss` and `sub` together never identify another user).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Who vouches.
     pub issuer: String,
-    /// For whom.
     pub subject: String,
 }
 
-/// Why a subject is none.
+/// The text is not a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a subject is 1 to 255 printable ASCII characters")]
 pub struct NotASubject;
 
-/// What a provider says of somebody, beside who they are. All of it may be wrong.
+/// A provider's statements about a user, besides the identity. All of them may be wrong.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Profile {
-    /// Their address.
+    /// The email address.
     pub email: Option<String>,
-    /// Whether the provider says that the address is theirs.
+    /// Whether the provider claims to have verified the email address.
     pub email_verified: bool,
-    /// What they are called there in public, such as `preferred_username`.
+    /// The public name there, such as `preferred_username`.
     pub handle: Option<String>,
-    /// Their own name. It may be what they do not show to everybody.
+    /// The real name, which the user may want to keep private.
     pub name: Option<String>,
 }
 
-/// What ID tokens and user info say of somebody alike (OIDC Core §5.1). One of another type than it has there is as if
-/// it were missing: it names nobody.
+/// The standard claims that ID tokens and user info share (OIDC Core §5.1). A claim of the wrong type counts as missing.
 #[derive(Debug, Default, Deserialize)]
 pub struct ProfileClaims {
     email: Option<Value>,
@@ -78,11 +72,11 @@ pub struct ProfileClaims {
     given_name: Option<Value>,
 }
 
-/// The longest text of a profile, in bytes: it travels with the browser while a name is asked for.
+/// The longest text of a profile, in bytes: the browser carries it while the user chooses a username.
 const MAX_TEXT: usize = 320;
 
 impl ProfileClaims {
-    /// The profile, as a provider of `kind` is to be understood.
+    /// The profile, read by the rules for a provider of `kind`.
     #[must_use]
     pub fn read(&self, kind: ProviderKind) -> Profile {
         let text = |claim: &Option<Value>| {
@@ -104,29 +98,29 @@ impl ProfileClaims {
     }
 }
 
-/// A name for a new account.
+/// A suggested username for a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsernameSuggestion {
-    /// It is public at the provider, and may be taken as it is.
+    /// It is public at the provider, and may be used unasked.
     Handle(Username),
-    /// Made of somebody's own name: they are asked first, since usernames are public here.
+    /// Derived from the user's real name: ask first, because usernames are public here.
     FromName(Username),
     /// There is none.
     Nothing,
 }
 
-/// What a log-in with a provider means.
+/// The effect of a login with a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkDecision {
     /// The account that this identity is linked to logs in.
     LogIn(UserId),
     /// The identity is linked to this account, whose owner proved the same address, and logs in.
     Link(UserId),
-    /// A new account begins.
+    /// A new account is created.
     NewAccount(Option<Claim>),
 }
 
-/// The address of a new account.
+/// The email address of a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
     /// A provider that the operator trusts for it says that it was proved.
@@ -152,7 +146,6 @@ impl ProviderName {
         }
     }
 
-    /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -186,7 +179,6 @@ impl fmt::Display for ProviderName {
 }
 
 impl ProviderKind {
-    /// All of them.
     pub const ALL: [Self; 6] = [Self::Google, Self::Facebook, Self::Github, Self::Microsoft, Self::Apple, Self::Oidc];
 
     /// The kind as the configuration names it.
@@ -240,7 +232,7 @@ impl Profile {
         self.address().filter(|_| self.email_verified && trust_email)
     }
 
-    /// A name for a new account. An address never becomes one, not in part: usernames are public, addresses are not.
+    /// A suggested username for a new account. An address never becomes one, not in part: usernames are public, addresses are not.
     #[must_use]
     pub fn proposal(&self) -> UsernameSuggestion {
         let name = |text: &Option<String>| text.as_deref().filter(|text| !text.contains('@')).and_then(username_of);
@@ -268,11 +260,11 @@ pub fn is_issuer(issuer: &str, iss: &str) -> bool {
     tenant.is_some_and(|tenant| tenant.len() == 36 && Uuid::parse_str(tenant).is_ok())
 }
 
-/// Says what a log-in with an identity means.
+/// Decides the effect of a login with an identity.
 ///
-/// `linked` is the account that the identity is linked to; `owner` the one that has proved `profile`'s address here.
-/// What an account merely claims counts for nothing: whoever registered with somebody else's address gains nothing when
-/// the owner of that address comes by a provider, and neither does a provider that claims an address for somebody.
+/// `linked` is the account that the identity is linked to; `owner` the one that has verified `profile`'s email
+/// address here. Unverified addresses count for nothing. An attacker who registered with a victim's address gains nothing
+/// when the victim logs in with a provider; neither does a provider that claims the address for another user.
 #[must_use]
 pub fn decide(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> LinkDecision {
     if let Some(user) = linked {
@@ -316,7 +308,7 @@ mod tests {
             assert_eq!(decision(verified, trusted, Some(ADA)), claimed, "{verified} {trusted}");
             assert_eq!(decision(verified, trusted, None), claimed, "{verified} {trusted}");
         }
-        // Nobody has proved it here: whoever merely claims it is no owner.
+        // No account has verified it here: an unverified claim does not make an owner.
         assert_eq!(decision(true, true, None), LinkDecision::NewAccount(Some(Claim::Proved(ada()))));
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct UserId(pub Uuid);
 
-/// A log-in: the `sid` of its tokens.
+/// A session's identifier: the `sid` of its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
@@ -33,7 +33,7 @@ impl fmt::Display for SessionId {
 #[serde(try_from = "String", into = "String")]
 pub struct ClientId(String);
 
-/// Why a text is no client identifier.
+/// The text is not a client identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a client id is 1 to {} letters, digits, '-', '.', '_' or '~', and no UUID", ClientId::MAX_LENGTH)]
 pub struct NotAClientId;
@@ -44,7 +44,7 @@ impl ClientId {
     const FIRST_PARTY: &str = "first-party";
     const PAGES: &str = "pages";
 
-    /// Reads an identifier as clients and operators write it.
+    /// Parses an identifier as clients and operators write it.
     ///
     /// # Errors
     /// [`NotAClientId`] for other characters, other lengths and UUIDs.
@@ -54,7 +54,7 @@ impl ClientId {
         if well_formed && Uuid::parse_str(text).is_err() { Ok(Self(text.to_owned())) } else { Err(NotAClientId) }
     }
 
-    /// The built-in public first-party client, which requests that name no client belong to.
+    /// The built-in public first-party client: requests that name no client belong to it.
     #[must_use]
     pub fn first_party() -> Self {
         Self(Self::FIRST_PARTY.to_owned())
@@ -66,14 +66,14 @@ impl ClientId {
         self.0 == Self::FIRST_PARTY
     }
 
-    /// Our own browser pages. A log-in there is a session of this client, which gets no token of it: the clients that the
-    /// browser then signs in to get their own, with that one as parent.
+    /// The client id of the browser pages. A login there is a session of this client, which gets no tokens. Clients that
+    /// the browser then logs in to get their own sessions, with that one as parent.
     #[must_use]
     pub fn pages() -> Self {
         Self(Self::PAGES.to_owned())
     }
 
-    /// Whether nobody can register this id, since it is one of our own.
+    /// Whether the id is reserved for a built-in client, so that it cannot be registered.
     #[must_use]
     pub fn is_built_in(&self) -> bool {
         [Self::FIRST_PARTY, Self::PAGES].contains(&self.0.as_str())

@@ -1,14 +1,15 @@
-//! How a client is told that a session of it has ended: for how long, and again when (OIDC Back-Channel Logout 1.0).
+//! The schedule by which a client is notified of ended sessions (OIDC Back-Channel Logout 1.0).
 
 use chrono::TimeDelta;
 
 use super::backoff::Backoff;
 
-/// When a client is told again, and when no more: a deployment or a short outage of it loses no log-out, and one that is
-/// gone for longer is not told of what its sessions have forgotten by then.
+/// The retry schedule: a deployment or a short outage of the client loses no logout. A client that is gone for longer
+/// is not notified, because its sessions have expired by then.
 pub const BACKOFF: Backoff =
     Backoff { first: TimeDelta::seconds(2), longest: TimeDelta::minutes(5), tried_for: TimeDelta::hours(1) };
-/// How long a notice is a process's own: what a dead one held is told after this. Longer than [`DEADLINE`].
+/// How long a process leases a notice. When it dies, another one delivers the notice after this time. Longer than
+/// [`DEADLINE`].
 pub const LEASE: TimeDelta = TimeDelta::seconds(20);
 /// How long the client may take to answer, in seconds.
 pub const DEADLINE: u64 = 10;

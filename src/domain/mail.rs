@@ -1,4 +1,4 @@
-//! What the service writes to the owner of an address.
+//! Emails to the owners of accounts.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use secrecy::SecretString;
@@ -6,61 +6,61 @@ use uuid::Uuid;
 
 use super::email::EmailAddress;
 
-/// A mail about to be sent to the owner of an address.
+/// An email about to be sent.
 #[derive(Debug, Clone)]
 pub struct Email {
-    /// Names it for ever: a mail sent twice after a crash has one Message-ID.
+    /// Identifies the email: if it is sent twice after a crash, both copies have one Message-ID.
     pub id: Uuid,
-    /// The stored address of the account.
+    /// The stored email address of the account.
     pub to: EmailAddress,
-    /// What it says.
+    /// The content.
     pub message: Message,
-    /// When its cause happened: its `Date` (RFC 5322 §3.6.1), however late it leaves.
+    /// When its cause happened. It becomes the `Date` (RFC 5322 §3.6.1), however late the email is sent.
     pub written_at: DateTime<Utc>,
 }
 
-/// What a letter says. Every username is that of the account which `to` belongs to.
+/// The content of an email. The username is always that of the recipient's account.
 #[derive(Debug, Clone)]
 pub enum Message {
-    /// Somebody asked for a new password; whoever has the link may set one.
+    /// A password reset was requested; the link allows its holder to set a new password.
     PasswordReset {
-        /// Whose password.
+        /// The username of the account.
         username: String,
-        /// Where to set it; made from the issuer alone.
+        /// The page that sets it; built from the issuer alone, never from a request.
         link: SecretString,
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
-    /// The account names this address; whoever has the link can prove that it is theirs.
+    /// The account names this email address; opening the link proves that the owner reads it.
     EmailVerification {
-        /// Whose address.
+        /// The username of the account.
         username: String,
-        /// Where to prove it; made from the issuer alone.
+        /// The page that verifies it; built from the issuer alone, never from a request.
         link: SecretString,
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
     /// The password was changed.
     PasswordChanged {
-        /// Whose.
+        /// The username of the account.
         username: String,
-        /// When.
+        /// When it happened.
         at: DateTime<Utc>,
     },
-    /// The account has another address now. Goes to the old one.
+    /// The account has another email address now. Sent to the old one.
     EmailChanged {
-        /// Whose.
+        /// The username of the account.
         username: String,
-        /// The address from now on.
+        /// The new email address.
         new: EmailAddress,
-        /// When.
+        /// When it happened.
         at: DateTime<Utc>,
     },
-    /// Somebody tried to register with an address that is already an account's own.
+    /// A registration used an email address that already belongs to an account.
     RegistrationTried {
-        /// The account that has the address.
+        /// The account that has the email address.
         username: String,
-        /// When.
+        /// When it happened.
         at: DateTime<Utc>,
     },
 }

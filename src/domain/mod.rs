@@ -1,7 +1,7 @@
-//! The words, states and rules of an OAuth 2 token issuer.
+//! The types, states and rules of an OAuth 2 token issuer.
 //!
-//! Nothing here is async, does I/O or knows HTTP; what needs the time takes it as an argument. A value that exists is
-//! valid: `Username::parse` and its like are the only way in.
+//! Nothing here is async, does I/O or knows HTTP; functions that need the time take it as an argument. Every value is
+//! valid: `Username::parse` and its like are the only constructors.
 
 pub mod authorization_request;
 pub mod backoff;

@@ -1,21 +1,21 @@
-//! One-use secrets: what a mail carries to prove that its reader has the mailbox.
+//! One-use secrets: an email carries one to prove that its reader has access to the mailbox.
 
 use std::fmt;
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
 
-/// What a secret is good for. A secret of one purpose is nothing for another.
+/// The purpose of a secret. A secret of one purpose is refused for every other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Setting a new password without the old one.
+    /// Sets a new password without the old one.
     PasswordReset,
-    /// Proving that an address is the account's.
+    /// Verifies the account's email address.
     EmailVerification,
 }
 
 impl Purpose {
-    /// The word that the database keeps. It goes into the secret as well, so it is never changed.
+    /// The value in the database. It goes into the secret as well, so it must never change.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -24,8 +24,8 @@ impl Purpose {
         }
     }
 
-    /// How long a secret lives, from the latest time that it was mailed: a mail that a dead mail server held up for an
-    /// hour is not dead when it arrives.
+    /// How long a secret lives, counted from the latest time that it was emailed: an email that a mail server
+    /// outage delayed by an hour still works when it arrives.
     #[must_use]
     pub fn lifetime(self) -> TimeDelta {
         match self {
@@ -39,7 +39,7 @@ impl Purpose {
 #[derive(Clone)]
 pub struct OneUseSecret(SecretString);
 
-/// A text that cannot be a one-use secret.
+/// The text cannot be a one-use secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a one-use secret")]
 pub struct NotAOneUseSecret;
@@ -48,7 +48,7 @@ impl OneUseSecret {
     /// How many characters 256 bits take.
     pub const LENGTH: usize = 43;
 
-    /// Reads a secret as a link carries it.
+    /// Parses a secret from a link.
     ///
     /// # Errors
     /// [`NotAOneUseSecret`] for a text of another length or alphabet.

@@ -40,7 +40,7 @@ impl Password {
     /// The longest password in bytes: far beyond any passphrase, and it bounds what is normalized and hashed.
     pub const MAX_BYTES: usize = 1024;
 
-    /// Reads a password as a person typed it, for every purpose alike: registration, change, reset and log-in.
+    /// Parses a password as typed, in the same way for registration, change, reset and login.
     ///
     /// Its characters are put into NFC and every kind of space becomes U+0020, so that two keyboards that write it
     /// differently write the same password (RFC 8265 §4.2.2). Nothing is trimmed, cut off or folded.
@@ -111,7 +111,7 @@ impl PasswordPolicy {
     ///
     /// # Errors
     /// [`WeakPassword::TooShort`] below `min_length`; [`WeakPassword::TooCommon`] for passwords that an attacker
-    /// tries among the first 30,000, in whatever letter case, which those made of the account's names are too.
+    /// tries among the first 30,000, in any letter case, which those made of the account's names are too.
     pub fn judge(
         &self,
         password: &Password,

@@ -1,24 +1,24 @@
-//! How often one client network may call which routes.
+//! Quotas of requests for one client network, by class of routes.
 
 use std::{num::NonZeroU32, time::Duration};
 
 /// A class of routes that share one quota.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RouteClass {
-    /// Where a password is tested, or a token redeemed or inspected.
+    /// Routes that test a password, or redeem or inspect a token.
     Token,
-    /// Where accounts are made.
+    /// Routes that create accounts.
     Registration,
-    /// Where it is asked whether a username is free.
+    /// Routes that tell whether a username is free.
     Availability,
-    /// Where a mail is caused.
+    /// Routes that cause an email.
     Mail,
     /// Pages for browsers.
     Pages,
 }
 
 impl RouteClass {
-    /// Its name, as the key of its configuration and the policy's name on the wire.
+    /// Its name: the configuration key, and the policy's name in headers.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,10 +31,9 @@ impl RouteClass {
     }
 }
 
-/// So many requests at once, after which each `interval` allows one more: what the generic cell rate algorithm does.
+/// A number of requests at once, after which each `interval` allows one more (generic cell rate algorithm).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
-    /// How many requests.
     pub count: NonZeroU32,
     /// How long it takes until all of them are allowed again; not zero.
     pub per: Duration,
@@ -47,29 +46,28 @@ impl Quota {
         (self.per / self.count.get()).max(Duration::from_nanos(1))
     }
 
-    /// The same for so many times as many requests.
+    /// The same quota with the count multiplied.
     #[must_use]
     pub fn times(self, factor: NonZeroU32) -> Self {
         Self { count: self.count.saturating_mul(factor), ..self }
     }
 }
 
-/// What a network may still do, once a request was counted.
+/// The verdict on a counted request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QuotaState {
-    /// The request is within the quota.
     Admitted {
-        /// How many more are, from now on.
+        /// How many more requests are within the quota now.
         remaining: u32,
     },
     /// The request is over the quota, and was not counted.
     Refused {
-        /// After how long one will be admitted.
+        /// The wait until one is admitted.
         wait: Duration,
     },
 }
 
-/// A duration in whole seconds, rounded up and not zero: whoever waits that long has waited long enough.
+/// A duration in whole seconds, rounded up and never zero, so that a client that waits this long is admitted.
 #[must_use]
 pub fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0)).max(1)

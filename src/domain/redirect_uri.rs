@@ -14,7 +14,7 @@ pub enum NotARedirectUri {
     /// A fragment (RFC 6749 §3.1.2).
     #[error("a redirect URI has no fragment")]
     Fragment,
-    /// User information, which deceives whoever reads it.
+    /// User information, which deceives readers about the host.
     #[error("a redirect URI names no user or password")]
     UserInformation,
     /// `http` to another host than a loopback address (RFC 8252 §7.3).

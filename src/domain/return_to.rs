@@ -1,14 +1,14 @@
-//! Where a page leads on to: a path of our own, never another site (RFC 9700 §4.11).
+//! The target of a page's redirect: a path of this service, never another site (RFC 9700 §4.11).
 
-/// A path of ours.
+/// A path of this service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo(String);
 
-/// The longest, in bytes.
+/// The longest path, in bytes.
 const MAX_LENGTH: usize = 256;
 
 impl ReturnTo {
-    /// Reads a path; `None` for whatever a browser could take for another site's address, or for more than a path.
+    /// Parses a path; `None` for a text that a browser could take for another site's URL, or that is more than a path.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_');
@@ -16,7 +16,6 @@ impl ReturnTo {
         ours.then(|| Self(text.to_owned()))
     }
 
-    /// Its text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

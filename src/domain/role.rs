@@ -26,7 +26,6 @@ impl Role {
         if well_formed { Ok(Self(text.to_owned())) } else { Err(NotARole) }
     }
 
-    /// The name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,4 +1,4 @@
-//! Sessions: one row a log-in, which decides what its refresh tokens are worth.
+//! Sessions: one row for each login, which decides whether its refresh tokens are valid.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -9,7 +9,7 @@ use super::{
     status_list::StatusPosition,
 };
 
-/// A log-in of a user at a client.
+/// A login of a user at a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// The `sid` of its tokens.
@@ -18,11 +18,11 @@ pub struct Session {
     pub user: UserId,
     /// The client that its tokens are issued to.
     pub client: ClientId,
-    /// The log-in at our pages that it came from, which it ends with.
+    /// The browser session that it came from. It ends when that one ends.
     pub parent: Option<SessionId>,
-    /// What was granted; refreshes may narrow it, never widen.
+    /// The granted scope; a refresh may narrow it, never widen it.
     pub scope: Scope,
-    /// The one resource that its tokens are for, where one was asked (RFC 8707).
+    /// The one resource that its tokens are for, if the client asked for one (RFC 8707).
     pub resource: Option<String>,
     /// The username that tokens carry.
     pub username: String,
@@ -32,7 +32,7 @@ pub struct Session {
     pub amr: Vec<String>,
     /// The live refresh token's generation.
     pub generation: Generation,
-    /// When the user proved it.
+    /// When the user authenticated.
     pub authenticated_at: DateTime<Utc>,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
@@ -42,21 +42,21 @@ pub struct Session {
     pub idle_ends_at: DateTime<Utc>,
     /// When the session ends, used or not.
     pub ends_at: DateTime<Utc>,
-    /// Its place in the status lists.
+    /// Its status list index.
     pub status: StatusPosition,
-    /// Since when it is over, if so.
+    /// When it ended, if it has.
     pub ended_at: Option<DateTime<Utc>>,
-    /// From what program the log-in came, as it named itself.
+    /// The `User-Agent` of the login.
     pub user_agent: Option<String>,
-    /// From what address.
+    /// The IP address of the login.
     pub ip: Option<String>,
 }
 
-/// What [`Session::amr`] says of a log-in with a provider. RFC 8176 has no word for it, since it asks what the provider
-/// did; this is the one that is common.
+/// The value of [`Session::amr`] after a login with a provider. RFC 8176 registers none for it; this one is in common
+/// use.
 pub const FEDERATED: &str = "fed";
 
-/// How often the refresh token of a session has been rotated, counted from 1.
+/// The number of refresh tokens that a session has had, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(pub i64);
 
@@ -74,52 +74,48 @@ pub struct Lifetimes {
     pub refresh_token: TimeDelta,
     /// Of the session, used or not.
     pub session: TimeDelta,
-    /// How long after a rotation the generation before is answered again.
+    /// How long after a rotation the previous generation is still answered.
     pub grace: TimeDelta,
 }
 
-/// What a refresh token that is not the live one turns out to be.
+/// The verdict on a refresh token that is not the live one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StaleRefresh {
-    /// The answer to its rotation was lost: give the live generation again, change nothing.
+    /// The answer to its rotation was lost: return the live generation again, change nothing.
     Repeated,
-    /// It had been rotated away: somebody holds a copy. The session ends.
+    /// It was rotated away before: two parties hold copies. The session ends.
     Reused,
-    /// The session is over, or the token was never this session's: refuse, change nothing.
+    /// The session has ended, or the token never belonged to it: refuse, change nothing.
     Over,
 }
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// Its user logged out, of this session or of all.
+    /// Its user logged out of this session or of all.
     LogOut,
     /// A rotated refresh token was presented again.
     Reuse,
-    /// The password was changed.
     PasswordChange,
-    /// The password was replaced by way of a mail.
+    /// The password was reset by email.
     PasswordReset,
-    /// The account was deleted.
     AccountDeleted,
-    /// The account was disabled.
     AccountDisabled,
     /// An operator ended it.
     Operator,
-    /// The client was deleted.
     ClientDeleted,
     /// A client revoked one of its tokens (RFC 7009).
     Revoked,
-    /// Somebody logged in anew in the same browser.
+    /// A user logged in again in the same browser.
     Replaced,
-    /// Its user took back what they had allowed the client.
+    /// Its user withdrew the consent to the client.
     ConsentWithdrawn,
-    /// A provider was unlinked, by which it may have begun.
+    /// A provider was unlinked, and the session may have begun with it.
     Unlinked,
 }
 
 impl EndReason {
-    /// The word that logs and the database keep.
+    /// The value in logs and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -140,24 +136,24 @@ impl EndReason {
 }
 
 impl Session {
-    /// Neither ended nor run out at `now`.
+    /// Whether the session has neither ended nor expired at `now`.
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.ended_at.is_none() && now < self.ends_at && now < self.idle_ends_at
     }
 
-    /// Whether it began by a provider's word.
+    /// Whether it began with a login at a provider.
     #[must_use]
     pub fn is_federated(&self) -> bool {
         self.amr.iter().any(|method| method == FEDERATED)
     }
 
-    /// Judges a refresh token of `generation`, presented at `now` by the session's own client, that the rotation did
-    /// not take.
+    /// Judges a refresh token of `generation`, presented at `now` by the session's own client, after the rotation
+    /// refused it.
     ///
     /// The generation just before the live one is [`StaleRefresh::Repeated`] for `grace` after the rotation (the answer
-    /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that is
-    /// over is never reused: a logout must not read as a theft. A generation yet to come cannot be one of ours.
+    /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that has
+    /// ended is never `Reused`: a logout must not be logged as a theft. Signet never issued a later generation.
     ///
     /// With a `grace` of zero nothing is ever `Repeated`: of requests that arrive together, one may have read its clock
     /// before the rotation of another, so `now` can be earlier than `rotated_at`.

@@ -5,22 +5,20 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-/// An algorithm that tokens for others are signed with (RFC 7518 §3.1, RFC 8037 §3.1).
+/// An algorithm that signs tokens for other services (RFC 7518 §3.1, RFC 8037 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum SigningAlgorithm {
     /// ECDSA with P-256 and SHA-256.
     ES256,
-    /// Ed25519.
     EdDSA,
     /// RSA PKCS#1 v1.5 with SHA-256; keys of 3072 bits and more.
     RS256,
 }
 
 impl SigningAlgorithm {
-    /// All of them.
     pub const ALL: [Self; 3] = [Self::ES256, Self::EdDSA, Self::RS256];
 
-    /// The algorithm as `alg` names it; `None` for any other word.
+    /// The algorithm as `alg` names it; `None` for any other text.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|algorithm| algorithm.as_str() == text)
@@ -46,12 +44,13 @@ impl fmt::Display for SigningAlgorithm {
 /// How long verifiers may keep the JWKS: its `Cache-Control: max-age`.
 pub const JWKS_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
 
-/// What a new key waits beyond [`JWKS_MAX_AGE`] before it signs: time for every replica to see the file.
+/// How long a new key waits beyond [`JWKS_MAX_AGE`] before it signs: time for every replica to see the file.
 pub const PROPAGATION: TimeDelta = TimeDelta::minutes(1);
 
-/// Which of the keys of one algorithm signs at `now`, by their times of publication; `None` where there is no key.
+/// Chooses the key that signs at `now` from the keys of one algorithm, by their times of publication; `None` if there is
+/// no key.
 ///
-/// A key is active once every verifier can know it; the first key of an algorithm is active at once, since no verifier
+/// A key becomes active once every verifier can know it; the first key of an algorithm is active at once, since no verifier
 /// can hold an older set that matters.
 #[must_use]
 pub fn active(published: &[DateTime<Utc>], now: DateTime<Utc>) -> Option<usize> {

@@ -1,43 +1,42 @@
-//! Status lists (Token Status List, draft-ietf-oauth-status-list-21): which sessions are over, said to gateways in one
-//! bit each.
+//! Status lists (Token Status List, draft-ietf-oauth-status-list-21): they tell gateways which sessions
+//! have ended, in one bit each.
 //!
-//! Every session has a place in a list, and its access tokens say which. A gateway that fetches the list once per
-//! [`StatusListClaims::TTL`] learns of every revocation, and Signet nothing of which tokens are in use.
+//! Every session has a status list index, which its access tokens name. A gateway that fetches the list once per
+//! [`StatusListClaims::TTL`] learns of every revocation. Signet does not learn which tokens are in use.
 
 use serde::{Deserialize, Serialize};
 
-/// A session's place in the status lists.
+/// A session's list and its index there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusPosition {
-    /// Which list.
+    /// The number of the list.
     pub list: u16,
-    /// Which place in it, below [`StatusPosition::LIST_LENGTH`].
+    /// The index in it, below [`StatusPosition::LIST_LENGTH`].
     pub index: u32,
 }
 
 impl StatusPosition {
-    /// How many places a list has: 128 KiB before it is compressed.
+    /// The number of indexes of a list: 128 KiB before compression.
     pub const LIST_LENGTH: u32 = 1 << 20;
 }
 
-/// The `status` claim of an access token (§6.1): where to learn whether it is still good.
+/// The `status` claim of an access token (§6.1): where to learn whether it is still valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusClaim {
-    /// The one mechanism that we use.
+    /// The one mechanism that Signet uses.
     pub status_list: StatusReference,
 }
 
-/// The place in a status list that holds for a token (§6.2).
+/// The status list index of a token (§6.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusReference {
-    /// The place.
     pub idx: u32,
-    /// Where the list is, which is its `sub` too.
+    /// The URL of the list, which is its `sub` too.
     pub uri: String,
 }
 
 impl StatusClaim {
-    /// The claim of a token whose session has the place `position`.
+    /// The claim of a token whose session has `position`.
     #[must_use]
     pub fn of(issuer: &str, position: StatusPosition) -> Self {
         Self { status_list: StatusReference { idx: position.index, uri: list_uri(issuer, position.list) } }
@@ -47,15 +46,15 @@ impl StatusClaim {
 /// The claims of a status list token (§5.1). Times are whole seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusListClaims {
-    /// Who issued it: the draft leaves it open, and whoever compares the issuers of all tokens finds it.
+    /// The issuer. The draft does not require it; some verifiers compare the issuer of every token.
     pub iss: String,
     /// The list, by the `uri` that tokens refer to it with.
     pub sub: String,
-    /// As of when it holds.
+    /// When the list was made.
     pub iat: i64,
-    /// When it must no longer be relied upon.
+    /// Verifiers must not rely on it from this time on.
     pub exp: i64,
-    /// After how many seconds a copy should be fetched anew (§13.7).
+    /// After how many seconds a copy should be fetched again (§13.7).
     pub ttl: u32,
     /// The list itself.
     pub status_list: StatusList,
@@ -89,11 +88,11 @@ pub struct StatusList {
 }
 
 impl StatusList {
-    /// One bit says all that we know of a token: `VALID`, 0, or `INVALID`, 1 (§7.1).
+    /// One bit holds the whole state of a token: `VALID`, 0, or `INVALID`, 1 (§7.1).
     pub const BITS: u8 = 1;
 }
 
-/// Where a list of `issuer` is served.
+/// The URL of a list of `issuer`.
 fn list_uri(issuer: &str, number: u16) -> String {
     format!("{issuer}/oauth/status-lists/{number}")
 }

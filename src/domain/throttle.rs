@@ -1,54 +1,51 @@
-//! How failed passwords slow down the next ones.
+//! Failed passwords delay the next attempts.
 //!
-//! Every attempt is counted before its password is hashed, so that no number of attempts at once gets more of them
-//! evaluated, and is taken off again where it was right or our own trouble kept it from being evaluated. Two kinds of
-//! counter bound the same attempts: one for what somebody typed as a name, whether or not an account has it, and one for
-//! the account itself, under whatever name it was reached.
+//! Every attempt is counted before its password is hashed, so that parallel attempts gain nothing. The attempt is taken
+//! off again if the password was right, or if an error of the service kept it from being evaluated. Two kinds of counter
+//! bound the same attempts: one for the login identifier, whether or not an account has it, and one for the account
+//! itself, by whichever identifier it was found.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// The most failures in a row that are evaluated before an account rests (NIST SP 800-63B-4 §3.2.2).
+/// The most failures in a row that are evaluated before an account is locked (NIST SP 800-63B-4 §3.2.2).
 pub const MOST_FAILURES: i32 = 100;
-/// How long it rests then, and after how long without an attempt its failures are forgotten.
+/// How long it stays locked, and after how long without an attempt its failures are forgotten.
 pub const REST: TimeDelta = TimeDelta::days(30);
-/// The longest wait for the next attempt before that.
+/// The longest wait for the next attempt before the lock.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
 
-/// Which attempts a counter counts: an HMAC, so that whoever reads the database learns of no name that was typed.
+/// The key of a counter: an HMAC, so that the database does not reveal the identifiers that users typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ThrottleKey(pub [u8; 32]);
 
-/// By what rule a counter counts.
+/// The rule of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counting {
-    /// So many attempts within so much time, as the generic cell rate algorithm (ITU-T I.371) has it. A right password
-    /// takes its own attempt off and no other, or a stranger could see when an account's owner logs in by email address.
+    /// A number of attempts within a time, by the generic cell rate algorithm (ITU-T I.371). A right password takes off
+    /// its own attempt alone: otherwise a stranger could see when an account's owner logs in by email address.
     Rate,
-    /// Failures in a row, with ever longer waits. A right password ends the row.
+    /// Failures in a row, with growing waits. A right password ends the row.
     Row,
 }
 
-/// A counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Counter {
-    /// Which attempts.
     pub key: ThrottleKey,
-    /// By what rule.
     pub counting: Counting,
 }
 
-/// Where a counter stands. Times are in whole milliseconds.
+/// The state of a counter. Times are in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleState {
-    /// Attempts that were not right, or are being evaluated.
+    /// Attempts that failed or are being evaluated.
     pub failures: i32,
     /// When the next attempt may come.
     pub free_at: DateTime<Utc>,
-    /// From when on the counter is as if it had never been.
+    /// When the counter is forgotten.
     pub forget_at: DateTime<Utc>,
 }
 
-/// How many failures are free, and how fast the next ones come.
+/// How many failures are free, and how fast further attempts become available.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleRule {
     count: i32,
@@ -56,14 +53,14 @@ pub struct ThrottleRule {
 }
 
 impl ThrottleRule {
-    /// `count` failures within `per`. An attempt comes free every `per / count`, a millisecond at least.
+    /// `count` failures within `per`. An attempt becomes free every `per / count`, at least a millisecond.
     #[must_use]
     pub fn new(count: u32, per: TimeDelta) -> Self {
         let count = i32::try_from(count).unwrap_or(i32::MAX).max(1);
         Self { count, step: (per / count).max(TimeDelta::milliseconds(1)) }
     }
 
-    /// After how long an attempt comes free again.
+    /// The time after which an attempt becomes free again.
     #[must_use]
     pub fn step(&self) -> TimeDelta {
         TimeDelta::milliseconds(self.step.num_milliseconds())
@@ -75,9 +72,8 @@ impl ThrottleRule {
         self.step() * (self.count - 1)
     }
 
-    /// How long after so many failures in a row the next attempt may come ([`Counting::Row`]). The first ones are free;
-    /// then the wait doubles each time up to a day, and from [`MOST_FAILURES`] on the account rests, whatever is
-    /// configured.
+    /// The wait after this many failures in a row ([`Counting::Row`]). The first ones are free; then the wait doubles
+    /// each time, up to a day. From [`MOST_FAILURES`] on the account is locked, independent of the configuration.
     #[must_use]
     pub fn wait(&self, failures: i32) -> TimeDelta {
         if failures >= MOST_FAILURES {
@@ -91,7 +87,7 @@ impl ThrottleRule {
     }
 
     /// Counts an attempt at `now`. `None` where it must wait until [`ThrottleState::free_at`]: it is not evaluated, and does
-    /// not count, so that an owner who waits gets in unaided, however long a stranger goes on.
+    /// not count, so that an owner who waits can log in while a stranger goes on trying.
     #[must_use]
     pub fn attempt(
         &self,

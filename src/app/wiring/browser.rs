@@ -1,120 +1,107 @@
-//! The flows that a browser goes through: log-in at the pages, with other providers, and for a client.
+//! Services for the browser pages: login, login with other providers, authorization for a client.
 
 use std::sync::Arc;
 
-use super::{StartError, lifetimes};
+use super::{core::Core, parts::Parts};
 use crate::{
-    config::{self, AppleKey, Config, RegistrationMode},
-    crypto::{
-        jose::{apple_secret::AppleSecret, jwt::Jwt},
-        random::Random,
-    },
+    app::error::StartError,
+    config::{self, AppleKey, RegistrationMode},
+    crypto::jose::apple_secret::AppleSecret,
     domain::identity::ProviderName,
     outbound::provider::{self, Provider},
     services::{
-        accounts::authenticate::Authenticate,
         authorization::{authorize::Authorize, consents::Consents},
-        change_feed::ChangeFeed,
         federation::{ConfiguredProvider, Credential, Federate, Providers, identities::Identities},
-        grants::{authorization_code::RedeemCode, token_issuer::TokenIssuer},
-        outbox::Outbox,
+        grants::authorization_code::RedeemCode,
         sealed::Sealer,
-        sessions::{begin::BeginSession, browser::BrowserSessions, end::EndSession, logout::LogOut},
+        sessions::{browser::BrowserSessions, logout::LogOut},
     },
 };
 
-/// What they are made of.
-pub(super) struct Browser<'a> {
-    pub(super) config: &'a Config,
-    pub(super) issuer: &'a str,
-    pub(super) jwt: &'a Arc<Jwt>,
-    pub(super) issue: &'a TokenIssuer,
-    pub(super) authenticate: &'a Authenticate,
-    pub(super) begin_session: &'a BeginSession,
-    pub(super) end_session: &'a EndSession,
-    pub(super) changes: &'a ChangeFeed,
-    pub(super) outbox: &'a Outbox,
-    pub(super) sealer: Sealer,
-}
+impl Parts<'_> {
+    pub(super) fn sealer(&self) -> Sealer {
+        Sealer { keyring: Arc::clone(&self.keyring), clock: self.core.clock.clone() }
+    }
 
-impl Browser<'_> {
     pub(super) fn authorize(&self) -> Authorize {
         Authorize {
-            issue: self.issue.clone(),
-            jwt: Arc::clone(self.jwt),
-            sealer: self.sealer.clone(),
-            random: Random,
-            db: self.changes.db.clone(),
-            clock: self.changes.clock.clone(),
+            issue: self.token_issuer(),
+            jwt: Arc::clone(&self.jwt),
+            sealer: self.sealer(),
+            random: self.core.random.clone(),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
         }
     }
 
     pub(super) fn browser_sessions(&self) -> BrowserSessions {
         BrowserSessions {
-            sealer: self.sealer.clone(),
-            end_session: self.end_session.clone(),
-            db: self.changes.db.clone(),
-            clock: self.changes.clock.clone(),
-            lifetimes: lifetimes(self.config),
+            sealer: self.sealer(),
+            end_session: self.core.end_session.clone(),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
+            lifetimes: self.core.lifetimes,
         }
     }
 
     pub(super) fn consents(&self) -> Consents {
-        let ChangeFeed { db, remembered, .. } = self.changes.clone();
-        Consents { db, remembered, end_session: self.end_session.clone() }
+        Consents {
+            db: self.core.db.clone(),
+            remembered: self.core.changes.remembered.clone(),
+            end_session: self.core.end_session.clone(),
+        }
     }
 
     pub(super) fn federate(&self, providers: &Arc<Providers>) -> Federate {
         Federate {
             providers: Arc::clone(providers),
-            sealer: self.sealer.clone(),
-            begin_session: self.begin_session.clone(),
-            changes: self.changes.clone(),
-            outbox: self.outbox.clone(),
-            random: Random,
-            db: self.changes.db.clone(),
-            clock: self.changes.clock.clone(),
-            lifetimes: lifetimes(self.config),
-            open: self.config.registration == RegistrationMode::Open,
+            sealer: self.sealer(),
+            begin_session: self.begin_session(),
+            changes: self.core.changes.clone(),
+            outbox: self.core.outbox.clone(),
+            random: self.core.random.clone(),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
+            lifetimes: self.core.lifetimes,
+            open: self.core.config.registration == RegistrationMode::Open,
         }
     }
 
     pub(super) fn identities(&self, providers: Arc<Providers>) -> Identities {
         Identities {
             providers,
-            db: self.changes.db.clone(),
-            authenticate: self.authenticate.clone(),
-            end_session: self.end_session.clone(),
-            clock: self.changes.clock.clone(),
+            db: self.core.db.clone(),
+            authenticate: self.authenticate(),
+            end_session: self.core.end_session.clone(),
+            clock: self.core.clock.clone(),
         }
     }
 
     pub(super) fn log_out(&self) -> LogOut {
         LogOut {
-            jwt: Arc::clone(self.jwt),
-            sealer: self.sealer.clone(),
-            end_session: self.end_session.clone(),
-            db: self.changes.db.clone(),
-            clock: self.changes.clock.clone(),
+            jwt: Arc::clone(&self.jwt),
+            sealer: self.sealer(),
+            end_session: self.core.end_session.clone(),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
         }
     }
 
     pub(super) fn redeem_code(&self) -> RedeemCode {
-        let ChangeFeed { db, remembered, clock, .. } = self.changes.clone();
         RedeemCode {
-            issue: self.issue.clone(),
-            begin_session: self.begin_session.clone(),
-            end_session: self.end_session.clone(),
-            remembered,
-            db,
-            clock,
+            issue: self.token_issuer(),
+            begin_session: self.begin_session(),
+            end_session: self.core.end_session.clone(),
+            remembered: self.core.changes.remembered.clone(),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
         }
     }
 
-    /// The providers that people may log in with.
+    /// The providers that users may log in with.
     pub(super) fn providers(&self) -> Result<Providers, StartError> {
-        let Self { config, issuer, .. } = self;
-        let clock = &self.changes.clock;
+        let Core { config, issuer, .. } = &self.core;
+        let clock = &self.core.clock;
         let provider = |(name, configured): (&ProviderName, &config::Provider)| {
             let refused = |why: &dyn ToString| StartError::Provider(name.clone(), why.to_string());
             let secret = &configured.client_secret;

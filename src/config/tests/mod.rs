@@ -4,11 +4,21 @@ mod redaction;
 mod rules;
 mod sources;
 
-use std::{ffi::OsString, fs, path::Path};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
+use chrono::TimeDelta;
 use tempfile::TempDir;
 
 use super::*;
+use crate::{
+    config::model::TlsFiles,
+    domain::identity::{ProviderKind, ProviderName},
+};
 
 /// An operator's machine: a working directory, and what is given so far.
 struct Operator {

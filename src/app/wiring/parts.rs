@@ -1,0 +1,60 @@
+//! The parts that the services of a running process share.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use super::core::Core;
+use crate::{
+    app::error::StartError,
+    crypto::{jose::jwt::Jwt, keys::ring::Keyring, password::hash::PasswordHasher},
+    domain::throttle::ThrottleRule,
+    services::{
+        accounts::{choose_password::ChoosePassword, throttle::Throttle},
+        metrics::Metrics,
+        sessions::status_indexes::StatusPlaces,
+    },
+    store::throttles::RefusedNames,
+};
+
+/// [`Core`], with the keys and the parts that hold a state of their own. Every service is made from clones of them.
+pub(super) struct Parts<'a> {
+    pub(super) core: Core<'a>,
+    pub(super) keyring: Arc<Keyring>,
+    pub(super) jwt: Arc<Jwt>,
+    pub(super) hasher: PasswordHasher,
+    pub(super) choose_password: ChoosePassword,
+    pub(super) throttle: Throttle,
+    pub(super) places: StatusPlaces,
+    pub(super) metrics: Metrics,
+}
+
+impl<'a> Parts<'a> {
+    pub(super) fn new(core: Core<'a>, keyring: Arc<Keyring>) -> Result<Self, StartError> {
+        let config = core.config;
+        let hasher = core.hasher(config.password.workers)?;
+        Ok(Self {
+            jwt: Arc::new(Jwt::new(Arc::clone(&keyring), core.issuer.clone(), config.signing_algorithm)),
+            choose_password: core.choose_password(hasher.clone(), config.password.workers),
+            throttle: throttle(&core, &keyring),
+            places: StatusPlaces::new(core.random.clone()),
+            metrics: Metrics::new(core.clock.now()),
+            hasher,
+            keyring,
+            core,
+        })
+    }
+}
+
+fn throttle(core: &Core<'_>, keyring: &Arc<Keyring>) -> Throttle {
+    let limits = &core.config.rate_limits;
+    let per = TimeDelta::from_std(limits.account.per).unwrap_or(TimeDelta::days(1));
+    Throttle {
+        rule: limits.enabled.then(|| ThrottleRule::new(limits.account.count, per)),
+        db: core.db.clone(),
+        refused: RefusedNames::default(),
+        keyring: Arc::clone(keyring),
+        random: core.random.clone(),
+        clock: core.clock.clone(),
+    }
+}
