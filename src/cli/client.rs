@@ -74,7 +74,7 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
         ..Client::first_party()
     };
     let client = read(options)?.apply(blank);
-    clients.check(&client).map_err(refused)?;
+    Clients::check(&client).map_err(refused)?;
     // The key first: without it, the users of the new client would meet errors at login.
     establish_key_for(config, &client, clock).await?;
     let Registered { client, secret } = clients.create(client).await.map_err(refused)?;
@@ -96,7 +96,7 @@ async fn update(
     }
     let found = clients.find(&id).await.map_err(|trouble| Failure::Failed(trouble.to_string()))?;
     let client = revision.clone().apply(found.filter(|_| !id.is_built_in()).ok_or_else(|| unknown(&id))?);
-    clients.check(&client).map_err(refused)?;
+    Clients::check(&client).map_err(refused)?;
     establish_key_for(config, &client, clock).await?;
     let changed = clients.change(&id, |client| revision.apply(client)).await.map_err(refused)?;
     let Registered { client, secret } = changed.ok_or_else(|| unknown(&id))?;

@@ -1,5 +1,4 @@
 //! Properties of the configuration: what holds for any file. The saved corpus and the fuzzers share them.
-#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::path::Path;
 

@@ -1,7 +1,6 @@
 //! Properties of tokens: what holds for any bytes. The saved corpus and the fuzzers share them.
 //!
 //! Keys and clock are fixed, so that a saved token stays what it was: genuine, or nearly.
-#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::{
     fmt::Debug,

@@ -188,6 +188,7 @@ fn is_audience(name: &str) -> bool {
 }
 
 /// What changes of a client; what is `None` stays as it is. A list takes the place of the whole list.
+#[expect(clippy::option_option, reason = "an absent member keeps the value; `Some(None)` removes it")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
     /// Its display name.

@@ -113,7 +113,7 @@ impl PasswordPolicy {
     /// [`WeakPassword::TooShort`] below `min_length`; [`WeakPassword::TooCommon`] for passwords that an attacker
     /// tries among the first 30,000, in any letter case, which those made of the account's names are too.
     pub fn judge(
-        &self,
+        self,
         password: &Password,
         username: &Username,
         email: Option<&EmailAddress>,

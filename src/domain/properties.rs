@@ -1,5 +1,4 @@
 //! Properties of the rules: what holds for any bytes. Property tests, the saved corpus and the fuzzers share them.
-#![expect(clippy::missing_panics_doc, reason = "a broken property panics, and nothing else does")]
 
 use std::collections::BTreeSet;
 

@@ -7,7 +7,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::{
     crypto::{
         jose::jwt::SignError,
         keys::ring::{KeyKind, Keyring, Purpose},
-        known_device::{self, KnownDevice},
+        known_device::KnownDevice,
         mac,
         random::Random,
     },

@@ -89,7 +89,7 @@ impl Clients {
     ///
     /// # Errors
     /// [`RegistrationError`] where it cannot.
-    pub fn check(&self, client: &Client) -> Result<(), RegistrationError> {
+    pub fn check(client: &Client) -> Result<(), RegistrationError> {
         client_registration::check(client)?;
         client.jwks.as_deref().map(ClientKeys::parse).transpose()?;
         Ok(())
@@ -107,7 +107,7 @@ impl Clients {
         registration: Option<RegistrationTokenDigest>,
         event: &'static str,
     ) -> Result<Registered, RegistrationError> {
-        self.check(&client)?;
+        Self::check(&client)?;
         let secret = client.has_secret().then(|| self.random.secret());
         match clients::insert(&self.db, &client, secret.as_ref().map(secret_digest), registration).await {
             Ok(()) => {
@@ -129,7 +129,7 @@ impl Clients {
         let transaction = store::begin(&self.db).await?;
         let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
         let client = revise(client);
-        self.check(&client)?;
+        Self::check(&client)?;
         let secret = (client.has_secret() && digest.is_none()).then(|| self.random.secret());
         let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
         self.write(transaction, &client, digest, "client_update").await?;

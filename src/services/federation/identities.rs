@@ -61,7 +61,7 @@ pub struct Linked {
     pub provider: ProviderName,
     /// Its kind, if it is still configured.
     pub kind: Option<ProviderKind>,
-    pub linked_at: DateTime<Utc>,
+    pub since: DateTime<Utc>,
     /// Whether the account has another way to log in.
     pub removable: bool,
 }
@@ -113,7 +113,7 @@ impl Identities {
                     let kind = kind(&link.provider);
                     let left = usable - usize::from(kind.is_some());
                     let removable = has_password || left > 0;
-                    Linked { id: link.id, provider: link.provider, kind, linked_at: link.linked_at, removable }
+                    Linked { id: link.id, provider: link.provider, kind, since: link.linked_at, removable }
                 })
                 .collect(),
         })

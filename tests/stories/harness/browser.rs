@@ -192,7 +192,7 @@ impl Browser {
         text
     }
 
-    /// Runs a script through WebDriver, to which the page's policy does not apply, and returns its result.
+    /// Runs a script through `WebDriver`, to which the page's policy does not apply, and returns its result.
     pub(crate) async fn runs(&self, script: &str, arguments: Vec<Value>) -> Value {
         self.client.execute(script, arguments).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }

@@ -56,7 +56,7 @@ async fn more_connections_than_open_files_keep_nobody_out(env: TestEnv) {
     let process = env.serves_with_files(256, &[]).ready().await;
     a_crowd_is_held_out(&process, 400).await;
     let log = process.log();
-    assert_eq!(log.matches("connections are as many as can be").count(), 1, "once, not for each: {log}");
+    assert_eq!(log.matches("the limit of connections is reached").count(), 1, "once, not for each: {log}");
     assert!(!log.contains("cannot be accepted"), "{log}");
     assert!(!log.contains("ERROR"), "{log}");
 }

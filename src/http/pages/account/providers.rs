@@ -143,7 +143,7 @@ async fn list(
     let linked = overview.linked.into_iter().map(|link| LinkedRow {
         id: link.id,
         title: title(&link.provider, link.kind),
-        since: link.linked_at.format("%-d %B %Y").to_string(),
+        since: link.since.format("%-d %B %Y").to_string(),
         removable: link.removable,
     });
     let others = overview
