@@ -210,7 +210,7 @@ pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartE
 
 /// Reloads the key folder when it changes. An invalid folder is logged once, and the last valid keys stay in use.
 async fn watch_keys(keyring: Arc<Keyring>) {
-    let mut told = None;
+    let mut logged = None;
     let mut tick = tokio::time::interval(KEY_POLL);
     loop {
         tick.tick().await;
@@ -223,13 +223,13 @@ async fn watch_keys(keyring: Arc<Keyring>) {
                 if let Some(kids) = changed {
                     tracing::info!(kids, "keys changed");
                 }
-                told = None;
+                logged = None;
             }
             Ok(Err(error)) => {
                 let text = error.to_string();
-                if told.as_ref() != Some(&text) {
+                if logged.as_ref() != Some(&text) {
                     tracing::error!(cause = text, "the folder of keys is not good; the last good keys stay");
-                    told = Some(text);
+                    logged = Some(text);
                 }
             }
             Err(cause) => tracing::error!(%cause, "the folder of keys was not read"),

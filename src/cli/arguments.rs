@@ -38,6 +38,9 @@ pub(super) enum Command {
     Migrate {
         /// Where to
         direction: Direction,
+        /// Do not ask before `down`, which deletes data
+        #[arg(long)]
+        yes: bool,
     },
     /// OAuth clients
     Client {

@@ -28,17 +28,17 @@ use crate::{
 /// Registers, shows, changes and deletes clients.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAction) -> Result<(), Failure> {
     let CommandContext { clients, .. } = CommandContext::open(config, clock.clone()).await?;
-    let failed = |trouble: &dyn ToString| Failure::Failed(trouble.to_string());
+    let failed = |unavailable: &dyn ToString| Failure::Failed(unavailable.to_string());
     match action {
         ClientAction::Create(new) => create(config, &clients, &clock, *new).await,
         ClientAction::List { json: _ } => {
-            let all = clients.list().await.map_err(|trouble| failed(&trouble))?;
+            let all = clients.list().await.map_err(|unavailable| failed(&unavailable))?;
             print(&json!(all.iter().map(describe).collect::<Vec<_>>()).to_string());
             Ok(())
         }
         ClientAction::Show { id, json: _ } => {
             let id = parse_id(&id)?;
-            let found = clients.find(&id).await.map_err(|trouble| failed(&trouble))?;
+            let found = clients.find(&id).await.map_err(|unavailable| failed(&unavailable))?;
             print(&describe(&found.ok_or_else(|| unknown(&id))?).to_string());
             Ok(())
         }
@@ -46,7 +46,11 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAc
         ClientAction::RotateSecret { id, json: _ } => rotate_secret(&clients, &id).await,
         ClientAction::Delete { id } => {
             let id = parse_id(&id)?;
-            if clients.delete(&id).await.map_err(|trouble| failed(&trouble))? { Ok(()) } else { Err(unknown(&id)) }
+            if clients.delete(&id).await.map_err(|unavailable| failed(&unavailable))? {
+                Ok(())
+            } else {
+                Err(unknown(&id))
+            }
         }
     }
 }
@@ -94,7 +98,7 @@ async fn update(
     if revision == Revision::default() {
         return Err(Failure::Usage("name what to change; `signet client update --help` shows what can be".to_owned()));
     }
-    let found = clients.find(&id).await.map_err(|trouble| Failure::Failed(trouble.to_string()))?;
+    let found = clients.find(&id).await.map_err(|unavailable| Failure::Failed(unavailable.to_string()))?;
     let client = revision.clone().apply(found.filter(|_| !id.is_built_in()).ok_or_else(|| unknown(&id))?);
     Clients::check(&client).map_err(refused)?;
     establish_key_for(config, &client, clock).await?;

@@ -68,7 +68,7 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
             logging::start(config.log_format, logging::SERVICE);
             runtime.block_on(serve::run(config, clock))
         }
-        Command::Migrate { direction } => runtime.block_on(migrate::run(&config, direction)),
+        Command::Migrate { direction, yes } => runtime.block_on(migrate::run(&config, direction, yes)),
         Command::Client { action } => {
             logging::start(config.log_format, logging::COMMAND);
             runtime.block_on(client::run(&config, clock, action))

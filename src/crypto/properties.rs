@@ -39,7 +39,7 @@ const P256: &[u8] =
 \x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
 
 /// Who signs and verifies, and all that was ever signed.
-struct House {
+struct Fixture {
     keyring: Arc<Keyring>,
     /// Signs with ES256.
     jwt: Jwt,
@@ -47,13 +47,13 @@ struct House {
     genuine: Vec<String>,
 }
 
-static HOUSE: LazyLock<House> = LazyLock::new(House::open);
+static FIXTURE: LazyLock<Fixture> = LazyLock::new(Fixture::open);
 
 fn now() -> DateTime<Utc> {
     DateTime::UNIX_EPOCH + TimeDelta::days(20_000)
 }
 
-impl House {
+impl Fixture {
     fn open() -> Self {
         let key = |prefix: &[u8], secret| {
             SigningKey::from_pkcs8(&[prefix, &[secret; 32]].concat(), DateTime::UNIX_EPOCH).expect("a private key")
@@ -156,8 +156,8 @@ fn refresh() -> RefreshClaims {
 /// A text verifies as no kind of token, unless what it signs is what was signed, byte for byte; and never as two kinds.
 pub fn token(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
-    let house = &*HOUSE;
-    let verified = house.verify(text);
+    let fixture = &*FIXTURE;
+    let verified = fixture.verify(text);
     let [access, for_api, for_other, refresh, of_any_age] = verified.each_ref().map(Result::is_ok);
     assert!(!for_other, "for an audience that nobody named: {text}");
     assert!(access || !for_api, "only for one audience: {text}");
@@ -169,7 +169,7 @@ pub fn token(data: &[u8]) {
         let bytes = BASE64_URL_SAFE_NO_PAD.decode(signature).expect("base64url without padding");
         assert_eq!(BASE64_URL_SAFE_NO_PAD.encode(bytes), signature, "an alias: {text}");
         let is_that = |genuine: &String| genuine.rsplit_once('.').is_some_and(|(genuine, _)| genuine == signed);
-        assert!(house.genuine.iter().any(is_that), "forged: {text}");
+        assert!(fixture.genuine.iter().any(is_that), "forged: {text}");
     }
 }
 
@@ -177,16 +177,16 @@ pub fn token(data: &[u8]) {
 ///
 /// `data` has the header on its first line, and the claims after it; without a line feed it is all claims.
 pub fn claims(data: &[u8]) {
-    let house = &*HOUSE;
-    let set = house.keyring.current();
+    let fixture = &*FIXTURE;
+    let set = fixture.keyring.current();
     let (header, payload) = if let Some(at) = data.iter().position(|byte| *byte == b'\n') {
         (data[..at].to_vec(), &data[at + 1..])
     } else {
         let kid = set.active(SigningAlgorithm::ES256, now()).map(SigningKey::kid).expect("a key");
         (format!(r#"{{"typ":"at+jwt","alg":"ES256","kid":"{kid}"}}"#).into_bytes(), data)
     };
-    let text = house.signed(&header, payload);
-    let [access, for_api, for_other, refresh, of_any_age] = house.verify(&text);
+    let text = fixture.signed(&header, payload);
+    let [access, for_api, for_other, refresh, of_any_age] = fixture.verify(&text);
     assert!(access.is_err() || of_any_age.is_err(), "of two kinds: {text}");
     // What of a payload is ignored may be JSON that this reader knows no value for.
     let said = serde_json::from_slice::<Value>(payload).ok();
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_genuine_tokens_are_what_they_are_called() {
-        let accepted = HOUSE.genuine.iter().map(|token| HOUSE.verify(token).map(|verified| verified.is_ok()));
+        let accepted = FIXTURE.genuine.iter().map(|token| FIXTURE.verify(token).map(|verified| verified.is_ok()));
         let expected = [
             [true, true, false, false, false],
             [true, true, false, false, false],
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(genuine.len(), 5);
         for entry in genuine {
             let text = std::fs::read_to_string(entry.path()).unwrap();
-            assert!(HOUSE.verify(&text).iter().any(Result::is_ok), "{}", entry.path().display());
+            assert!(FIXTURE.verify(&text).iter().any(Result::is_ok), "{}", entry.path().display());
         }
     }
 }

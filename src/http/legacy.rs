@@ -137,8 +137,8 @@ impl Refused {
     }
 
     fn fields(errors: &[FieldError]) -> Self {
-        let told: Vec<_> = errors.iter().map(|FieldError { field, message }| format!("{field} {message}")).collect();
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, told.join("; "))
+        let joined: Vec<_> = errors.iter().map(|FieldError { field, message }| format!("{field} {message}")).collect();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, joined.join("; "))
     }
 
     fn wrong_credentials() -> Self {
@@ -155,9 +155,9 @@ impl From<BodyError> for Refused {
 }
 
 impl From<Unavailable> for Refused {
-    fn from(trouble: Unavailable) -> Self {
+    fn from(unavailable: Unavailable) -> Self {
         let message = "The service cannot do this at the moment; try again later";
-        Self { retry_after: Some(retry_after(&trouble)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
+        Self { retry_after: Some(retry_after(&unavailable)), ..Self::new(StatusCode::SERVICE_UNAVAILABLE, message) }
     }
 }
 
@@ -176,7 +176,7 @@ impl From<RegisterError> for Refused {
             RegisterError::Closed => Self::new(StatusCode::UNAUTHORIZED, "Registration is closed"),
             RegisterError::Invalid(errors) => Self::fields(&errors),
             RegisterError::UsernameTaken => Self::new(StatusCode::CONFLICT, "Username is taken"),
-            RegisterError::Unavailable(trouble) => trouble.into(),
+            RegisterError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -190,7 +190,7 @@ impl From<GrantError> for Refused {
             | GrantError::InvalidScope
             | GrantError::InvalidTarget => Self::wrong_credentials(),
             GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            GrantError::Unavailable(trouble) => trouble.into(),
+            GrantError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -202,7 +202,7 @@ impl From<AccountError> for Refused {
             AccountError::Gone | AccountError::WrongPassword | AccountError::LogInTooOld => Self::wrong_credentials(),
             AccountError::UsernameTaken => Self::new(StatusCode::CONFLICT, "Username is taken"),
             AccountError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            AccountError::Unavailable(trouble) => trouble.into(),
+            AccountError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -213,7 +213,7 @@ impl From<BearerError> for Refused {
             BearerError::Token(_) | BearerError::Ended | BearerError::Insufficient => {
                 Self::new(StatusCode::UNAUTHORIZED, "Session id is not valid")
             }
-            BearerError::Unavailable(trouble) => trouble.into(),
+            BearerError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -119,7 +119,7 @@ impl Metrics {
         signet.register("http_requests", "Requests answered", all.requests.clone());
         let duration = "http_request_duration";
         signet.register_with_unit(duration, "How long answers took", Unit::Seconds, all.durations.clone());
-        signet.register("events", "What the audit log tells: log-ins, refreshes, reuse", all.events.clone());
+        signet.register("events", "What the audit log tells: logins, refreshes, reuse", all.events.clone());
         signet.register("password_hashes_waiting", "Passwords that wait for a worker", all.hashes_waiting.clone());
         let wait = "password_hash_wait";
         signet.register_with_unit(wait, "How long a password would wait now", Unit::Seconds, all.hash_wait.clone());
@@ -134,13 +134,13 @@ impl Metrics {
         signet.register("mails_dead", "Mails that were given up", all.mails_dead.clone());
         signet.register("outbox_waiting", "Mails that wait to be sent", all.outbox_waiting.clone());
         signet.register("outbox_dead", "Mails that were given up and are kept", all.outbox_dead.clone());
-        let told = "Log-outs that clients were told of";
+        let told = "Logouts that clients were told of";
         signet.register("logout_notices_sent", told, all.logout_notices_sent.clone());
-        let failed = "Attempts to tell a client of a log-out that failed and will be made again";
+        let failed = "Attempts to tell a client of a logout that failed and will be made again";
         signet.register("logout_notices_failed", failed, all.logout_notices_failed.clone());
-        let dead = "Log-outs that a client was not told of, and will not be";
+        let dead = "Logouts that a client was not told of, and will not be";
         signet.register("logout_notices_dead", dead, all.logout_notices_dead.clone());
-        let waiting = "Log-outs that clients have yet to be told of";
+        let waiting = "Logouts that clients have yet to be told of";
         signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
         all.registry = Arc::new(root);
         all

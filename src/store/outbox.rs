@@ -172,7 +172,7 @@ pub async fn count(
     Ok(found)
 }
 
-/// Marks the email as sent, whoever holds the claim by now.
+/// Marks the email as sent, even if another worker holds the claim by now.
 pub async fn sent(db: &impl ConnectionTrait, row: &Claimed, now: DateTime<Utc>) -> Result<(), StoreError> {
     Entity::update_many()
         .col_expr(Column::SentAt, Expr::value(now))

@@ -303,7 +303,7 @@ async fn what_was_allowed_is_taken_back(signet: TestApp) {
     let (app, other) = (RelyingParty::registers(&signet).await, RelyingParty::registers(&signet).await);
     let (ada, grace) = (signet.registers("ada").await, signet.registers("grace").await);
     let (session_browser, other_origin) = (BrowserSession::at(&signet), BrowserSession::at(&signet));
-    assert!(logs_in(&signet, &ada).await.opens("/account/apps").await.is(200).text().contains("There is none"));
+    assert!(logs_in(&signet, &ada).await.opens("/account/apps").await.is(200).text().contains("There are none"));
     let (tokens, _) = app.logs_in(&session_browser, &ada).await;
     let (kept, _) = other.logs_in(&session_browser, &ada).await;
     let (of_grace, _) = app.logs_in(&other_origin, &grace).await;

@@ -16,7 +16,7 @@ fn stays_here(answer: &Answer, what: &str) {
     assert_eq!(answer.status, 400, "{what}: {answer:?}");
     assert_eq!(answer.header("location"), "", "{what}");
     assert!(answer.header("content-type").starts_with("text/html"), "{what}: {answer:?}");
-    assert!(answer.text().contains("Tell whoever runs the app"), "{what}: {answer:?}");
+    assert!(answer.text().contains("Tell the operator of the app"), "{what}: {answer:?}");
     assert!(!answer.text().contains("evil"), "{what} is shown: {answer:?}");
 }
 

@@ -75,7 +75,7 @@ async fn a_client_is_told_of_every_end_of_its_sessions(signet: TestApp) {
     let mut identifiers = BTreeSet::new();
     // One session at a time, each ended in another way.
     let ends = [
-        "the browser's own log-out",
+        "the browser's own logout",
         "the client's request",
         "revocation",
         "the list of sessions",
@@ -91,7 +91,7 @@ async fn a_client_is_told_of_every_end_of_its_sessions(signet: TestApp) {
         let (tokens, id_token) = app.logs_in(&session_browser, &ada).await;
         let own = ada.logs_in().await;
         match end {
-            "the browser's own log-out" => {
+            "the browser's own logout" => {
                 let page = session_browser.opens("/logout").await.is(200);
                 location(&session_browser.sends(&page, "/logout", &[]).await);
             }

@@ -283,7 +283,7 @@ async fn a_request_goes_on_in_the_browser_that_brought_it(signet: TestApp) {
     let form = victim.opens(&own).await.is(200);
     let fields = [("username", "ada"), ("password", PASSWORD), ("request", sealed.as_str())];
     victim.sends(&form, "/login", &fields).await.is(400);
-    assert_eq!(victim.cookie("session"), None, "no log-in for a request that leads nowhere");
+    assert_eq!(victim.cookie("session"), None, "no login for a request that leads nowhere");
     for path in [format!("/consent?request={sealed}"), format!("/oauth/authorize?resume={sealed}")] {
         victim.opens(&path).await.is(400);
     }

@@ -222,7 +222,7 @@ async fn five_replicas_share_the_work(env: TestEnv) {
         deleted += replica.await.expect("it ends");
     }
     assert_eq!(left(&store).await, (300, 0));
-    assert_eq!(deleted, 6000, "each row is counted by whoever deleted it");
+    assert_eq!(deleted, 6000, "each row is counted by the task that deleted it");
     assert_eq!(prune(&env, Arc::new(SystemClock)).await.once().await.expect("the database answers"), 0);
 }
 

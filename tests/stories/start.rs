@@ -209,7 +209,11 @@ async fn migrations_go_up_and_down(env: TestEnv) {
     env.runs(&["migrate", "up"]).await.well();
     let up = env.runs(&["migrate", "status"]).await.well().out;
     env.runs(&["migrate", "up"]).await.well(); // once more does no harm
-    env.runs(&["migrate", "down"]).await.well();
+    let unasked = env.runs(&["migrate", "down"]).await;
+    assert_eq!(unasked.code, Some(2), "it deletes data");
+    assert!(unasked.err.contains("--yes"), "{}", unasked.err);
+    assert_eq!(env.runs(&["migrate", "status"]).await.well().out, up, "nothing was reverted");
+    env.runs(&["migrate", "down", "--yes"]).await.well();
     let down = env.runs(&["migrate", "status"]).await.well().out;
     assert_ne!(up, down);
     env.runs(&["migrate", "up"]).await.well();

@@ -164,7 +164,7 @@ async fn an_access_token_says_what_rfc_9068_wants(signet: TestApp) {
     signet.clock.advance(seconds(60));
     let later = ada.refreshes(&tokens).await.granted();
     let later = jwt::claims(&later.access);
-    assert_eq!(later["auth_time"], claims["auth_time"], "a refresh proves nothing anew");
+    assert_eq!(later["auth_time"], claims["auth_time"], "a refresh proves nothing again");
     assert_eq!(later["sid"], claims["sid"]);
     assert_ne!(later["jti"], claims["jti"]);
     assert_eq!(time(&later, "iat"), time(&claims, "iat") + 60);

@@ -84,8 +84,8 @@ impl BearerRefusal {
 }
 
 /// The value of `Retry-After` in seconds. Also logs the cause, once.
-pub(in crate::http) fn retry_after(trouble: &Unavailable) -> u64 {
-    match trouble {
+pub(in crate::http) fn retry_after(unavailable: &Unavailable) -> u64 {
+    match unavailable {
         Unavailable::Busy { retry_after } => {
             tracing::warn!("the password queue is full");
             (*retry_after).max(Duration::from_secs(1)).as_secs()
@@ -95,7 +95,7 @@ pub(in crate::http) fn retry_after(trouble: &Unavailable) -> u64 {
         | Unavailable::Sign(_)
         | Unavailable::Stale
         | Unavailable::TooSlow => {
-            tracing::error!(cause = %trouble, "a request failed");
+            tracing::error!(cause = %unavailable, "a request failed");
             2
         }
     }

@@ -85,7 +85,7 @@ impl IntoProblem for RegisterError {
             ),
             Self::Invalid(errors) => errors.into_problem(),
             Self::UsernameTaken => username_taken(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -101,7 +101,7 @@ impl IntoProblem for AccountError {
                 Problem::new(StatusCode::FORBIDDEN, "log_in_too_old", "Log in again, and repeat this within 5 minutes.")
             }
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -112,7 +112,7 @@ impl IntoProblem for ChangePasswordError {
             Self::WrongPassword => wrong_password(),
             Self::Malformed { field: which, why } => field(which, why),
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -126,7 +126,7 @@ impl IntoProblem for RequestResetError {
     fn into_problem(self) -> Problem {
         match self {
             Self::Invalid(errors) => errors.into_problem(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -136,7 +136,7 @@ impl IntoProblem for ResetPasswordError {
         match self {
             Self::Password(why) => field("new_password", why),
             Self::InvalidToken => invalid_token(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -145,7 +145,7 @@ impl IntoProblem for VerifyEmailError {
     fn into_problem(self) -> Problem {
         match self {
             Self::InvalidToken => invalid_token(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -156,7 +156,7 @@ impl IntoProblem for AuthenticateError {
             Self::Malformed { field: which, why } => field(which, why),
             Self::Invalid => invalid_credentials(),
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -170,7 +170,7 @@ impl IntoProblem for GrantError {
                 invalid_credentials()
             }
             Self::TooMany { retry_after } => TooManyRequests::after(retry_after).into_problem(),
-            Self::Unavailable(trouble) => trouble.into_problem(),
+            Self::Unavailable(unavailable) => unavailable.into_problem(),
         }
     }
 }
@@ -188,7 +188,7 @@ impl IntoProblem for BearerRefusal {
             Self::Token(BearerError::Insufficient) => {
                 "This route needs an access token issued to a first-party client, with this issuer in `aud`."
             }
-            Self::Token(BearerError::Unavailable(trouble)) => return trouble.into_problem(),
+            Self::Token(BearerError::Unavailable(unavailable)) => return unavailable.into_problem(),
         };
         Problem::new(status, code, detail).with_header("WWW-Authenticate", challenge)
     }
@@ -242,7 +242,7 @@ impl From<GrantError> for OAuthError {
                 Self::new(OAuthErrorCode::InvalidTarget, "the resource is not this client's to ask for")
             }
             GrantError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
-            GrantError::Unavailable(trouble) => trouble.into(),
+            GrantError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -251,7 +251,7 @@ impl From<ClientError> for OAuthError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Invalid => Self::invalid_client(),
-            ClientError::Unavailable(trouble) => trouble.into(),
+            ClientError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }
@@ -281,16 +281,16 @@ impl From<RegisterClientError> for OAuthError {
                     .with_status(StatusCode::SERVICE_UNAVAILABLE)
                     .with_header("Retry-After", "1")
             }
-            RegisterClientError::Registration(RegistrationError::Unavailable(trouble)) => trouble.into(),
+            RegisterClientError::Registration(RegistrationError::Unavailable(unavailable)) => unavailable.into(),
         }
     }
 }
 
 impl From<Unavailable> for OAuthError {
-    fn from(trouble: Unavailable) -> Self {
+    fn from(unavailable: Unavailable) -> Self {
         Self::new(OAuthErrorCode::TemporarilyUnavailable, "try again later")
             .with_status(StatusCode::SERVICE_UNAVAILABLE)
-            .with_header("Retry-After", retry_after(&trouble).to_string())
+            .with_header("Retry-After", retry_after(&unavailable).to_string())
     }
 }
 

@@ -22,7 +22,7 @@ pub(in crate::http) struct BearerToken(pub(in crate::http) SecretString);
 const SCHEME: &str = "access_token";
 
 impl BearerToken {
-    /// Whoever may manage their account with it.
+    /// The user whose account the token manages.
     pub(in crate::http) async fn account(&self, bearer: &Bearer) -> Result<Caller, BearerRefusal> {
         bearer.account(self.0.expose_secret()).await.map_err(tell)
     }

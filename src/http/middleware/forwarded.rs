@@ -88,27 +88,27 @@ mod tests {
 
     use super::*;
 
-    fn told(line: &str) -> Vec<String> {
+    fn resolved(line: &str) -> Vec<String> {
         hops(line).into_iter().map(|hop| hop.map_or_else(|| "?".to_owned(), |address| address.to_string())).collect()
     }
 
     #[test]
     fn the_examples_of_the_standard_are_read() {
-        assert_eq!(told("for=\"_gazonk\""), ["?"]);
-        assert_eq!(told("For=\"[2001:db8:cafe::17]:4711\""), ["2001:db8:cafe::17"]);
-        assert_eq!(told("for=192.0.2.60;proto=http;by=203.0.113.43"), ["192.0.2.60"]);
-        assert_eq!(told("for=192.0.2.43, for=198.51.100.17"), ["198.51.100.17", "192.0.2.43"]);
+        assert_eq!(resolved("for=\"_gazonk\""), ["?"]);
+        assert_eq!(resolved("For=\"[2001:db8:cafe::17]:4711\""), ["2001:db8:cafe::17"]);
+        assert_eq!(resolved("for=192.0.2.60;proto=http;by=203.0.113.43"), ["192.0.2.60"]);
+        assert_eq!(resolved("for=192.0.2.43, for=198.51.100.17"), ["198.51.100.17", "192.0.2.43"]);
         assert_eq!(
-            told("for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"),
+            resolved("for=192.0.2.43,for=\"[2001:db8:cafe::17]\",for=unknown"),
             ["?", "2001:db8:cafe::17", "192.0.2.43"]
         );
-        assert_eq!(told("by=203.0.113.43"), ["?"]);
+        assert_eq!(resolved("by=203.0.113.43"), ["?"]);
     }
 
     #[test]
     fn what_is_quoted_parts_nothing() {
-        assert_eq!(told(r#"for=192.0.2.1;host="a,for=198.51.100.1""#), ["192.0.2.1"]);
-        assert_eq!(told(r#"for=192.0.2.1;host="a\",for=198.51.100.1""#), ["192.0.2.1"]);
+        assert_eq!(resolved(r#"for=192.0.2.1;host="a,for=198.51.100.1""#), ["192.0.2.1"]);
+        assert_eq!(resolved(r#"for=192.0.2.1;host="a\",for=198.51.100.1""#), ["192.0.2.1"]);
     }
 
     #[test]
@@ -129,15 +129,15 @@ mod tests {
             "for =192.0.2.1",
             "for=[2001:db8::1]",
         ] {
-            assert_eq!(told(line), ["?"], "{line}");
+            assert_eq!(resolved(line), ["?"], "{line}");
         }
     }
 
     proptest! {
         #[test]
         fn an_element_that_our_proxy_adds_is_read_or_nothing_is(before in "[ -~]{0,40}") {
-            let told = told(&format!("{before}, for=192.0.2.1"));
-            prop_assert!(told[0] == "192.0.2.1" || told == ["?"], "{told:?}");
+            let resolved = resolved(&format!("{before}, for=192.0.2.1"));
+            prop_assert!(resolved[0] == "192.0.2.1" || resolved == ["?"], "{told:?}");
         }
 
         #[test]

@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    fn told(standing: QuotaState) -> [String; 2] {
+    fn headers(standing: QuotaState) -> [String; 2] {
         let quota = Quota { count: NonZeroU32::new(5).expect("some"), per: Duration::from_mins(6) };
         let mut headers = HeaderMap::new();
         RateLimitDecision(Some((RouteClass::Token, quota, standing))).tell(&mut headers);
@@ -68,8 +68,8 @@ mod tests {
     #[test]
     fn the_fields_say_what_is_left_and_when_there_is_more() {
         let policy = r#""token";q=5;w=360"#;
-        assert_eq!(told(QuotaState::Admitted { remaining: 4 }), [policy, r#""token";r=4;t=72"#]);
+        assert_eq!(headers(QuotaState::Admitted { remaining: 4 }), [policy, r#""token";r=4;t=72"#]);
         let wait = Duration::from_millis(11_001);
-        assert_eq!(told(QuotaState::Refused { wait }), [policy, r#""token";r=0;t=12"#]);
+        assert_eq!(headers(QuotaState::Refused { wait }), [policy, r#""token";r=0;t=12"#]);
     }
 }

@@ -68,7 +68,7 @@ impl From<RevokeError> for OAuthError {
     fn from(error: RevokeError) -> Self {
         match error {
             RevokeError::NotYours => Self::new(OAuthErrorCode::InvalidGrant, "the token was issued to another client"),
-            RevokeError::Unavailable(trouble) => trouble.into(),
+            RevokeError::Unavailable(unavailable) => unavailable.into(),
         }
     }
 }

@@ -67,7 +67,7 @@ impl From<AuthorizeError> for PageError {
             AuthorizeError::UnknownClient => Self::UnknownClient,
             AuthorizeError::RedirectUri => Self::RedirectUri,
             AuthorizeError::Expired => Self::Expired,
-            AuthorizeError::Unavailable(trouble) => Self::Unavailable(trouble),
+            AuthorizeError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }

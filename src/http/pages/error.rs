@@ -43,8 +43,8 @@ pub(in crate::http) enum PageError {
 }
 
 impl From<Unavailable> for PageError {
-    fn from(trouble: Unavailable) -> Self {
-        Self::Unavailable(trouble)
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
     }
 }
 
@@ -65,7 +65,7 @@ impl fmt::Display for PageError {
             Self::UnknownClient => f.write_str("the client is not registered"),
             Self::RedirectUri => f.write_str("the redirect URI is not the client's"),
             Self::Expired => f.write_str("the client's request has expired"),
-            Self::Unavailable(trouble) => trouble.fmt(f),
+            Self::Unavailable(unavailable) => unavailable.fmt(f),
         }
     }
 }
@@ -122,12 +122,12 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
             ),
             PageError::UnknownClient => (
                 "This app is not known here",
-                "The app that sent you is not registered, so you were not sent back to it. Tell whoever runs the app.",
+                "The app that sent you is not registered, so you were not sent back to it. Tell the operator of the app.",
             ),
             PageError::RedirectUri => (
                 "This app asked for the wrong address",
                 "The app wants you to be sent to an address that is not registered for it, so you were not sent there. \
-                 Tell whoever runs the app.",
+                 Tell the operator of the app.",
             ),
             PageError::Expired => (
                 "This took too long",
@@ -135,7 +135,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::Unavailable(trouble) => return (known.status(), BUSY, Some(retry_after(trouble))),
+            PageError::Unavailable(unavailable) => return (known.status(), BUSY, Some(retry_after(unavailable))),
         };
         return (known.status(), text, None);
     }

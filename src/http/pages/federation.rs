@@ -313,7 +313,7 @@ pub(super) fn failed(
     let provider = button.map_or("The provider", |button| button.title.as_str());
     let untold = || (StatusCode::BAD_GATEWAY, format!("{provider} could not tell who you are"), UNTOLD);
     let (status, title, text) = match error {
-        FederateError::Unavailable(trouble) => return Err(trouble.into()),
+        FederateError::Unavailable(unavailable) => return Err(unavailable.into()),
         FederateError::UnknownProvider => {
             (StatusCode::NOT_FOUND, "There is no such provider".to_owned(), "You cannot log in with it here.")
         }
@@ -328,10 +328,10 @@ pub(super) fn failed(
         FederateError::Closed => (
             StatusCode::FORBIDDEN,
             "There is no account for you yet".to_owned(),
-            "New accounts are made by whoever runs this service. Ask them for one.",
+            "New accounts are made by the operator of this service. Ask them for one.",
         ),
         FederateError::Disabled => {
-            (StatusCode::FORBIDDEN, "This account cannot be used".to_owned(), "Ask whoever runs this service.")
+            (StatusCode::FORBIDDEN, "This account cannot be used".to_owned(), "Ask the operator of this service.")
         }
         FederateError::Taken => (
             StatusCode::CONFLICT,

@@ -54,6 +54,6 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
             let page = ForgotPassword { branding: &pages.branding, csrf: &csrf, identifier: &identifier, error };
             Ok(layout::page(StatusCode::UNPROCESSABLE_ENTITY, &page))
         }
-        Err(RequestResetError::Unavailable(trouble)) => Err(trouble.into()),
+        Err(RequestResetError::Unavailable(unavailable)) => Err(unavailable.into()),
     }
 }

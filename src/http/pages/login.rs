@@ -92,7 +92,7 @@ pub(super) async fn send(
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
             Ok(response)
         }
-        Err(GrantError::Unavailable(trouble)) => Err(trouble.into()),
+        Err(GrantError::Unavailable(unavailable)) => Err(unavailable.into()),
         // A malformed name or password gets the same answer as a wrong one.
         Err(_) => again(StatusCode::UNPROCESSABLE_ENTITY, "The name or the password is wrong.").await,
     }

@@ -84,7 +84,7 @@ pub(super) async fn send(
         Ok(registered) => {
             return match pages.log_in.at_pages_for_registered(&registered, &origin.0).await {
                 Ok(logged_in) => onward.go_logged_in(pages, &form.browser, request, logged_in).await,
-                Err(GrantError::Unavailable(trouble)) => Err(trouble.into()),
+                Err(GrantError::Unavailable(unavailable)) => Err(unavailable.into()),
                 // Deleted or disabled in the same moment.
                 Err(_) => Err(PageError::Stale),
             };
@@ -94,7 +94,7 @@ pub(super) async fn send(
             Errors { username: "This name is taken. Choose another one.".to_owned(), ..Errors::default() }
         }
         Err(RegisterError::Invalid(errors)) => tied(errors),
-        Err(RegisterError::Unavailable(trouble)) => return Err(trouble.into()),
+        Err(RegisterError::Unavailable(unavailable)) => return Err(unavailable.into()),
     };
     ask(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &onward, &typed, errors).await
 }
@@ -138,7 +138,7 @@ async fn ask(
 }
 
 fn closed(pages: &Pages) -> Response {
-    let text = "New accounts are made by whoever runs this service. Ask them for one.";
+    let text = "New accounts are made by the operator of this service. Ask them for one.";
     let notice = Notice::new(&pages.branding, "Registration is closed", text).with_link("/login", "Log in");
     layout::page(StatusCode::FORBIDDEN, &notice)
 }

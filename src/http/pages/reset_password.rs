@@ -56,7 +56,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
         }
         Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
         Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
-        Err(ResetPasswordError::Unavailable(trouble)) => Err(trouble.into()),
+        Err(ResetPasswordError::Unavailable(unavailable)) => Err(unavailable.into()),
     }
 }
 

@@ -64,7 +64,7 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     match done {
         Ok(()) => Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, title, text))),
         Err(VerifyEmailError::InvalidToken) => Ok(over(pages)),
-        Err(VerifyEmailError::Unavailable(trouble)) => Err(trouble.into()),
+        Err(VerifyEmailError::Unavailable(unavailable)) => Err(unavailable.into()),
     }
 }
 

@@ -40,7 +40,7 @@ pub struct Settings {
     pub deadline: Duration,
 }
 
-/// The default of [`Settings::deadline`]. Whoever claims an email must hold the claim for longer.
+/// The default of [`Settings::deadline`]. A worker that claims an email must hold the claim for longer.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Sends emails. It stores none: the outbox keeps what must not be lost.

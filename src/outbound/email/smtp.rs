@@ -235,15 +235,15 @@ async fn hand_over(
 /// concern our login or an earlier command, and pass once the operator has mended it.
 fn judged(step: &str, error: &Error) -> SendError {
     let refused = error.is_permanent() && error.status().is_some_and(|code| code.category == Category::MailSystem);
-    if refused { SendError::Never(told(step, error)) } else { later(step, error) }
+    if refused { SendError::Never(describe(step, error)) } else { later(step, error) }
 }
 
 fn later(step: &str, error: &Error) -> SendError {
-    SendError::Later(told(step, error))
+    SendError::Later(describe(step, error))
 }
 
 /// The failure for the log. Of a reply only its codes: its text may repeat the email address or the link.
-fn told(step: &str, error: &Error) -> String {
+fn describe(step: &str, error: &Error) -> String {
     let Some(code) = error.status() else {
         // The library's and the system's own words. A reply that cannot be parsed is not repeated either.
         let causes: Vec<String> = causes(error).map(ToString::to_string).collect();

@@ -71,7 +71,7 @@ pub enum AccountError {
     #[error("the password is wrong")]
     WrongPassword,
     /// The account has no password, and the login is too old to replace it.
-    #[error("the log-in is too old")]
+    #[error("the login is too old")]
     LogInTooOld,
     /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
@@ -240,6 +240,6 @@ fn refused(error: AuthenticateError, field: &'static str) -> AccountError {
         }
         AuthenticateError::Invalid => AccountError::WrongPassword,
         AuthenticateError::TooMany { retry_after } => AccountError::TooMany { retry_after },
-        AuthenticateError::Unavailable(trouble) => trouble.into(),
+        AuthenticateError::Unavailable(unavailable) => unavailable.into(),
     }
 }

@@ -70,7 +70,7 @@ impl From<ThrottleError> for AuthenticateError {
     fn from(error: ThrottleError) -> Self {
         match error {
             ThrottleError::TooMany { retry_after } => Self::TooMany { retry_after },
-            ThrottleError::Unavailable(trouble) => Self::Unavailable(trouble),
+            ThrottleError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }

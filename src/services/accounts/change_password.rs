@@ -70,12 +70,12 @@ impl ChangePassword {
                 ChangePasswordError::WrongPassword
             }
             AuthenticateError::TooMany { retry_after } => ChangePasswordError::TooMany { retry_after },
-            AuthenticateError::Unavailable(trouble) => trouble.into(),
+            AuthenticateError::Unavailable(unavailable) => unavailable.into(),
         })?;
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
         let hash = chosen.map_err(|error| match error {
             ChoosePasswordError::Weak(why) => malformed(&why),
-            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(unavailable) => unavailable.into(),
         })?;
 
         let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;

@@ -82,7 +82,7 @@ impl Register {
             ChoosePasswordError::Weak(why) => {
                 RegisterError::Invalid(vec![FieldError { field: "password", message: why.to_string() }])
             }
-            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(unavailable) => unavailable.into(),
         })?;
         let now = self.clock.now();
         let new = NewUser {

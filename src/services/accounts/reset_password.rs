@@ -83,7 +83,7 @@ impl ResetPassword {
         let chosen = self.choose_password.run(new, &user.username, user.email.as_ref()).await;
         let hash = chosen.map_err(|error| match error {
             ChoosePasswordError::Weak(why) => ResetPasswordError::Password(why.to_string()),
-            ChoosePasswordError::Unavailable(trouble) => trouble.into(),
+            ChoosePasswordError::Unavailable(unavailable) => unavailable.into(),
         })?;
 
         let (now, id) = (self.clock.now(), user.id);

@@ -348,6 +348,6 @@ fn parse(password: &SecretString) -> Result<Password, AdministerError> {
 fn chosen(error: ChoosePasswordError) -> AdministerError {
     match error {
         ChoosePasswordError::Weak(why) => AdministerError::Password(why.to_string()),
-        ChoosePasswordError::Unavailable(trouble) => trouble.into(),
+        ChoosePasswordError::Unavailable(unavailable) => unavailable.into(),
     }
 }

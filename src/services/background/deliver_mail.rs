@@ -63,7 +63,7 @@ impl DeliverMail {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let claim = self.outbox.random.uuid_v7(self.outbox.clock.now());
         let mut under_way = JoinSet::new();
-        let (mut told, mut counted) = (false, None);
+        let (mut logged, mut counted) = (false, None);
         tokio::pin!(stop);
         loop {
             if counted.is_none_or(|counted: Instant| counted.elapsed() >= COUNT_EVERY) {
@@ -73,15 +73,15 @@ impl DeliverMail {
             let free = AT_ONCE - under_way.len();
             match self.take_on(claim, free).await {
                 Ok(rows) => {
-                    told = false;
+                    logged = false;
                     for row in rows {
                         let this = self.clone();
                         let metrics = this.metrics.clone();
                         under_way.spawn(metrics.counting(async move { this.deliver(&row).await }));
                     }
                 }
-                Err(cause) if !told => {
-                    told = true;
+                Err(cause) if !logged => {
+                    logged = true;
                     tracing::error!(%cause, "the outbox cannot be read; it will be tried again");
                 }
                 Err(_) => {}
@@ -119,14 +119,14 @@ impl DeliverMail {
         Duration::from_millis(PAUSE_MS * chance / u64::from(u16::MAX))
     }
 
-    /// Takes on what is due, as far as there is room.
-    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Unavailable> {
+    /// Takes on what is due, as far as workers are free.
+    async fn take_on(&self, claim: Uuid, free: usize) -> Result<Vec<Claimed>, Unavailable> {
         let (db, now) = (&self.outbox.db, self.outbox.clock.now());
-        let room = u64::try_from(room).unwrap_or(0);
-        if room == 0 || !outbox::is_due(db, now).await? {
+        let free = u64::try_from(free).unwrap_or(0);
+        if free == 0 || !outbox::is_due(db, now).await? {
             return Ok(Vec::new());
         }
-        Ok(outbox::claim(db, claim, now, now + LEASE, room).await?)
+        Ok(outbox::claim(db, claim, now, now + LEASE, free).await?)
     }
 
     /// Tries an email once.
@@ -138,7 +138,7 @@ impl DeliverMail {
                     let attempt = self.send(row, &resolved.letter).await;
                     self.settle(row, attempt, Some(&resolved)).await
                 }
-                Err(trouble) => Err(trouble),
+                Err(unavailable) => Err(unavailable),
             },
             Err(cause) => {
                 tracing::warn!(%cause, mail = %row.id, "a cause of a mail cannot be read here");

@@ -63,7 +63,7 @@ impl TellLogout {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let claim = self.random.uuid_v7(self.clock.now());
         let mut under_way = JoinSet::new();
-        let (mut told, mut counted) = (false, None);
+        let (mut logged, mut counted) = (false, None);
         tokio::pin!(stop);
         loop {
             if counted.is_none_or(|counted: Instant| counted.elapsed() >= COUNT_EVERY) {
@@ -72,16 +72,16 @@ impl TellLogout {
             }
             match self.take_on(claim, AT_ONCE - under_way.len()).await {
                 Ok(rows) => {
-                    told = false;
+                    logged = false;
                     for row in rows {
                         let this = self.clone();
                         let metrics = this.metrics.clone();
                         under_way.spawn(metrics.counting(async move { this.see_to(&row).await }));
                     }
                 }
-                Err(cause) if !told => {
-                    told = true;
-                    tracing::error!(%cause, "the notices of log-outs cannot be read; it will be tried again");
+                Err(cause) if !logged => {
+                    logged = true;
+                    tracing::error!(%cause, "the logout notices cannot be read; it will be tried again");
                 }
                 Err(_) => {}
             }
@@ -101,7 +101,7 @@ impl TellLogout {
             under_way.shutdown().await;
         }
         if let Err(cause) = logout_notices::release(&self.db, claim, self.clock.now()).await {
-            tracing::warn!(%cause, "what was not told is another's after {} s", LEASE.num_seconds());
+            tracing::warn!(%cause, "another worker takes the notices that were not sent after {} s", LEASE.num_seconds());
         }
     }
 
@@ -112,34 +112,34 @@ impl TellLogout {
         }
     }
 
-    /// Takes on what is due, as far as there is room.
-    async fn take_on(&self, claim: Uuid, room: usize) -> Result<Vec<Claimed>, Unavailable> {
+    /// Takes on what is due, as far as workers are free.
+    async fn take_on(&self, claim: Uuid, free: usize) -> Result<Vec<Claimed>, Unavailable> {
         let now = self.clock.now();
-        let room = u64::try_from(room).unwrap_or(0);
-        if room == 0 || !logout_notices::is_due(&self.db, now).await? {
+        let free = u64::try_from(free).unwrap_or(0);
+        if free == 0 || !logout_notices::is_due(&self.db, now).await? {
             return Ok(Vec::new());
         }
-        Ok(logout_notices::claim(&self.db, claim, now, now + LEASE, room).await?)
+        Ok(logout_notices::claim(&self.db, claim, now, now + LEASE, free).await?)
     }
 
     async fn see_to(&self, row: &Claimed) {
         if let Err(cause) = self.tell(row).await {
             // The lease runs out, and it is tried again.
-            tracing::error!(%cause, client = %row.client, "the notice of a log-out could not be seen to");
+            tracing::error!(%cause, client = %row.client, "the logout notice could not be handled");
         }
     }
 
     /// Sends a notice once, and records the result.
     async fn tell(&self, row: &Claimed) -> Result<(), Unavailable> {
         let found = self.remembered.client(&self.db, &row.client).await?;
-        let told = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
-        let Some((client, uri)) = told else {
+        let logged = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
+        let Some((client, uri)) = logged else {
             // The client was deleted, or has no logout URI any more.
             return Ok(logout_notices::done(&self.db, row).await?);
         };
         let sent = match self.logout_token(row, &client, self.clock.now()) {
             Ok(token) => self.backchannel.tell(&uri, &token).await.map_err(|error| error.to_string()),
-            Err(trouble) => Err(trouble.to_string()),
+            Err(unavailable) => Err(unavailable.to_string()),
         };
         let event = |event: Event| event.account(row.user).client(&row.client).session(row.session);
         let Err(why) = sent else {
@@ -150,13 +150,13 @@ impl TellLogout {
         let (now, chance) = (self.clock.now(), u16::from_be_bytes(self.random.bytes()));
         let Some(next) = BACKOFF.next_attempt(row.created_at, now, row.attempts, chance) else {
             self.metrics.logout_notices_dead.inc();
-            tracing::error!(client = %row.client, why, "a client was not told of a log-out, and will not be");
+            tracing::error!(client = %row.client, why, "a client was not told of a logout, and will not be");
             event(Event::refused("logout_notice", "given_up")).record();
             return Ok(logout_notices::done(&self.db, row).await?);
         };
         self.metrics.logout_notices_failed.inc();
         let attempts = row.attempts;
-        tracing::warn!(client = %row.client, attempts, why, "a client was not told of a log-out; it will be tried again");
+        tracing::warn!(client = %row.client, attempts, why, "a client was not told of a logout; it will be tried again");
         Ok(logout_notices::put_off(&self.db, row, now, next).await?)
     }
 

@@ -72,8 +72,8 @@ impl From<StoreError> for RegisterClientError {
 }
 
 impl From<Unavailable> for RegisterClientError {
-    fn from(trouble: Unavailable) -> Self {
-        Self::Registration(trouble.into())
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Registration(unavailable.into())
     }
 }
 

@@ -78,7 +78,7 @@ pub enum IdentitiesError {
     #[error("the password is wrong")]
     WrongPassword,
     /// The login is too old, and there is no password.
-    #[error("the log-in is too old")]
+    #[error("the login is too old")]
     LogInTooOld,
     /// Too many wrong passwords came before this one, which was not evaluated.
     #[error("too many passwords were wrong")]
@@ -144,7 +144,7 @@ impl Identities {
                 Err(IdentitiesError::WrongPassword)
             }
             Err(AuthenticateError::TooMany { retry_after }) => Err(IdentitiesError::TooMany { retry_after }),
-            Err(AuthenticateError::Unavailable(trouble)) => Err(trouble.into()),
+            Err(AuthenticateError::Unavailable(unavailable)) => Err(unavailable.into()),
         }
     }
 

@@ -50,7 +50,7 @@ impl Introspect {
         }
         let claims = match self.bearer.live(token) {
             Ok(claims) => claims,
-            Err(crate::services::sessions::bearer::BearerError::Unavailable(trouble)) => return Err(trouble),
+            Err(crate::services::sessions::bearer::BearerError::Unavailable(unavailable)) => return Err(unavailable),
             Err(_) => return Ok(None),
         };
         let entitled =

@@ -54,7 +54,7 @@ impl From<AuthenticateError> for GrantError {
             AuthenticateError::Malformed { field, why } => Self::Malformed { field, why },
             AuthenticateError::Invalid => Self::InvalidGrant,
             AuthenticateError::TooMany { retry_after } => Self::TooMany { retry_after },
-            AuthenticateError::Unavailable(trouble) => Self::Unavailable(trouble),
+            AuthenticateError::Unavailable(unavailable) => Self::Unavailable(unavailable),
         }
     }
 }

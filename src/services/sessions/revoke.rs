@@ -52,7 +52,7 @@ impl Revoke {
     /// 7009 §2.2).
     ///
     /// # Errors
-    /// [`RevokeError`]; on trouble the database has the say on whether it was done.
+    /// [`RevokeError`]; if it is unavailable, the database has the say on whether it was done.
     pub async fn run(&self, token: &str, client: &Client) -> Result<(), RevokeError> {
         let Some((stands, owner)) = self.read(token) else {
             Event::refused("revoke", "token").client(&client.id).record();

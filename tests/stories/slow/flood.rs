@@ -83,7 +83,7 @@ async fn a_flood_of_log_ins_holds_nobody_else_up_and_takes_no_memory(builder: Te
     }
     assert!(refused > 0, "the queue did not overflow");
     let grown = peak(&process) - before;
-    assert!(grown < WORKERS * MEMORY_KIB + BASE_KIB, "{LOG_INS} log-ins took {grown} KiB");
+    assert!(grown < WORKERS * MEMORY_KIB + BASE_KIB, "{LOG_INS} logins took {grown} KiB");
     assert!(grown > MEMORY_KIB, "{grown} KiB is less than one hash takes: nothing was measured");
     ada.logs_in().await;
 }

@@ -187,7 +187,7 @@ fn an_algorithm_is_asymmetric_and_the_keys_own() {
     let (input, _) = unsigned.rsplit_once('.').unwrap();
     assert_eq!(provider.judges(&format!("{input}.")), Err(Malformed));
 
-    // HS256 over the public key, as whoever mistakes a key's text for a secret would verify it.
+    // HS256 over the public key, as a verifier that mistakes a key's text for a secret would accept it.
     let public = serde_json::to_string(provider.key.jwk()).unwrap();
     let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
     let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(provider.claims().to_string()));

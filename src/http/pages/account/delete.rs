@@ -69,7 +69,7 @@ pub(in crate::http) async fn send(
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, &patience(retry_after), "").await?;
             Ok(with_patience(response, retry_after))
         }
-        Err(AccountError::Unavailable(trouble)) => Err(trouble.into()),
+        Err(AccountError::Unavailable(unavailable)) => Err(unavailable.into()),
         Err(AccountError::Gone | AccountError::UsernameTaken) => Ok(log_in(PATH)),
     }
 }

@@ -78,7 +78,7 @@ pub(in crate::http) async fn send(
         Err(AccountError::TooMany { retry_after }) => {
             return too_many(pages, &member, &email, retry_after).await;
         }
-        Err(AccountError::Unavailable(trouble)) => return Err(trouble.into()),
+        Err(AccountError::Unavailable(unavailable)) => return Err(unavailable.into()),
         Err(AccountError::LogInTooOld) => Errors { alert: TOO_OLD.to_owned(), ..Errors::default() },
         Err(AccountError::Gone | AccountError::UsernameTaken) => return Ok(log_in(PATH)),
     };

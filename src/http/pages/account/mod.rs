@@ -115,7 +115,7 @@ impl SignedInUser {
     async fn account(&self, pages: &Pages) -> Result<Option<AccountRecord>, PageError> {
         match pages.account.overview(&self.caller).await {
             Ok(account) => Ok(Some(account)),
-            Err(AccountError::Unavailable(trouble)) => Err(trouble.into()),
+            Err(AccountError::Unavailable(unavailable)) => Err(unavailable.into()),
             Err(_) => Ok(None),
         }
     }

@@ -72,7 +72,7 @@ pub(in crate::http) async fn send(
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, errors).await?;
             return Ok(with_patience(response, retry_after));
         }
-        Err(ChangePasswordError::Unavailable(trouble)) => return Err(trouble.into()),
+        Err(ChangePasswordError::Unavailable(unavailable)) => return Err(unavailable.into()),
     };
     ask(pages, &member, unprocessable, errors).await
 }

@@ -110,7 +110,7 @@ async fn refuse(
 ) -> Result<Response, PageError> {
     let mut wait = None;
     let (status, alert) = match error {
-        IdentitiesError::Unavailable(trouble) => return Err(trouble.into()),
+        IdentitiesError::Unavailable(unavailable) => return Err(unavailable.into()),
         IdentitiesError::Unknown => (StatusCode::NOT_FOUND, "It is not linked any more."),
         IdentitiesError::LastWayIn => {
             (StatusCode::CONFLICT, "It is the only way into your account, and stays. Set a password first, by mail.")

@@ -46,7 +46,7 @@ pub(in crate::http) async fn send(
         Err(AccountError::Invalid(errors)) => {
             errors.first().map(|error| format!("The username {}.", error.message)).unwrap_or_default()
         }
-        Err(AccountError::Unavailable(trouble)) => return Err(trouble.into()),
+        Err(AccountError::Unavailable(unavailable)) => return Err(unavailable.into()),
         // It takes no password, so that nothing but its end is left.
         Err(
             AccountError::Gone | AccountError::WrongPassword | AccountError::LogInTooOld | AccountError::TooMany { .. },

@@ -50,7 +50,7 @@ pub(crate) struct TestApp {
 }
 
 impl TestApp {
-    /// A house with one key.
+    /// A test app with one key.
     pub(crate) async fn open() -> Self {
         Self::with(|builder| builder).await
     }
