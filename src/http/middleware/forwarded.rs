@@ -137,7 +137,7 @@ mod tests {
         #[test]
         fn an_element_that_our_proxy_adds_is_read_or_nothing_is(before in "[ -~]{0,40}") {
             let resolved = resolved(&format!("{before}, for=192.0.2.1"));
-            prop_assert!(resolved[0] == "192.0.2.1" || resolved == ["?"], "{told:?}");
+            prop_assert!(resolved[0] == "192.0.2.1" || resolved == ["?"], "{resolved:?}");
         }
 
         #[test]
