@@ -63,7 +63,7 @@ impl RedeemCode {
     /// §4.1.2, RFC 9700 §4.5).
     ///
     /// # Errors
-    /// [`GrantError`]; if [`Unavailable`], the code stays unused.
+    /// [`GrantError`]; if [`GrantError::Unavailable`], the code stays unused.
     pub async fn run(
         &self,
         presented: CodeRedemption,

@@ -46,7 +46,7 @@ impl Refresh {
     /// Exchanges `token` for `client`, which has authenticated.
     ///
     /// # Errors
-    /// [`GrantError`]; if [`Unavailable`], the token stays valid.
+    /// [`GrantError`]; if [`GrantError::Unavailable`], the token stays valid.
     pub async fn run(&self, token: &str, client: &Client, asked: Asked<'_>) -> Result<TokenSet, GrantError> {
         permit(client, GrantType::RefreshToken)?;
         let now = self.clock.now();
