@@ -30,7 +30,7 @@ pub enum StatusPolicy {
     /// Refuse it as [`Unavailable`](VerifyError::Unavailable).
     #[default]
     FailClosed,
-    /// Accept it. Whoever can keep this service from reaching the issuer can use a stolen token after its session has
+    /// Accept it. An attacker who can keep this service from reaching the issuer can use a stolen token after its session has
     /// been revoked, until its `exp`. What a status list says is still obeyed while there is one.
     DangerouslyFailOpen,
     /// Never ask: tokens are good until their `exp`, whatever has been revoked.

@@ -57,7 +57,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
     Ok(layout::page_leading_to(StatusCode::OK, &page, origin))
 }
 
-/// The form's name, for the login that it was shown to: whoever has logged in here since is not asked by it.
+/// Binds the form to the session that it was rendered for, so another account in this browser cannot submit it.
 fn form_name(session: Option<&Session>) -> String {
     session.map_or_else(|| FORM.to_owned(), |session| format!("{FORM} {}", session.id))
 }

@@ -92,8 +92,8 @@ impl PostAuthAction {
         Ok(Some(pages.authorize.asking(&self.request, browser).await?))
     }
 
-    /// Whether whoever goes on must prove again who they are: where the client wants it, and at our own pages, on which
-    /// accounts are changed by who has logged in lately.
+    /// Whether the user must log in again first: where the client asks for it, and before our own pages that let a user
+    /// with a recent login change the account.
     ///
     /// # Errors
     /// [`PageError`] where the client's request cannot be gone on with.
