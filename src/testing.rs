@@ -14,7 +14,7 @@ pub use crate::{
     outbound::email::mailer,
     services::{
         accounts::verify_email::VerifyEmail, background::prune::Prune, change_feed::ChangeFeed, outbox::Outbox,
-        sessions::status_indexes::StatusPlaces,
+        sessions::status_indexes::StatusIndexes,
     },
     store::{entity_cache::EntityCache, revocations::Revocations, schema},
 };

@@ -79,7 +79,7 @@ mod tests {
         bytes
     }
 
-    fn set_places(bytes: &[u8]) -> BTreeSet<u32> {
+    fn set_indexes(bytes: &[u8]) -> BTreeSet<u32> {
         (0..)
             .zip(bytes)
             .flat_map(|(at, byte)| (0..8).filter(move |bit| byte >> bit & 1 == 1).map(move |bit| at * 8 + bit))
@@ -90,7 +90,7 @@ mod tests {
     #[cfg_attr(debug_assertions, should_panic(expected = "index 1048576 of a list of 1048576"))]
     fn a_place_beyond_the_list_is_an_error_of_ours_and_hides_no_other() {
         let lst = encode([1, StatusPosition::LIST_LENGTH, u32::MAX, LAST].into_iter());
-        assert_eq!(set_places(&decode(&lst)), BTreeSet::from([1, LAST]));
+        assert_eq!(set_indexes(&decode(&lst)), BTreeSet::from([1, LAST]));
     }
 
     #[test]
@@ -103,10 +103,10 @@ mod tests {
 
     #[test]
     fn the_drafts_vectors_are_read_as_the_draft_says() {
-        for ((lst, places), length) in [(SHORT, 16), (LONG, StatusPosition::LIST_LENGTH)] {
+        for ((lst, indexes), length) in [(SHORT, 16), (LONG, StatusPosition::LIST_LENGTH)] {
             let bytes = decode(lst);
             assert_eq!(bytes.len() * 8, length as usize);
-            assert_eq!(set_places(&bytes), places.iter().copied().collect());
+            assert_eq!(set_indexes(&bytes), indexes.iter().copied().collect());
         }
     }
 
@@ -126,8 +126,8 @@ mod tests {
             let x = x ^ x >> 17;
             Some(x ^ x << 5)
         };
-        let places = std::iter::successors(Some(1), scatter).map(|x| x & LAST);
-        let length = encode(places.take(10_486)).len();
+        let indexes = std::iter::successors(Some(1), scatter).map(|x| x & LAST);
+        let length = encode(indexes.take(10_486)).len();
         assert!((20_000..25_000).contains(&length), "{length}");
     }
 
@@ -135,19 +135,19 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(32))]
 
         #[test]
-        fn any_set_of_places_is_read_back(places in prop::collection::vec(0..=LAST, 0..500)) {
-            let lst = encode(places.iter().copied());
+        fn any_set_of_indexes_is_read_back(indexes in prop::collection::vec(0..=LAST, 0..500)) {
+            let lst = encode(indexes.iter().copied());
             prop_assert!(lst.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{lst}");
-            prop_assert_eq!(set_places(&decode(&lst)), places.into_iter().collect());
+            prop_assert_eq!(set_indexes(&decode(&lst)), indexes.into_iter().collect());
         }
 
         #[test]
         fn a_list_of_any_length_holds_its_places(
-            (length, places) in (1u32..5000).prop_flat_map(|n| (Just(n), prop::collection::btree_set(0..n, 0..50))),
+            (length, indexes) in (1u32..5000).prop_flat_map(|n| (Just(n), prop::collection::btree_set(0..n, 0..50))),
         ) {
-            let bytes = bits(length, places.iter().copied());
+            let bytes = bits(length, indexes.iter().copied());
             prop_assert!((bytes.len() * 8).abs_diff(length as usize) < 8);
-            prop_assert_eq!(set_places(&decode(&compress(&bytes).unwrap())), places);
+            prop_assert_eq!(set_indexes(&decode(&compress(&bytes).unwrap())), indexes);
         }
     }
 }

@@ -31,7 +31,7 @@ pub struct ChangeFeed {
     /// The revocations that this process knows.
     pub revocations: Revocations,
     /// The cache of accounts and clients.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// The time source.
     pub clock: Arc<dyn Clock>,
 }
@@ -105,7 +105,7 @@ impl ChangeFeed {
     /// Applies a change in this process.
     fn apply(&self, entry: &Entry) {
         self.revocations.apply(entry, self.clock.now());
-        self.remembered.forget(&entry.change);
+        self.entities.forget(&entry.change);
     }
 
     /// Reads all entries that matter, before the first request or after a long gap. Returns the time since which they
@@ -115,7 +115,7 @@ impl ChangeFeed {
     /// [`Unavailable`] where the database cannot tell.
     pub async fn load(&self) -> Result<Instant, Unavailable> {
         let began = Instant::now();
-        self.remembered.forget_all();
+        self.entities.forget_all();
         self.read_all().await?;
         // Entries that became visible behind the page being read are found by their time.
         self.look_back(began.elapsed() + OVERLAP).await

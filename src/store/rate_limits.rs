@@ -31,14 +31,14 @@ use crate::domain::{
 };
 
 /// How many networks have an entry of their own in each limit: some 400 bytes each, so 7 MB when all are taken.
-const PLACES: u64 = 16_384;
+const SLOTS: u64 = 16_384;
 /// How many slots new networks share once those are taken, of 8 bytes each.
-const SHARED_PLACES: usize = 8192;
+const SHARED_SLOTS: usize = 8192;
 
 /// One quota, counted for each client network.
 #[derive(Debug)]
 pub struct NetworkLimit {
-    limiter: RateLimiter<ClientNetwork, Places, Passed, StateInformationMiddleware>,
+    limiter: RateLimiter<ClientNetwork, Slots, Passed, StateInformationMiddleware>,
     passed: Passed,
 }
 
@@ -47,13 +47,13 @@ impl NetworkLimit {
     #[must_use]
     pub fn new(quota: Quota, clock: Arc<dyn Clock>) -> Self {
         let passed = Passed { since: clock.instant(), clock };
-        Self::with_places(quota, Places::new(PLACES, SHARED_PLACES, passed.clone()), passed)
+        Self::with_slots(quota, Slots::new(SLOTS, SHARED_SLOTS, passed.clone()), passed)
     }
 
-    fn with_places(quota: Quota, places: Places, passed: Passed) -> Self {
+    fn with_slots(quota: Quota, slots: Slots, passed: Passed) -> Self {
         // The interval is never zero, so the quota exists.
         let gcra = governor::Quota::with_period(quota.interval()).unwrap_or(governor::Quota::per_second(quota.count));
-        Self { limiter: RateLimiter::new(gcra.allow_burst(quota.count), places, passed.clone()), passed }
+        Self { limiter: RateLimiter::new(gcra.allow_burst(quota.count), slots, passed.clone()), passed }
     }
 
     /// Counts a request of `network`, if the quota allows it.
@@ -83,7 +83,7 @@ impl clock::Clock for Passed {
 
 /// When the quota of each network will be whole again. Clones share the state.
 #[derive(Debug, Clone)]
-struct Places {
+struct Slots {
     /// Without a capacity, since the cache would evict.
     own: Cache<ClientNetwork, Nanos>,
     most: u64,
@@ -91,7 +91,7 @@ struct Places {
     hash: RandomState,
 }
 
-impl Places {
+impl Slots {
     fn new(most: u64, shared: usize, passed: Passed) -> Self {
         Self {
             own: Cache::builder().expire_after(UntilWhole(passed)).build(),
@@ -108,7 +108,7 @@ impl Places {
     }
 }
 
-impl StateStore for Places {
+impl StateStore for Slots {
     type Key = ClientNetwork;
 
     fn measure_and_replace<T, F, E>(&self, network: &ClientNetwork, judge: F) -> Result<T, E>

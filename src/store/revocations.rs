@@ -142,9 +142,9 @@ impl Revocations {
     #[must_use]
     pub fn ended_in(&self, list: u16) -> Vec<u32> {
         let ended = self.sessions.iter().map(|(_, Timed(position, _))| position);
-        let mut places: Vec<u32> = ended.filter(|position| position.list == list).map(|at| at.index).collect();
-        places.sort_unstable();
-        places
+        let mut indexes: Vec<u32> = ended.filter(|position| position.list == list).map(|at| at.index).collect();
+        indexes.sort_unstable();
+        indexes
     }
 }
 

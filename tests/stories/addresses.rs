@@ -242,7 +242,7 @@ async fn flow(signet: &TestApp) -> VerifyEmail {
     let changes = ChangeFeed {
         db: db.clone(),
         revocations: Revocations::default(),
-        remembered: EntityCache::default(),
+        entities: EntityCache::default(),
         clock: clock.clone(),
     };
     let outbox = Outbox { db: db.clone(), random: Random, clock: clock.clone(), awake: Arc::default() };

@@ -343,7 +343,7 @@ async fn used_attempts_are_forgotten_when_they_are_over(builder: TestEnvBuilder)
         db: signet.store().await,
         clock: std::sync::Arc::new(signet.clock.clone()),
         refresh_token_ttl: crate::harness::days(30),
-        places: signet::testing::StatusPlaces::new(signet::testing::Random),
+        status_indexes: signet::testing::StatusIndexes::new(signet::testing::Random),
     };
     prune.once().await.expect("the database answers");
     assert_eq!(kept().await, 1, "it could still be tried again");

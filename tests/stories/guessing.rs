@@ -7,7 +7,7 @@ use entity::{throttle, user};
 use reqwest::{Method, RequestBuilder};
 use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
 use serde_json::json;
-use signet::testing::{Prune, Random, StatusPlaces};
+use signet::testing::{Prune, Random, StatusIndexes};
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, days, eventually, link::Link, seconds,
@@ -305,7 +305,8 @@ async fn counters_are_pruned_once_they_are_forgotten(builder: TestEnvBuilder) {
     let left = async |time: TimeDelta| {
         signet.clock.advance(time);
         let clock = std::sync::Arc::new(signet.clock.clone());
-        let prune = Prune { db: db.clone(), clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) };
+        let prune =
+            Prune { db: db.clone(), clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) };
         prune.once().await.expect("the database answers");
         throttle::Entity::find().count(&db).await.expect("the database answers")
     };

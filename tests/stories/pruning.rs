@@ -8,7 +8,7 @@ use sea_orm::{
     ActiveValue::{NotSet, Set},
     ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, TransactionTrait,
 };
-use signet::testing::{Clock, Prune, Random, StatusPlaces, SystemClock, schema};
+use signet::testing::{Clock, Prune, Random, StatusIndexes, SystemClock, schema};
 use uuid::Uuid;
 
 use crate::harness::{
@@ -20,7 +20,7 @@ use crate::harness::{
 /// The pruning that the service does every few minutes.
 async fn prune(env: &TestEnv, clock: Arc<dyn Clock>) -> Prune {
     let db = env.store().await;
-    Prune { db, clock, refresh_token_ttl: days(30), places: StatusPlaces::new(Random) }
+    Prune { db, clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) }
 }
 
 /// An app with a direct connection to its database.

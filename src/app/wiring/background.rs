@@ -65,14 +65,14 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
             refresh_token_ttl: self.core.config.refresh_token_ttl,
-            places: self.places.clone(),
+            status_indexes: self.status_indexes.clone(),
         }
     }
 
     pub(super) fn tell_logout(&self) -> TellLogout {
         TellLogout {
             db: self.core.db.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             jwt: Arc::clone(&self.jwt),
             backchannel: Backchannel::new(Duration::from_secs(DEADLINE)),
             random: self.core.random.clone(),

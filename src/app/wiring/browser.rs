@@ -47,7 +47,7 @@ impl Parts<'_> {
     pub(super) fn consents(&self) -> Consents {
         Consents {
             db: self.core.db.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             end_session: self.core.end_session.clone(),
         }
     }
@@ -92,7 +92,7 @@ impl Parts<'_> {
             issue: self.token_issuer(),
             begin_session: self.begin_session(),
             end_session: self.core.end_session.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
         }

@@ -38,7 +38,7 @@ impl<'a> Core<'a> {
         let changes = ChangeFeed {
             db: db.clone(),
             revocations: Revocations::default(),
-            remembered: EntityCache::default(),
+            entities: EntityCache::default(),
             clock: Arc::clone(clock),
         };
         Self {
@@ -68,7 +68,7 @@ impl<'a> Core<'a> {
         Clients {
             db: self.db.clone(),
             end_session: self.end_session.clone(),
-            remembered: self.changes.remembered.clone(),
+            entities: self.changes.entities.clone(),
             issuer: self.issuer.clone(),
             random: self.random.clone(),
             clock: self.clock.clone(),

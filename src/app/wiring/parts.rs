@@ -12,7 +12,7 @@ use crate::{
     services::{
         accounts::{choose_password::ChoosePassword, throttle::Throttle},
         metrics::Metrics,
-        sessions::status_indexes::StatusPlaces,
+        sessions::status_indexes::StatusIndexes,
     },
     store::throttles::RefusedNames,
 };
@@ -25,7 +25,7 @@ pub(super) struct Parts<'a> {
     pub(super) hasher: PasswordHasher,
     pub(super) choose_password: ChoosePassword,
     pub(super) throttle: Throttle,
-    pub(super) places: StatusPlaces,
+    pub(super) status_indexes: StatusIndexes,
     pub(super) metrics: Metrics,
 }
 
@@ -37,7 +37,7 @@ impl<'a> Parts<'a> {
             jwt: Arc::new(Jwt::new(Arc::clone(&keyring), core.issuer.clone(), config.signing_algorithm)),
             choose_password: core.choose_password(hasher.clone(), config.password.workers),
             throttle: throttle(&core, &keyring),
-            places: StatusPlaces::new(core.random.clone()),
+            status_indexes: StatusIndexes::new(core.random.clone()),
             metrics: Metrics::new(core.clock.now()),
             hasher,
             keyring,

@@ -26,7 +26,7 @@ impl Parts<'_> {
         Bearer {
             jwt: Arc::clone(&self.jwt),
             revocations: self.core.changes.revocations.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
             issuer: self.core.issuer.clone(),
@@ -37,7 +37,7 @@ impl Parts<'_> {
         BeginSession {
             db: self.core.db.clone(),
             random: self.core.random.clone(),
-            places: self.places.clone(),
+            status_indexes: self.status_indexes.clone(),
             clock: self.core.clock.clone(),
         }
     }
@@ -69,7 +69,7 @@ impl Parts<'_> {
             jwt: Arc::clone(&self.jwt),
             issue: self.token_issuer(),
             end_session: self.core.end_session.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
         }
@@ -98,7 +98,7 @@ impl Parts<'_> {
     pub(super) fn sessions(&self) -> Sessions {
         Sessions {
             db: self.core.db.clone(),
-            remembered: self.core.changes.remembered.clone(),
+            entities: self.core.changes.entities.clone(),
             end_session: self.core.end_session.clone(),
             clock: self.core.clock.clone(),
         }
@@ -127,6 +127,6 @@ impl Parts<'_> {
     }
 
     pub(super) fn userinfo(&self) -> Userinfo {
-        Userinfo { bearer: self.bearer(), remembered: self.core.changes.remembered.clone(), db: self.core.db.clone() }
+        Userinfo { bearer: self.bearer(), entities: self.core.changes.entities.clone(), db: self.core.db.clone() }
     }
 }

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Consents {
     pub db: Database,
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// Ends the sessions of a client whose consent is withdrawn.
     pub end_session: EndSession,
 }
@@ -30,7 +30,7 @@ impl Consents {
         let mut named = Vec::new();
         for consent in consents::of(&self.db, caller.user).await? {
             // A deleted client's consents are deleted with it.
-            if let Some((client, _)) = self.remembered.client(&self.db, &consent.client).await? {
+            if let Some((client, _)) = self.entities.client(&self.db, &consent.client).await? {
                 named.push((consent, client.name));
             }
         }

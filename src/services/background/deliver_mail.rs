@@ -135,7 +135,7 @@ impl DeliverMail {
             Ok(cause) => match self.resolve.run(row, cause).await {
                 Ok(None) => Ok(()),
                 Ok(Some(resolved)) => {
-                    let attempt = self.send(row, &resolved.letter).await;
+                    let attempt = self.send(row, &resolved.email).await;
                     self.settle(row, attempt, Some(&resolved)).await
                 }
                 Err(unavailable) => Err(unavailable),
@@ -153,11 +153,11 @@ impl DeliverMail {
     }
 
     /// Sends an email, and renews its lease from time to time.
-    async fn send(&self, row: &Claimed, letter: &Email) -> DeliveryAttempt {
+    async fn send(&self, row: &Claimed, email: &Email) -> DeliveryAttempt {
         let every = Duration::from_secs(RENEWED_EVERY);
         let mut renewal = interval_at(Instant::now() + every, every);
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let sending = self.mailer.send(letter);
+        let sending = self.mailer.send(email);
         tokio::pin!(sending);
         loop {
             tokio::select! {
@@ -178,7 +178,7 @@ impl DeliverMail {
         &self,
         row: &Claimed,
         attempt: DeliveryAttempt,
-        letter: Option<&Resolved>,
+        email: Option<&Resolved>,
     ) -> Result<(), Unavailable> {
         let (db, now) = (&self.outbox.db, self.outbox.clock.now());
         match attempt {
@@ -186,9 +186,9 @@ impl DeliverMail {
                 self.metrics.mails_sent.inc();
                 outbox::sent(db, row, now).await?;
                 let event = Event::done("mail_sent");
-                about(letter.map_or(event.clone(), |letter| event.because(letter.name)), letter).record();
+                about(email.map_or(event.clone(), |email| event.because(email.name)), email).record();
             }
-            DeliveryAttempt::Lost => about(Event::refused("mail", "withdrawn"), letter).record(),
+            DeliveryAttempt::Lost => about(Event::refused("mail", "withdrawn"), email).record(),
             DeliveryAttempt::Failed(SendError::Later(why)) => {
                 let chance = u16::from_be_bytes(self.outbox.random.bytes());
                 match delivery::next_attempt(row.created_at, now, row.attempts, chance) {
@@ -198,10 +198,10 @@ impl DeliverMail {
                         tracing::warn!(mail = %row.id, attempts, why, "a mail was not sent; it will be tried again");
                         outbox::put_off(db, row, next, "not sent").await?;
                     }
-                    None => self.give_up(row, &why, "given_up", letter).await?,
+                    None => self.give_up(row, &why, "given_up", email).await?,
                 }
             }
-            DeliveryAttempt::Failed(SendError::Never(why)) => self.give_up(row, &why, "refused", letter).await?,
+            DeliveryAttempt::Failed(SendError::Never(why)) => self.give_up(row, &why, "refused", email).await?,
         }
         Ok(())
     }
@@ -211,20 +211,20 @@ impl DeliverMail {
         row: &Claimed,
         why: &str,
         word: &'static str,
-        letter: Option<&Resolved>,
+        email: Option<&Resolved>,
     ) -> Result<(), Unavailable> {
         self.metrics.mails_dead.inc();
         outbox::bury(&self.outbox.db, row, self.outbox.clock.now(), word).await?;
         tracing::error!(mail = %row.id, attempts = row.attempts, why, "a mail was given up");
-        about(Event::refused("mail_failed", word), letter).record();
+        about(Event::refused("mail_failed", word), email).record();
         Ok(())
     }
 }
 
 /// Adds the account to an event; never the email address.
-fn about(event: Event, letter: Option<&Resolved>) -> Event {
-    match letter {
-        Some(letter) => event.account(letter.user),
+fn about(event: Event, email: Option<&Resolved>) -> Event {
+    match email {
+        Some(email) => event.account(email.user),
         None => event,
     }
 }

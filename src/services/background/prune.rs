@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use crate::{
     crypto::random::Random,
     domain::{clock::Clock, delivery, logout_notice},
-    services::{Unavailable, sessions::status_indexes::StatusPlaces},
+    services::{Unavailable, sessions::status_indexes::StatusIndexes},
     store::{
         Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
         one_use_secrets, outbox,
@@ -28,7 +28,7 @@ pub struct Prune {
     /// How long an unused refresh token lives.
     pub refresh_token_ttl: TimeDelta,
     /// Draws from the first list again, which has free indexes now.
-    pub places: StatusPlaces,
+    pub status_indexes: StatusIndexes,
 }
 
 /// The time between two runs.
@@ -96,7 +96,7 @@ impl Prune {
                 + client_assertions::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
-                self.places.start_over();
+                self.status_indexes.start_over();
                 return Ok(pruned);
             }
         }

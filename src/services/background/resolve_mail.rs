@@ -50,7 +50,7 @@ pub struct ResolveMail {
 #[derive(Debug)]
 pub struct Resolved {
     /// The email to send.
-    pub letter: Email,
+    pub email: Email,
     pub user: UserId,
     /// Its kind, in one word for the log.
     pub name: &'static str,
@@ -132,12 +132,12 @@ impl ResolveMail {
             OutboxEvent::EmailClaimed(_, named) => self.verification(transaction, row, &user, named.as_ref()).await,
             // Security notices are not limited, and go to a disabled account's owner as well.
             OutboxEvent::PasswordChanged(_, to) => {
-                let letter = letter(row, to, Message::PasswordChanged { username, at });
-                Ok(Ok(Resolved { letter, user: user.id, name: "password_changed" }))
+                let email = email_about(row, to, Message::PasswordChanged { username, at });
+                Ok(Ok(Resolved { email, user: user.id, name: "password_changed" }))
             }
             OutboxEvent::EmailChanged(_, old, new) => {
-                let letter = letter(row, old, Message::EmailChanged { username, new: new.clone(), at });
-                Ok(Ok(Resolved { letter, user: user.id, name: "email_changed" }))
+                let email = email_about(row, old, Message::EmailChanged { username, new: new.clone(), at });
+                Ok(Ok(Resolved { email, user: user.id, name: "email_changed" }))
             }
         }
     }
@@ -158,7 +158,7 @@ impl ResolveMail {
         let Some((secret, valid_for)) = secret else { return nobody(Nobody::Overtaken) };
         let link = self.link("/reset-password", &secret);
         let message = Message::PasswordReset { username: user.username.as_written().to_owned(), link, valid_for };
-        Ok(Ok(Resolved { letter: letter(row, to, message), user: user.id, name: "password_reset" }))
+        Ok(Ok(Resolved { email: email_about(row, to, message), user: user.id, name: "password_reset" }))
     }
 
     /// To the address that the account claims; or to the account that has already verified it.
@@ -192,7 +192,7 @@ impl ResolveMail {
         let Some((secret, valid_for)) = secret else { return nobody(Nobody::Overtaken) };
         let link = self.link("/verify-email", &secret);
         let message = Message::EmailVerification { username: user.username.as_written().to_owned(), link, valid_for };
-        Ok(Ok(Resolved { letter: letter(row, &to, message), user: user.id, name: "email_verification" }))
+        Ok(Ok(Resolved { email: email_about(row, &to, message), user: user.id, name: "email_verification" }))
     }
 
     /// Notifies an address's owner that another account claimed it.
@@ -206,8 +206,8 @@ impl ResolveMail {
             return nobody(why);
         }
         let username = owner.username.as_written().to_owned();
-        let letter = letter(row, to, Message::RegistrationTried { username, at: row.created_at });
-        Ok(Ok(Resolved { letter, user: owner.id, name: "registration_tried" }))
+        let email = email_about(row, to, Message::RegistrationTried { username, at: row.created_at });
+        Ok(Ok(Resolved { email, user: owner.id, name: "registration_tried" }))
     }
 
     /// Counts the row towards the limits of its account and address, once; or returns why it must not be sent.
@@ -258,6 +258,6 @@ impl ResolveMail {
     }
 }
 
-fn letter(row: &Claimed, to: &EmailAddress, message: Message) -> Email {
+fn email_about(row: &Claimed, to: &EmailAddress, message: Message) -> Email {
     Email { id: row.id, to: to.clone(), message, written_at: row.created_at }
 }

@@ -35,7 +35,7 @@ pub struct TellLogout {
     /// Where the notices are.
     pub db: Database,
     /// Whom to tell.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// Signs the logout tokens.
     pub jwt: Arc<Jwt>,
     pub backchannel: Backchannel,
@@ -131,7 +131,7 @@ impl TellLogout {
 
     /// Sends a notice once, and records the result.
     async fn tell(&self, row: &Claimed) -> Result<(), Unavailable> {
-        let found = self.remembered.client(&self.db, &row.client).await?;
+        let found = self.entities.client(&self.db, &row.client).await?;
         let logged = found.and_then(|(client, _)| client.backchannel_logout_uri.clone().map(|uri| (client, uri)));
         let Some((client, uri)) = logged else {
             // The client was deleted, or has no logout URI any more.

@@ -121,7 +121,7 @@ impl Clients {
     /// in place of the cache.
     async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
         let found = if self.end_session.changes.revocations.are_current() {
-            self.remembered.client(&self.db, id).await
+            self.entities.client(&self.db, id).await
         } else {
             clients::find(&self.db, id).await
         };

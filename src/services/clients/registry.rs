@@ -35,7 +35,7 @@ pub struct Clients {
     /// Ends the sessions of a deleted client.
     pub end_session: EndSession,
     /// The cache of clients.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// The audience of client assertions.
     pub issuer: String,
     pub random: Random,

@@ -47,7 +47,7 @@ impl Federate {
         name: Option<&str>,
         origin: &ClientInfo,
     ) -> Result<CallbackOutcome, FederateError> {
-        let identity = unnamed.vouched.identity.clone();
+        let identity = unnamed.verified.identity.clone();
         for _ in 0..ATTEMPTS {
             match self.meaning(configured, &unnamed).await? {
                 LinkDecision::LogIn(user) => {
@@ -58,7 +58,7 @@ impl Federate {
                 LinkDecision::Link(user) => self.link_owner(configured, user, &unnamed).await?,
                 LinkDecision::NewAccount(_) if !self.open => return Err(FederateError::Closed),
                 LinkDecision::NewAccount(claim) => {
-                    let proposal = unnamed.vouched.profile.proposal();
+                    let proposal = unnamed.verified.profile.proposal();
                     let username = match (name.map(|typed| (typed, Username::parse(typed))), proposal) {
                         (Some((_, Ok(username))), _) | (None, UsernameSuggestion::Handle(username)) => username,
                         (Some((typed, Err(why))), _) => {
@@ -88,8 +88,8 @@ impl Federate {
         configured: &ConfiguredProvider,
         unnamed: &PendingSignup,
     ) -> Result<LinkDecision, FederateError> {
-        let (profile, trust) = (&unnamed.vouched.profile, configured.trust_email);
-        let linked = identities::find(&self.db, &unnamed.vouched.identity).await?.map(|linked| linked.user);
+        let (profile, trust) = (&unnamed.verified.profile, configured.trust_email);
+        let linked = identities::find(&self.db, &unnamed.verified.identity).await?.map(|linked| linked.user);
         let owner = match profile.trusted_address(trust) {
             Some(address) if linked.is_none() => users::find_named(&self.db, &Identifier::Email(address)).await?,
             _ => None,
@@ -104,7 +104,7 @@ impl Federate {
         unnamed: &PendingSignup,
         origin: &ClientInfo,
     ) -> Result<Option<Session>, FederateError> {
-        let found = identities::find(&self.db, &unnamed.vouched.identity).await?;
+        let found = identities::find(&self.db, &unnamed.verified.identity).await?;
         let Some(linked) = found else { return Ok(None) };
         let beginning = Beginning {
             user,
@@ -128,14 +128,14 @@ impl Federate {
         owner: UserId,
         unnamed: &PendingSignup,
     ) -> Result<(), FederateError> {
-        let Some(address) = unnamed.vouched.profile.trusted_address(configured.trust_email) else { return Ok(()) };
+        let Some(address) = unnamed.verified.profile.trusted_address(configured.trust_email) else { return Ok(()) };
         let transaction = store::begin(&self.db).await?;
         // Held, so that the address is still that account's when the link is made.
         let held = users::hold(&transaction, &Identifier::Email(address)).await?;
         if held.is_none_or(|held| held.id != owner || held.disabled_at.is_some()) {
             return Ok(());
         }
-        match self.insert(&transaction, configured, owner, &unnamed.vouched.identity).await {
+        match self.insert(&transaction, configured, owner, &unnamed.verified.identity).await {
             Ok(true) => self.commit_link(transaction, owner).await,
             // Linked in the same moment, or gone: it is judged again.
             Ok(false) | Err(StoreError::Duplicate(_)) => Ok(()),

@@ -118,14 +118,14 @@ impl Federate {
     ///
     /// # Errors
     /// [`FederateError`] where there is no such provider, or it cannot be asked.
-    pub async fn start(&self, provider: &str, browser: &BrowserId, errand: Intent) -> Result<Started, FederateError> {
+    pub async fn start(&self, provider: &str, browser: &BrowserId, intent: Intent) -> Result<Started, FederateError> {
         let configured = self.providers.find(provider).ok_or(FederateError::UnknownProvider)?;
         let [state, nonce, verifier] = [(); 3].map(|()| self.random.secret());
         let asking = Asking {
             state: state.expose_secret(),
             nonce: nonce.expose_secret(),
             verifier: &verifier,
-            fresh: errand.wants_fresh(),
+            fresh: intent.wants_fresh(),
         };
         let asked = within(configured.provider.authorization_url(&asking)).await;
         let address = asked.map_err(|error| refused(error.into(), configured))?;
@@ -137,7 +137,7 @@ impl Federate {
             nonce: text(&nonce),
             verifier: text(&verifier),
             begun_at: self.clock.now(),
-            errand,
+            intent,
         };
         let key = key(&attempt.state).unwrap_or_default().to_owned();
         Ok(Started { address: address.into(), key, sealed: self.sealer.seal(ATTEMPT, &attempt) })
@@ -182,16 +182,16 @@ impl Federate {
         }
         // This is the single use of the attempt, whatever its outcome.
         self.use_up(attempt.state.as_bytes(), attempt.begun_at).await?;
-        let vouched = within(self.vouched(configured, &attempt, returned)).await?;
-        match attempt.errand {
+        let verified = within(self.verified_identity(configured, &attempt, returned)).await?;
+        match attempt.intent {
             Intent::LogIn { .. } => {
                 let now = self.clock.now();
                 let unnamed = PendingSignup {
                     id: self.random.uuid_v7(now),
-                    authenticated_at: attempt.authenticated_at(vouched.authenticated_at, now),
+                    authenticated_at: attempt.authenticated_at(verified.authenticated_at, now),
                     provider: attempt.provider,
                     browser: attempt.browser,
-                    vouched,
+                    verified,
                     begun_at: attempt.begun_at,
                 };
                 self.link_or_register(configured, unnamed, None, origin).await
@@ -201,7 +201,7 @@ impl Federate {
                 if !still {
                     return Err(FederateError::NotLoggedIn);
                 }
-                self.link(configured, (user, began), &vouched.identity).await
+                self.link(configured, (user, began), &verified.identity).await
             }
         }
     }
@@ -233,7 +233,7 @@ impl Federate {
     }
 
     /// The identity, as verified with the provider.
-    async fn vouched(
+    async fn verified_identity(
         &self,
         configured: &ConfiguredProvider,
         attempt: &AuthState,
@@ -262,30 +262,30 @@ impl Federate {
             now,
         };
         let keys = provider.keys().await?;
-        let vouched = match provider_token::verify_by(token, &keys.json, &expected) {
+        let verified = match provider_token::verify_by(token, &keys.json, &expected) {
             Err(ProviderTokenError::UnknownKey) => match provider.newer_keys(&keys).await? {
                 Some(newer) => provider_token::verify_by(token, &newer.json, &expected),
                 None => Err(ProviderTokenError::UnknownKey),
             },
             judged => judged,
         }?;
-        if vouched.profile.email.is_some() || provider.kind() != ProviderKind::Oidc {
-            return Ok(vouched);
+        if verified.profile.email.is_some() || provider.kind() != ProviderKind::Oidc {
+            return Ok(verified);
         }
         // Many ID tokens have only the subject.
         match provider.user_info(&grant.access_token).await? {
             // The claims' subject must be the token's (OIDC Core §5.3.2).
-            Some(info) if info.subject != vouched.identity.subject => Err(ProviderTokenError::Subject.into()),
+            Some(info) if info.subject != verified.identity.subject => Err(ProviderTokenError::Subject.into()),
             Some(info) => {
-                let Profile { handle, name, .. } = vouched.profile;
+                let Profile { handle, name, .. } = verified.profile;
                 let profile = Profile {
                     handle: handle.or(info.profile.handle),
                     name: name.or(info.profile.name),
                     ..info.profile
                 };
-                Ok(VerifiedIdentity { profile, ..vouched })
+                Ok(VerifiedIdentity { profile, ..verified })
             }
-            None => Ok(vouched),
+            None => Ok(verified),
         }
     }
 

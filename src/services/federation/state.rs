@@ -50,7 +50,7 @@ pub(in crate::services) struct AuthState {
     pub(in crate::services) nonce: String,
     pub(in crate::services) verifier: String,
     pub(in crate::services) begun_at: DateTime<Utc>,
-    pub(in crate::services) errand: Intent,
+    pub(in crate::services) intent: Intent,
 }
 
 impl AuthState {
@@ -63,7 +63,7 @@ impl AuthState {
     ) -> DateTime<Utc> {
         match said {
             // A new authentication was requested and done, by the provider's clock. `auth_time` is in whole seconds.
-            Some(said) if self.errand.wants_fresh() && said.timestamp() + SKEW >= self.begun_at.timestamp() => {
+            Some(said) if self.intent.wants_fresh() && said.timestamp() + SKEW >= self.begun_at.timestamp() => {
                 Ord::max(said, self.begun_at)
             }
             Some(said) => said,
@@ -79,7 +79,7 @@ pub(in crate::services) struct PendingSignup {
     pub(in crate::services) id: Uuid,
     pub(in crate::services) provider: ProviderName,
     pub(in crate::services) browser: String,
-    pub(in crate::services) vouched: VerifiedIdentity,
+    pub(in crate::services) verified: VerifiedIdentity,
     /// When the person authenticated.
     pub(in crate::services) authenticated_at: DateTime<Utc>,
     pub(in crate::services) begun_at: DateTime<Utc>,

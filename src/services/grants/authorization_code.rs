@@ -41,7 +41,7 @@ pub struct RedeemCode {
     /// Ends the session of a code that is used twice.
     pub end_session: EndSession,
     /// The cache of accounts.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     pub db: Database,
     pub clock: Arc<dyn Clock>,
 }
@@ -97,7 +97,7 @@ impl RedeemCode {
         }
         // Do everything that can fail before the code is used up.
         self.issue.prepare_id_token(client, self.clock.now()).await?;
-        let Some(user) = self.remembered.user(&self.db, code.user).await? else { return refuse("account") };
+        let Some(user) = self.entities.user(&self.db, code.user).await? else { return refuse("account") };
         match self.redeem(digest, &code, client, origin).await? {
             Some(session) => {
                 let now = self.clock.now();
@@ -126,7 +126,7 @@ impl RedeemCode {
             lifetimes: &self.issue.lifetimes,
         };
         let id = self.begin_session.draw_id();
-        for index in self.begin_session.places.draws() {
+        for index in self.begin_session.status_indexes.draws() {
             let transaction = store::begin(&self.db).await?;
             if !authorization_codes::redeem(&transaction, digest, id, self.clock.now()).await? {
                 return Ok(None);

@@ -37,7 +37,7 @@ pub struct Refresh {
     /// Ends a session whose token was stolen.
     pub end_session: EndSession,
     /// The cache of accounts.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     pub db: Database,
     pub clock: Arc<dyn Clock>,
 }
@@ -65,7 +65,7 @@ impl Refresh {
         }
         // Do everything that can fail before the rotation: a failure afterwards would use up the token.
         self.issue.prepare_id_token(client, now).await?;
-        let user = if client.is_relying_party() { self.remembered.user(&self.db, claims.sub).await? } else { None };
+        let user = if client.is_relying_party() { self.entities.user(&self.db, claims.sub).await? } else { None };
         let generation = Generation(claims.generation);
         let lifetimes = &self.issue.lifetimes;
         let rotated = sessions::rotate(&self.db, claims.sid, generation, &client.id, lifetimes, now).await?;

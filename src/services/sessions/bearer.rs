@@ -24,7 +24,7 @@ pub struct Bearer {
     /// Revoked tokens with a valid signature.
     pub revocations: Revocations,
     /// Tells which clients are first-party.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// Read where the cache has no entry.
     pub db: Database,
     pub clock: Arc<dyn Clock>,
@@ -122,7 +122,7 @@ impl Bearer {
         if !claims.aud.contains(&self.issuer) {
             return Ok(false);
         }
-        let found = self.remembered.client(&self.db, &claims.client_id).await?;
+        let found = self.entities.client(&self.db, &claims.client_id).await?;
         Ok(found.is_some_and(|(client, _)| client.first_party))
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     services::{
         Unavailable,
         audit::Event,
-        sessions::status_indexes::{NO_FREE_INDEX, StatusPlaces},
+        sessions::status_indexes::{NO_FREE_INDEX, StatusIndexes},
     },
     store::{
         Database, StoreError, Transaction,
@@ -29,7 +29,7 @@ pub struct BeginSession {
     /// Draws the session's id.
     pub random: Random,
     /// Draws its status list index.
-    pub places: StatusPlaces,
+    pub status_indexes: StatusIndexes,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -53,7 +53,7 @@ impl BeginSession {
     /// Begins a session; `None` if its proof no longer holds.
     pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
         let id = self.draw_id();
-        for index in self.places.draws() {
+        for index in self.status_indexes.draws() {
             let new = beginning.at(id, index, origin);
             match sessions::insert(&self.db, &new, beginning.lifetimes, self.clock.now()).await {
                 Err(StoreError::Duplicate(_)) => {}
@@ -73,7 +73,7 @@ impl BeginSession {
         SessionId(self.random.uuid_v7(self.clock.now()))
     }
 
-    /// Begins the session `id` at the status list index `place` within a transaction; nothing is logged yet.
+    /// Begins the session `id` at the status list index within a transaction; nothing is logged yet.
     ///
     /// # Errors
     /// [`StoreError::Duplicate`] where the index is taken. Then the transaction is over: begin another.
@@ -81,11 +81,11 @@ impl BeginSession {
         &self,
         transaction: &Transaction,
         id: SessionId,
-        place: StatusPosition,
+        index: StatusPosition,
         beginning: &Beginning<'_>,
         origin: &ClientInfo,
     ) -> Result<Option<Session>, StoreError> {
-        let new = beginning.at(id, place, origin);
+        let new = beginning.at(id, index, origin);
         sessions::insert(transaction, &new, beginning.lifetimes, self.clock.now()).await
     }
 

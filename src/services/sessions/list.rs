@@ -23,7 +23,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Sessions {
     pub db: Database,
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     pub end_session: EndSession,
     pub clock: Arc<dyn Clock>,
 }
@@ -38,7 +38,7 @@ impl Sessions {
     pub async fn list_named(&self, caller: &Caller) -> Result<Vec<(Session, String)>, Unavailable> {
         let mut named = Vec::new();
         for session in self.list(caller).await? {
-            let found = self.remembered.client(&self.db, &session.client).await?;
+            let found = self.entities.client(&self.db, &session.client).await?;
             let name = found.map(|(client, _)| client.name).unwrap_or_default();
             named.push((session, name));
         }

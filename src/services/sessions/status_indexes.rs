@@ -17,16 +17,16 @@ const TAKEN: usize = 2;
 const DRAWS: usize = 64;
 
 /// All draws were taken.
-pub(in crate::services) const NO_FREE_INDEX: StoreError = StoreError::Duplicate("place in every status list");
+pub(in crate::services) const NO_FREE_INDEX: StoreError = StoreError::Duplicate("index in every status list");
 
 /// Draws status list indexes. Each process finds for itself which list has free ones.
 #[derive(Debug, Clone)]
-pub struct StatusPlaces {
+pub struct StatusIndexes {
     random: Random,
     open: Arc<AtomicU16>,
 }
 
-impl StatusPlaces {
+impl StatusIndexes {
     /// Starts with the first list.
     #[must_use]
     pub fn new(random: Random) -> Self {
@@ -70,16 +70,16 @@ mod tests {
 
     #[test]
     fn a_full_list_gives_way_to_the_next_and_is_tried_again_later() {
-        let places = StatusPlaces::new(Random);
-        let mut place = places.draw();
-        assert_eq!(place.list, 0);
-        place = places.draw_again(place, 1);
-        assert_eq!(place.list, 0);
-        let other = places.draw_again(place, 2);
+        let indexes = StatusIndexes::new(Random);
+        let mut index = indexes.draw();
+        assert_eq!(index.list, 0);
+        index = indexes.draw_again(index, 1);
+        assert_eq!(index.list, 0);
+        let other = indexes.draw_again(index, 2);
         assert_eq!(other.list, 1);
-        assert_eq!(places.draw_again(place, 2).list, 1, "another login that found the same list full");
-        assert_eq!(places.draw().list, 1, "it stays open for the next login");
-        places.start_over();
-        assert_eq!(places.draw().list, 0);
+        assert_eq!(indexes.draw_again(index, 2).list, 1, "another login that found the same list full");
+        assert_eq!(indexes.draw().list, 1, "it stays open for the next login");
+        indexes.start_over();
+        assert_eq!(indexes.draw().list, 0);
     }
 }

@@ -45,7 +45,7 @@ struct Shelved {
 pub struct Published {
     /// The status list token, a JWT of type `statuslist+jwt`, and its entity tag.
     pub tagged: ETagged,
-    places: Vec<u32>,
+    indexes: Vec<u32>,
     issued: DateTime<Utc>,
     looked: Instant,
 }
@@ -91,19 +91,19 @@ impl StatusLists {
     fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Unavailable> {
         let looked = Instant::now();
         let now = self.clock.now();
-        let places = self.revocations.ended_in(number);
+        let indexes = self.revocations.ended_in(number);
         // Nothing ended since the last build: the same token is served until its `ttl` is over.
         if let Some(old) = old
-            && old.places == places
+            && old.indexes == indexes
             && now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into())
         {
-            return Ok(Published { tagged: old.tagged.clone(), places, issued: old.issued, looked });
+            return Ok(Published { tagged: old.tagged.clone(), indexes, issued: old.issued, looked });
         }
-        let bits = status_list::encode(places.iter().copied());
+        let bits = status_list::encode(indexes.iter().copied());
         let (iat, exp) = (numeric_date(now), numeric_date(now + LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
         let tagged = ETagged::of(self.jwt.sign_status_list(&claims, now)?);
-        Ok(Published { tagged, places, issued: now, looked })
+        Ok(Published { tagged, indexes, issued: now, looked })
     }
 
     /// Whether any session has an index in the list, or may be given one.

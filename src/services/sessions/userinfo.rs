@@ -14,7 +14,7 @@ use crate::{
 pub struct Userinfo {
     pub bearer: Bearer,
     /// The cache of accounts.
-    pub remembered: EntityCache,
+    pub entities: EntityCache,
     /// Read where the cache has no entry.
     pub db: Database,
 }
@@ -35,7 +35,7 @@ impl Userinfo {
     /// The claims of the token's user.
     pub async fn run(&self, token: &str) -> Result<UserClaims, BearerError> {
         let caller = self.bearer.userinfo(token).await?;
-        let found = self.remembered.user(&self.db, caller.user).await.map_err(Unavailable::from)?;
+        let found = self.entities.user(&self.db, caller.user).await.map_err(Unavailable::from)?;
         // A deleted account's sessions end with it; this request came in between.
         let Some(user) = found else { return Err(BearerError::Ended) };
         let email = user.email.filter(|_| caller.scope.contains("email"));

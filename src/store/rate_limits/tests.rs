@@ -50,11 +50,11 @@ fn refused(wait: Duration) -> QuotaState {
     QuotaState::Refused { wait }
 }
 
-/// A limit, and its places to look at.
-fn limit(quota: Quota, clock: Arc<dyn Clock>, most: u64, shared: usize) -> (NetworkLimit, Places) {
+/// A limit, and its slots to look at.
+fn limit(quota: Quota, clock: Arc<dyn Clock>, most: u64, shared: usize) -> (NetworkLimit, Slots) {
     let passed = Passed { since: clock.instant(), clock };
-    let places = Places::new(most, shared, passed.clone());
-    (NetworkLimit::with_places(quota, places.clone(), passed), places)
+    let slots = Slots::new(most, shared, passed.clone());
+    (NetworkLimit::with_slots(quota, slots.clone(), passed), slots)
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn requests_at_the_same_time_get_no_more_than_the_quota() {
 /// As many networks as an attacker likes: who was limited stays limited, and newcomers are limited and let in.
 #[test]
 fn a_flood_of_networks_washes_nothing_away_and_takes_bounded_memory() {
-    let (limit, places) = limit(quota(5, Duration::from_hours(1)), Still::clock(), PLACES, SHARED_PLACES);
+    let (limit, slots) = limit(quota(5, Duration::from_hours(1)), Still::clock(), SLOTS, SHARED_SLOTS);
     let exhausts = |network| {
         for _ in 0..5 {
             let _ = limit.count(network);
@@ -97,21 +97,21 @@ fn a_flood_of_networks_washes_nothing_away_and_takes_bounded_memory() {
     let is_refused = |network| matches!(limit.count(network), QuotaState::Refused { .. });
     exhausts(network(0));
     assert_eq!(limit.count(network(1)), admitted(4), "one that is quiet");
-    let flood = 3 * u32::try_from(PLACES).expect("not that many");
+    let flood = 3 * u32::try_from(SLOTS).expect("not that many");
     for number in 2..flood {
         let _ = limit.count(network(number));
     }
     assert!(is_refused(network(0)), "the first attacker");
     assert_eq!(limit.count(network(1)), admitted(3), "the quiet one has what it had");
-    places.own.run_pending_tasks();
-    let most = PLACES + 1024;
-    assert!((PLACES..most).contains(&places.own.entry_count()), "{} places", places.own.entry_count());
+    slots.own.run_pending_tasks();
+    let most = SLOTS + 1024;
+    assert!((SLOTS..most).contains(&slots.own.entry_count()), "{} slots", slots.own.entry_count());
     // A newcomer shares, and has still not more than one quota.
     exhausts(network(flood));
     assert!(is_refused(network(flood)));
 }
 
-/// The flood spends its quota in the places that newcomers share, and fills a small part of them with that.
+/// The flood spends its quota in the slots that newcomers share, and fills a small part of them with that.
 #[test]
 fn most_newcomers_get_in_while_there_is_a_flood() {
     let (limit, _) = limit(quota(5, Duration::from_hours(1)), Still::clock(), 100, 1000);
@@ -125,7 +125,7 @@ fn most_newcomers_get_in_while_there_is_a_flood() {
     }
     let newcomers =
         (10_000..11_000).filter(|number| matches!(limit.count(network(*number)), QuotaState::Admitted { .. }));
-    // A tenth of the places is exhausted; the newcomers meet one another in the rest.
+    // A tenth of the slots is exhausted; the newcomers meet one another in the rest.
     let newcomers = newcomers.count();
     assert!((700..990).contains(&newcomers), "{newcomers} of 1000");
 }
@@ -133,27 +133,27 @@ fn most_newcomers_get_in_while_there_is_a_flood() {
 #[test]
 fn nobody_can_know_with_whom_it_shares() {
     let drawn = || {
-        let places = Places::new(1, 1000, Passed { clock: Still::clock(), since: SystemClock.instant() });
-        let place = |number| std::ptr::from_ref(places.shared(&network(number))).addr() - places.shared.as_ptr().addr();
-        (0..64).map(place).collect::<Vec<_>>()
+        let slots = Slots::new(1, 1000, Passed { clock: Still::clock(), since: SystemClock.instant() });
+        let slot = |number| std::ptr::from_ref(slots.shared(&network(number))).addr() - slots.shared.as_ptr().addr();
+        (0..64).map(slot).collect::<Vec<_>>()
     };
     assert_ne!(drawn(), drawn(), "the hash has a key of its own");
 }
 
-/// Places come free by themselves, while nobody but newcomers calls.
+/// Slots come free by themselves, while nobody but newcomers calls.
 #[test]
 fn a_network_is_forgotten_when_its_quota_is_whole_again() {
-    let (limit, places) = limit(quota(1000, Duration::from_secs(1)), Arc::new(SystemClock), 100, 1);
+    let (limit, slots) = limit(quota(1000, Duration::from_secs(1)), Arc::new(SystemClock), 100, 1);
     for number in 0..2000 {
         let _ = limit.count(network(number));
     }
     let begin = Instant::now();
     let has_its_own = |number| {
         let _ = limit.count(network(number));
-        places.own.contains_key(&network(number))
+        slots.own.contains_key(&network(number))
     };
     while !has_its_own(5000) {
-        assert!(begin.elapsed() < Duration::from_secs(30), "{} places are taken", places.own.entry_count());
+        assert!(begin.elapsed() < Duration::from_secs(30), "{} slots are taken", slots.own.entry_count());
         std::thread::yield_now();
     }
 }

@@ -82,9 +82,9 @@ fn edited(mut whole: Value, members: &Value) -> Value {
 #[test]
 fn a_good_token_says_who_it_is_under_each_algorithm() {
     for algorithm in SigningAlgorithm::ALL {
-        let vouched = Provider::new(algorithm).with(&json!({})).unwrap();
-        assert_eq!(vouched.identity, Identity::new(ISSUER, "248289761001").unwrap());
-        let Profile { email, email_verified, handle, name } = vouched.profile;
+        let verified = Provider::new(algorithm).with(&json!({})).unwrap();
+        assert_eq!(verified.identity, Identity::new(ISSUER, "248289761001").unwrap());
+        let Profile { email, email_verified, handle, name } = verified.profile;
         assert_eq!(email.as_deref(), Some("ada@example.org"));
         assert!(email_verified);
         assert_eq!((handle.as_deref(), name.as_deref()), (Some("ada"), Some("Ada Lovelace")));

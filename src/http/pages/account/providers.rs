@@ -89,8 +89,8 @@ pub(in crate::http) async fn change(
         return refuse(pages, &form.browser, &session, error).await;
     }
     if !link.is_empty() {
-        let errand = Intent::Link(session.user, session.id);
-        return match pages.federate.start(&link, &form.browser, errand).await {
+        let intent = Intent::Link(session.user, session.id);
+        return match pages.federate.start(&link, &form.browser, intent).await {
             Ok(started) => Ok(redirect_to_provider(pages, request, &link, &started, &PostAuthAction::back_to(PATH))),
             Err(error) => failed(pages, &link, error, &PostAuthAction::back_to(PATH)),
         };

@@ -17,7 +17,7 @@ fn at() -> DateTime<Utc> {
     "2026-11-03T09:05:07Z".parse().unwrap()
 }
 
-fn letter(message: Message) -> Email {
+fn email(message: Message) -> Email {
     Email { id: Uuid::from_u128(7), to: EmailAddress::parse("ada@example.net").unwrap(), message, written_at: at() }
 }
 
@@ -34,7 +34,7 @@ fn every_message(username: &str) -> Vec<Message> {
 }
 
 fn mail(message: Message) -> String {
-    String::from_utf8(sender(ISSUER).render(&letter(message)).unwrap().formatted()).unwrap()
+    String::from_utf8(sender(ISSUER).render(&email(message)).unwrap().formatted()).unwrap()
 }
 
 /// The header fields, unfolded.
@@ -108,7 +108,7 @@ fn the_texts_are_whole() {
 #[test]
 fn every_sentence_begins_with_a_capital_letter() {
     for message in every_message("ada") {
-        let MessageBody { subject, before, action, after, signature, .. } = sender(ISSUER).body(&letter(message));
+        let MessageBody { subject, before, action, after, signature, .. } = sender(ISSUER).body(&email(message));
         let label = action.map(|action| action.label.to_owned());
         for text in before.iter().chain(&after).chain(&label).chain([&subject, &signature]) {
             for sentence in text.split(". ") {
