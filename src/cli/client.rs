@@ -70,7 +70,7 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
     let blank = Client {
         id,
         name,
-        authentication: AuthenticationMethod::ClientSecretBasic,
+        authentication: AuthenticationMethod::ClientSecret,
         grants,
         scope: Scope::default(),
         first_party: false,

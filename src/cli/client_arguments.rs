@@ -90,7 +90,8 @@ pub(in crate::cli) struct ClientOptions {
     /// A resource that it may request tokens for (repeatable)
     #[arg(long = "resource", value_name = "URI")]
     pub(in crate::cli) resources: Vec<String>,
-    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`
+    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`; without it, its secret is
+    /// taken in either way
     #[arg(long = "auth-method", value_name = "METHOD", conflicts_with = "public")]
     pub(in crate::cli) authentication_method: Option<String>,
     /// Its public keys, a JWK set: P-256, Ed25519, or RSA of 2048 bits and more

@@ -11,6 +11,8 @@ use super::{ids::ClientId, oauth::GrantType, scope::Scope, signing_key::SigningA
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuthenticationMethod {
+    /// Its secret in the `Authorization` field or in the form: it registered neither method.
+    ClientSecret,
     /// Its secret in the `Authorization` field (RFC 6749 §2.3.1).
     ClientSecretBasic,
     /// Its secret in the form (RFC 6749 §2.3.1).
@@ -22,7 +24,8 @@ pub enum AuthenticationMethod {
 }
 
 impl AuthenticationMethod {
-    /// Every method that a client can register.
+    const CLIENT_SECRET: &str = "client_secret";
+    /// Every method that a client can register by name.
     pub const ALL: [Self; 4] = [Self::ClientSecretBasic, Self::ClientSecretPost, Self::PrivateKeyJwt, Self::None];
 
     /// The method as metadata names it; `None` for any other text.
@@ -31,11 +34,30 @@ impl AuthenticationMethod {
         Self::ALL.into_iter().find(|method| method.as_str() == text)
     }
 
-    /// The method's name in metadata.
+    /// The method as the database has it.
+    #[must_use]
+    pub fn stored(self) -> &'static str {
+        if self == Self::ClientSecret { Self::CLIENT_SECRET } else { self.as_str() }
+    }
+
+    /// Reads [`Self::stored`].
+    #[must_use]
+    pub fn from_stored(text: &str) -> Option<Self> {
+        if text == Self::CLIENT_SECRET { Some(Self::ClientSecret) } else { Self::parse(text) }
+    }
+
+    /// Whether a client that registered this method may send its secret by `method`.
+    #[must_use]
+    pub fn takes(self, method: Self) -> bool {
+        let by_secret = matches!(method, Self::ClientSecretBasic | Self::ClientSecretPost);
+        self == method || (self == Self::ClientSecret && by_secret)
+    }
+
+    /// The method's name in metadata; the default of RFC 7591 §2 where none was registered.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecret | Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
             Self::PrivateKeyJwt => "private_key_jwt",
             Self::None => "none",
@@ -138,7 +160,12 @@ impl Client {
     /// Whether it authenticates with a secret that Signet issued.
     #[must_use]
     pub fn has_secret(&self) -> bool {
-        matches!(self.authentication, AuthenticationMethod::ClientSecretBasic | AuthenticationMethod::ClientSecretPost)
+        matches!(
+            self.authentication,
+            AuthenticationMethod::ClientSecret
+                | AuthenticationMethod::ClientSecretBasic
+                | AuthenticationMethod::ClientSecretPost
+        )
     }
 
     /// The algorithm of its ID tokens: the one that every client can verify, unless it chose another (OIDC Registration §2).

@@ -84,7 +84,7 @@ impl ClientMetadata {
             return Err(NotRegistrable::NotTaken(name));
         }
         let authentication = match self.token_endpoint_auth_method.as_deref() {
-            None => AuthenticationMethod::ClientSecretBasic,
+            None => AuthenticationMethod::ClientSecret,
             Some(name) => known("token_endpoint_auth_method", AuthenticationMethod::parse(name))?,
         };
         if let Some(alg) = self.token_endpoint_auth_signing_alg.as_deref() {
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn what_is_left_out_is_as_the_rfc_has_it() {
         let client = registered(app()).expect("good");
-        assert_eq!(client.authentication, AuthenticationMethod::ClientSecretBasic);
+        assert_eq!(client.authentication, AuthenticationMethod::ClientSecret);
         assert_eq!(client.grants, [GrantType::AuthorizationCode].into());
         assert_eq!((client.name.as_str(), client.scope.to_string().as_str()), ("c-1", "openid profile email"));
         assert_eq!((client.application_type, client.id_token_algorithm), (Some(ApplicationType::Web), None));

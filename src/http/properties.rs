@@ -10,11 +10,11 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ipnet::IpNet;
 use poem::{
-    Body, FromRequest, Request, RequestBody,
+    Body, Request, RequestBody,
     http::{self, HeaderName, HeaderValue, Uri, header},
     web::{LocalAddr, RemoteAddr},
 };
-use poem_openapi::{ApiExtractor, ExtractParamOptions, Object, types::Type};
+use poem_openapi::{ApiExtractor, ExtractParamOptions, Object};
 use secrecy::ExposeSecret;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -26,8 +26,8 @@ use crate::{
     http::{
         extract::{
             bearer::BearerToken,
-            body::{FormBody, JsonBody, parameters},
-            client_auth::{BasicCredentials, InForm},
+            body::{self, JsonBody, parameters},
+            client_auth::{BasicCredentials, ClientParameters},
             lenient_string::LenientString,
         },
         middleware::client_info,
@@ -59,9 +59,9 @@ fn with_fields<'f>(name: &HeaderName, fields: impl IntoIterator<Item = &'f [u8]>
 }
 
 /// Whether a form type is read from `data`, which is a form.
-fn is_read_as<T: Type + DeserializeOwned>(data: &[u8]) -> bool {
+fn is_read_as<T: DeserializeOwned>(data: &[u8]) -> bool {
     let (request, mut body) = posted(&HeaderValue::from_static("application/x-www-form-urlencoded"), data);
-    run(FormBody::<T>::from_request(&request, &mut body, ExtractParamOptions::default())).is_ok()
+    run(body::form(&request, &mut body)).is_ok_and(|form| serde_json::from_value::<T>(form.into()).is_ok())
 }
 
 /// A body is no form, or one that a lenient reader finds the same parameters in, and that is read back as it is
@@ -92,6 +92,10 @@ pub fn query(data: &[u8]) {
     let request = Request::builder().uri(uri).finish();
     let theirs: Vec<(String, String)> = request.params().expect("poem reads what we let through");
     let theirs: Vec<_> = theirs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    // It alone may come more than once.
+    if theirs.iter().filter(|(name, _)| name == "resource").count() > 1 {
+        return;
+    }
     assert_eq!(theirs.len(), ours.len(), "{ours:?}");
     for (name, value) in theirs {
         assert_eq!(ours.get(&name), Some(&Value::from(value)), "{name}");
@@ -143,12 +147,12 @@ pub fn json(data: &[u8]) {
     }
 }
 
-/// A type that is taken for a form's or for JSON's is called that, with no charset but UTF-8; and never for both.
+/// A type that is taken for a form's or for JSON's is called that, whatever its parameters; and never for both.
 pub fn content_type(data: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(data) else { return };
     let is_form = {
         let (request, mut body) = posted(&value, b"");
-        run(FormBody::<TokenRequest>::from_request(&request, &mut body, ExtractParamOptions::default())).is_ok()
+        run(body::form(&request, &mut body)).is_ok()
     };
     let is_json = {
         let (request, mut body) = posted(&value, b"{}");
@@ -160,28 +164,18 @@ pub fn content_type(data: &[u8]) {
         let essence = text.split(';').next().unwrap_or_default().trim();
         let expected = if is_form { "application/x-www-form-urlencoded" } else { "application/json" };
         assert_eq!(essence, expected, "{value:?}");
-        // A semicolon in quotes parts nothing, and only makes this reading wrong.
-        let parts: Vec<_> = text.split(';').skip(1).collect();
-        if parts.iter().all(|part| part.matches('"').count() % 2 == 0) {
-            let mut parameters = parts.iter().filter_map(|part| part.split_once('='));
-            let charset = parameters.find(|(name, _)| name.trim() == "charset");
-            assert!(charset.is_none_or(|(_, charset)| charset.trim().trim_matches('"') == "utf-8"), "{value:?}");
-        }
     }
-}
-
-fn presented(request: &Request) -> poem::Result<BasicCredentials> {
-    run(<BasicCredentials as FromRequest>::from_request(request, &mut RequestBody::default()))
 }
 
 /// Whom an `Authorization` field names, and with what secret; `None` where it is refused, or is not there.
 fn basic(field: &[u8]) -> Option<(ClientId, String)> {
     let request = with_fields(&header::AUTHORIZATION, [field])?;
-    let credentials = presented(&request).ok()?;
-    match credentials.or_form(InForm::default()).ok()? {
+    let credentials = BasicCredentials::of(&request).ok()?;
+    match credentials.or_form(ClientParameters::default(), "/oauth/token").ok()?? {
         ClientCredential::Secret(id, secret, AuthenticationMethod::ClientSecretBasic) => {
             Some((id, secret.expose_secret().to_owned()))
         }
+        ClientCredential::Id(id) => Some((id, String::new())),
         other => panic!("a field of another kind than Basic: {other:?}"),
     }
 }
@@ -197,7 +191,7 @@ pub fn client_authentication(data: &[u8]) {
     if let Some((id, secret)) = basic(data) {
         assert_eq!(basic(basic_field(id.as_str(), &secret).as_bytes()), Some((id, secret)));
         let twice = with_fields(&header::AUTHORIZATION, [data, data]).expect("two fields");
-        assert!(presented(&twice).is_err());
+        assert!(BasicCredentials::of(&twice).is_err());
     }
     let text = String::from_utf8_lossy(data);
     let (id, secret) = text.split_once('\n').unwrap_or(("client", &text));

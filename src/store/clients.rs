@@ -34,7 +34,7 @@ fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
         id: Set(client.id.as_str().to_owned()),
         name: Set(client.name.clone()),
         secret_digest: Set(secret.map(|digest| digest.0.to_vec())),
-        authentication_method: Set(client.authentication.as_str().to_owned()),
+        authentication_method: Set(client.authentication.stored().to_owned()),
         grants: Set(to_json(&grants)),
         scope: Set(client.scope.to_string()),
         audiences: Set(to_json(&client.audiences)),
@@ -158,7 +158,7 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
     let client = Client {
         id: ClientId::parse(&row.id).map_err(|why| unreadable(TABLE, why))?,
         name: row.name,
-        authentication: AuthenticationMethod::parse(&row.authentication_method)
+        authentication: AuthenticationMethod::from_stored(&row.authentication_method)
             .ok_or_else(|| unreadable(TABLE, "unknown authentication method"))?,
         grants,
         scope: Scope::parse(&row.scope).map_err(|why| unreadable(TABLE, why))?,

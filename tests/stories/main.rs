@@ -29,6 +29,7 @@ mod guessing;
 mod headers;
 mod introspection;
 mod known_devices;
+mod lenient_requests;
 mod login_attacks;
 mod login_pages;
 mod logout;

@@ -21,7 +21,8 @@ async fn nobody_revokes_anothers_token(signet: TestApp) {
         service.revokes(&signet.site, token).await.refused("invalid_grant");
     }
     for token in [&public_tokens.access, &public_tokens.refresh, &own.access] {
-        ada.revokes(token).await.refused("invalid_grant");
+        let form = [("token", token.as_str()), ("client_id", "first-party")];
+        signet.site.post("/oauth/revoke").form(&form).answer().await.refused("invalid_grant");
     }
     public_client.revokes(&signet.site, &own.access).await.refused("invalid_grant");
     ada.is_logged_in(&adas).await;

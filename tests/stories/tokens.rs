@@ -125,7 +125,9 @@ async fn another_client_can_do_nothing_with_it(signet: TestApp) {
         [("grant_type", "password"), ("username", "ada"), ("password", PASSWORD), ("client_id", &public_client.id)];
     let public_tokens = signet.site.token(&form).answer().await.granted();
     assert_eq!(jwt::claims(&public_tokens.access)["client_id"], public_client.id.as_str());
-    ada.refreshes(&public_tokens).await.refused("invalid_grant");
+    let own =
+        [("grant_type", "refresh_token"), ("refresh_token", &public_tokens.refresh), ("client_id", "first-party")];
+    signet.site.token(&own).answer().await.refused("invalid_grant");
     ada.is_let_in(&public_tokens).await; // its client is first-party too
     steals(&public_tokens.refresh).await.granted();
     ada.is_let_in(&third).await;

@@ -14,6 +14,7 @@ use poem_openapi::{
     types::Type,
 };
 use serde::de::DeserializeOwned;
+use serde_json::map::Entry;
 
 /// The most a body may hold, in bytes.
 const MAX_BODY: usize = 64 * 1024;
@@ -73,11 +74,6 @@ impl ResponseError for BodyError {
 #[derive(Debug)]
 pub(in crate::http) struct JsonBody<T>(pub(in crate::http) T);
 
-/// A form (`application/x-www-form-urlencoded`). A parameter without a value counts as not sent, and one sent twice is
-/// refused (RFC 6749 §3.2).
-#[derive(Debug)]
-pub(in crate::http) struct FormBody<T>(pub(in crate::http) T);
-
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
     type ParamType = ();
@@ -96,10 +92,12 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
         body: &mut RequestBody,
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        expect_content_type(request, mime::JSON, BodyError::NotJson)?;
+        expect_content_type(request, &mime::APPLICATION_JSON, BodyError::NotJson)?;
         let bytes = read(request, body).await?;
-        // serde_json would pass over the bytes of a member that nobody asked for.
-        let text = str::from_utf8(&bytes).map_err(|_| BodyError::Json { field: None })?;
+        // RFC 8259 §8.1: a byte order mark may be ignored. serde_json would refuse it, and would pass over the bytes of
+        // a member that nobody asked for.
+        let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&bytes);
+        let text = str::from_utf8(bytes).map_err(|_| BodyError::Json { field: None })?;
         // serde would read a struct from an array as well, member by member.
         if text.bytes().find(|byte| !byte.is_ascii_whitespace()) != Some(b'{') {
             return Err(BodyError::Json { field: None }.into());
@@ -114,32 +112,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     }
 }
 
-impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for FormBody<T> {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        T::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        Some(request_meta::<T>("application/x-www-form-urlencoded"))
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let form = form(request, body).await?;
-        // Every field of a form type is an optional string, so this fails for none of them.
-        let value = serde_json::from_value(form.into()).map_err(|_| BodyError::Form)?;
-        Ok(Self(value))
-    }
-}
-
-/// Reads the body as a form.
+/// Reads the body as a form (`application/x-www-form-urlencoded`). A parameter without a value counts as not sent, and one
+/// sent twice is refused (RFC 6749 §3.2).
 ///
 /// # Errors
 /// [`BodyError`].
@@ -147,7 +121,7 @@ pub(in crate::http) async fn form(
     request: &Request,
     body: &mut RequestBody,
 ) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
-    expect_content_type(request, mime::WWW_FORM_URLENCODED, BodyError::NotAForm)?;
+    expect_content_type(request, &mime::APPLICATION_WWW_FORM_URLENCODED, BodyError::NotAForm)?;
     parameters(&read(request, body).await?)
 }
 
@@ -159,20 +133,12 @@ fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {
     }
 }
 
-fn expect_content_type(request: &Request, subtype: mime::Name<'_>, otherwise: BodyError) -> Result<(), BodyError> {
-    let given = request.content_type().and_then(|text| text.parse::<mime::Mime>().ok());
-    match given {
-        Some(mime)
-            if mime.type_() == mime::APPLICATION
-                && mime.subtype() == subtype
-                // The library takes `json+xml` for `json` with a suffix.
-                && mime.suffix().is_none()
-                && mime.get_param(mime::CHARSET).is_none_or(|charset| charset == mime::UTF_8) =>
-        {
-            Ok(())
-        }
-        _ => Err(otherwise),
-    }
+/// Refuses another media type. Parameters are ignored: `charset` changes nothing (a form is percent-encoded ASCII, WHATWG
+/// URL §5; JSON is UTF-8, RFC 8259 §11), and clients send it in many spellings.
+fn expect_content_type(request: &Request, essence: &mime::Mime, otherwise: BodyError) -> Result<(), BodyError> {
+    let given = request.content_type().and_then(|text| text.split(';').next());
+    let is_expected = given.is_some_and(|given| given.trim_ascii().eq_ignore_ascii_case(essence.essence_str()));
+    if is_expected { Ok(()) } else { Err(otherwise) }
 }
 
 /// Reads a body that may claim any length, and stops at the first byte too many.
@@ -181,7 +147,9 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Body
     if claimed.is_some_and(|length| length.0 > MAX_BODY as u64) {
         return Err(BodyError::TooLarge);
     }
-    if request.headers().contains_key(header::CONTENT_ENCODING) {
+    // `identity` is no encoding (RFC 9110 §8.4.1).
+    let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    if encodings.into_iter().any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
         return Err(BodyError::Encoded);
     }
     let body = body.take().map_err(|_| BodyError::Unread)?;
@@ -200,8 +168,19 @@ pub(in crate::http) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String
         let mut halves = pair.splitn(2, |byte| *byte == b'=');
         let name = decode(halves.next().unwrap_or_default())?;
         let value = decode(halves.next().unwrap_or_default())?;
-        if form.insert(name, value.into()).is_some() {
-            return Err(BodyError::Repeated);
+        match form.entry(name) {
+            Entry::Vacant(vacant) => {
+                vacant.insert(value.into());
+            }
+            // RFC 8707 §2: a client may name several resources; here a token is for one. No resource has a space, so two
+            // of them are one that no client may ask for: `invalid_target`.
+            Entry::Occupied(mut first) if first.key() == "resource" => {
+                let both = format!("{} {value}", first.get().as_str().unwrap_or_default());
+                if *first.get() != value {
+                    first.insert(both.into());
+                }
+            }
+            Entry::Occupied(_) => return Err(BodyError::Repeated),
         }
     }
     form.retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));

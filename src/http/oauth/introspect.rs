@@ -9,13 +9,7 @@ use crate::{
         oauth::OAuthErrorCode,
         session::Session,
     },
-    http::{
-        errors::oauth::OAuthError,
-        extract::{
-            body::FormBody,
-            client_auth::{BasicCredentials, InForm},
-        },
-    },
+    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
     services::{
         clients::Clients,
         sessions::introspect::{Active, Introspect},
@@ -36,27 +30,11 @@ pub(in crate::http) struct IntrospectionRequest {
     token: Option<String>,
     /// What the token is; it is a hint, which the token itself does not need.
     token_type_hint: Option<String>,
-    /// The client that asks (`client_secret_post`).
-    client_id: Option<String>,
-    /// The client's secret (`client_secret_post`).
-    client_secret: Option<String>,
-    /// How the client proves who it is by a JWT (`private_key_jwt`):
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
-    client_assertion_type: Option<String>,
-    /// The JWT, signed with the client's key (RFC 7523).
-    client_assertion: Option<String>,
 }
 
 impl Example for IntrospectionRequest {
     fn example() -> Self {
-        Self {
-            token: Some("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
-            token_type_hint: None,
-            client_id: Some("orders".to_owned()),
-            client_secret: Some("43 characters, shown at registration".to_owned()),
-            client_assertion_type: None,
-            client_assertion: None,
-        }
+        Self { token: Some("eyJhbGciOiJFUzI1NiIsInR5cCI6ImF0K2p3dCJ9.eyJpc3MiOi...".to_owned()), token_type_hint: None }
     }
 }
 
@@ -178,20 +156,10 @@ impl IntrospectApi {
     ///
     /// For confidential clients: tokens issued to them, and access tokens whose `aud` has one of their audiences.
     #[oai(path = "/oauth/introspect", method = "post", operation_id = "introspect")]
-    async fn introspect(
-        &self,
-        basic: BasicCredentials,
-        form: FormBody<IntrospectionRequest>,
-    ) -> Result<Json<Introspection>, OAuthError> {
+    async fn introspect(&self, form: ClientForm<IntrospectionRequest>) -> Result<Json<Introspection>, OAuthError> {
         self.introspect.can_judge()?;
-        let form = form.0;
-        let presented = basic.or_form(InForm {
-            id: form.client_id,
-            secret: form.client_secret,
-            assertion_type: form.client_assertion_type,
-            assertion: form.client_assertion,
-        })?;
-        let client = self.clients.authenticate(&presented).await?;
+        let nobody = |_: &IntrospectionRequest| Err(OAuthError::invalid_client());
+        let (client, form) = form.authenticated(&self.clients, nobody).await?;
         // A client must authenticate (RFC 7662 §2.1).
         if !client.is_confidential() {
             return Err(OAuthError::invalid_client());

@@ -5,13 +5,7 @@ use serde::Deserialize;
 
 use crate::{
     domain::authorization_request::Parameters,
-    http::{
-        errors::oauth::OAuthError,
-        extract::{
-            body::FormBody,
-            client_auth::{BasicCredentials, InForm},
-        },
-    },
+    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
     services::{
         authorization::{
             authorize::Authorize,
@@ -31,15 +25,6 @@ pub(in crate::http) struct ParApi {
 #[derive(Deserialize, Object)]
 #[oai(rename = "PushedAuthorizationRequest", example)]
 struct PushedRequest {
-    /// The client.
-    client_id: Option<String>,
-    /// The client's secret (`client_secret_post`).
-    client_secret: Option<String>,
-    /// How the client proves who it is by a JWT (`private_key_jwt`):
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
-    client_assertion_type: Option<String>,
-    /// The JWT, signed with the client's key (RFC 7523).
-    client_assertion: Option<String>,
     /// Where the answer goes: one of the client's, byte for byte.
     redirect_uri: Option<String>,
     /// `code`.
@@ -78,10 +63,6 @@ impl Example for PushedRequest {
     fn example() -> Self {
         let text = |text: &str| Some(text.to_owned());
         Self {
-            client_id: text("app"),
-            client_secret: text("43 characters, shown at registration"),
-            client_assertion_type: None,
-            client_assertion: None,
             redirect_uri: text("https://app.example.com/callback"),
             response_type: text("code"),
             response_mode: text("query"),
@@ -105,7 +86,7 @@ impl Example for PushedRequest {
 impl From<PushedRequest> for Parameters {
     fn from(request: PushedRequest) -> Self {
         Self {
-            client_id: request.client_id,
+            client_id: None,
             redirect_uri: request.redirect_uri,
             response_type: request.response_type,
             response_mode: request.response_mode,
@@ -163,15 +144,8 @@ impl ParApi {
     ///
     /// Takes the parameters of the authorization endpoint from the client itself.
     #[oai(path = "/oauth/par", method = "post", operation_id = "push_authorization_request")]
-    async fn push(&self, basic: BasicCredentials, form: FormBody<PushedRequest>) -> Result<Taken, OAuthError> {
-        let mut form = form.0;
-        let presented = basic.or_form(InForm {
-            id: form.client_id.clone(),
-            secret: form.client_secret.take(),
-            assertion_type: form.client_assertion_type.take(),
-            assertion: form.client_assertion.take(),
-        })?;
-        let client = self.clients.authenticate(&presented).await?;
+    async fn push(&self, form: ClientForm<PushedRequest>) -> Result<Taken, OAuthError> {
+        let (client, form) = form.authenticated(&self.clients, |_| Ok(None)).await?;
         let Pushed { request_uri, expires_in } = self.authorize.push(&client, form.into())?;
         Ok(Taken::Created(Json(Reference { request_uri, expires_in })))
     }

@@ -4,14 +4,8 @@ use poem_openapi::{ApiResponse, Object, OpenApi, types::Example};
 use serde::Deserialize;
 
 use crate::{
-    domain::oauth::OAuthErrorCode,
-    http::{
-        errors::oauth::OAuthError,
-        extract::{
-            body::FormBody,
-            client_auth::{BasicCredentials, InForm},
-        },
-    },
+    domain::{ids::ClientId, oauth::OAuthErrorCode},
+    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
     services::{
         clients::Clients,
         sessions::revoke::{Revoke, RevokeError},
@@ -32,15 +26,6 @@ pub(in crate::http) struct RevocationRequest {
     token: Option<String>,
     /// What the token is; it is a hint, which the token itself does not need.
     token_type_hint: Option<String>,
-    /// The client; the built-in `first-party` where it is left out.
-    client_id: Option<String>,
-    /// The client's secret (`client_secret_post`).
-    client_secret: Option<String>,
-    /// How the client proves who it is by a JWT (`private_key_jwt`):
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
-    client_assertion_type: Option<String>,
-    /// The JWT, signed with the client's key (RFC 7523).
-    client_assertion: Option<String>,
 }
 
 impl Example for RevocationRequest {
@@ -48,10 +33,6 @@ impl Example for RevocationRequest {
         Self {
             token: Some("eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi...".to_owned()),
             token_type_hint: Some("refresh_token".to_owned()),
-            client_id: Some("first-party".to_owned()),
-            client_secret: None,
-            client_assertion_type: None,
-            client_assertion: None,
         }
     }
 }
@@ -80,15 +61,13 @@ impl RevokeApi {
     ///
     /// Either token of a session ends the session; a client's own token is denied until it expires.
     #[oai(path = "/oauth/revoke", method = "post", operation_id = "revoke")]
-    async fn revoke(&self, basic: BasicCredentials, form: FormBody<RevocationRequest>) -> Result<Revoked, OAuthError> {
-        let form = form.0;
-        let presented = basic.or_form(InForm {
-            id: form.client_id,
-            secret: form.client_secret,
-            assertion_type: form.client_assertion_type,
-            assertion: form.client_assertion,
-        })?;
-        let client = self.clients.authenticate(&presented).await?;
+    async fn revoke(&self, form: ClientForm<RevocationRequest>) -> Result<Revoked, OAuthError> {
+        let owner = |form: &RevocationRequest| {
+            let owner = form.token.as_deref().and_then(|token| self.revoke.owner(token));
+            // A token of nobody's is revoked already, for every client.
+            Ok(Some(owner.unwrap_or_else(ClientId::first_party)))
+        };
+        let (client, form) = form.authenticated(&self.clients, owner).await?;
         let token = form.token.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, "token is required"))?;
         self.revoke.run(&token, &client).await?;
         Ok(Revoked::Done)

@@ -7,15 +7,12 @@ use serde::Deserialize;
 use crate::{
     domain::{
         client_info::Credentials,
+        ids::ClientId,
         oauth::{GrantType, OAuthErrorCode},
     },
     http::{
         errors::oauth::OAuthError,
-        extract::{
-            body::FormBody,
-            client_auth::{BasicCredentials, InForm},
-            cookies::Cookies,
-        },
+        extract::{client_auth::ClientForm, cookies::Cookies},
         middleware::client_info::RequestOrigin,
     },
     services::{
@@ -63,15 +60,6 @@ pub(in crate::http) struct TokenRequest {
     scope: Option<String>,
     /// The one resource that the access token is for (RFC 8707).
     resource: Option<String>,
-    /// The client; the built-in `first-party` where it is left out.
-    client_id: Option<String>,
-    /// The client's secret (`client_secret_post`).
-    client_secret: Option<String>,
-    /// How the client proves who it is by a JWT (`private_key_jwt`):
-    /// `urn:ietf:params:oauth:client-assertion-type:jwt-bearer`.
-    client_assertion_type: Option<String>,
-    /// The JWT, signed with the client's key (RFC 7523).
-    client_assertion: Option<String>,
 }
 
 impl Example for TokenRequest {
@@ -86,10 +74,6 @@ impl Example for TokenRequest {
             refresh_token: None,
             scope: Some("openid profile".to_owned()),
             resource: None,
-            client_id: Some("first-party".to_owned()),
-            client_secret: None,
-            client_assertion_type: None,
-            client_assertion: None,
         }
     }
 }
@@ -169,8 +153,29 @@ impl<T: Into<TokenBody>> From<T> for Granted {
 }
 
 /// A parameter that the grant needs.
-fn required(name: &str, value: Option<String>) -> Result<String, OAuthError> {
+fn required<T>(name: &str, value: Option<T>) -> Result<T, OAuthError> {
     value.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, format!("{name} is required")))
+}
+
+fn grant(form: &TokenRequest) -> Result<GrantType, OAuthError> {
+    let grant = required("grant_type", form.grant_type.as_deref())?;
+    GrantType::parse(grant)
+        .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))
+}
+
+impl TokenApi {
+    /// The client of a request that names none.
+    fn unnamed(&self, form: &TokenRequest) -> Result<Option<ClientId>, OAuthError> {
+        match grant(form)? {
+            GrantType::Password => Ok(Some(ClientId::first_party())),
+            GrantType::RefreshToken => {
+                let owner = self.refresh.owner(required("refresh_token", form.refresh_token.as_deref())?);
+                // A token of nobody's gets the grant's own refusal.
+                Ok(Some(owner.unwrap_or_else(ClientId::first_party)))
+            }
+            GrantType::ClientCredentials | GrantType::AuthorizationCode => Ok(None),
+        }
+    }
 }
 
 /// OAuth 2 and OpenID Connect.
@@ -179,25 +184,12 @@ impl TokenApi {
     /// Token endpoint (RFC 6749 §3.2)
     ///
     /// Exchanges a grant for tokens. The client authenticates by `client_secret_basic`, `client_secret_post` or `private_key_jwt`; a
-    /// public client names itself by `client_id`, and where no client is named it is the built-in `first-party`.
+    /// public client names itself by `client_id`. Where no client is named, a `password` request is the built-in `first-party`'s, and
+    /// a `refresh_token` request that of the public client that the token was issued to.
     #[oai(path = "/oauth/token", method = "post", operation_id = "token")]
-    async fn token(
-        &self,
-        basic: BasicCredentials,
-        origin: RequestOrigin,
-        form: FormBody<TokenRequest>,
-    ) -> Result<Granted, OAuthError> {
-        let form = form.0;
-        let grant = required("grant_type", form.grant_type)?;
-        let grant = GrantType::parse(&grant)
-            .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))?;
-        let presented = basic.or_form(InForm {
-            id: form.client_id,
-            secret: form.client_secret,
-            assertion_type: form.client_assertion_type,
-            assertion: form.client_assertion,
-        })?;
-        let client = self.clients.authenticate(&presented).await?;
+    async fn token(&self, origin: RequestOrigin, form: ClientForm<TokenRequest>) -> Result<Granted, OAuthError> {
+        let (client, form) = form.authenticated(&self.clients, |form| self.unnamed(form)).await?;
+        let grant = grant(&form)?;
         let asked = Asked { scope: form.scope.as_deref(), resource: form.resource.as_deref() };
         match grant {
             GrantType::Password => {

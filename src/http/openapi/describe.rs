@@ -21,7 +21,8 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     let Some(schemas) = document.pointer_mut("/components/schemas").and_then(Value::as_object_mut) else { return };
     let Some(mut request) = schemas.get("PushedAuthorizationRequest").cloned() else { return };
     let Some(properties) = request.get_mut("properties").and_then(Value::as_object_mut) else { return };
-    properties.remove("client_secret");
+    properties
+        .insert("client_id".to_owned(), json!({"type": "string", "description": "The client.", "example": "app"}));
     let parameters: Vec<Value> = properties
         .iter()
         .map(|(name, property)| {

@@ -26,8 +26,6 @@ pub struct Pushed {
 pub enum PushError {
     #[error("redirect_uri is not one of this client's")]
     RedirectUri,
-    #[error("client_id names another client")]
-    Client,
     #[error("the request is too long")]
     TooLong,
     #[error("{}", .0.description)]
@@ -40,9 +38,6 @@ const MAX_LENGTH: usize = 6 * 1024;
 impl Authorize {
     /// Accepts the request of `client`, which has authenticated.
     pub fn push(&self, client: &Client, parameters: Parameters) -> Result<Pushed, PushError> {
-        if parameters.client_id.as_deref().is_some_and(|id| id != client.id.as_str()) {
-            return Err(PushError::Client);
-        }
         let uri = parameters.redirect_uri.clone();
         let uri =
             uri.filter(|uri| redirect_uri::is_registered(&client.redirect_uris, uri)).ok_or(PushError::RedirectUri)?;
@@ -64,7 +59,7 @@ impl PushError {
     #[must_use]
     pub fn code(&self) -> AuthorizationErrorCode {
         match self {
-            Self::RedirectUri | Self::Client | Self::TooLong => AuthorizationErrorCode::InvalidRequest,
+            Self::RedirectUri | Self::TooLong => AuthorizationErrorCode::InvalidRequest,
             Self::Refused(refusal) => refusal.code,
         }
     }

@@ -25,8 +25,6 @@ use crate::{
 /// How a request identifies its client.
 #[derive(Debug)]
 pub enum ClientCredential {
-    /// Without credentials: the built-in client.
-    Nothing,
     /// By its id alone.
     Id(ClientId),
     /// By its id and secret, with that method.
@@ -58,7 +56,6 @@ impl Clients {
     /// The client of a request. A confidential client must authenticate with its registered method.
     pub async fn authenticate(&self, presented: &ClientCredential) -> Result<Client, ClientError> {
         let (id, secret, method) = match presented {
-            ClientCredential::Nothing => return Ok(Client::first_party()),
             ClientCredential::Id(id) => (id, None, AuthenticationMethod::None),
             ClientCredential::Secret(id, secret, method) => (id, Some(secret), *method),
             ClientCredential::Assertion { named, jwt, endpoint } => {
@@ -70,7 +67,7 @@ impl Clients {
         let good = match (&found, given) {
             (Some((client, None)), None) => !client.is_confidential(),
             (Some((client, Some(stored))), Some(given)) => {
-                client.authentication == method && digest::equal(&stored.0, &given)
+                client.authentication.takes(method) && digest::equal(&stored.0, &given)
             }
             _ => false,
         };
@@ -78,6 +75,12 @@ impl Clients {
             Some((client, _)) if good => Ok(client),
             _ => Err(refused("credentials", Some(id))),
         }
+    }
+
+    /// The client `id`, if it is public: then its id alone is enough.
+    pub async fn public(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
+        let found = self.known(id).await?.map(|(client, _)| client);
+        Ok(found.filter(|client| !client.is_confidential()))
     }
 
     /// The client that signed an assertion. Each assertion is accepted once (RFC 7523 §3, OIDC Core §9).

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    crypto::jose::jwt::{Jwt, RefreshToken},
+    crypto::jose::jwt::{Jwt, RefreshToken, RefreshTokenOfAnyAge},
     domain::{
         claims::RefreshClaims,
         client::Client,
         clock::Clock,
+        ids::ClientId,
         oauth::GrantType,
         session::{EndReason, Generation, Session, StaleRefresh},
     },
@@ -43,6 +44,12 @@ pub struct Refresh {
 }
 
 impl Refresh {
+    /// The client that a genuine refresh token of any age was issued to. RFC 6749 §6 has no `client_id` in the request.
+    #[must_use]
+    pub fn owner(&self, token: &str) -> Option<ClientId> {
+        self.jwt.verify(RefreshTokenOfAnyAge, token, self.clock.now()).ok().map(|claims| claims.client_id)
+    }
+
     /// Exchanges `token` for `client`, which has authenticated.
     ///
     /// # Errors

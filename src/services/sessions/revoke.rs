@@ -78,6 +78,12 @@ impl Revoke {
         Ok(())
     }
 
+    /// The client that a genuine token was issued to.
+    #[must_use]
+    pub fn owner(&self, token: &str) -> Option<ClientId> {
+        self.read(token).map(|(_, owner)| owner)
+    }
+
     /// Verifies a token of either kind. `token_type_hint` is not needed: the token's `typ` tells its kind.
     fn read(&self, token: &str) -> Option<(RevocationTarget, ClientId)> {
         let now = self.clock.now();
