@@ -35,6 +35,7 @@ mod login_pages;
 mod logout;
 mod mailer;
 mod metrics;
+mod openapi;
 mod operations;
 mod operator;
 mod operator_input;

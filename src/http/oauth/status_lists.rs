@@ -9,7 +9,7 @@ use poem_openapi::{
 use crate::{
     http::{
         errors::problem::{Problem, ProblemFor, PublicLookup},
-        openapi::document::Document,
+        openapi::document::{Document, MediaType},
     },
     services::sessions::status_lists::StatusLists,
 };
@@ -19,8 +19,13 @@ pub(in crate::http) struct StatusListsApi {
     pub(in crate::http) status_lists: StatusLists,
 }
 
-/// The media type of a status list token.
-const CONTENT_TYPE: &str = "application/statuslist+jwt";
+/// A status list token.
+#[derive(Debug)]
+enum StatusListJwt {}
+
+impl MediaType for StatusListJwt {
+    const NAME: &'static str = "application/statuslist+jwt";
+}
 
 /// Status lists.
 #[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
@@ -37,7 +42,7 @@ impl StatusListsApi {
         /// The entity tag of the copy that the caller has.
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
-    ) -> Result<Document<String>, ProblemFor<PublicLookup>> {
+    ) -> Result<Document<String, StatusListJwt>, ProblemFor<PublicLookup>> {
         // Written as we write it: one list has one URI.
         let number = list.0.parse::<u16>().ok().filter(|number| number.to_string() == list.0);
         let found = match number {
@@ -48,6 +53,6 @@ impl StatusListsApi {
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such status list.").into());
         };
         // No cache may add its own time to the list's ttl, or revocations would take effect later than we promise.
-        Ok(Document::new(published.tagged.clone(), 0, if_none_match.0.as_deref()).of_type(CONTENT_TYPE))
+        Ok(Document::new(published.tagged.clone(), 0, if_none_match.0.as_deref()))
     }
 }

@@ -15,6 +15,42 @@ pub(in crate::http) fn trouble_page() -> Value {
     })
 }
 
+/// Adds the refusals of a form that a browser posts, as pages.
+fn with_form_refusals(mut responses: Value) -> Value {
+    for status in [408, 413, 415] {
+        responses[status.to_string()] =
+            json!({"description": format!("{} A page.", describe(status)), "content": html()});
+    }
+    responses
+}
+
+fn html() -> Value {
+    json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}})
+}
+
+/// Adds the answer of the registration endpoints while registration is off.
+pub(in crate::http) fn describe_registration(document: &mut Value) {
+    for path in ["/oauth/register", "/oauth/register/{client_id}"] {
+        for operation in document["paths"][path].as_object_mut().into_iter().flat_map(|methods| methods.values_mut()) {
+            let mut off = operation["responses"]["400"].clone();
+            off["description"] = "`client_registration` is off.".into();
+            operation["responses"]["404"] = off;
+        }
+    }
+}
+
+/// The properties of answers that may be `null`: schema and property.
+const NULLABLE: [(&str, &str); 3] = [("User", "email"), ("Session", "user_agent"), ("Session", "ip")];
+
+/// Marks the properties that may be `null`, which the library cannot tell from those that may be left out.
+pub(in crate::http) fn describe_nullable(document: &mut Value) {
+    for (schema, property) in NULLABLE {
+        if let Some(property) = document.pointer_mut(&format!("/components/schemas/{schema}/properties/{property}")) {
+            property["nullable"] = true.into();
+        }
+    }
+}
+
 /// Adds the endpoint to the documentation: its parameters are those that can be pushed, without proof of who pushes.
 pub(in crate::http) fn describe_authorize(document: &mut Value) {
     const SCHEMA: &str = "AuthorizationRequest";
@@ -31,11 +67,10 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
         })
         .collect();
     schemas.insert(SCHEMA.to_owned(), request);
-    let html = json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}});
     let responses = json!({
         "303": {"description": "On to the login page, to the consent page, or to the client with a code or an error."},
-        "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html},
-        "400": {"description": "The client or its redirect URI is not known: a page.", "content": html},
+        "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html()},
+        "400": {"description": "The client or its redirect URI is not known: a page.", "content": html()},
         "503": trouble_page(),
     });
     let form = json!({"content": {"application/x-www-form-urlencoded": {
@@ -49,7 +84,7 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     get["responses"] = responses.clone();
     let mut post = described("authorize_by_form", "Authorization endpoint, asked by a form");
     post["requestBody"] = form;
-    post["responses"] = responses;
+    post["responses"] = with_form_refusals(responses);
     document["paths"]["/oauth/authorize"] = json!({"get": get, "post": post});
 }
 
@@ -73,10 +108,10 @@ pub(in crate::http) fn describe_end_session(document: &mut Value) {
             (name.to_owned(), json!({"type": "string", "description": description, "example": example}))
         })
         .collect();
-    let html = json!({"text/html; charset=utf-8": {"schema": {"type": "string"}}});
     let responses = json!({
-        "200": {"description": "Nobody is logged in any more: a page.", "content": html},
+        "200": {"description": "Nobody is logged in any more: a page.", "content": html()},
         "303": {"description": "On to the page that asks, or back to the client."},
+        "400": {"description": "The request cannot be read: a page.", "content": html()},
         "503": trouble_page(),
     });
     let summary = "End session endpoint (OIDC RP-Initiated Logout 1.0)";
@@ -87,6 +122,7 @@ pub(in crate::http) fn describe_end_session(document: &mut Value) {
     let mut post = described("rp_initiated_logout_by_form");
     post["requestBody"] = json!({"required": true, "content": {"application/x-www-form-urlencoded": {
         "schema": {"type": "object", "properties": properties}}}});
+    post["responses"] = with_form_refusals(post["responses"].take());
     document["paths"]["/oauth/logout"] = json!({"get": get, "post": post});
 }
 

@@ -4,10 +4,7 @@ use poem::Route;
 use poem_openapi::{OpenApi, OpenApiService, Tags};
 use serde_json::{Map, Value};
 
-use crate::{
-    domain::client_assertion::JWT_BEARER,
-    http::{openapi::describe, static_file},
-};
+use crate::http::{openapi::describe, static_file};
 
 /// An account's id, for examples.
 pub(in crate::http) const EXAMPLE_ID: uuid::Uuid = uuid::Uuid::from_u128(0x0199_0b5e_6c00_7d3a_9f41_0c2d_5e6f_7a8b);
@@ -41,6 +38,8 @@ pub(in crate::http) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> 
     }
     describe::describe_authorize(&mut document);
     describe::describe_end_session(&mut document);
+    describe::describe_registration(&mut document);
+    describe::describe_nullable(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
             describe::describe_limit(method, path, operation);
@@ -70,29 +69,16 @@ fn operation_id(method: &str, path: &str) -> String {
     path.split('/').fold(method.to_owned(), |id, part| if part.is_empty() { id } else { format!("{id}_{part}") })
 }
 
-/// The beginning of a client assertion.
-const ASSERTION: &str = "eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOi...";
-
 /// Examples of properties that the example of their object cannot have beside the others.
-const ALONE: [(&str, &str, &str); 23] = [
+const ALONE: [(&str, &str, &str); 13] = [
     ("PasswordResetRequest", "email", "ada@example.com"),
     ("IntrospectionRequest", "token_type_hint", "access_token"),
-    ("RevocationRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "code", "SplxlOBeZQQYbYS6WxSbIASplxlOBeZQQYbYS6WxSbI"),
     ("TokenRequest", "code_verifier", "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
     ("TokenRequest", "redirect_uri", "https://app.example.com/callback"),
     ("Tokens", "id_token", "eyJhbGciOiJSUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOi..."),
-    ("TokenRequest", "client_secret", "43 characters, shown at registration"),
     ("TokenRequest", "refresh_token", "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.eyJpc3MiOi..."),
     ("TokenRequest", "resource", "https://orders.example.com"),
-    ("IntrospectionRequest", "client_assertion_type", JWT_BEARER),
-    ("IntrospectionRequest", "client_assertion", ASSERTION),
-    ("PushedAuthorizationRequest", "client_assertion_type", JWT_BEARER),
-    ("PushedAuthorizationRequest", "client_assertion", ASSERTION),
-    ("RevocationRequest", "client_assertion_type", JWT_BEARER),
-    ("RevocationRequest", "client_assertion", ASSERTION),
-    ("TokenRequest", "client_assertion_type", JWT_BEARER),
-    ("TokenRequest", "client_assertion", ASSERTION),
     ("ClientMetadata", "token_endpoint_auth_signing_alg", "ES256"),
     ("ClientMetadata", "client_id", "c-QhMqFwIo8m5pXbW2xkNf0g"),
     ("ClientMetadata", "client_secret", "43 characters, shown at registration"),

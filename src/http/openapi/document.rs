@@ -9,17 +9,31 @@ use poem_openapi::{
 
 use crate::services::keys::published::ETagged;
 
-/// A JSON document, or word that the caller's copy is still the present one. `T` is what its documentation says.
+/// The media type of a document.
+pub(in crate::http) trait MediaType: Send {
+    /// Its name.
+    const NAME: &'static str;
+}
+
+/// `application/json`.
 #[derive(Debug)]
-pub(in crate::http) struct Document<T> {
+pub(in crate::http) enum JsonDocument {}
+
+impl MediaType for JsonDocument {
+    const NAME: &'static str = "application/json";
+}
+
+/// A document of the media type `M`, or word that the caller's copy is still the present one. `T` is what its
+/// documentation says.
+#[derive(Debug)]
+pub(in crate::http) struct Document<T, M = JsonDocument> {
     body: Option<String>,
     etag: String,
     max_age: i64,
-    content_type: &'static str,
-    described_by: std::marker::PhantomData<fn() -> T>,
+    described_by: std::marker::PhantomData<fn() -> (T, M)>,
 }
 
-impl<T> Document<T> {
+impl<T, M> Document<T, M> {
     /// A document that caches may keep for `max_age` seconds. `if_none_match` is the
     /// request's field, where it has one.
     pub(in crate::http) fn new(document: ETagged, max_age: i64, if_none_match: Option<&str>) -> Self {
@@ -27,34 +41,23 @@ impl<T> Document<T> {
         let known = if_none_match.is_some_and(|known| {
             known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
         });
-        Self {
-            body: (!known).then_some(body),
-            etag,
-            max_age,
-            content_type: "application/json",
-            described_by: std::marker::PhantomData,
-        }
-    }
-
-    /// The same as another media type.
-    pub(in crate::http) fn of_type(self, content_type: &'static str) -> Self {
-        Self { content_type, ..self }
+        Self { body: (!known).then_some(body), etag, max_age, described_by: std::marker::PhantomData }
     }
 }
 
-impl<T> IntoResponse for Document<T> {
+impl<T: Send, M: MediaType> IntoResponse for Document<T, M> {
     fn into_response(self) -> Response {
         let response = Response::builder()
             .header("Cache-Control", format!("public, max-age={}", self.max_age))
             .header("ETag", self.etag);
         match self.body {
-            Some(body) => response.content_type(self.content_type).body(body),
+            Some(body) => response.content_type(M::NAME).body(body),
             None => response.status(StatusCode::NOT_MODIFIED).body(Body::empty()),
         }
     }
 }
 
-impl<T: Type> ApiResponse for Document<T> {
+impl<T: Type, M: MediaType> ApiResponse for Document<T, M> {
     fn meta() -> MetaResponses {
         let header = |name: &str, schema: MetaSchemaRef| MetaHeader {
             name: name.to_owned(),
@@ -70,7 +73,7 @@ impl<T: Type> ApiResponse for Document<T> {
                     description: "The document.",
                     status: Some(200),
                     status_range: None,
-                    content: vec![MetaMediaType { content_type: "application/json", schema: T::schema_ref() }],
+                    content: vec![MetaMediaType { content_type: M::NAME, schema: T::schema_ref() }],
                     headers: headers(),
                 },
                 MetaResponse {

@@ -127,6 +127,27 @@ pub(crate) fn validate_openapi(document: &str) -> Result<String, String> {
     run(Command::new(python("openapi-spec-validator")).arg("-"), document)
 }
 
+/// Has Schemathesis send what the document at `url` allows and what it does not, and compare the answers with it.
+/// Returns the report if one differs. The seed is fixed, so that a failure repeats.
+pub(crate) fn fuzzes(url: &str, folder: &Path, more: &[&str]) -> Result<(), String> {
+    const CHECKS: &str = "not_a_server_error,status_code_conformance,content_type_conformance,\
+                          response_headers_conformance,response_schema_conformance,unsupported_method,\
+                          allow_header_conformance";
+    let output = Command::new(python("st"))
+        .args(["run", url, "--no-color", "--continue-on-failure", "--seed", "1", "--max-examples", "10"])
+        .args(["--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--checks", CHECKS])
+        .args(more)
+        .current_dir(folder)
+        .env("NO_PROXY", "127.0.0.1")
+        .stdin(Stdio::null())
+        .output()
+        .expect("Schemathesis starts");
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    // A document without operations would pass as well.
+    let tested = report.contains("Test cases:");
+    if output.status.success() && tested { Ok(()) } else { Err(report) }
+}
+
 /// Runs a program at a terminal of its own with these variables and no other, and types what is asked for: pairs of
 /// what to wait for and what to type then. What the terminal showed, and how it ended.
 pub(crate) fn at_a_terminal(environment: &[(String, String)], folder: &Path, command: &[&str], steps: &Value) -> Value {
