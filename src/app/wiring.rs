@@ -80,6 +80,7 @@ fn services(parts: &Parts<'_>) -> Result<Services, StartError> {
         revoke: parts.revoke(),
         sessions: parts.sessions(),
         status_lists: parts.status_lists(),
+        check: parts.check(),
         userinfo: parts.userinfo(),
         verify_email: parts.verify_email(),
     })

@@ -51,7 +51,30 @@ pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
     if words(text).any(|word| word.contains('*') || word == "null") {
         return Err("must be exact origins such as https://app.example.org, without * and null".to_owned());
     }
-    words(text).map(origin).collect()
+    words(text).map(|word| app_origin(word).unwrap_or_else(|| origin(word))).collect()
+}
+
+/// Schemes whose origins browsers compare otherwise, or send as `null`.
+const NO_APP_SCHEMES: [&str; 11] =
+    ["about", "blob", "data", "file", "filesystem", "ftp", "http", "https", "javascript", "ws", "wss"];
+
+/// The origin of an app or a browser extension, as it sends it: `capacitor://localhost`, `tauri://localhost`. `None` for
+/// the schemes of the web.
+fn app_origin(text: &str) -> Option<Result<String, String>> {
+    let (scheme, host) = text.split_once("://")?;
+    if NO_APP_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
+        return None;
+    }
+    let is_word = |word: &str, signs: &[u8]| {
+        !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || signs.contains(&b))
+    };
+    let well_formed = text.len() <= 200
+        && scheme.starts_with(|first: char| first.is_ascii_lowercase())
+        && is_word(scheme, b"+-.")
+        && is_word(host, b"-.:");
+    Some(well_formed.then(|| text.to_owned()).ok_or_else(|| {
+        "must be an origin such as capacitor://localhost, in small letters and without a path".to_owned()
+    }))
 }
 
 /// An origin in the one way to write it, https unless its host is loopback.

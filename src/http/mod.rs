@@ -47,8 +47,8 @@ use crate::{
         rate_limit::Limit,
         readiness::Readiness,
         sessions::{
-            bearer::Bearer, browser::BrowserSessions, introspect::Introspect, list::Sessions, login::LogIn,
-            logout::LogOut, revoke::Revoke, status_lists::StatusLists, userinfo::Userinfo,
+            bearer::Bearer, browser::BrowserSessions, check::Check, introspect::Introspect, list::Sessions,
+            login::LogIn, logout::LogOut, revoke::Revoke, status_lists::StatusLists, userinfo::Userinfo,
         },
     },
 };
@@ -58,6 +58,8 @@ use crate::{
 pub struct Services {
     /// People's own accounts.
     pub account: Account,
+    /// Forward authentication.
+    pub check: Check,
     /// Clients' requests to log somebody in.
     pub authorize: Authorize,
     /// Access tokens presented to us.
@@ -162,6 +164,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         reset_password: flows.reset_password.clone(),
         verify_email: flows.verify_email.clone(),
     };
+    let check = oauth::check::CheckEndpoint { check: flows.check.clone() };
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let layer = response_layer::ResponseLayer {
@@ -176,6 +179,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     let docs = docs::routes(&service);
     let openapi = static_file::file("application/json", Some(docs::POLICY), document);
     let routes = pages::add(Route::new(), pages)
+        .at(oauth::check::PATH, check)
         .nest_no_strip("/", service)
         .nest_no_strip("/docs", docs)
         .at("/openapi.json", openapi);
@@ -294,6 +298,7 @@ mod tests {
         }
         let files = pages::branding::FILES.into_iter().chain(docs::FILES).chain(["/openapi.json"]);
         served.extend(files.map(|path| ("GET".to_owned(), path.to_owned())));
+        served.extend(oauth::check::METHODS.map(|method| (method.to_owned(), oauth::check::PATH.to_owned())));
         let table: Vec<_> = routes::all().map(|(method, path)| (method.to_string(), path.to_owned())).collect();
         let rows: BTreeSet<_> = table.iter().cloned().collect();
         assert_eq!(rows.len(), table.len(), "a route is in the table twice");

@@ -88,6 +88,8 @@ static ROUTES: &[Route] = &[
     route("/.well-known/jwks.json", Problem, Everyone, &[(GET, FREE)]),
     route("/.well-known/oauth-authorization-server", Problem, Everyone, &[(GET, FREE)]),
     route("/.well-known/openid-configuration", Problem, Everyone, &[(GET, FREE)]),
+    // Proxies ask for every request that they pass on. It takes every method.
+    route("/oauth/check", OAuth, Ours, &[(DELETE, FREE), (GET, FREE), (Method::HEAD, FREE), (Method::OPTIONS, FREE), (PATCH, FREE), (POST, FREE), (PUT, FREE), (Method::TRACE, FREE)]),
     // Resource servers ask all the time. A stranger is refused at the client's secret, whose 256 bits nobody guesses.
     route("/oauth/introspect", OAuth, Ours, &[(POST, FREE)]),
     route("/oauth/par", OAuth, Ours, &[(POST, TOKEN)]),

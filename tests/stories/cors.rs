@@ -184,8 +184,10 @@ async fn leave_names_the_methods_of_the_route(builder: TestEnvBuilder) {
         assert!(leave.header("access-control-max-age").parse::<u32>().is_ok_and(|age| age <= 86_400), "{leave:?}");
         assert_eq!(leave.text(), "");
     }
-    let nowhere = asks_for_leave(&signet.site, APP, "GET", "/v1/nowhere").await.is(404);
-    assert_eq!(nowhere.header("access-control-allow-methods"), "");
+    // The app learns by the request itself that there is nothing.
+    let nowhere = asks_for_leave(&signet.site, APP, "GET", "/v1/nowhere").await.is(204);
+    is_open_to(&nowhere, APP);
+    assert_eq!(nowhere.header("access-control-allow-methods"), "GET");
 }
 
 /// Every route is either readable by apps or on this list, new routes included.
@@ -216,6 +218,7 @@ async fn what_is_not_for_apps_is_open_to_no_script(builder: TestEnvBuilder) {
     let ours = [
         "/",
         "/oauth/authorize",
+        "/oauth/check",
         "/oauth/introspect",
         "/oauth/logout",
         "/oauth/par",
@@ -239,9 +242,37 @@ async fn discovery_and_keys_are_open_to_everybody(signet: TestApp) {
             let leave = asks_for_leave(&signet.site, origin, "GET", path).await.is(204);
             assert_eq!(leave.header("access-control-allow-origin"), "*", "{leave:?}");
             assert_eq!(words(&leave, "access-control-allow-methods"), BTreeSet::from(["get".to_owned()]));
-            assert!(words(&leave, "access-control-allow-headers").contains("if-none-match"), "{leave:?}");
+            assert!(words(&leave, "access-control-allow-headers").contains("content-type"), "{leave:?}");
         }
     }
+}
+
+/// OpenTelemetry, Sentry and others add fields of their own to every request. An app in a shell has a scheme of its own.
+async fn an_app_may_send_the_fields_that_it_asks_for(builder: TestEnvBuilder) {
+    let signet = builder.set("cors_origins", "capacitor://localhost, tauri://localhost").open().await;
+    let fields = "authorization,traceparent,baggage,sentry-trace,x-requested-with,x-client-info";
+    let asks = async |origin: &str, path: &str, fields: Option<&str>| {
+        let request = signet.site.request(Method::OPTIONS, path).header("origin", origin);
+        let request = request.header("access-control-request-method", "POST");
+        fields
+            .into_iter()
+            .fold(request, |request, fields| request.header("access-control-request-headers", fields))
+            .answer()
+            .await
+    };
+    let app = "capacitor://localhost";
+    for path in ["/v1/sessions", "/oauth/token", "/v1/nowhere"] {
+        let leave = asks(app, path, Some(fields)).await.is(204);
+        is_open_to(&leave, app);
+        assert_eq!(leave.header("access-control-allow-headers"), fields);
+    }
+    let public = asks("https://anybody.example", "/.well-known/jwks.json", Some("cache-control,pragma")).await.is(204);
+    assert_eq!(public.header("access-control-allow-headers"), "cache-control,pragma");
+    assert!(words(&asks(app, "/v1/sessions", None).await, "access-control-allow-headers").contains("authorization"));
+    is_closed(&asks("capacitor://evil", "/v1/sessions", Some(fields)).await);
+    is_closed(&asks(app, "/oauth/authorize", Some(fields)).await);
+    let answer = signet.site.get("/v1/users/me").header("origin", app).answer().await.is(401);
+    is_open_to(&answer, app);
 }
 
 async fn with_nothing_configured_no_origin_is_listed(signet: TestApp) {
@@ -282,6 +313,7 @@ stories_on![Sqlite:
     leave_names_the_methods_of_the_route,
     what_is_not_for_apps_is_open_to_no_script,
     discovery_and_keys_are_open_to_everybody,
+    an_app_may_send_the_fields_that_it_asks_for,
     with_nothing_configured_no_origin_is_listed,
     options_without_a_preflight_is_a_method_as_any_other,
 ];

@@ -9,6 +9,7 @@ mod authorization;
 mod authorization_codes;
 mod backchannel_logout;
 mod browser;
+mod check;
 mod client_assertions;
 mod client_registration;
 mod client_updates;

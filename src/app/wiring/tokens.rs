@@ -11,6 +11,7 @@ use crate::{
         sessions::{
             bearer::Bearer,
             begin::BeginSession,
+            check::Check,
             introspect::Introspect,
             list::Sessions,
             login::LogIn,
@@ -120,10 +121,19 @@ impl Parts<'_> {
         TokenIssuer {
             jwt: Arc::clone(&self.jwt),
             random: self.core.random.clone(),
-            audience: self.core.config.audience.clone().unwrap_or_else(|| issuer.clone()),
+            audience: self.audience(),
             issuer: issuer.clone(),
             lifetimes: self.core.lifetimes,
         }
+    }
+
+    /// The audience of access tokens where the client asks for none.
+    fn audience(&self) -> String {
+        self.core.config.audience.clone().unwrap_or_else(|| self.core.issuer.clone())
+    }
+
+    pub(super) fn check(&self) -> Check {
+        Check { bearer: self.bearer(), audience: self.audience() }
     }
 
     pub(super) fn userinfo(&self) -> Userinfo {

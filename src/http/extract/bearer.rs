@@ -1,6 +1,9 @@
-//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field alone, never in a query or a form.
+//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field; only userinfo takes a form's, and none takes a query's.
 
-use poem::{Request, RequestBody, http::header};
+use poem::{
+    Request, RequestBody,
+    http::{Method, header},
+};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
     registry::{MetaSecurityScheme, Registry},
@@ -8,7 +11,7 @@ use poem_openapi::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    http::errors::failure::BearerRefusal,
+    http::{errors::failure::BearerRefusal, extract::body},
     services::sessions::{
         bearer::{Bearer, BearerError, Caller},
         userinfo::{UserClaims, Userinfo},
@@ -81,6 +84,44 @@ impl<'a> ApiExtractor<'a> for BearerToken {
 
     async fn from_request(request: &'a Request, _: &mut RequestBody, _: ExtractParamOptions<()>) -> poem::Result<Self> {
         Ok(Self(token(request)?))
+    }
+}
+
+/// The token of a request to the userinfo endpoint, which may also stand in a posted form (RFC 6750 §2.2).
+#[derive(Debug)]
+pub(in crate::http) struct UserinfoToken(pub(in crate::http) BearerToken);
+
+impl<'a> ApiExtractor<'a> for UserinfoToken {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        BearerToken::register(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        BearerToken::security_schemes()
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let in_form = if request.method() == Method::POST && body::is_form(request) {
+            let mut form = body::form(request, body).await?;
+            form.remove("access_token").and_then(|token| token.as_str().map(SecretString::from))
+        } else {
+            None
+        };
+        let token = match (token(request), in_form) {
+            (Err(BearerRefusal::Missing), Some(token)) => token,
+            // Two tokens are one too many (RFC 6750 §2).
+            (Ok(_), Some(_)) => return Err(BearerRefusal::Malformed.into()),
+            (token, _) => token?,
+        };
+        Ok(Self(BearerToken(token)))
     }
 }
 

@@ -133,6 +133,11 @@ fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {
     }
 }
 
+/// Whether the request says that its body is a form.
+pub(in crate::http) fn is_form(request: &Request) -> bool {
+    expect_content_type(request, &mime::APPLICATION_WWW_FORM_URLENCODED, BodyError::NotAForm).is_ok()
+}
+
 /// Refuses another media type. Parameters are ignored: `charset` changes nothing (a form is percent-encoded ASCII, WHATWG
 /// URL §5; JSON is UTF-8, RFC 8259 §11), and clients send it in many spellings.
 fn expect_content_type(request: &Request, essence: &mime::Mime, otherwise: BodyError) -> Result<(), BodyError> {
@@ -164,10 +169,7 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Body
 /// The parameters of a form, or of a query. What decodes to no UTF-8 is refused rather than mended.
 pub(in crate::http) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
     let mut form = serde_json::Map::new();
-    for pair in bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-        let mut halves = pair.splitn(2, |byte| *byte == b'=');
-        let name = decode(halves.next().unwrap_or_default())?;
-        let value = decode(halves.next().unwrap_or_default())?;
+    for (name, value) in pairs(bytes)? {
         match form.entry(name) {
             Entry::Vacant(vacant) => {
                 vacant.insert(value.into());
@@ -185,6 +187,17 @@ pub(in crate::http) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String
     }
     form.retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));
     Ok(form)
+}
+
+/// The pairs of a form or a query, in their order, with repeated names and empty values.
+pub(in crate::http) fn pairs(bytes: &[u8]) -> Result<Vec<(String, String)>, BodyError> {
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let mut halves = pair.splitn(2, |byte| *byte == b'=');
+            Ok((decode(halves.next().unwrap_or_default())?, decode(halves.next().unwrap_or_default())?))
+        })
+        .collect()
 }
 
 /// Decodes one half of a pair, strictly: `%` takes two hexadecimal digits, and the bytes are UTF-8.

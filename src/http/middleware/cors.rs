@@ -14,7 +14,8 @@ use poem::{
 
 use crate::http::routes::{CorsClass, RouteMatch};
 
-/// The request fields that scripts may set: a token, a JSON content type, and the entity tag of a cached copy.
+/// The request fields that a preflight allows where it asks for none: a token, a JSON content type, and the entity tag of
+/// a cached copy.
 const REQUEST_FIELDS: &str = "authorization, content-type, if-none-match";
 /// The response fields that scripts may read beside the CORS-safelisted ones.
 const ANSWER_FIELDS: &str = "etag, location, ratelimit, ratelimit-policy, retry-after, www-authenticate, x-request-id";
@@ -32,8 +33,8 @@ pub(in crate::http) struct CorsDecision {
     origin: Option<HeaderValue>,
     /// Whether the value depends on the request's `Origin`.
     varies: bool,
-    /// Whether the request is a preflight.
-    preflight: bool,
+    /// The method and the header fields that a preflight asks for.
+    preflight: Option<(HeaderValue, Option<HeaderValue>)>,
 }
 
 impl Cors {
@@ -48,24 +49,31 @@ impl Cors {
             CorsClass::Listed => asking.filter(listed).cloned(),
             CorsClass::Ours => None,
         };
-        let preflight = request.method() == Method::OPTIONS
-            && asking.is_some()
-            && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        let method = request.headers().get(header::ACCESS_CONTROL_REQUEST_METHOD).cloned();
+        let preflight = method.filter(|_| request.method() == Method::OPTIONS && asking.is_some());
+        let preflight =
+            preflight.map(|method| (method, request.headers().get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned()));
         CorsDecision { origin, varies: class == CorsClass::Listed && !self.0.is_empty(), preflight }
     }
 }
 
 impl CorsDecision {
-    /// The answer to a preflight for `route`. `None` where the request is no
-    /// preflight, may not be followed, or there is no such route: then it is a request as any other.
+    /// The answer to a preflight for `route`. `None` where the request is no preflight, or may not be followed: then it
+    /// is a request as any other. A path without a route passes, so that the app can read the error.
+    ///
+    /// All header fields that are asked for pass: tracing libraries add their own, and since no credentials are allowed,
+    /// a field gives a script nothing that a program without a browser does not have.
     pub(in crate::http) fn preflight(&self, route: &RouteMatch) -> Option<Response> {
-        if !self.preflight || self.origin.is_none() || !route.exists() {
-            return None;
-        }
+        let (method, fields) = self.preflight.as_ref()?;
+        self.origin.as_ref()?;
+        let methods = HeaderValue::from_str(&route.allow()).ok().filter(|_| route.exists());
         let answer = Response::builder()
             .status(StatusCode::NO_CONTENT)
-            .header(header::ACCESS_CONTROL_ALLOW_METHODS, route.allow())
-            .header(header::ACCESS_CONTROL_ALLOW_HEADERS, REQUEST_FIELDS)
+            .header(header::ACCESS_CONTROL_ALLOW_METHODS, methods.unwrap_or_else(|| method.clone()))
+            .header(
+                header::ACCESS_CONTROL_ALLOW_HEADERS,
+                fields.clone().unwrap_or(HeaderValue::from_static(REQUEST_FIELDS)),
+            )
             .header(header::ACCESS_CONTROL_MAX_AGE, MAX_AGE);
         Some(answer.finish())
     }
@@ -77,7 +85,7 @@ impl CorsDecision {
         }
         let Some(origin) = self.origin else { return };
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        if !self.preflight {
+        if self.preflight.is_none() {
             headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(ANSWER_FIELDS));
         }
     }

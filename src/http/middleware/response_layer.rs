@@ -21,6 +21,7 @@ use crate::{
             cors::Cors,
             rate_limit::RateLimitDecision,
         },
+        oauth::check,
         pages::{self, branding::Branding},
         routes::{self, CorsClass, RouteMatch},
     },
@@ -92,14 +93,17 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
-            // Parsers disagree on a parameter that is given twice, so refuse it.
-            let query = parameters(request.uri().query().unwrap_or_default().as_bytes());
+            // Parsers disagree on a parameter that is given twice, so refuse it, but for the route that reads each one.
+            let query = match request.uri().query() {
+                Some(query) if route.name() != check::PATH => parameters(query.as_bytes()).map(drop),
+                _ => Ok(()),
+            };
             let answer = match (rate_limit.check(), cors.preflight(&route), query) {
                 // Refuse before the body is read.
                 (Err(too_many), ..) => Err(too_many.into()),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
-                (Ok(()), None, Ok(_)) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
+                (Ok(()), None, Ok(())) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
                     Ok(answer) => answer.map(IntoResponse::into_response),
                     Err(_) => Err(Overdue.into()),
                 },

@@ -1,5 +1,6 @@
 //! The endpoints of OAuth 2 and OpenID Connect, one a file.
 
+pub(super) mod check;
 pub(super) mod introspect;
 pub(super) mod jwks;
 pub(super) mod metadata;

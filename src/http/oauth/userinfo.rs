@@ -5,7 +5,7 @@ use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use crate::{
     http::{
         errors::problem::{BearerOnly, ProblemFor},
-        extract::bearer::BearerToken,
+        extract::bearer::UserinfoToken,
     },
     services::sessions::userinfo::{UserClaims, Userinfo},
 };
@@ -59,9 +59,9 @@ impl From<UserClaims> for UserinfoBody {
 impl UserinfoApi {
     /// Userinfo endpoint (OIDC Core §5.3)
     ///
-    /// Takes the token in the `Authorization` field alone.
+    /// Takes the token in the `Authorization` field, or, posted, as `access_token` in a form (RFC 6750 §2.2).
     #[oai(path = "/oauth/userinfo", method = "get", method = "post")]
-    async fn userinfo(&self, token: BearerToken) -> Result<Json<UserinfoBody>, ProblemFor<BearerOnly>> {
-        Ok(Json(token.userinfo(&self.userinfo).await?.into()))
+    async fn userinfo(&self, token: UserinfoToken) -> Result<Json<UserinfoBody>, ProblemFor<BearerOnly>> {
+        Ok(Json(token.0.userinfo(&self.userinfo).await?.into()))
     }
 }

@@ -3,7 +3,11 @@
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::http::{openapi::answers::describe, routes};
+use crate::http::{
+    oauth::check,
+    openapi::{answers::describe, docs::EXAMPLE_ID},
+    routes,
+};
 
 /// The response of a page while the service is unavailable.
 pub(in crate::http) fn trouble_page() -> Value {
@@ -86,6 +90,79 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     post["requestBody"] = form;
     post["responses"] = with_form_refusals(responses);
     document["paths"]["/oauth/authorize"] = json!({"get": get, "post": post});
+}
+
+/// Adds forward authentication, whose endpoint takes every method.
+pub(in crate::http) fn describe_check(document: &mut Value) {
+    let parameter = |name: &str, description: &str, example: &str, schema: Value| json!({"name": name, "in": "query", "description": description, "example": example, "schema": schema});
+    let words = || json!({"type": "array", "items": {"type": "string"}});
+    let parameters = [
+        parameter(
+            "audience",
+            "The audience that the token must have; by default the configured one.",
+            "https://api.example.com",
+            json!({"type": "string"}),
+        ),
+        parameter("scope", "A scope that the token must have; may be repeated.", "orders:read", words()),
+        parameter("role", "A role that the token must have; may be repeated.", "admin", words()),
+    ];
+    let field =
+        |text: &str, example: &str| json!({"description": text, "schema": {"type": "string"}, "example": example});
+    let fields = json!({
+        "X-Auth-Subject": field("`sub`: the user's id, or the client's for its own token.", &EXAMPLE_ID.to_string()),
+        "X-Auth-Client": field("`client_id`.", "app"),
+        "X-Auth-Scope": field("`scope`, with spaces between.", "openid orders:read"),
+        "X-Auth-Session": field("`sid`, of a user's token.", &EXAMPLE_ID.to_string()),
+        "X-Auth-Username": field("`preferred_username`, in UTF-8, where the token has it.", "ada"),
+        "X-Auth-Roles": field("`roles`, with commas between, where the token has any.", "admin,clerk"),
+    });
+    let error = json!({"application/json": {"schema": {"$ref": "#/components/schemas/OAuthError"}}});
+    let problem = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+    let responses = json!({
+        "200": {"description": "The token is valid now and meets the conditions.", "headers": fields},
+        "400": {"description": "The conditions cannot be read.", "content": error},
+        "401": {"description": "No token, or one that is not valid for this audience.", "content": either(&error, &problem)},
+        "403": {"description": "The token lacks a scope or a role.", "content": problem},
+        "503": {"description": describe(503), "content": problem},
+    });
+    let mut operations = serde_json::Map::new();
+    for method in check::METHODS {
+        let method = method.to_ascii_lowercase();
+        let operation = json!({
+            "tags": ["OAuth"],
+            "operationId": format!("check_{method}"),
+            "summary": "Forward authentication",
+            "description": "For proxies that cannot verify a JWT: whether they may pass the request on.",
+            "parameters": parameters,
+            "responses": responses,
+            "security": [{"access_token": []}],
+        });
+        operations.insert(method, operation);
+    }
+    document["paths"][check::PATH] = operations.into();
+}
+
+/// The content of a response that has one of two shapes.
+fn either(one: &Value, other: &Value) -> Value {
+    let mut both = one.clone();
+    if let (Some(both), Some(other)) = (both.as_object_mut(), other.as_object()) {
+        both.extend(other.clone());
+    }
+    both
+}
+
+/// Adds the token in the form, which only the POST of userinfo takes (RFC 6750 §2.2).
+pub(in crate::http) fn describe_userinfo(document: &mut Value) {
+    let operation = &mut document["paths"]["/oauth/userinfo"]["post"];
+    operation["requestBody"] = json!({"required": false, "content": {"application/x-www-form-urlencoded": {"schema": {
+        "type": "object", "properties": {"access_token": {"type": "string",
+            "description": "The access token, where the `Authorization` field has none."}}}}}});
+    // A form that cannot be read is answered as at the other endpoints of OAuth.
+    let unreadable = json!({"application/json": {"schema": {"$ref": "#/components/schemas/OAuthError"}}});
+    operation["responses"]["400"]["content"] = either(&operation["responses"]["400"]["content"], &unreadable);
+    for status in [408, 413] {
+        operation["responses"][status.to_string()] = json!({"description": describe(status), "content": unreadable});
+    }
 }
 
 /// The parameters (§2), each with what it does and an example.

@@ -38,6 +38,8 @@ pub(in crate::http) fn document<T: OpenApi>(service: &OpenApiService<T, ()>) -> 
     }
     describe::describe_authorize(&mut document);
     describe::describe_end_session(&mut document);
+    describe::describe_check(&mut document);
+    describe::describe_userinfo(&mut document);
     describe::describe_registration(&mut document);
     describe::describe_nullable(&mut document);
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {

@@ -3,6 +3,7 @@
 pub mod bearer;
 pub mod begin;
 pub mod browser;
+pub mod check;
 pub mod end;
 pub mod introspect;
 pub mod list;
