@@ -3,11 +3,7 @@
 use poem::http::Method;
 use serde_json::{Value, json};
 
-use crate::http::{
-    oauth::check,
-    openapi::{answers::describe, docs::EXAMPLE_ID},
-    routes,
-};
+use crate::http::{oauth::check, openapi::answers::describe, routes};
 
 /// The response of a page while the service is unavailable.
 pub(in crate::http) fn trouble_page() -> Value {
@@ -92,6 +88,9 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     document["paths"]["/oauth/authorize"] = json!({"get": get, "post": post});
 }
 
+/// An id, for examples.
+const ID: &str = "01990b5e-6c00-7d3a-9f41-0c2d5e6f7a8b";
+
 /// Adds forward authentication, whose endpoint takes every method.
 pub(in crate::http) fn describe_check(document: &mut Value) {
     let parameter = |name: &str, description: &str, example: &str, schema: Value| json!({"name": name, "in": "query", "description": description, "example": example, "schema": schema});
@@ -109,10 +108,10 @@ pub(in crate::http) fn describe_check(document: &mut Value) {
     let field =
         |text: &str, example: &str| json!({"description": text, "schema": {"type": "string"}, "example": example});
     let fields = json!({
-        "X-Auth-Subject": field("`sub`: the user's id, or the client's for its own token.", &EXAMPLE_ID.to_string()),
+        "X-Auth-Subject": field("`sub`: the user's id, or the client's for its own token.", ID),
         "X-Auth-Client": field("`client_id`.", "app"),
         "X-Auth-Scope": field("`scope`, with spaces between.", "openid orders:read"),
-        "X-Auth-Session": field("`sid`, of a user's token.", &EXAMPLE_ID.to_string()),
+        "X-Auth-Session": field("`sid`, of a user's token.", ID),
         "X-Auth-Username": field("`preferred_username`, in UTF-8, where the token has it.", "ada"),
         "X-Auth-Roles": field("`roles`, with commas between, where the token has any.", "admin,clerk"),
     });
