@@ -6,6 +6,7 @@
 pub mod exchange;
 mod fetch;
 mod presets;
+mod token_answer;
 mod user_info;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 pub use self::fetch::{NoClient, ProviderError};
@@ -93,9 +95,12 @@ struct Document {
     token_endpoint: String,
     userinfo_endpoint: Option<String>,
     jwks_uri: String,
-    token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// A list of texts; anything else counts as left out.
     #[serde(default)]
-    authorization_response_iss_parameter_supported: bool,
+    token_endpoint_auth_methods_supported: Value,
+    /// `true`; anything else counts as left out.
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: Value,
 }
 
 /// A provider's published keys, unparsed.
@@ -270,10 +275,10 @@ impl Provider {
             return Err(ProviderError::Garbage("another's metadata"));
         }
         let userinfo = document.userinfo_endpoint.as_deref().or(userinfo_url.as_deref());
-        let methods = document.token_endpoint_auth_methods_supported.unwrap_or_default();
-        let speaks = |method: &str| methods.iter().any(|one| one == method);
+        let methods = document.token_endpoint_auth_methods_supported;
+        let speaks = |method: &str| methods.as_array().is_some_and(|methods| methods.iter().any(|one| one == method));
         Ok(Metadata {
-            sends_issuer: document.authorization_response_iss_parameter_supported,
+            sends_issuer: document.authorization_response_iss_parameter_supported == true,
             // A provider may omit `authorization_endpoint`; then `authorize_url` must be configured.
             authorize: endpoint(authorize_url, document.authorization_endpoint.as_deref().unwrap_or_default())?,
             token: endpoint(token_url, &document.token_endpoint)?,

@@ -21,6 +21,7 @@ mod endurance;
 mod enumeration;
 mod errors;
 mod federation;
+mod federation_answers;
 mod federation_attacks;
 mod federation_browser;
 mod federation_fresh;

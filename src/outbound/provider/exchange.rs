@@ -15,6 +15,7 @@ use crate::{
     outbound::provider::{
         Metadata, Provider,
         fetch::{Fetcher, ProviderError},
+        token_answer,
         user_info::{self, UserInfo},
     },
 };
@@ -167,6 +168,6 @@ impl<'c> AsyncHttpClient<'c> for Transport<'_> {
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<HttpResponse, ProviderError>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(self.0.fetch(request))
+        Box::pin(async move { self.0.fetch(request).await.map(token_answer::canonical) })
     }
 }

@@ -90,10 +90,7 @@ impl Fetcher {
         }
         let request = request.body(Vec::new()).map_err(|_| ProviderError::Garbage("a token"))?;
         let response = self.fetch(request).await?;
-        match response.status() {
-            StatusCode::OK => Ok(response.into_body()),
-            _ => Err(ProviderError::Refused),
-        }
+        if response.status().is_success() { Ok(response.into_body()) } else { Err(ProviderError::Refused) }
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<HttpResponse, ProviderError> {

@@ -76,6 +76,10 @@ pub(crate) struct Script {
     pub(crate) emails: Value,
     pub(crate) signer: Signer,
     pub(crate) token: Conduct,
+    /// The same for a good token answer.
+    pub(crate) token_answer: Value,
+    /// The status and media type of a good token answer; as a form, if that is the type.
+    pub(crate) token_type: (u16, &'static str),
     /// A barrier that the token endpoint passes twice before it answers.
     pub(crate) gate: Option<Arc<Barrier>>,
     /// The path of each request, in order.
@@ -109,6 +113,8 @@ impl Idp {
             emails: json!([]),
             signer: Signer::Own,
             token: Conduct::Good,
+            token_answer: json!({}),
+            token_type: (200, "application/json"),
             gate: None,
             asked: Vec::new(),
             keys: vec![("first".to_owned(), key())],
@@ -251,7 +257,14 @@ impl Endpoint for ProviderEndpoint {
             "/.well-known/openid-configuration" => self.metadata(),
             "/jwks" => json!({"keys": self.with(|script| script.keys.iter().map(public).collect::<Vec<_>>())}),
             "/token" => match conduct {
-                Conduct::Good => self.token(&request, &body),
+                Conduct::Good => {
+                    let answer = self.token(&request, &body);
+                    let (answer, (status, kind)) =
+                        self.with(|script| (edited(answer, &script.token_answer), script.token_type));
+                    let body = if kind.contains("form") { as_form(&answer) } else { answer.to_string() };
+                    let status = StatusCode::from_u16(status).expect("a status");
+                    return Ok(Response::builder().status(status).content_type(kind).body(body));
+                }
                 Conduct::Says(status, body) => return Ok(says(status, body)),
                 Conduct::Leads(to) => {
                     return Ok(Response::builder()
@@ -283,6 +296,12 @@ impl Endpoint for ProviderEndpoint {
 fn says(status: u16, body: &'static str) -> Response {
     let status = StatusCode::from_u16(status).expect("a status");
     Response::builder().status(status).content_type("application/json").body(body)
+}
+
+fn as_form(answer: &Value) -> String {
+    let members = answer.as_object().expect("an object").iter();
+    let pairs = members.map(|(name, value)| (name, value.as_str().map_or_else(|| value.to_string(), str::to_owned)));
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 
 fn public((kid, key): &(String, Arc<EcdsaKeyPair>)) -> Value {
