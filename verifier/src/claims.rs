@@ -27,7 +27,7 @@ pub struct Claims {
     pub iat: i64,
     /// Its own identifier, never given twice.
     pub jti: String,
-    /// The client that it was issued to.
+    /// The client that it was issued to. A user's token is not the user: what this client may do for them, `scope` says.
     pub client_id: String,
     /// What it allows: words with a space between them. Ask [`has_scope`](Self::has_scope).
     pub scope: String,
@@ -38,9 +38,10 @@ pub struct Claims {
     /// How (RFC 8176).
     #[serde(default)]
     pub amr: Vec<String>,
-    /// The username, as it was written at registration. It may change; `sub` does not.
+    /// The username, as it was written at registration. It may change; `sub` does not. Tokens of clients that are not
+    /// first-party have it with scope `profile` alone.
     pub preferred_username: Option<String>,
-    /// The account's roles at issue.
+    /// The account's roles at issue. Tokens of clients that are not first-party have them with scope `roles` alone.
     #[serde(default)]
     pub roles: Vec<String>,
     /// Where to ask whether it has been revoked.

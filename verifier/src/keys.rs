@@ -34,8 +34,9 @@ impl Keys {
     /// The key of this `kid`.
     ///
     /// # Errors
-    /// [`Distrust::UnknownKey`] where the issuer has none, even in a newer set than the one at hand;
-    /// [`VerifyError::Unavailable`] where that cannot be told.
+    /// [`Distrust::UnknownKey`] where the issuer has none, in a set that was fetched for this look;
+    /// [`VerifyError::Unavailable`] where that cannot be told: the issuer does not answer, or was asked a moment ago. It may
+    /// have published a key since, and a client throws a token away on 401.
     pub(crate) async fn find(&self, kid: &str) -> Result<Arc<Key>, VerifyError> {
         let key = match self {
             Self::Fixed(set) => set.find(kid),
@@ -43,7 +44,7 @@ impl Keys {
                 let seen = copy.current().await.map_err(unavailable)?;
                 match seen.value.find(kid) {
                     // A key may be new: one that takes the place of a revoked key signs at once.
-                    None => copy.newer(&seen).await.map_err(unavailable)?.and_then(|seen| seen.value.find(kid)),
+                    None => copy.newer(&seen).await.map_err(unavailable)?.value.find(kid),
                     found => found,
                 }
             }

@@ -10,11 +10,22 @@
 //!
 //! let claims = verifier.verify(token).await?;
 //! if claims.has_scope("orders:read") {
-//!     println!("orders of {}", claims.sub);
+//!     println!("orders of {}, for {}", claims.sub, claims.client_id);
 //! }
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! A verified token is genuine, for this service, and alive. What it allows is for the service to judge:
+//!
+//! - [`scope`](Claims::scope) is what the user let the client do. Ask for a scope of your own, such as `orders:read`, and not
+//!   for `openid`, which says only that the client may know who the user is.
+//! - [`roles`](Claims::roles) are what the user may do. The token is limited by both: a user's role does not widen what the
+//!   client was allowed.
+//! - [`client_id`](Claims::client_id) is the program that acts. A service for some programs alone compares it.
+//!
+//! Give the service an audience of its own, and register it as the `--resource` of the clients that may call it. A service
+//! whose audience is the issuer takes the tokens of every client, those that registered themselves among them.
 //!
 //! A refusal is a [`VerifyError`], which distinguishes a bad token (401) from a failure on the service's side (503).
 //!

@@ -160,9 +160,12 @@ impl<S: Source> RemoteCopy<S> {
         }
     }
 
-    /// A document newer than `seen`, for a caller that misses an entry in it. `None` if it was fetched too recently to be
-    /// fetched again: a client that sends random tokens must not control how often the issuer is called.
-    pub(crate) async fn newer(self: &Arc<Self>, seen: &Seen<S::Value>) -> Result<Option<Seen<S::Value>>, Outage> {
+    /// A document newer than `seen`, for a caller that misses an entry in it.
+    ///
+    /// # Errors
+    /// [`Outage`] also if the document was fetched too recently to be fetched again: a client that sends random tokens must
+    /// not control how often the issuer is called, nor make a genuine one look false.
+    pub(crate) async fn newer(self: &Arc<Self>, seen: &Seen<S::Value>) -> Result<Seen<S::Value>, Outage> {
         self.fetch_after(seen.attempt, true).await;
         {
             let state = self.read();
@@ -170,10 +173,10 @@ impl<S: Source> RemoteCopy<S> {
                 return Err(failure.outage.clone());
             }
             if state.attempts == seen.attempt {
-                return Ok(None);
+                return Err(Outage("it was fetched a moment ago, without what is looked for".into()));
             }
         }
-        self.seen().map(Some)
+        self.seen()
     }
 
     /// Until when the copy that there is may be used.

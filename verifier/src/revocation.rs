@@ -103,7 +103,7 @@ impl Revocation {
                 let seen = copy.current().await?;
                 match seen.value.status(*idx) {
                     // Lists grow: a session may have begun after ours was fetched.
-                    None => Ok(copy.newer(&seen).await?.and_then(|seen| seen.value.status(*idx))),
+                    None => Ok(copy.newer(&seen).await?.value.status(*idx)),
                     status => Ok(status),
                 }
             }

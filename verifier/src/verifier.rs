@@ -49,7 +49,8 @@ impl Verifier {
     }
 
     /// Verifies an access token (RFC 9068 §4) and returns its claims. The token must be from the issuer, for this
-    /// service, not expired and not revoked. The service must check the scope itself: [`Claims::has_scope`].
+    /// service, not expired and not revoked. The service itself must check what the token allows: [`Claims::has_scope`], the
+    /// roles and the client.
     ///
     /// It seldom waits for the network: keys and status lists are cached, and fetched again before they expire. Unless
     /// the keys were supplied, it must be called within a tokio runtime.

@@ -39,7 +39,7 @@ async fn a_hundred_unknown_kids_at_once_cause_one_fetch() {
     }
     assert_eq!(app.issuer.jwks_fetches(), 2);
     app.clock.advance(9);
-    app.verifier.verify(&rubbish(0)).await.distrusted(Distrust::UnknownKey);
+    app.verifier.verify(&rubbish(0)).await.unavailable(); // whether there is such a key by now, nobody has asked
     assert_eq!(app.issuer.jwks_fetches(), 2, "the cool-down is 10 s");
     app.clock.advance(1);
     app.verifier.verify(&rubbish(0)).await.distrusted(Distrust::UnknownKey);
@@ -58,6 +58,24 @@ async fn a_new_key_is_trusted_at_once_by_everybody_who_waits_for_it() {
     }
     app.verifier.verify(&app.token(&app.claims())).await.accepted();
     assert_eq!(app.issuer.jwks_fetches(), 2);
+}
+
+/// A thief times junk tokens so that the verifier has just asked when a key takes the place of a revoked one. The tokens
+/// under the new key must not be answered 401, on which clients throw them away.
+#[tokio::test]
+async fn junk_makes_no_token_under_a_new_key_look_false() {
+    let app = TestApp::open().await;
+    app.verifier.verify(&app.token(&app.claims())).await.accepted();
+    app.verifier.verify(&Key::es256("junk").token(&app.claims())).await.distrusted(Distrust::UnknownKey);
+    let second = Key::eddsa("second");
+    app.issuer.publishes(&[&second]);
+    let token = second.token(&app.claims());
+    app.clock.advance(1);
+    app.verifier.verify(&token).await.unavailable();
+    app.verifier.verify(&app.token(&app.claims())).await.accepted();
+    app.clock.advance(9);
+    app.verifier.verify(&token).await.accepted();
+    assert_eq!(app.issuer.jwks_fetches(), 3);
 }
 
 #[tokio::test]

@@ -158,7 +158,7 @@ async fn a_list_that_has_grown_is_fetched_for_a_token_past_its_end() {
     app.clock.advance(1);
     app.publishes_list(&[0, 0]);
     app.verifier.verify(&app.token(&app.claims_at(8))).await.accepted();
-    app.verifier.verify(&app.token(&app.claims_at(16))).await.distrusted(Distrust::NotInStatusList);
+    app.verifier.verify(&app.token(&app.claims_at(16))).await.unavailable();
     assert_eq!(app.issuer.list_fetches(), 2, "not for each token that is past its end");
 }
 
