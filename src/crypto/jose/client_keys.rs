@@ -38,12 +38,12 @@ pub enum NotClientKeys {
     /// A private or a symmetric key.
     #[error("holds private or secret keys: give the public ones alone")]
     Private,
-    /// A key of an unsupported kind, or a broken one.
+    /// Only keys of unsupported kinds, or broken ones.
     #[error(
-        "has, as number {0}, no public key for signatures: P-256 (ES256), Ed25519 (EdDSA), or RSA of 2048 to 8192 bits \
+        "has no public key for signatures that can be used: P-256 (ES256), Ed25519 (EdDSA), or RSA of 2048 to 8192 bits \
          (RS256, or PS256 where its alg says so)"
     )]
-    Unusable(usize),
+    Unusable,
     /// Two keys with the same `kid`.
     #[error("has two keys of one kid")]
     Repeated,
@@ -51,7 +51,8 @@ pub enum NotClientKeys {
 
 impl ClientKeys {
     /// Parses a JWK set. The type of each key decides its algorithm. An RSA key is for RS256, unless its own `alg` says
-    /// PS256 (RFC 8725 §3.1: the key decides, never the token).
+    /// PS256 (RFC 8725 §3.1: the key decides, never the token). Keys and members that are not understood are passed over
+    /// (RFC 7517 §4, §5): `x5u` is not fetched, and of `x5c` nothing is believed.
     ///
     /// # Errors
     /// [`NotClientKeys`].
@@ -66,14 +67,13 @@ impl ClientKeys {
             return Err(NotClientKeys::Private);
         }
         let mut read: Vec<ClientKey> = Vec::new();
-        for (index, key) in keys.iter().enumerate() {
-            let key = client_key(key).ok_or(NotClientKeys::Unusable(index + 1))?;
+        for key in keys.iter().filter_map(client_key) {
             if key.kid.is_some() && read.iter().any(|other| other.kid == key.kid) {
                 return Err(NotClientKeys::Repeated);
             }
             read.push(key);
         }
-        Ok(Self(read))
+        if read.is_empty() { Err(NotClientKeys::Unusable) } else { Ok(Self(read)) }
     }
 
     /// The keys that may have made a signature under `kid`, each with its algorithm; all keys if `kid` is `None`. A key
@@ -85,10 +85,6 @@ impl ClientKeys {
 }
 
 fn client_key(key: &Value) -> Option<ClientKey> {
-    // Keys come by value: the content of a URL may change, and its host would choose what we fetch.
-    if ["x5u", "x5c"].iter().any(|member| key.get(member).is_some()) {
-        return None;
-    }
     let jwk: Jwk = serde_json::from_value(key.clone()).ok()?;
     let common = &jwk.common;
     let verifies = common.key_operations.as_ref().is_none_or(|all| all.contains(&KeyOperations::Verify));
@@ -189,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_could_not_verify_or_may_not_is_refused() {
+    fn a_key_that_could_not_verify_or_may_not_is_passed_over() {
         for bad in [
             json!("key"),
             json!({"kty": "oct"}),
@@ -204,8 +200,6 @@ mod tests {
             with(p256(), "y", ""),
             with(p256(), "use", "enc"),
             with(p256(), "key_ops", json!(["encrypt"])),
-            with(p256(), "x5u", "https://keys.example"),
-            with(p256(), "x5c", json!(["MIIB"])),
             with(ed25519(), "crv", "X25519"),
             with(ed25519(), "x", "11qY"),
             with(rsa(), "n", "0vx7agoebGcQSuuPiLJXZptN9nndrQmb"), // 192 bits
@@ -216,7 +210,17 @@ mod tests {
             with(rsa(), "alg", "RS512"),
             with(rsa(), "alg", "RSA-OAEP"),
         ] {
-            assert_eq!(parse(&[ed25519(), bad.clone()]).err(), Some(NotClientKeys::Unusable(2)), "{bad}");
+            assert_eq!(parse(std::slice::from_ref(&bad)).err(), Some(NotClientKeys::Unusable), "{bad}");
+            let set = parse(&[ed25519(), bad.clone()]).unwrap_or_else(|why| panic!("{bad}: {why}"));
+            let algorithms: Vec<_> = set.named(None).map(|(algorithm, _)| algorithm).collect();
+            assert_eq!(algorithms, [Algorithm::EdDSA], "{bad}");
         }
+    }
+
+    #[test]
+    fn members_that_are_not_understood_change_nothing() {
+        let key = with(with(p256(), "x5c", json!(["MIIB"])), "x5u", "https://keys.example");
+        let set = parse(&[with(key, "x-vendor", json!({}))]).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(set.named(Some("1")).map(|(algorithm, _)| algorithm).collect::<Vec<_>>(), [Algorithm::ES256]);
     }
 }
