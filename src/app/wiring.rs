@@ -94,7 +94,7 @@ fn http_config(parts: &Parts<'_>) -> HttpConfig {
         algorithm: config.signing_algorithm,
         limit: limit(core),
         csrf: Csrf { keyring: Arc::clone(keyring), random: core.random.clone(), clock: core.clock.clone() },
-        published_keys: PublishedKeys { keyring: Arc::clone(keyring), clock: core.clock.clone() },
+        published_keys: PublishedKeys { keyring: Arc::clone(keyring) },
         readiness: Readiness { db: core.db.clone(), revocations: core.changes.revocations.clone() },
         request_ids: RequestIds(core.random.clone()),
         metrics: metrics.clone(),

@@ -179,6 +179,20 @@ async fn a_client_that_comes_to_the_code_flow_brings_a_key(signet: TestApp) {
     eventually(BOUND, "the key is published", algorithms).await;
 }
 
+/// Whoever fetches the keys anew while a clock is behind must find those that have signed.
+async fn a_clock_that_is_set_back_hides_no_key(signet: TestApp) {
+    let client = signet.registers_service(&[]).await;
+    let options = ["--grant", "authorization_code", "--scope", "openid", "--redirect-uri", "https://app.example/cb"];
+    updates(&signet, &client, &options).await;
+    let count = async || {
+        let jwks = signet.site.get("/.well-known/jwks.json").answer().await.is(200).json();
+        jwks["keys"].as_array().map_or(0, Vec::len)
+    };
+    eventually(BOUND, "both keys are published", async || count().await == 2).await;
+    signet.clock.is_set_back(chrono::TimeDelta::hours(1));
+    assert_eq!(count().await, 2);
+}
+
 fn is_rsa(file: &std::path::Path) -> bool {
     file.file_name().is_some_and(|name| name.to_string_lossy().contains("RS256"))
 }
@@ -194,4 +208,5 @@ stories_on![Sqlite:
     who_has_no_secret_gets_none,
     what_could_not_be_registered_is_refused_and_changes_nothing,
     a_client_that_comes_to_the_code_flow_brings_a_key,
+    a_clock_that_is_set_back_hides_no_key,
 ];

@@ -2,17 +2,13 @@
 
 use std::sync::Arc;
 
-use crate::{
-    crypto::{digest, jose::jwks, keys::ring::Keyring},
-    domain::clock::Clock,
-};
+use crate::crypto::{digest, jose::jwks, keys::ring::Keyring};
 
 /// The published keys.
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
     /// The current keys.
     pub keyring: Arc<Keyring>,
-    pub clock: Arc<dyn Clock>,
 }
 
 /// A JSON document and its entity tag.
@@ -28,7 +24,7 @@ impl PublishedKeys {
     /// The current JWK set.
     #[must_use]
     pub fn document(&self) -> ETagged {
-        let jwks::JwkSetDocument { body, etag } = jwks::document(&self.keyring.current(), self.clock.now());
+        let jwks::JwkSetDocument { body, etag } = jwks::document(&self.keyring.current());
         ETagged { body, etag }
     }
 }
