@@ -9,6 +9,7 @@ use crate::{
     domain::{
         client::Client,
         ids::{ClientId, UserId},
+        role::Role,
         user::User,
     },
     store::{
@@ -19,8 +20,11 @@ use crate::{
     },
 };
 
-/// The most entries of each kind: some 10 MB in total.
-const MOST: u64 = 10_000;
+/// The most bytes of each kind. Anybody may register an account, and where registration is open a client of some 60 kB, so
+/// a number of entries would bound nothing.
+const MOST: u64 = 16 * 1024 * 1024;
+/// What an entry takes beside its texts: its structs, and moka's own.
+const BESIDE: usize = 1024;
 /// How long an entry lives without an invalidation.
 const LIFETIME: Duration = Duration::from_mins(5);
 
@@ -34,10 +38,28 @@ pub struct EntityCache {
 impl Default for EntityCache {
     fn default() -> Self {
         Self {
-            users: Cache::builder().max_capacity(MOST).time_to_live(LIFETIME).build(),
-            clients: Cache::builder().max_capacity(MOST).time_to_live(LIFETIME).build(),
+            users: Cache::builder().weigher(user_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
+            clients: Cache::builder().weigher(client_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
         }
     }
+}
+
+fn weight(texts: impl IntoIterator<Item = usize>) -> u32 {
+    u32::try_from(texts.into_iter().sum::<usize>() + BESIDE).unwrap_or(u32::MAX)
+}
+
+fn user_weight(_: &UserId, user: &User) -> u32 {
+    let email = user.email.as_ref().map_or(0, |email| email.as_str().len() + email.key().len());
+    let roles = user.roles.iter().map(|role| role.as_str().len() + size_of::<Role>());
+    weight(roles.chain([user.username.as_written().len(), user.username.key().len(), email]))
+}
+
+fn client_weight(id: &ClientId, (client, _): &(Client, Option<SecretDigest>)) -> u32 {
+    let lists = [&client.audiences, &client.resources, &client.redirect_uris, &client.post_logout_redirect_uris];
+    let of_lists = lists.into_iter().flatten().map(|text| text.len() + size_of::<String>());
+    let of_scope = client.scope.iter().map(|token| token.len() + size_of::<String>());
+    let texts = [&client.backchannel_logout_uri, &client.jwks].into_iter().flatten().map(String::len);
+    weight(of_lists.chain(of_scope).chain(texts).chain([2 * id.as_str().len(), client.name.len()]))
 }
 
 impl EntityCache {
@@ -89,5 +111,48 @@ impl EntityCache {
     pub fn forget_all(&self) {
         self.users.invalidate_all();
         self.clients.invalidate_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::username::Username;
+
+    /// Ten thousand clients of 60 kB would be 600 MB.
+    #[test]
+    fn what_is_remembered_is_bounded_by_its_size_and_not_by_its_number() {
+        let cache = EntityCache::default();
+        for n in 0..2000 {
+            let id = ClientId::parse(&format!("c-{n}")).expect("an id");
+            let uris = vec![format!("https://app.example/{}", "x".repeat(2000)); 30];
+            let client = Client { redirect_uris: uris, ..Client::first_party() };
+            cache.clients.insert(id, (client, None));
+        }
+        cache.clients.run_pending_tasks();
+        assert!((1..=MOST).contains(&cache.clients.weighted_size()), "{}", cache.clients.weighted_size());
+        assert!(cache.clients.entry_count() < 300, "{}", cache.clients.entry_count());
+    }
+
+    #[test]
+    fn thousands_of_usual_accounts_are_remembered() {
+        let cache = EntityCache::default();
+        for n in 0..10_000_u32 {
+            let user = User {
+                id: UserId(Uuid::from_u128(n.into())),
+                username: Username::parse(&format!("person{n}")).expect("a username"),
+                email: None,
+                email_verified: false,
+                roles: vec![],
+                created_at: DateTime::UNIX_EPOCH,
+                disabled_at: None,
+            };
+            cache.users.insert(user.id, user);
+        }
+        cache.users.run_pending_tasks();
+        assert_eq!(cache.users.entry_count(), 10_000);
     }
 }
