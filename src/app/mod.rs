@@ -81,6 +81,8 @@ impl Signet {
         let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), Arc::clone(&keyring))?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
+        // So that there is a list to serve where the database fails before anybody has asked for one.
+        wired.services.status_lists.get(0).await?;
 
         let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();

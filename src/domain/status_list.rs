@@ -4,6 +4,7 @@
 //! Every session has a status list index, which its access tokens name. A gateway that fetches the list once per
 //! [`StatusListClaims::TTL`] learns of every revocation. Signet does not learn which tokens are in use.
 
+use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
 /// A session's list and its index there.
@@ -63,6 +64,9 @@ pub struct StatusListClaims {
 impl StatusListClaims {
     /// The `ttl` of every list, in seconds: gateways refuse an ended session's tokens this late at most.
     pub const TTL: u32 = 60;
+
+    /// How long a list is valid for gateways that cannot fetch a newer one.
+    pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
     /// The claims of the list that is counted as `number`, whose bits are `lst`, as of `iat` and until `exp`.
     #[must_use]

@@ -26,7 +26,7 @@ const NOT_HEARD: TimeDelta = TimeDelta::seconds(35);
 
 /// How far the clock may be set back without reviving a revoked token: token expiry follows that clock, entries here do
 /// not.
-const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
+pub(crate) const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
 
 /// Ended sessions, denied tokens and deleted clients, each for as long as a token could live that it refuses. Their
 /// number is not bounded, since an eviction would be a forgotten revocation; every entry expires by itself.

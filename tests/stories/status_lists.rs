@@ -202,6 +202,18 @@ async fn without_its_database_the_last_list_is_served(builder: TestEnvBuilder) {
     assert!(is_over(&signet.site, &ended).await && !is_over(&signet.site, &live).await);
 }
 
+/// The first gateway may ask only when the database is gone already.
+async fn a_list_that_nobody_asked_for_yet_is_there_without_the_database(builder: TestEnvBuilder) {
+    let signet = builder.on_its_own_cluster(Durability::None).open().await;
+    signet.cluster().stop();
+    eventually(Duration::from_secs(15), "it does not know the newest revocations", async || {
+        signet.site.get("/readyz").answer().await.status == 503
+    })
+    .await;
+    assert_eq!(claims(&signet.site).await["ttl"], 60);
+    signet.cluster().start();
+}
+
 stories![a_log_out_sets_one_bit, no_two_sessions_share_a_place];
 
 stories_on![Sqlite:
@@ -212,4 +224,8 @@ stories_on![Sqlite:
     a_token_without_a_session_has_no_status,
 ];
 
-stories_on![Postgres: a_full_list_gives_way_to_the_next, without_its_database_the_last_list_is_served];
+stories_on![Postgres:
+    a_full_list_gives_way_to_the_next,
+    without_its_database_the_last_list_is_served,
+    a_list_that_nobody_asked_for_yet_is_there_without_the_database,
+];

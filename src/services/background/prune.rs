@@ -8,11 +8,12 @@ use tokio::time::MissedTickBehavior;
 
 use crate::{
     crypto::random::Random,
-    domain::{clock::Clock, delivery, logout_notice},
+    domain::{clock::Clock, delivery, logout_notice, status_list::StatusListClaims},
     services::{Unavailable, sessions::status_indexes::StatusIndexes},
     store::{
         Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
         one_use_secrets, outbox,
+        revocations::CLOCK_STEP,
         sessions::{self, Walk},
         throttles,
     },
@@ -37,6 +38,9 @@ const EVERY: Duration = Duration::from_mins(5);
 const WALK_EVERY: u32 = 12;
 /// How long rows are kept after their last token has expired: verifiers allow for clock skew.
 const MARGIN: TimeDelta = TimeDelta::minutes(5);
+/// How long a session is kept after its last token has expired. With its row, its status list index is free for another
+/// session. For so long a list may have the old bit, and gateways may hold that list, by clocks that differ by a minute.
+const SESSIONS: TimeDelta = TimeDelta::minutes(CLOCK_STEP.num_minutes() + StatusListClaims::LIFETIME.num_minutes() + 1);
 /// How long sent emails are counted: the longest window of a limit.
 const SENT_KEPT: TimeDelta = TimeDelta::days(1);
 /// How long expired secrets are kept: their emails may be retried for almost as long.
@@ -85,7 +89,7 @@ impl Prune {
         let over = now - MARGIN;
         let mut pruned = 0;
         loop {
-            let rows = sessions::prune(&self.db, over, BATCH).await?
+            let rows = sessions::prune(&self.db, now - SESSIONS, BATCH).await?
                 + changes::prune(&self.db, over, BATCH).await?
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
@@ -104,7 +108,7 @@ impl Prune {
 
     /// Deletes idle sessions.
     async fn idle(&self) -> Result<u64, Unavailable> {
-        let over = self.clock.now() - MARGIN;
+        let over = self.clock.now() - SESSIONS;
         let (mut pruned, mut walk) = (0, Some(Walk::START));
         while let Some(from) = walk {
             let (rows, next) = sessions::prune_idle(&self.db, from, over, self.refresh_token_ttl, PAGE).await?;

@@ -52,8 +52,6 @@ pub struct Published {
 
 /// The shortest time between two builds of a list.
 const AT_MOST: Duration = Duration::from_secs(1);
-/// How long a status list is valid for gateways that cannot fetch a newer one.
-const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
 impl StatusLists {
     /// The status list `number`; `None` if it does not exist. While this process does not know the newest revocations,
@@ -100,7 +98,7 @@ impl StatusLists {
             return Ok(Published { tagged: old.tagged.clone(), indexes, issued: old.issued, looked });
         }
         let bits = status_list::encode(indexes.iter().copied());
-        let (iat, exp) = (numeric_date(now), numeric_date(now + LIFETIME));
+        let (iat, exp) = (numeric_date(now), numeric_date(now + StatusListClaims::LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
         let tagged = ETagged::of(self.jwt.sign_status_list(&claims, now)?);
         Ok(Published { tagged, indexes, issued: now, looked })
