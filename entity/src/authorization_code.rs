@@ -14,7 +14,7 @@ pub struct Model {
     /// The browser session that it was issued to.
     pub parent: Uuid,
     pub redirect_uri: String,
-    /// BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
+    /// BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2); empty where the request had none.
     pub code_challenge: String,
     pub scope: String,
     /// The one resource that its tokens are for (RFC 8707).
@@ -25,6 +25,8 @@ pub struct Model {
     pub used_at: Option<DateTimeUtc>,
     /// The session that it was exchanged for: a second use ends it.
     pub session_id: Option<Uuid>,
+    /// SHA-256 of the pushed request that it answers, if there was one (RFC 9126 §4).
+    pub reference: Option<Vec<u8>>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

@@ -24,6 +24,8 @@ pub struct Model {
     /// A JWK set (RFC 7517 §5).
     pub jwks: Option<String>,
     pub first_party: bool,
+    /// Whether it may ask for a code without PKCE.
+    pub pkce_optional: bool,
     /// `web` or `native`; none where the operator registered it.
     pub application_type: Option<String>,
     /// SHA-256 of its registration access token, which is 256 random bits; none where the operator registered it.

@@ -19,6 +19,9 @@ mod m20261123_000012_identities;
 mod m20261123_000013_federation_attempts;
 mod m20261123_000014_client_registration;
 mod m20261123_000015_logout_notices;
+mod m20261128_000011_session_children;
+mod m20261128_000012_client_pkce;
+mod m20261128_000013_code_references;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +45,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000013_federation_attempts::Migration),
             Box::new(m20261123_000014_client_registration::Migration),
             Box::new(m20261123_000015_logout_notices::Migration),
+            Box::new(m20261128_000011_session_children::Migration),
+            Box::new(m20261128_000012_client_pkce::Migration),
+            Box::new(m20261128_000013_code_references::Migration),
         ]
     }
 }

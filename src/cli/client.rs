@@ -19,6 +19,7 @@ use crate::{
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
+        pkce::Pkce,
         scope::Scope,
         signing_key::SigningAlgorithm,
     },
@@ -71,8 +72,8 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
         id,
         name,
         authentication: AuthenticationMethod::ClientSecret,
+        scope: usual_scope(&grants),
         grants,
-        scope: Scope::default(),
         first_party: false,
         created_at: clock.now(),
         ..Client::first_party()
@@ -167,6 +168,7 @@ fn read(options: ClientOptions) -> Result<Revision, Failure> {
             SigningAlgorithm::parse(name).map(Some).ok_or_else(|| usage(&"--id-token-alg is RS256, ES256 or EdDSA"))
         }
     };
+    let pkce = |word: &str| Pkce::parse(word).ok_or_else(|| usage(&"--pkce is required or optional"));
     let scope = |words: Vec<String>| Scope::parse(&words.join(" ")).map_err(|why| usage(&why));
     Ok(Revision {
         name: None,
@@ -180,6 +182,7 @@ fn read(options: ClientOptions) -> Result<Revision, Failure> {
         backchannel_logout_uri: options.backchannel_logout_uri.map(|uri| Some(uri).filter(|uri| !uri.is_empty())),
         id_token_algorithm: options.id_token_algorithm.map(algorithm).transpose()?,
         jwks: options.jwks.as_deref().map(read_jwks).transpose()?,
+        pkce: options.pkce.as_deref().map(pkce).transpose()?,
         first_party: options.first_party,
     })
 }
@@ -198,6 +201,24 @@ fn usual_grants(options: &ClientOptions) -> BTreeSet<GrantType> {
     }
     complete(&mut grants);
     grants
+}
+
+/// The default scope of a client: what a user who logs in there expects it to see.
+fn usual_scope(grants: &BTreeSet<GrantType>) -> Scope {
+    let usual = if grants.contains(&GrantType::AuthorizationCode) { "openid profile email" } else { "" };
+    Scope::parse(usual).unwrap_or_default()
+}
+
+/// The settings that are looser than the defaults, each with its danger.
+fn looser_settings(client: &Client) -> Vec<&'static str> {
+    match client.pkce {
+        Pkce::Required => vec![],
+        Pkce::Optional => {
+            vec![
+                "pkce = optional: a code that was asked for without a challenge is protected by the client's secret alone",
+            ]
+        }
+    }
 }
 
 /// A password login always returns a refresh token, so the password grant includes the refresh grant.
@@ -234,6 +255,8 @@ fn describe(client: &Client) -> Value {
         "id_token_signed_response_alg": client.id_token_algorithm.map(SigningAlgorithm::as_str),
         "jwks": client.jwks.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok()),
         "first_party": client.first_party,
+        "pkce": client.pkce.as_str(),
+        "looser_settings": looser_settings(client),
         "application_type": client.application_type.map(ApplicationType::as_str),
         "self_registered": client.self_registered,
         "created_at": client.created_at.to_rfc3339(),

@@ -81,7 +81,8 @@ pub(in crate::cli) struct ClientOptions {
     /// A grant that it may use: `password`, `refresh_token`, `authorization_code`, `client_credentials` (repeatable)
     #[arg(long = "grant")]
     pub(in crate::cli) grants: Vec<String>,
-    /// A scope that it may ask for (repeatable, or several in one)
+    /// A scope that it may ask for (repeatable, or several in one); `openid profile email` for a new client of the code
+    /// flow where none is named
     #[arg(long = "scope")]
     pub(in crate::cli) scopes: Vec<String>,
     /// The resource server that it is, for introspection (repeatable)
@@ -100,6 +101,10 @@ pub(in crate::cli) struct ClientOptions {
     /// The algorithm of its ID tokens: `RS256`, `ES256`, `EdDSA`
     #[arg(long = "id-token-alg", value_name = "ALG")]
     pub(in crate::cli) id_token_algorithm: Option<String>,
+    /// Whether each of its codes is proved by PKCE: `required` (the default), or `optional` for a confidential client that
+    /// cannot send a challenge
+    #[arg(long, value_name = "WHEN")]
+    pub(in crate::cli) pkce: Option<String>,
     /// The URI that receives logout tokens: https, or http to a loopback host
     #[arg(long = "backchannel-logout-uri", value_name = "URI")]
     pub(in crate::cli) backchannel_logout_uri: Option<String>,

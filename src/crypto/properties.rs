@@ -132,7 +132,7 @@ fn access() -> AccessClaims {
             sid: SessionId(Uuid::from_u128(9)),
             auth_time: second(),
             amr: vec!["pwd".to_owned()],
-            preferred_username: "ada".to_owned(),
+            preferred_username: Some("ada".to_owned()),
             roles: vec![],
             status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),
         }),

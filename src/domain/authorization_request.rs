@@ -4,8 +4,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    client::Client,
     ids::ClientId,
-    pkce::{CodeChallenge, NotAChallenge},
+    pkce::{CodeChallenge, NotAChallenge, Pkce},
 };
 
 /// The parameters of a request, whether pushed, in the query or in a form. Each came once, and none is empty.
@@ -98,8 +99,9 @@ pub struct AuthorizationRequest {
     /// The requested resource.
     pub resource: Option<String>,
     pub nonce: Option<String>,
-    /// The PKCE challenge of the code.
-    pub code_challenge: String,
+    /// The PKCE challenge of the code; `None` only for a client whose [`Pkce`] is optional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_challenge: Option<String>,
     /// The prompts to show.
     pub prompt: Prompt,
     /// The maximum age of the login, in seconds.
@@ -146,8 +148,10 @@ pub struct AuthorizationRefusal {
     pub description: &'static str,
 }
 
-/// The longest `state`, `nonce` or hint, in bytes: what fits an address line with all the others.
+/// The longest `state` or hint, in bytes: what fits an address line with all the others.
 const MAX_LENGTH: usize = 2048;
+/// The longest `nonce`, in bytes: an ID token carries it, twice as long where JSON escapes it.
+const MAX_NONCE: usize = 512;
 /// The longest `scope`, in bytes.
 const MAX_SCOPE: usize = 1024;
 /// The longest `resource`, in bytes.
@@ -222,7 +226,7 @@ impl AuthorizationRequest {
     /// # Errors
     /// [`AuthorizationRefusal`], which goes to the redirect URI.
     pub fn parse(
-        client: ClientId,
+        client: &Client,
         redirect_uri: String,
         response_mode: ResponseMode,
         parameters: Parameters,
@@ -242,9 +246,13 @@ impl AuthorizationRequest {
             Some(_) => return Err(AuthorizationRefusal::new(UnsupportedResponseType, "response_type is code")),
             None => return Err(invalid("response_type is required")),
         }
-        let texts = [&parameters.state, &parameters.nonce, &parameters.login_hint, &parameters.idp_hint];
-        if texts.into_iter().flatten().any(|text| text.len() > MAX_LENGTH || text.chars().any(char::is_control)) {
-            return Err(invalid("state, nonce and hints are at most 2048 bytes without control characters"));
+        let is_text = |text: &String, most| text.len() <= most && !text.chars().any(char::is_control);
+        let texts = [&parameters.state, &parameters.login_hint, &parameters.idp_hint];
+        if !texts.into_iter().flatten().all(|text| is_text(text, MAX_LENGTH)) {
+            return Err(invalid("state and hints are at most 2048 bytes without control characters"));
+        }
+        if !parameters.nonce.as_ref().is_none_or(|nonce| is_text(nonce, MAX_NONCE)) {
+            return Err(invalid("nonce is at most 512 bytes without control characters"));
         }
         let is_longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
         if is_longer(&parameters.scope, MAX_SCOPE)
@@ -253,25 +261,20 @@ impl AuthorizationRequest {
         {
             return Err(invalid("scope has at most 1024 bytes, resource 512 and id_token_hint 4096"));
         }
-        let code_challenge = parameters.code_challenge.ok_or(invalid("code_challenge is required (RFC 7636)"))?;
-        // RFC 7636 §4.3 takes a request without the method for `plain`, which reveals the verifier to every reader of the request.
-        if parameters.code_challenge_method.as_deref() != Some("S256") {
-            return Err(invalid("code_challenge_method must be S256"));
-        }
-        CodeChallenge::parse(&code_challenge).map_err(|_: NotAChallenge| invalid("code_challenge is malformed"))?;
+        check_challenge(client.pkce, &parameters)?;
         let max_age = parameters.max_age.as_deref().map(|text| {
             let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
             digits.then(|| text.parse().ok()).flatten().ok_or(invalid("max_age is a number of seconds"))
         });
         Ok(Self {
-            client,
+            client: client.id.clone(),
             redirect_uri,
             response_mode,
             state: parameters.state,
             scope: parameters.scope,
             resource: parameters.resource,
             nonce: parameters.nonce,
-            code_challenge,
+            code_challenge: parameters.code_challenge,
             prompt: Prompt::parse(parameters.prompt.as_deref())?,
             max_age: max_age.transpose()?,
             login_hint: parameters.login_hint,
@@ -279,6 +282,22 @@ impl AuthorizationRequest {
             idp_hint: parameters.idp_hint,
         })
     }
+}
+
+fn check_challenge(pkce: Pkce, parameters: &Parameters) -> Result<(), AuthorizationRefusal> {
+    let method = parameters.code_challenge_method.as_deref();
+    let Some(challenge) = &parameters.code_challenge else {
+        // A method alone is a request whose challenge was lost, or taken out.
+        return match (pkce, method) {
+            (Pkce::Optional, None) => Ok(()),
+            (Pkce::Optional, Some(_)) | (Pkce::Required, _) => Err(invalid("code_challenge is required (RFC 7636)")),
+        };
+    };
+    // RFC 7636 §4.3 takes a request without the method for `plain`, which reveals the verifier to every reader of the request.
+    if method != Some("S256") {
+        return Err(invalid("code_challenge_method must be S256"));
+    }
+    CodeChallenge::parse(challenge).map(drop).map_err(|_: NotAChallenge| invalid("code_challenge is malformed"))
 }
 
 fn invalid(description: &'static str) -> AuthorizationRefusal {
@@ -299,8 +318,12 @@ mod tests {
     }
 
     fn read(parameters: Parameters) -> Result<AuthorizationRequest, &'static str> {
-        let client = ClientId::parse("app").unwrap();
-        let read = AuthorizationRequest::parse(client, "https://a.example/".into(), ResponseMode::Query, parameters);
+        read_of(Pkce::Required, parameters)
+    }
+
+    fn read_of(pkce: Pkce, parameters: Parameters) -> Result<AuthorizationRequest, &'static str> {
+        let client = Client { pkce, ..Client::first_party() };
+        let read = AuthorizationRequest::parse(&client, "https://a.example/".into(), ResponseMode::Query, parameters);
         read.map_err(|refusal| refusal.code.as_str())
     }
 
@@ -315,8 +338,12 @@ mod tests {
             (Some("short".to_owned()), Some("S256")),
         ] {
             let bad = Parameters { code_challenge: challenge, code_challenge_method: method.map(Into::into), ..good() };
-            assert_eq!(read(bad), Err("invalid_request"));
+            assert_eq!(read(bad.clone()), Err("invalid_request"));
+            assert_eq!(read_of(Pkce::Optional, bad), Err("invalid_request"), "half a challenge is none");
         }
+        let without = Parameters { code_challenge: None, code_challenge_method: None, ..good() };
+        assert_eq!(read(without.clone()), Err("invalid_request"));
+        assert!(read_of(Pkce::Optional, without).is_ok_and(|request| request.code_challenge.is_none()));
     }
 
     #[test]
@@ -356,6 +383,8 @@ mod tests {
     fn what_comes_back_is_bounded() {
         assert_eq!(read(Parameters { state: Some("x".repeat(2049)), ..good() }), Err("invalid_request"));
         assert_eq!(read(Parameters { nonce: Some("a\nb".into()), ..good() }), Err("invalid_request"));
+        assert_eq!(read(Parameters { nonce: Some("x".repeat(513)), ..good() }), Err("invalid_request"));
+        assert!(read(Parameters { nonce: Some("\"".repeat(512)), ..good() }).is_ok());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The claims of tokens.
 
 use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     ids::{ClientId, SessionId, UserId},
@@ -38,6 +38,16 @@ impl Audience {
             Self::One(one) => one == name,
             Self::Many(many) => many.iter().any(|one| one == name),
         }
+    }
+
+    /// Its names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many.as_slice(),
+        }
+        .iter()
+        .map(String::as_str)
     }
 
     /// Whether it names no audience.
@@ -78,9 +88,10 @@ pub struct UserClaims {
     pub auth_time: i64,
     /// How (RFC 8176).
     pub amr: Vec<String>,
-    /// The username, as it was written at registration.
-    pub preferred_username: String,
-    /// The account's roles at issue (RFC 9068 §2.2.3.1).
+    /// The username, as it was written at registration: for first-party clients, or with scope `profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub preferred_username: Option<String>,
+    /// The account's roles at issue (RFC 9068 §2.2.3.1): for first-party clients, or with scope `roles`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
     /// The status list index, by which gateways learn whether the session has ended (draft-ietf-oauth-status-list-21 §6.1).
@@ -137,6 +148,9 @@ pub struct IdClaims {
     /// Beside `email`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
+    /// With scope `roles`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
 }
 
 /// The claims of a logout token (OIDC Back-Channel Logout 1.0 §2.4): they tell a client which session has ended.
@@ -192,6 +206,11 @@ impl LogoutClaims {
             sid: session,
         }
     }
+}
+
+/// Unlike an `Option` by itself, this refuses `null`.
+fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 /// A time as claims hold it (RFC 7519 §2, `NumericDate`), in whole seconds.

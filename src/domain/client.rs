@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ids::ClientId, oauth::GrantType, scope::Scope, signing_key::SigningAlgorithm};
+use super::{ids::ClientId, oauth::GrantType, pkce::Pkce, resource, scope::Scope, signing_key::SigningAlgorithm};
 
 /// How a client authenticates at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -118,6 +118,8 @@ pub struct Client {
     pub id_token_algorithm: Option<SigningAlgorithm>,
     /// Its public keys, a JWK set by value (`private_key_jwt`).
     pub jwks: Option<String>,
+    /// Whether its codes need a challenge (RFC 7636).
+    pub pkce: Pkce,
     /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
     pub first_party: bool,
     /// Its application type, if it declared one.
@@ -144,6 +146,7 @@ impl Client {
             backchannel_logout_uri: None,
             id_token_algorithm: None,
             jwks: None,
+            pkce: Pkce::Required,
             first_party: true,
             application_type: None,
             self_registered: false,
@@ -172,6 +175,12 @@ impl Client {
     #[must_use]
     pub fn id_token_algorithm(&self) -> SigningAlgorithm {
         self.id_token_algorithm.unwrap_or(SigningAlgorithm::RS256)
+    }
+
+    /// The registered resource that `asked` names, as it was registered (RFC 8707).
+    #[must_use]
+    pub fn resource(&self, asked: &str) -> Option<&str> {
+        self.resources.iter().map(String::as_str).find(|registered| resource::is_same(registered, asked))
     }
 
     /// Whether it can get an ID token.

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     client::{ApplicationType, AuthenticationMethod, Client},
     client_assertion,
-    client_registration::{NotRegistrable, OPEN_SCOPES},
+    client_registration::{NotRegistrable, OPEN_GRANTS, OPEN_SCOPES},
     ids::ClientId,
     oauth::GrantType,
     scope::Scope,
@@ -51,7 +51,6 @@ const NOT_TAKEN: [&str; 19] = [
     // We fetch nothing that a stranger names.
     "jwks_uri",
     "sector_identifier_uri",
-    "request_uris",
     "backchannel_logout_uri",
     "software_statement",
     // It would wait for what we do not make, or believe itself safer than it is.
@@ -69,11 +68,14 @@ const NOT_TAKEN: [&str; 19] = [
     "dpop_bound_access_tokens",
     "introspection_signed_response_alg",
     "authorization_signed_response_alg",
+    // People would be asked for their passwords less often than it believes.
+    "default_max_age",
 ];
 
 impl ClientMetadata {
-    /// The client that these describe, what is left out as RFC 7591 §2 has it. A scope of ours that such a client cannot
-    /// have is left away (§3.2.1), and where none is asked for it gets what it can have.
+    /// The client that these describe, what is left out as RFC 7591 §2 has it. What such a client cannot have of its
+    /// grants, response types, scopes and methods is left away, and the answer says so (§3.2.1); where nothing is left it
+    /// gets what it would get unasked. But a client that has no use for a code has none for us.
     ///
     /// Whether it can be registered so, [`super::client_registration::check`] says.
     ///
@@ -83,36 +85,33 @@ impl ClientMetadata {
         if let Some(name) = NOT_TAKEN.into_iter().find(|name| self.others.contains(*name)) {
             return Err(NotRegistrable::NotTaken(name));
         }
-        let authentication = match self.token_endpoint_auth_method.as_deref() {
-            None => AuthenticationMethod::ClientSecret,
-            Some(name) => known("token_endpoint_auth_method", AuthenticationMethod::parse(name))?,
-        };
-        if let Some(alg) = self.token_endpoint_auth_signing_alg.as_deref() {
+        let authentication = self.token_endpoint_auth_method.as_deref().and_then(AuthenticationMethod::parse);
+        let authentication = authentication.unwrap_or(AuthenticationMethod::ClientSecret);
+        if let Some(alg) = self.token_endpoint_auth_signing_alg.as_deref()
+            && authentication == AuthenticationMethod::PrivateKeyJwt
+        {
             let own = client_assertion::ALGORITHMS.contains(&alg).then_some(());
             known("token_endpoint_auth_signing_alg", own)?;
         }
-        let grants = match &self.grant_types {
-            None => BTreeSet::from([GrantType::AuthorizationCode]),
-            Some(names) => names
-                .iter()
-                .map(|name| known("grant_types", GrantType::parse(name)))
-                .collect::<Result<BTreeSet<_>, _>>()?,
+        let grants: BTreeSet<GrantType> = match &self.grant_types {
+            None => [GrantType::AuthorizationCode].into(),
+            Some(names) => {
+                let known = names.iter().filter_map(|name| GrantType::parse(name));
+                known.filter(|grant| OPEN_GRANTS.contains(grant)).collect()
+            }
         };
-        let only = |list: &Option<Vec<String>>, word: &str| match list {
-            None => Some(()),
-            Some(list) => (!list.is_empty() && list.iter().all(|one| one == word)).then_some(()),
-        };
-        known("response_types", only(&self.response_types, "code"))?;
+        let code = |types: &Vec<String>| types.iter().any(|name| name == "code");
+        known("response_types", self.response_types.as_ref().is_none_or(code).then_some(()))?;
         // A code is the only thing that all else comes of (RFC 7591 §2.1).
         known("grant_types", grants.contains(&GrantType::AuthorizationCode).then_some(()))?;
-        known("subject_type", only(&self.subject_type.map(|kind| vec![kind]), "public"))?;
+        known("subject_type", self.subject_type.as_deref().is_none_or(|kind| kind == "public").then_some(()))?;
         let id_token_algorithm = match self.id_token_signed_response_alg.as_deref() {
             None => None,
             Some(name) => Some(known("id_token_signed_response_alg", SigningAlgorithm::parse(name))?),
         };
         let redirect_uris = self.redirect_uris.unwrap_or_default();
-        let application_type = match self.application_type.as_deref() {
-            Some(name) => known("application_type", ApplicationType::parse(name))?,
+        let application_type = match self.application_type.as_deref().and_then(ApplicationType::parse) {
+            Some(kind) => kind,
             // RFC 7591 knows no such member, and native clients that follow it alone are many.
             None if redirect_uris.iter().all(|uri| uri.starts_with("https://")) => ApplicationType::Web,
             None => ApplicationType::Native,
@@ -143,15 +142,11 @@ fn known<T>(name: &'static str, read: Option<T>) -> Result<T, NotRegistrable> {
 
 fn scope(asked: Option<&str>, grants: &BTreeSet<GrantType>) -> Result<Scope, NotRegistrable> {
     let open = Scope::parse(&OPEN_SCOPES.join(" ")).unwrap_or_default();
-    match asked {
-        None if grants.contains(&GrantType::RefreshToken) => Ok(open),
-        None => Ok(open.without(&["offline_access"])),
-        Some(text) => {
-            let asked = Scope::parse(text).map_err(|_| NotRegistrable::NotKnown("scope"))?;
-            let granted = asked.clone().of_either(&open, &open);
-            if granted.is_empty() && !asked.is_empty() { Err(NotRegistrable::NotKnown("scope")) } else { Ok(granted) }
-        }
+    let asked = Scope::parse(asked.unwrap_or_default()).map_err(|_| NotRegistrable::NotKnown("scope"))?.within(&open);
+    if !asked.is_empty() {
+        return Ok(asked);
     }
+    Ok(if grants.contains(&GrantType::RefreshToken) { open } else { open.without(&["offline_access"]) })
 }
 
 #[cfg(test)]
@@ -186,31 +181,24 @@ mod tests {
     fn words_that_are_not_known_here_are_refused() {
         for (metadata, member) in [
             (
-                ClientMetadata { token_endpoint_auth_method: Some("tls_client_auth".into()), ..app() },
-                "token_endpoint_auth_method",
-            ),
-            (
-                ClientMetadata { token_endpoint_auth_method: Some("client_secret_jwt".into()), ..app() },
-                "token_endpoint_auth_method",
-            ),
-            (
-                ClientMetadata { token_endpoint_auth_signing_alg: Some("HS256".into()), ..app() },
+                ClientMetadata {
+                    token_endpoint_auth_method: Some("private_key_jwt".into()),
+                    token_endpoint_auth_signing_alg: Some("HS256".into()),
+                    ..app()
+                },
                 "token_endpoint_auth_signing_alg",
             ),
-            (ClientMetadata { grant_types: Some(words(&["authorization_code", "implicit"])), ..app() }, "grant_types"),
+            (ClientMetadata { grant_types: Some(words(&["password", "client_credentials"])), ..app() }, "grant_types"),
             (ClientMetadata { grant_types: Some(words(&["refresh_token"])), ..app() }, "grant_types"),
             (ClientMetadata { grant_types: Some(words(&[])), ..app() }, "grant_types"),
             (ClientMetadata { response_types: Some(words(&["token"])), ..app() }, "response_types"),
-            (ClientMetadata { response_types: Some(words(&["code", "code id_token"])), ..app() }, "response_types"),
             (ClientMetadata { response_types: Some(words(&[])), ..app() }, "response_types"),
             (ClientMetadata { subject_type: Some("pairwise".into()), ..app() }, "subject_type"),
             (
                 ClientMetadata { id_token_signed_response_alg: Some("none".into()), ..app() },
                 "id_token_signed_response_alg",
             ),
-            (ClientMetadata { application_type: Some("browser".into()), ..app() }, "application_type"),
-            (ClientMetadata { scope: Some("a  b".into()), ..app() }, "scope"),
-            (ClientMetadata { scope: Some("admin".into()), ..app() }, "scope"),
+            (ClientMetadata { scope: Some("a\"b".into()), ..app() }, "scope"),
         ] {
             assert_eq!(registered(metadata).err(), Some(NotRegistrable::NotKnown(member)));
         }
@@ -223,15 +211,29 @@ mod tests {
     }
 
     #[test]
-    fn the_operators_grants_and_scopes_are_not_to_be_had() {
-        for grant in ["password", "client_credentials"] {
-            assert!(
-                registered(ClientMetadata { grant_types: Some(words(&["authorization_code", grant])), ..app() })
-                    .is_err()
-            );
+    fn what_cannot_be_had_is_left_away() {
+        for grant in ["password", "client_credentials", "implicit", "urn:ietf:params:oauth:grant-type:device_code"] {
+            let names = words(&["refresh_token", grant, "authorization_code"]);
+            let client = registered(ClientMetadata { grant_types: Some(names), ..app() }).expect("good");
+            assert_eq!(client.grants, OPEN_GRANTS.into(), "{grant}");
         }
-        let wide = ClientMetadata { scope: Some("openid admin email".into()), ..app() };
-        assert_eq!(registered(wide).expect("good").scope.to_string(), "openid email");
+        for (asked, given) in [
+            ("openid admin email", "openid email"),
+            ("openid  roles", "openid"),
+            ("claudeai", "openid profile email"),
+            ("", "openid profile email"),
+        ] {
+            let client = registered(ClientMetadata { scope: Some(asked.into()), ..app() }).expect("good");
+            assert_eq!(client.scope.to_string(), given, "{asked}");
+        }
+        for name in ["tls_client_auth", "client_secret_jwt"] {
+            let metadata = ClientMetadata { token_endpoint_auth_method: Some(name.into()), ..app() };
+            assert_eq!(registered(metadata).expect("good").authentication, AuthenticationMethod::ClientSecret);
+        }
+        let hybrid = ClientMetadata { response_types: Some(words(&["code id_token", "code"])), ..app() };
+        assert!(registered(hybrid).is_ok());
+        let browser = ClientMetadata { application_type: Some("browser".into()), ..app() };
+        assert_eq!(registered(browser).expect("good").application_type, Some(ApplicationType::Web));
     }
 
     #[test]
@@ -249,6 +251,7 @@ mod tests {
             assert_eq!(client.application_type, Some(ApplicationType::Native), "{uri}");
             assert!(native(uri, Some("web")).is_err(), "{uri}");
         }
+        assert!(native("cursor://anysphere.cursor-mcp/oauth/callback", None).is_ok());
         assert!(native("http://app.example/cb", None).is_err());
     }
 }

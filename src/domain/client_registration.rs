@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use super::{
     client::{ApplicationType, AuthenticationMethod, Client},
     oauth::GrantType,
-    redirect_uri::{self, NotARedirectUri},
+    pkce::Pkce,
+    redirect_uri::{self, AppSchemes, NotARedirectUri, Purpose},
     scope::Scope,
     signing_key::SigningAlgorithm,
 };
 
+/// The scopes that have a meaning of ours.
+pub const SCOPES: [&str; 5] = ["openid", "profile", "email", "roles", "offline_access"];
+
 /// The scopes that a client may have which registered itself: what says who somebody is, and nothing that an operator's
-/// own services may take for a right.
+/// own services may take for a right, as they take `roles`.
 pub const OPEN_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
 /// The grants that a client may have which registered itself.
@@ -38,6 +42,9 @@ pub enum NotRegistrable {
     /// A grant of credentials that it does not have.
     #[error("a public client has no credentials, and so not the grant client_credentials")]
     PublicCredentials,
+    /// A public client without PKCE (RFC 9700 §2.1.1).
+    #[error("a public client proves its codes by PKCE alone: pkce is required")]
+    PublicPkce,
     /// Nowhere to send a code.
     #[error("the grant authorization_code needs a redirect URI")]
     NoRedirectUri,
@@ -90,6 +97,7 @@ impl NotRegistrable {
             | Self::NoGrant
             | Self::PasswordGrant
             | Self::PublicCredentials
+            | Self::PublicPkce
             | Self::Audience
             | Self::Uri { .. }
             | Self::NoKeys
@@ -120,6 +128,9 @@ pub fn check(client: &Client) -> Result<(), NotRegistrable> {
     if client.grants.contains(&GrantType::ClientCredentials) && !client.is_confidential() {
         return Err(NotRegistrable::PublicCredentials);
     }
+    if client.pkce == Pkce::Optional && !client.is_confidential() {
+        return Err(NotRegistrable::PublicPkce);
+    }
     if client.grants.contains(&GrantType::AuthorizationCode) && client.redirect_uris.is_empty() {
         return Err(NotRegistrable::NoRedirectUri);
     }
@@ -134,15 +145,20 @@ pub fn check(client: &Client) -> Result<(), NotRegistrable> {
 }
 
 fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
+    let schemes = match (client.is_confidential(), client.self_registered) {
+        (true, _) => AppSchemes::None,
+        (false, true) => AppSchemes::WithDotOrHost,
+        (false, false) => AppSchemes::Any,
+    };
     for uri in &client.redirect_uris {
-        redirect_uri::check(uri, !client.is_confidential())
+        redirect_uri::check(uri, Purpose::Redirect, schemes)
             .map_err(|why| NotRegistrable::RedirectUri { uri: uri.clone(), why })?;
         if client.application_type == Some(ApplicationType::Web) && !uri.starts_with("https://") {
             return Err(NotRegistrable::ApplicationType { uri: uri.clone() });
         }
     }
     for uri in &client.post_logout_redirect_uris {
-        redirect_uri::check(uri, !client.is_confidential()).map_err(|why| NotRegistrable::Uri {
+        redirect_uri::check(uri, Purpose::PostLogout, schemes).map_err(|why| NotRegistrable::Uri {
             field: "post_logout_redirect_uris",
             uri: uri.clone(),
             why,
@@ -150,7 +166,7 @@ fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
     }
     // It is called by us, so that an app's own scheme is no use.
     if let Some(uri) = &client.backchannel_logout_uri {
-        redirect_uri::check(uri, false).map_err(|why| NotRegistrable::Uri {
+        redirect_uri::check(uri, Purpose::BackchannelLogout, AppSchemes::None).map_err(|why| NotRegistrable::Uri {
             field: "backchannel_logout_uri",
             uri: uri.clone(),
             why,
@@ -164,6 +180,7 @@ fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
 fn check_self_registered(client: &Client) -> Result<(), NotRegistrable> {
     let refused = [
         (client.first_party, "first-party rights"),
+        (client.pkce == Pkce::Optional, "codes without PKCE"),
         (client.grants.iter().any(|grant| !OPEN_GRANTS.contains(grant)), "other grants than those of the code flow"),
         (!client.audiences.is_empty(), "audience"),
         (!client.resources.is_empty(), "resource"),
@@ -213,6 +230,8 @@ pub struct Revision {
     pub id_token_algorithm: Option<Option<SigningAlgorithm>>,
     /// Its public keys.
     pub jwks: Option<Option<String>>,
+    /// Whether its codes need a challenge.
+    pub pkce: Option<Pkce>,
     /// Whether it is the operator's own.
     pub first_party: Option<bool>,
 }
@@ -233,6 +252,7 @@ impl Revision {
             backchannel_logout_uri: self.backchannel_logout_uri.unwrap_or(client.backchannel_logout_uri),
             id_token_algorithm: self.id_token_algorithm.unwrap_or(client.id_token_algorithm),
             jwks: self.jwks.unwrap_or(client.jwks),
+            pkce: self.pkce.unwrap_or(client.pkce),
             first_party: self.first_party.unwrap_or(client.first_party),
             id: client.id,
             application_type: client.application_type,
@@ -294,6 +314,10 @@ mod tests {
                 },
                 NotRegistrable::PublicCredentials,
             ),
+            (
+                Client { pkce: Pkce::Optional, authentication: AuthenticationMethod::None, ..app() },
+                NotRegistrable::PublicPkce,
+            ),
             (Client { redirect_uris: vec![], ..app() }, NotRegistrable::NoRedirectUri),
             (Client { audiences: vec!["a b".to_owned()], ..app() }, NotRegistrable::Audience),
             (Client { resources: vec![String::new()], ..app() }, NotRegistrable::Audience),
@@ -340,6 +364,8 @@ mod tests {
             Client { audiences: vec!["https://api.example".to_owned()], ..app() },
             Client { resources: vec!["https://api.example".to_owned()], ..app() },
             Client { scope: Scope::parse("openid admin").expect("a scope"), ..app() },
+            Client { scope: Scope::parse("openid roles").expect("a scope"), ..app() },
+            Client { pkce: Pkce::Optional, ..app() },
             Client { backchannel_logout_uri: Some("https://10.0.0.1/".to_owned()), ..app() },
             Client { redirect_uris: many.clone(), ..app() },
             Client { post_logout_redirect_uris: many, ..app() },

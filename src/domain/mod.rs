@@ -30,6 +30,7 @@ pub mod pkce;
 pub mod properties;
 pub mod rate_limit;
 pub mod redirect_uri;
+pub mod resource;
 pub mod return_to;
 pub mod role;
 pub mod scope;

@@ -1,7 +1,33 @@
-//! Proof Key for Code Exchange (RFC 7636): always, and always S256 (RFC 9700 §2.1.1).
+//! Proof Key for Code Exchange (RFC 7636), always with S256 (RFC 9700 §2.1.1).
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
+
+/// Whether a client's codes need a challenge. Public clients always do (RFC 9700 §2.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pkce {
+    /// Every request has one.
+    Required,
+    /// A request may have none. Then its code is redeemed without a verifier, and refused with one (RFC 9700 §4.8.2).
+    Optional,
+}
+
+impl Pkce {
+    /// The value of `--pkce`; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Required, Self::Optional].into_iter().find(|pkce| pkce.as_str() == text)
+    }
+
+    /// The value as it is written.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Required => "required",
+            Self::Optional => "optional",
+        }
+    }
+}
 
 /// What an authorization request promises to know: BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,7 +44,7 @@ pub struct CodeVerifier(SecretString);
 
 /// Why a text is no code verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("code_verifier is 43 to 128 letters, digits, '-', '.', '_' and '~'")]
+#[error("is 43 to 128 letters, digits, '-', '.', '_' and '~'")]
 pub struct NotAVerifier;
 
 impl CodeChallenge {

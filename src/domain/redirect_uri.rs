@@ -5,6 +5,29 @@
 
 use url::{Host, Url};
 
+/// What a URI is registered for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Codes are sent there.
+    Redirect,
+    /// Browsers are sent there after a logout.
+    PostLogout,
+    /// We call it ourselves.
+    BackchannelLogout,
+}
+
+/// Which schemes of an app's own a client may register (RFC 8252 §7.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppSchemes {
+    /// None: the client keeps a secret, so it is no app on a device.
+    None,
+    /// Those with a dot in it, and others with a host behind it, as `cursor://anysphere.cursor-mcp/cb`. Editors register
+    /// themselves so; people are asked before a code goes there.
+    WithDotOrHost,
+    /// Any: the operator knows the app.
+    Any,
+}
+
 /// Why a redirect URI cannot be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotARedirectUri {
@@ -17,22 +40,113 @@ pub enum NotARedirectUri {
     /// User information, which deceives readers about the host.
     #[error("a redirect URI names no user or password")]
     UserInformation,
-    /// `http` to another host than a loopback address (RFC 8252 §7.3).
+    /// `http` to another host than a loopback address (RFC 8252 §7.3), or a scheme that this client may not have.
     #[error(
-        "a redirect URI is https, http to 127.0.0.1, [::1] or localhost, or an app's own scheme such as com.example.app:/callback"
+        "a redirect URI is https, http to 127.0.0.1, [::1] or localhost, or, for a public client, an app's own scheme \
+         such as com.example.app:/callback"
     )]
     Scheme,
+    /// A scheme that browsers or other programs act on.
+    #[error("its scheme is a browser's or another program's, and no app's own")]
+    ForeignScheme,
+    /// A host that readers of the URI may read differently.
+    #[error(
+        "the host of a redirect URI has letters, digits, dots and hyphens alone, or is an IPv6 address in brackets"
+    )]
+    Host,
+    /// A pattern.
+    #[error("a redirect URI is compared byte by byte, so that a * matches nothing; register every URI by itself")]
+    Pattern,
+    /// Several in one.
+    #[error("these are several redirect URIs in one; register each on its own")]
+    List,
+    /// A parameter that the answer adds.
+    #[error("the answer adds the parameter {0} to this URI, which has it already")]
+    Reserved(&'static str),
 }
 
 /// The longest redirect URI, in bytes.
 const MAX_LENGTH: usize = 2048;
 
-/// Whether `uri` can be registered: `https`, `http` to this machine for native apps and development, or an app's own
-/// scheme, which has a dot in it (RFC 8252 §7.1) and which only a public client can have.
+/// The parameters of an answer to a redirect URI (RFC 6749 §4.1.2, RFC 9207, OIDC Session Management §2, and those of
+/// other response types, which clients may read as well).
+const OF_ANSWERS: [&str; 12] = [
+    "code",
+    "state",
+    "iss",
+    "error",
+    "error_description",
+    "error_uri",
+    "session_state",
+    "response",
+    "id_token",
+    "access_token",
+    "token_type",
+    "expires_in",
+];
+
+/// Schemes without a dot that are no app's own: browsers run, open or fetch what follows them, or hand it to another
+/// program.
+const FOREIGN: [&str; 46] = [
+    "javascript",
+    "vbscript",
+    "livescript",
+    "mocha",
+    "data",
+    "file",
+    "filesystem",
+    "blob",
+    "about",
+    "view-source",
+    "wyciwyg",
+    "jar",
+    "resource",
+    "chrome",
+    "chrome-extension",
+    "moz-extension",
+    "safari-web-extension",
+    "intent",
+    "android-app",
+    "content",
+    "ws",
+    "wss",
+    "ftp",
+    "ftps",
+    "sftp",
+    "ssh",
+    "telnet",
+    "ldap",
+    "ldaps",
+    "gopher",
+    "git",
+    "smb",
+    "nfs",
+    "dav",
+    "mailto",
+    "tel",
+    "sms",
+    "sip",
+    "sips",
+    "news",
+    "nntp",
+    "urn",
+    "cid",
+    "mid",
+    "shell",
+    "search-ms",
+];
+
+/// Whether `uri` can be registered: `https`, `http` to this machine for native apps and development, or one of `schemes`.
 ///
 /// # Errors
 /// [`NotARedirectUri`].
-pub fn check(uri: &str, public: bool) -> Result<(), NotARedirectUri> {
+pub fn check(uri: &str, purpose: Purpose, schemes: AppSchemes) -> Result<(), NotARedirectUri> {
+    if uri.contains('*') {
+        return Err(NotARedirectUri::Pattern);
+    }
+    if uri.split(',').skip(1).any(|rest| rest.contains(":/")) {
+        return Err(NotARedirectUri::List);
+    }
     let well_formed = uri.len() <= MAX_LENGTH && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     let url = Url::parse(uri).ok().filter(|_| well_formed).ok_or(NotARedirectUri::Malformed)?;
     if uri.contains('#') {
@@ -48,11 +162,50 @@ pub fn check(uri: &str, public: bool) -> Result<(), NotARedirectUri> {
         None => false,
     };
     match url.scheme() {
-        "https" if url.has_host() => Ok(()),
-        "http" if local => Ok(()),
-        scheme if public && scheme.contains('.') => Ok(()),
-        _ => Err(NotARedirectUri::Scheme),
+        "https" => check_host(uri)?,
+        "http" if local => check_host(uri)?,
+        "http" => return Err(NotARedirectUri::Scheme),
+        scheme => check_app_scheme(scheme, uri, schemes)?,
     }
+    let reserved: &[&'static str] = match purpose {
+        Purpose::Redirect => &OF_ANSWERS,
+        Purpose::PostLogout => &["state"],
+        Purpose::BackchannelLogout => &[],
+    };
+    let taken = |name: &&&'static str| url.query_pairs().any(|(given, _)| given == **name);
+    reserved.iter().find(taken).map_or(Ok(()), |name| Err(NotARedirectUri::Reserved(name)))
+}
+
+/// What stands between `://` and the path, as it is written.
+fn authority(uri: &str) -> Option<&str> {
+    let (_, rest) = uri.split_once("://")?;
+    rest.split(['/', '?', '#']).next()
+}
+
+/// A parser may mend a host, and a policy or another parser read the unmended one differently.
+fn check_host(uri: &str) -> Result<(), NotARedirectUri> {
+    let authority = authority(uri).ok_or(NotARedirectUri::Malformed)?;
+    if authority.starts_with('[') {
+        // The parser takes nothing but an IPv6 address and a port.
+        return Ok(());
+    }
+    let host = authority.split_once(':').map_or(authority, |(host, _)| host);
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    if !host.is_empty() && host.bytes().all(plain) { Ok(()) } else { Err(NotARedirectUri::Host) }
+}
+
+fn check_app_scheme(scheme: &str, uri: &str, schemes: AppSchemes) -> Result<(), NotARedirectUri> {
+    // Windows' own begin with `ms-`.
+    if FOREIGN.contains(&scheme) || (!scheme.contains('.') && (scheme.starts_with("http") || scheme.starts_with("ms-")))
+    {
+        return Err(NotARedirectUri::ForeignScheme);
+    }
+    let allowed = match schemes {
+        AppSchemes::None => false,
+        AppSchemes::WithDotOrHost => scheme.contains('.') || authority(uri).is_some_and(|host| !host.is_empty()),
+        AppSchemes::Any => true,
+    };
+    if allowed { Ok(()) } else { Err(NotARedirectUri::Scheme) }
 }
 
 /// Whether a request may name `presented`: it is one of `registered`, byte for byte. Of a loopback IP address alone the
@@ -71,15 +224,15 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
         let rest = uri.strip_prefix(origin)?;
         let path = match rest.strip_prefix(':') {
             Some(rest) => {
-                let end = rest.find('/')?;
-                let (port, path) = rest.split_at(end);
+                let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
                 let is_port =
                     !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
                 is_port.then_some(path)?
             }
-            None => rest.starts_with('/').then_some(rest)?,
+            None => (rest.is_empty() || rest.starts_with('/')).then_some(rest)?,
         };
-        Some((origin, path))
+        // A URI without a path is one with the path `/` (RFC 3986 §6.2.3).
+        Some((origin, if path.is_empty() { "/" } else { path }))
     })
 }
 
@@ -144,6 +297,17 @@ mod tests {
             assert!(takes("http://127.0.0.1/cb", good), "{good}");
         }
         assert!(takes("http://[::1]/cb", "http://[::1]:4711/cb"));
+        for good in ["http://127.0.0.1", "http://127.0.0.1/", "http://127.0.0.1:4711", "http://127.0.0.1:4711/"] {
+            assert!(takes("http://127.0.0.1", good) && takes("http://127.0.0.1:1/", good), "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1:",
+            "http://127.0.0.1:1?x",
+            "http://127.0.0.1.evil.example",
+            "http://127.0.0.1@evil.example",
+        ] {
+            assert!(!takes("http://127.0.0.1", bad), "{bad}");
+        }
         for bad in [
             "http://127.0.0.1:/cb",
             "http://127.0.0.1:0/cb",
@@ -168,31 +332,73 @@ mod tests {
         assert!(!takes("https://app.example.com:1/cb", "https://app.example.com:2/cb"));
     }
 
+    fn of(schemes: AppSchemes, uri: &str) -> Result<(), NotARedirectUri> {
+        check(uri, Purpose::Redirect, schemes)
+    }
+
     #[test]
     fn what_can_be_registered_is_https_this_machine_or_an_app() {
-        for good in
-            ["https://app.example.com/cb?x=1", "http://localhost:3000/cb", "http://127.0.0.1/", "http://[::1]:1/"]
-        {
-            assert_eq!(check(good, false), Ok(()), "{good}");
-        }
-        assert_eq!(check("com.example.app:/cb", true), Ok(()));
-        assert_eq!(check("com.example.app:/cb", false), Err(NotARedirectUri::Scheme));
-        for bad in [
-            "http://app.example.com/cb",
-            "javascript:alert(1)",
-            "data:text/html,x",
-            "file:///etc/passwd",
-            "app:/cb",
-            "http://localhost.evil.example/cb",
-            "ftp://127.0.0.1/",
+        for good in [
+            "https://app.example.com/cb?x=1",
+            "https://app.example.com/cb?x=1,2",
+            "https://App.Example.com:8443/cb",
+            "https://[2001:db8::1]/cb",
+            "http://localhost:3000/cb",
+            "http://127.0.0.1",
+            "http://[::1]:1/",
         ] {
-            assert_eq!(check(bad, true), Err(NotARedirectUri::Scheme), "{bad}");
+            assert_eq!(of(AppSchemes::None, good), Ok(()), "{good}");
         }
-        assert_eq!(check("https://a.example/#", true), Err(NotARedirectUri::Fragment));
-        assert_eq!(check("https://user@a.example/", true), Err(NotARedirectUri::UserInformation));
-        for bad in ["", "/cb", "https://", "https://a.example/ä", "https:\\\\a.example/", "https://*.example.com:x/"] {
-            assert_eq!(check(bad, true), Err(NotARedirectUri::Malformed), "{bad}");
+        for (uri, dot_or_host, any) in [
+            ("com.example.app:/cb", true, true),
+            ("cursor://anysphere.cursor-mcp/oauth/callback", true, true),
+            ("app:/cb", false, true),
+            ("app:///cb", false, true),
+        ] {
+            assert_eq!(of(AppSchemes::None, uri), Err(NotARedirectUri::Scheme), "{uri}");
+            assert_eq!(of(AppSchemes::WithDotOrHost, uri).is_ok(), dot_or_host, "{uri}");
+            assert_eq!(of(AppSchemes::Any, uri).is_ok(), any, "{uri}");
         }
+    }
+
+    #[test]
+    fn what_could_never_match_or_would_deceive_is_refused() {
+        use NotARedirectUri::{ForeignScheme, Fragment, List, Malformed, Pattern, Reserved, Scheme, UserInformation};
+        for (bad, why) in [
+            ("http://app.example.com/cb", Scheme),
+            ("http://localhost.evil.example/cb", Scheme),
+            ("javascript:alert(1)", ForeignScheme),
+            ("JavaScript://x/cb", ForeignScheme),
+            ("data:text/html,x", ForeignScheme),
+            ("file:///etc/passwd", ForeignScheme),
+            ("ftp://127.0.0.1/", ForeignScheme),
+            ("httpz://a.example/", ForeignScheme),
+            ("ms-settings:x", ForeignScheme),
+            ("https://a.example/#", Fragment),
+            ("https://user@a.example/", UserInformation),
+            ("https://@a.example/", NotARedirectUri::Host),
+            ("https://*.example.com/cb", Pattern),
+            ("https://a.example/*", Pattern),
+            ("https://a.example/cb,https://b.example/cb", List),
+            ("https://x;sandbox/cb", NotARedirectUri::Host),
+            ("https://a_b.example/cb", NotARedirectUri::Host),
+            ("https://%61.example/cb", NotARedirectUri::Host),
+            ("https://a.example/cb?x=1&code=2", Reserved("code")),
+            ("https://a.example/cb?i%73s", Reserved("iss")),
+            ("", Malformed),
+            ("/cb", Malformed),
+            ("https://", Malformed),
+            ("https:a.example/cb", Malformed),
+            ("https://a.example/ä", Malformed),
+            ("https:\\\\a.example/", Malformed),
+            ("https://a.example:x/", Malformed),
+        ] {
+            assert_eq!(of(AppSchemes::Any, bad), Err(why), "{bad}");
+        }
+        let logout = |uri| check(uri, Purpose::PostLogout, AppSchemes::None);
+        assert_eq!(logout("https://a.example/?code=1"), Ok(()));
+        assert_eq!(logout("https://a.example/?state=1"), Err(Reserved("state")));
+        assert_eq!(check("https://a.example/?state=1", Purpose::BackchannelLogout, AppSchemes::None), Ok(()));
     }
 
     #[test]

@@ -2,14 +2,21 @@
 //! recognized.
 
 use chrono::{DateTime, Utc};
-use entity::authorization_code::{ActiveModel, Column, Entity, Model};
-use sea_orm::{
-    ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
-    sea_query::{Expr, LockBehavior, LockType, Query},
+use entity::{
+    authorization_code::{Column, Entity, Model},
+    consent,
 };
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, Iterable, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, LockBehavior, LockType, Query},
+};
+use uuid::Uuid;
 
-use super::{StoreError, rows::unreadable};
+use super::{
+    StoreError,
+    consents::Consent,
+    rows::{self, unreadable},
+};
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     pkce::CodeChallenge,
@@ -31,8 +38,8 @@ pub struct AuthorizationCode {
     pub parent: SessionId,
     /// The redirect URI, byte for byte.
     pub redirect_uri: String,
-    /// The PKCE challenge that the token request must answer.
-    pub code_challenge: CodeChallenge,
+    /// The PKCE challenge that the token request must answer, if the authorization request had one.
+    pub code_challenge: Option<CodeChallenge>,
     pub scope: Scope,
     /// The one requested resource (RFC 8707).
     pub resource: Option<String>,
@@ -41,26 +48,64 @@ pub struct AuthorizationCode {
     pub expires_at: DateTime<Utc>,
     /// The session that it was exchanged for, if it was.
     pub session: Option<SessionId>,
+    /// The pushed request that it answers, if there was one.
+    pub reference: Option<ReferenceDigest>,
 }
 
-/// Stores a new code.
-pub async fn insert(db: &impl ConnectionTrait, digest: CodeDigest, code: &AuthorizationCode) -> Result<(), StoreError> {
-    let row = ActiveModel {
-        digest: Set(digest.0.to_vec()),
-        client_id: Set(code.client.as_str().to_owned()),
-        user_id: Set(code.user.0),
-        parent: Set(code.parent.0),
-        redirect_uri: Set(code.redirect_uri.clone()),
-        code_challenge: Set(code.code_challenge.as_str().to_owned()),
-        scope: Set(code.scope.to_string()),
-        resource: Set(code.resource.clone()),
-        nonce: Set(code.nonce.clone()),
-        expires_at: Set(code.expires_at),
-        used_at: Set(None),
-        session_id: Set(None),
+/// SHA-256 of the reference to a pushed request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReferenceDigest(pub [u8; 32]);
+
+/// Stores a new code; with `consent`, only while the user's consent to the client is still that one. The consent is
+/// locked until the code is there, so that its withdrawal finds the code. Returns whether it was stored.
+///
+/// # Errors
+/// [`StoreError::Duplicate`] if there was a code for the same pushed request.
+pub async fn insert(
+    db: &impl ConnectionTrait,
+    digest: CodeDigest,
+    code: &AuthorizationCode,
+    consent: Option<&Consent>,
+) -> Result<bool, StoreError> {
+    let value = |column: Column| -> Expr {
+        match column {
+            Column::Digest => Expr::value(digest.0.to_vec()),
+            Column::ClientId => Expr::value(code.client.as_str()),
+            Column::UserId => Expr::value(code.user.0),
+            Column::Parent => Expr::value(code.parent.0),
+            Column::RedirectUri => Expr::value(code.redirect_uri.as_str()),
+            Column::CodeChallenge => Expr::value(code.code_challenge.as_ref().map_or("", CodeChallenge::as_str)),
+            Column::Scope => Expr::value(code.scope.to_string()),
+            Column::Resource => Expr::value(code.resource.clone()),
+            Column::Nonce => Expr::value(code.nonce.clone()),
+            Column::ExpiresAt => Expr::value(code.expires_at),
+            Column::UsedAt => Expr::value(None::<DateTime<Utc>>),
+            Column::SessionId => Expr::value(None::<Uuid>),
+            Column::Reference => Expr::value(code.reference.map(|reference| reference.0.to_vec())),
+        }
     };
-    Entity::insert(row).exec_without_returning(db).await?;
-    Ok(())
+    let mut row = Query::select().exprs(Column::iter().map(value)).to_owned();
+    if let Some(consent) = consent {
+        row.from(consent::Entity)
+            .and_where(Expr::col(consent::Column::UserId).eq(code.user.0))
+            .and_where(Expr::col(consent::Column::ClientId).eq(code.client.as_str()))
+            .and_where(Expr::col(consent::Column::Scope).eq(consent.scope.to_string()))
+            .lock(LockType::Share);
+    }
+    let insert = Query::insert()
+        .into_table(Entity)
+        .columns(Column::iter())
+        .select_from(row)
+        .map_err(|why| unreadable(TABLE, why))?
+        .returning_col(Column::Digest)
+        .to_owned();
+    Ok(rows::insert(db, &insert).await?.is_some())
+}
+
+/// Whether a code was given for this pushed request.
+pub async fn is_answered(db: &impl ConnectionTrait, reference: ReferenceDigest) -> Result<bool, StoreError> {
+    let found = Entity::find().select_only().column(Column::Digest).filter(Column::Reference.eq(reference.0.to_vec()));
+    Ok(found.into_tuple::<Vec<u8>>().one(db).await?.is_some())
 }
 
 /// A code, used or not, expired or not.
@@ -84,6 +129,16 @@ pub async fn redeem(
         .exec(db)
         .await?;
     Ok(done.rows_affected == 1)
+}
+
+/// Notes that a redeemed code has continued `session`, which was there before.
+pub async fn continues(db: &impl ConnectionTrait, digest: CodeDigest, session: SessionId) -> Result<(), StoreError> {
+    Entity::update_many()
+        .col_expr(Column::SessionId, Expr::value(session.0))
+        .filter(Column::Digest.eq(digest.0.to_vec()))
+        .exec(db)
+        .await?;
+    Ok(())
 }
 
 /// Deletes the unexpired codes that `user` gave to `client`, because the consent is withdrawn.
@@ -122,11 +177,75 @@ fn code(row: Model) -> Result<AuthorizationCode, StoreError> {
         user: UserId(row.user_id),
         parent: SessionId(row.parent),
         redirect_uri: row.redirect_uri,
-        code_challenge: CodeChallenge::parse(&row.code_challenge).map_err(|why| unreadable(TABLE, why))?,
+        code_challenge: Some(row.code_challenge)
+            .filter(|text| !text.is_empty())
+            .map(|text| CodeChallenge::parse(&text).map_err(|why| unreadable(TABLE, why)))
+            .transpose()?,
         scope: Scope::parse(&row.scope).map_err(|why| unreadable(TABLE, why))?,
         resource: row.resource,
         nonce: row.nonce,
         expires_at: row.expires_at,
         session: row.session_id.map(SessionId),
+        reference: row
+            .reference
+            .map(|digest| digest.try_into().map(ReferenceDigest))
+            .transpose()
+            .map_err(|_| unreadable(TABLE, "reference digest of another length"))?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+    use crate::store::{Use, connect, consents, schema};
+
+    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn code(reference: Option<[u8; 32]>) -> AuthorizationCode {
+        AuthorizationCode {
+            client: ClientId::parse("app").expect("an id"),
+            user: UserId(Uuid::from_u128(1)),
+            parent: SessionId(Uuid::from_u128(2)),
+            redirect_uri: "https://app.example/cb".to_owned(),
+            code_challenge: None,
+            scope: Scope::parse("openid").expect("a scope"),
+            resource: None,
+            nonce: None,
+            expires_at: NOW + TimeDelta::minutes(1),
+            session: None,
+            reference: reference.map(ReferenceDigest),
+        }
+    }
+
+    /// Between the look at the consent and the code, it may be withdrawn, or given anew for less.
+    #[tokio::test]
+    async fn a_code_is_there_only_with_the_consent_that_it_rests_on() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite://{}/signet.db?mode=rwc", folder.path().display());
+        let db = connect(&url.into(), Use::Requests).await.expect("it opens");
+        schema::up(&db).await.expect("it migrates");
+        let given =
+            |scope| Consent { client: code(None).client, scope: Scope::parse(scope).expect("a scope"), given_at: NOW };
+        let inserts = async |n, reference, consent| insert(&db, CodeDigest([n; 32]), &code(reference), consent).await;
+        let (wide, narrow) = (given("openid email"), given("openid"));
+        assert!(!inserts(1, None, Some(&wide)).await.expect("it answers"), "there is none");
+        consents::put(&db, code(None).user, &wide).await.expect("it answers");
+        assert!(inserts(1, None, Some(&wide)).await.expect("it answers"));
+        consents::put(&db, code(None).user, &narrow).await.expect("it answers");
+        assert!(!inserts(2, None, Some(&wide)).await.expect("it answers"), "it is another one");
+        assert!(inserts(2, None, Some(&narrow)).await.expect("it answers"));
+        consents::delete(&db, code(None).user, &code(None).client).await.expect("it answers");
+        assert!(!inserts(3, None, Some(&narrow)).await.expect("it answers"), "it was withdrawn");
+        assert_eq!(find(&db, CodeDigest([3; 32])).await.expect("it answers"), None);
+        assert!(inserts(3, Some([7; 32]), None).await.expect("it answers"), "a first-party client needs none");
+        let found = find(&db, CodeDigest([3; 32])).await.expect("it answers");
+        assert_eq!(found, Some(code(Some([7; 32]))));
+
+        assert!(is_answered(&db, ReferenceDigest([7; 32])).await.expect("it answers"));
+        assert!(!is_answered(&db, ReferenceDigest([8; 32])).await.expect("it answers"));
+        let again = inserts(4, Some([7; 32]), None).await;
+        assert!(matches!(again, Err(StoreError::Duplicate(_))), "{again:?}");
+    }
 }

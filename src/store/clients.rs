@@ -13,6 +13,7 @@ use crate::domain::{
     client::{ApplicationType, AuthenticationMethod, Client},
     ids::ClientId,
     oauth::GrantType,
+    pkce::Pkce,
     scope::Scope,
     signing_key::SigningAlgorithm,
 };
@@ -45,6 +46,7 @@ fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
         id_token_algorithm: Set(client.id_token_algorithm.map(|algorithm| algorithm.as_str().to_owned())),
         jwks: Set(client.jwks.clone()),
         first_party: Set(client.first_party),
+        pkce_optional: Set(client.pkce == Pkce::Optional),
         application_type: Set(client.application_type.map(|kind| kind.as_str().to_owned())),
         ..ActiveModel::default()
     }
@@ -170,6 +172,7 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         id_token_algorithm,
         jwks: row.jwks,
         first_party: row.first_party,
+        pkce: if row.pkce_optional { Pkce::Optional } else { Pkce::Required },
         application_type,
         self_registered: row.registration_token_digest.is_some(),
         created_at: row.created_at,

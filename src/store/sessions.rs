@@ -11,7 +11,7 @@ use entity::{
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, PaginatorTrait, QueryFilter, QueryOrder,
     QuerySelect,
-    sea_query::{Condition, Expr, ExprTrait, LockType, Query},
+    sea_query::{Condition, Expr, ExprTrait, LockType, OnConflict, Query},
 };
 use uuid::Uuid;
 
@@ -100,9 +100,24 @@ impl Ends {
     }
 }
 
+/// A refresh token that is presented.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn<'a> {
+    pub session: SessionId,
+    /// The generation of the token.
+    pub generation: Generation,
+    /// The client that presents it.
+    pub client: &'a ClientId,
+    /// The resources that the client may ask for. A session for another one is not rotated.
+    pub targets: &'a [&'a str],
+}
+
 /// Inserts a session if its basis still holds and the account is not disabled. So a login that was hashing while the
 /// account was disabled, deleted or given a new password leaves no session, nor does one whose parent has ended. `None`
 /// in those cases.
+///
+/// A child whose parent has a live session of that client continues it (OIDC Back-Channel Logout 1.0 §2.1: one `sid` for
+/// each client in a browser). It keeps its id and its status list index, and gets the next generation.
 ///
 /// # Errors
 /// [`StoreError::Duplicate`] if the status list index is taken: draw another. Other errors if the database fails.
@@ -188,23 +203,52 @@ pub async fn insert(
     if !new.client.is_built_in() {
         account.from(client::Entity).and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()));
     }
-    let insert = Query::insert()
+    let mut insert = Query::insert()
         .into_table(Entity)
         .columns(Column::iter())
         .select_from(account)
         .map_err(|why| unreadable(TABLE, why))?
         .returning_all()
         .to_owned();
+    if new.proof.parent().is_some() {
+        insert.on_conflict(continued());
+    }
     let row = rows::insert(db, &insert).await?;
     row.map(|row| session(Model::from_query_result(&row, "")?)).transpose()
 }
 
-/// Rotates the refresh token of `generation`. `None` if that is not the live generation; [`find`] says why.
+/// What becomes of the session that the parent of a new one has already at that client. The database decides which of two
+/// codes comes first.
+fn continued() -> OnConflict {
+    let own = |column: Column| Expr::col((Entity, column));
+    let new = |column: Column| Expr::col(("excluded", column));
+    let access = Column::AccessEndsAt;
+    OnConflict::columns([Column::Parent, Column::ClientId])
+        .target_and_where(Expr::col(Column::Parent).is_not_null())
+        .target_and_where(Expr::col(Column::EndedAt).is_null())
+        .update_columns([
+            Column::Scope,
+            Column::Resource,
+            Column::Username,
+            Column::Roles,
+            Column::Amr,
+            Column::AuthenticatedAt,
+            Column::RotatedAt,
+            Column::IdleEndsAt,
+            Column::EndsAt,
+            Column::UserAgent,
+            Column::Ip,
+        ])
+        .value(Column::Generation, own(Column::Generation).add(1))
+        // Never earlier than before: an access token may have been given a longer life.
+        .value(access, Expr::case(own(access).gt(new(access)), own(access)).finally(new(access)))
+        .to_owned()
+}
+
+/// Rotates a refresh token. `None` if it is not the live generation's, or not for its targets; [`find`] says why.
 pub async fn rotate(
     db: &impl ConnectionTrait,
-    id: SessionId,
-    generation: Generation,
-    client: &ClientId,
+    turn: &Turn<'_>,
     lifetimes: &Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Option<Session>, StoreError> {
@@ -219,9 +263,10 @@ pub async fn rotate(
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::IdleEndsAt, idle_end.into())
         .col_expr(Column::AccessEndsAt, access_end.into())
-        .filter(Column::Id.eq(id.0))
-        .filter(Column::Generation.eq(generation.0))
-        .filter(Column::ClientId.eq(client.as_str()))
+        .filter(Column::Id.eq(turn.session.0))
+        .filter(Column::Generation.eq(turn.generation.0))
+        .filter(Column::ClientId.eq(turn.client.as_str()))
+        .filter(Column::Resource.is_null().or(Column::Resource.is_in(turn.targets.iter().copied())))
         .filter(live(now))
         .exec_with_returning(db)
         .await?;

@@ -162,7 +162,7 @@ async fn what_a_client_asks_wrongly_it_is_told(signet: TestApp) {
         ("invalid_request", &[("code_challenge_method", "s256")]),
         ("invalid_request", &[("code_challenge", "short")]),
         ("invalid_request", &[("code_challenge", &CHALLENGE[1..])]),
-        ("invalid_scope", &[("scope", "openid admin")]),
+        ("invalid_scope", &[("scope", "admin")]),
         ("invalid_scope", &[("scope", "openid  profile\"")]),
         ("invalid_target", &[("resource", "https://evil.example")]),
         ("invalid_request", &[("prompt", "none login")]),

@@ -114,25 +114,19 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(builder: TestEnvBui
     let signet = open(builder).await;
     for (name, value) in [
         ("grant_types", json!(["password"])),
-        ("grant_types", json!(["authorization_code", "password"])),
         ("grant_types", json!(["client_credentials"])),
-        ("grant_types", json!(["authorization_code", "client_credentials"])),
         ("grant_types", json!(["implicit"])),
         ("grant_types", json!(["refresh_token"])),
         ("grant_types", json!([])),
         ("response_types", json!(["token"])),
-        ("response_types", json!(["code", "id_token"])),
-        ("scope", json!("admin")),
-        ("scope", json!("openid  email")),
-        ("token_endpoint_auth_method", json!("tls_client_auth")),
-        ("token_endpoint_auth_method", json!("client_secret_jwt")),
+        ("scope", json!("open\"id")),
         ("token_endpoint_auth_method", json!("private_key_jwt")), // without keys
         ("jwks", json!({"keys": []})),
         ("jwks", json!({"keys": [{"kty": "oct", "k": "AQ"}]})),
         ("jwks", json!("https://app.example.com/jwks")),
         ("jwks_uri", json!("http://169.254.169.254/")),
         ("sector_identifier_uri", json!("http://127.0.0.1:1/")),
-        ("request_uris", json!(["http://127.0.0.1:1/"])),
+        ("default_max_age", json!(0)),
         ("backchannel_logout_uri", json!("http://127.0.0.1:1/")),
         ("software_statement", json!("e30.e30.")),
         ("id_token_signed_response_alg", json!("none")),
@@ -140,7 +134,6 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(builder: TestEnvBui
         ("id_token_encrypted_response_alg", json!("RSA-OAEP")),
         ("userinfo_signed_response_alg", json!("RS256")),
         ("subject_type", json!("pairwise")),
-        ("application_type", json!("desktop")),
         ("post_logout_redirect_uris", json!(["http://app.example.com/"])),
         ("client_name", json!("")),
         ("client_name", json!("x".repeat(101))),
@@ -156,8 +149,16 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(builder: TestEnvBui
         assert!(!answer.text().contains("169.254"), "what was sent is not echoed: {answer:?}");
     }
     assert_eq!(clients(&signet).await, Vec::<Value>::new(), "nobody was registered");
-    // Members of ours mean nothing here.
-    let mut sly = with("scope", json!("openid admin email"));
+    // Members of ours mean nothing here, and what it cannot have is left away.
+    let mut sly = with("scope", json!("openid admin email roles"));
+    sly["grant_types"] = json!(["authorization_code", "password", "client_credentials", "implicit"]);
+    sly["response_types"] = json!(["code", "id_token"]);
+    sly["token_endpoint_auth_method"] = json!("tls_client_auth");
+    sly["application_type"] = json!("desktop");
+    sly["request_uris"] = json!(["http://127.0.0.1:1/"]);
+    sly["dpop_bound_access_tokens"] = json!(false);
+    sly["jwks_uri"] = json!("");
+    sly["pkce"] = json!("optional");
     sly["first_party"] = json!(true);
     sly["audiences"] = json!(["https://api.example"]);
     sly["resources"] = json!(["https://api.example"]);
@@ -167,8 +168,12 @@ async fn a_stranger_gets_what_a_third_party_gets_and_no_more(builder: TestEnvBui
     let sly = Registered::with(&signet.site, &sly).await;
     assert!(sly.client.id.starts_with("c-"), "{}", sly.information);
     assert_eq!(sly.information["scope"], "openid email");
+    assert_eq!(sly.information["grant_types"], json!(["authorization_code"]));
+    assert_eq!(sly.information["response_types"], json!(["code"]));
+    assert_eq!(sly.information["token_endpoint_auth_method"], "client_secret_basic");
     let [shown] = &clients(&signet).await[..] else { panic!("one client") };
     assert_eq!((&shown["first_party"], &shown["self_registered"]), (&json!(false), &json!(true)));
+    assert_eq!(shown["pkce"], "required");
     assert_eq!((&shown["audiences"], &shown["resources"]), (&json!([]), &json!([])));
 }
 

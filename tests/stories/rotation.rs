@@ -109,7 +109,7 @@ async fn what_is_refused_uses_nothing_up(signet: TestApp) {
     asks(&first, "scope", "root").await.refused("invalid_scope");
     asks(&first, "resource", "https://other.example").await.refused("invalid_target");
     asks(&first, "resource", &signet.issuer).await.refused("invalid_target");
-    asks(&first, "resource", "https://api.example/").await.refused("invalid_target");
+    asks(&first, "resource", "https://api.example/x").await.refused("invalid_target");
     asks(&first, "resource", "not a uri").await.refused("invalid_target");
     assert_eq!(row(&signet, &first).await, before);
     let second = asks(&first, "resource", "https://api.example").await.granted();

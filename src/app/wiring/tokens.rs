@@ -31,6 +31,7 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
             issuer: self.core.issuer.clone(),
+            audience: self.audience(),
         }
     }
 
@@ -117,12 +118,11 @@ impl Parts<'_> {
     }
 
     pub(super) fn token_issuer(&self) -> TokenIssuer {
-        let issuer = &self.core.issuer;
         TokenIssuer {
             jwt: Arc::clone(&self.jwt),
             random: self.core.random.clone(),
             audience: self.audience(),
-            issuer: issuer.clone(),
+            issuer: self.core.issuer.clone(),
             lifetimes: self.core.lifetimes,
         }
     }

@@ -86,7 +86,7 @@ fn describe(claims: &AccessClaims, headers: &mut HeaderMap) {
     set("x-auth-scope", &claims.scope.to_string());
     if let Some(user) = &claims.user {
         set("x-auth-session", &user.sid.to_string());
-        set("x-auth-username", &user.preferred_username);
+        set("x-auth-username", user.preferred_username.as_deref().unwrap_or_default());
         set("x-auth-roles", &user.roles.iter().map(Role::as_str).collect::<Vec<_>>().join(","));
     }
 }

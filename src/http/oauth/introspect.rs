@@ -48,7 +48,7 @@ struct Introspection {
     scope: Option<String>,
     /// The client that it was issued to.
     client_id: Option<String>,
-    /// The user's name, where a user logged in.
+    /// The user's name, where the token has it.
     username: Option<String>,
     /// `Bearer` for an access token.
     token_type: Option<String>,
@@ -118,7 +118,7 @@ impl From<AccessClaims> for Introspection {
         match claims.user {
             None => about_token,
             Some(user) => Self {
-                username: Some(user.preferred_username),
+                username: user.preferred_username,
                 sid: Some(user.sid.to_string()),
                 auth_time: Some(user.auth_time),
                 roles: (!user.roles.is_empty())

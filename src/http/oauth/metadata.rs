@@ -4,7 +4,7 @@ use poem_openapi::{Object, OpenApi, param::Header, types::Example, types::ToJSON
 
 use crate::{
     domain::{
-        client::AuthenticationMethod, client_assertion, client_registration::OPEN_SCOPES, oauth::GrantType,
+        client::AuthenticationMethod, client_assertion, client_registration::SCOPES, oauth::GrantType,
         signing_key::SigningAlgorithm,
     },
     http::openapi::document::Document,
@@ -92,7 +92,7 @@ struct Metadata {
 }
 
 /// The claims of ID tokens and userinfo.
-const CLAIMS: [&str; 13] = [
+const CLAIMS: [&str; 14] = [
     "iss",
     "sub",
     "aud",
@@ -106,6 +106,7 @@ const CLAIMS: [&str; 13] = [
     "preferred_username",
     "email",
     "email_verified",
+    "roles",
 ];
 
 impl Metadata {
@@ -136,7 +137,7 @@ impl Metadata {
             end_session_endpoint: at("/oauth/logout"),
             backchannel_logout_supported: true,
             backchannel_logout_session_supported: true,
-            scopes_supported: words(&OPEN_SCOPES),
+            scopes_supported: words(&SCOPES),
             response_types_supported: words(&["code"]),
             response_modes_supported: words(&["query", "form_post"]),
             grant_types_supported: words(&GrantType::ALL.map(GrantType::as_str)),

@@ -35,13 +35,14 @@ pub(in crate::http) struct MetadataBody {
     token_endpoint_auth_method: Option<String>,
     /// What its assertions are signed with: `ES256`, `EdDSA`, `RS256` or `PS256`. Its keys decide.
     token_endpoint_auth_signing_alg: Option<String>,
-    /// `authorization_code` (the default), and `refresh_token`.
+    /// `authorization_code` (the default), and `refresh_token`; others are left away.
     grant_types: Option<Vec<String>>,
-    /// `code`.
+    /// `code`; others are left away.
     response_types: Option<Vec<String>>,
     /// What people read where they consent.
     client_name: Option<String>,
-    /// Of `openid`, `profile`, `email` and `offline_access` one or more; others are left away.
+    /// Of `openid`, `profile`, `email` and `offline_access` one or more; others are left away. All of them where none is
+    /// left.
     scope: Option<String>,
     /// Its public keys, a JWK set, for `private_key_jwt`.
     jwks: Option<Value>,
@@ -60,6 +61,16 @@ pub(in crate::http) struct MetadataBody {
     #[oai(skip)]
     #[serde(flatten)]
     others: Map<String, Value>,
+}
+
+/// Whether the value of a member means more than that the member is not wanted.
+fn asks_for_something(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::Object(_) => true,
+    }
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -109,7 +120,12 @@ impl From<MetadataBody> for (Named, ClientMetadata) {
             subject_type: body.subject_type,
             id_token_signed_response_alg: body.id_token_signed_response_alg,
             post_logout_redirect_uris: body.post_logout_redirect_uris,
-            others: body.others.into_iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect(),
+            others: body
+                .others
+                .into_iter()
+                .filter(|(_, value)| asks_for_something(value))
+                .map(|(name, _)| name)
+                .collect(),
         };
         (named, metadata)
     }

@@ -48,7 +48,7 @@ pub(in crate::http) struct TokenRequest {
     code: Option<String>,
     /// Where the code was sent (`authorization_code`).
     redirect_uri: Option<String>,
-    /// The secret that the code challenge was made of (`authorization_code`, RFC 7636).
+    /// The secret that the code challenge was made of, where there was one (`authorization_code`, RFC 7636).
     code_verifier: Option<String>,
     /// A username or verified email address (`password`).
     username: Option<String>,
@@ -208,7 +208,7 @@ impl TokenApi {
                 let presented = CodeRedemption {
                     code: required("code", form.code)?.into(),
                     redirect_uri: required("redirect_uri", form.redirect_uri)?,
-                    code_verifier: required("code_verifier", form.code_verifier)?.into(),
+                    code_verifier: form.code_verifier.map(SecretString::from),
                     resource: form.resource,
                 };
                 Ok(self.redeem_code.run(presented, &client, &origin.0).await?.into())

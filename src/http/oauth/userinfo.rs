@@ -30,6 +30,9 @@ struct UserinfoBody {
     /// Whether its owner proved the address, with scope `email`.
     #[oai(skip_serializing_if_is_none)]
     email_verified: Option<bool>,
+    /// The account's roles, with scope `roles`, where it has any.
+    #[oai(skip_serializing_if_is_none)]
+    roles: Option<Vec<String>>,
 }
 
 impl Example for UserinfoBody {
@@ -39,6 +42,7 @@ impl Example for UserinfoBody {
             preferred_username: Some("ada".to_owned()),
             email: Some("ada@example.com".to_owned()),
             email_verified: Some(true),
+            roles: Some(vec!["clerk".to_owned()]),
         }
     }
 }
@@ -50,6 +54,7 @@ impl From<UserClaims> for UserinfoBody {
             preferred_username: claims.preferred_username,
             email: claims.email,
             email_verified: claims.email_verified,
+            roles: claims.roles.map(|roles| roles.iter().map(|role| role.as_str().to_owned()).collect()),
         }
     }
 }
@@ -59,7 +64,8 @@ impl From<UserClaims> for UserinfoBody {
 impl UserinfoApi {
     /// Userinfo endpoint (OIDC Core §5.3)
     ///
-    /// Takes the token in the `Authorization` field, or, posted, as `access_token` in a form (RFC 6750 §2.2).
+    /// For a user's token with scope `openid`, or of a first-party client, whose `aud` has the issuer or the configured
+    /// audience. Takes the token in the `Authorization` field, or, posted, as `access_token` in a form (RFC 6750 §2.2).
     #[oai(path = "/oauth/userinfo", method = "get", method = "post")]
     async fn userinfo(&self, token: UserinfoToken) -> Result<Json<UserinfoBody>, ProblemFor<BearerOnly>> {
         Ok(Json(token.0.userinfo(&self.userinfo).await?.into()))

@@ -89,6 +89,7 @@ pub(super) fn lines(scope: &Scope) -> Vec<String> {
             "openid" => "Know that it is you".to_owned(),
             "profile" => "See your username".to_owned(),
             "email" => "See your email address".to_owned(),
+            "roles" => "See your roles".to_owned(),
             "offline_access" => "Do so while you are away, until you log out".to_owned(),
             other => format!("Use “{other}”"),
         })

@@ -37,7 +37,8 @@ use crate::{
     store::{
         Database, StoreError,
         authorization_codes::{self, AuthorizationCode, CodeDigest},
-        clients, consents,
+        clients,
+        consents::{self, Consent},
     },
 };
 
@@ -108,6 +109,22 @@ pub enum AuthorizeError {
 
 unavailable_from!(AuthorizeError: StoreError);
 
+/// What a request may be granted.
+#[derive(Debug)]
+pub(in crate::services) struct Permitted {
+    scope: Scope,
+    /// The resource, as it was registered.
+    resource: Option<String>,
+}
+
+/// Whether the person lets the client have what it asks for.
+#[derive(Debug)]
+enum Allowance {
+    NotNeeded,
+    Given(Consent),
+    Missing,
+}
+
 /// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
 const CODE: TimeDelta = TimeDelta::seconds(60);
 
@@ -119,12 +136,11 @@ impl Authorize {
         browser: &BrowserId,
         session: Option<&Session>,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
-        let parameters = self.unpushed(parameters)?;
+        let (parameters, reference) = self.unpushed(parameters).await?;
         let (client, redirect_uri) = self.parties(&parameters).await?;
         let state = parameters.state.clone();
-        let read = ResponseMode::parse(parameters.response_mode.as_deref()).and_then(|mode| {
-            AuthorizationRequest::parse(client.id.clone(), redirect_uri.clone(), mode, parameters.clone())
-        });
+        let read = ResponseMode::parse(parameters.response_mode.as_deref())
+            .and_then(|mode| AuthorizationRequest::parse(&client, redirect_uri.clone(), mode, parameters.clone()));
         let request = match read {
             Ok(request) => request,
             Err(refusal) => {
@@ -134,8 +150,8 @@ impl Authorize {
             }
         };
         let asked_at = self.clock.now();
-        let pending =
-            PendingAuthorization { request, browser: browser.as_str().to_owned(), asked_at, account_chosen: false };
+        let browser = browser.as_str().to_owned();
+        let pending = PendingAuthorization { request, browser, asked_at, reference, account_chosen: false };
         // With `prompt=none` the request need not travel.
         if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
             let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
@@ -199,7 +215,7 @@ impl Authorize {
         // Earlier consent is kept only within the client's registered scope.
         let before = before.map(|before| before.scope).unwrap_or_default();
         let scope = client.scope.clone().of_either(&before, &scope);
-        let consent = consents::Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
+        let consent = Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
         consents::put(&self.db, session.user, &consent).await?;
         Event::done("consent").account(session.user).client(&client.id).session(session.id).record();
         self.decide(&client, pending, Some(session)).await
@@ -217,16 +233,21 @@ impl Authorize {
         pending.ok_or(AuthorizeError::Expired)
     }
 
-    /// The parameters that a request stands for: its own, or the pushed ones alone (RFC 9126 §4).
-    fn unpushed(&self, parameters: Parameters) -> Result<Parameters, AuthorizeError> {
+    /// The parameters that a request stands for: its own, or the pushed ones alone, with their name (RFC 9126 §4).
+    /// A reference that has got its code is worth nothing (§7.3).
+    async fn unpushed(&self, parameters: Parameters) -> Result<(Parameters, Option<String>), AuthorizeError> {
         let Some(sealed) = parameters.request_uri.as_deref().and_then(PushedRequest::sealed_in) else {
-            return Ok(parameters);
+            return Ok((parameters, None));
         };
         let pushed = PushedRequest::open(&self.sealer, sealed, self.clock.now()).ok_or(AuthorizeError::Expired)?;
         if parameters.client_id.as_deref() != Some(pushed.client_id.as_str()) {
             return Err(AuthorizeError::UnknownClient);
         }
-        Ok(pushed.into_parameters())
+        let name = PushedRequest::name(sealed);
+        if authorization_codes::is_answered(&self.db, PushedRequest::digest(&name)).await? {
+            return Err(AuthorizeError::Expired);
+        }
+        Ok((pushed.into_parameters(), Some(name)))
     }
 
     /// Finds the client and the redirect URI. Until both are valid, the browser is not redirected.
@@ -262,8 +283,8 @@ impl Authorize {
         session: Option<&Session>,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let request = &pending.request;
-        let scope = match self.permit(client, request) {
-            Ok(scope) => scope,
+        let permitted = match self.permit(client, request) {
+            Ok(permitted) => permitted,
             Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
         };
         // Asking again would not help: the person has logged in, as another account than the hint names.
@@ -281,33 +302,40 @@ impl Authorize {
                 AuthorizeOutcome::LogIn(pending.seal(&self.sealer))
             });
         };
-        if !self.is_allowed(client, &pending, &scope, session).await? {
+        let code = match self.allowance(client, &pending, &permitted.scope, session).await? {
+            Allowance::Missing => None,
+            Allowance::NotNeeded => self.code(&pending, permitted, session, None).await?,
+            Allowance::Given(consent) => self.code(&pending, permitted, session, Some(&consent)).await?,
+        };
+        let Some(code) = code else {
             return Ok(if request.prompt.none {
                 let refusal = AuthorizationRefusal::new(Code::ConsentRequired, "the person must consent");
                 self.refuse(pending.request, refusal, client)
             } else {
                 AuthorizeOutcome::Consent(pending.seal(&self.sealer))
             });
-        }
-        self.grant(pending.request, scope, session).await
+        };
+        let AuthorizationRequest { redirect_uri, response_mode, state, .. } = pending.request;
+        let parameters = vec![("code", code)];
+        Ok(AuthorizeOutcome::Answer(self.answer(redirect_uri, response_mode, state, parameters)))
     }
 
-    /// The scope that the request may be granted.
+    /// What the request may be granted.
     pub(in crate::services) fn permit(
         &self,
         client: &Client,
         request: &AuthorizationRequest,
-    ) -> Result<Scope, AuthorizationRefusal> {
+    ) -> Result<Permitted, AuthorizationRefusal> {
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(AuthorizationRefusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
         }
         let scope = narrow(request.scope.as_deref(), &client.scope).map_err(|_: GrantError| {
             AuthorizationRefusal::new(Code::InvalidScope, "the scope is malformed or wider than allowed")
         })?;
-        target(&self.issue, client, request.resource.as_deref()).map_err(|_: GrantError| {
+        let resource = target(&self.issue, client, request.resource.as_deref()).map_err(|_: GrantError| {
             AuthorizationRefusal::new(Code::InvalidTarget, "the resource is not this client's to ask for")
         })?;
-        Ok(scope)
+        Ok(Permitted { scope, resource })
     }
 
     /// Whether the login is recent enough, and of the account that the client expects.
@@ -330,55 +358,65 @@ impl Authorize {
     }
 
     /// Whether the person has consented to the scope. First-party clients need no consent.
-    async fn is_allowed(
+    async fn allowance(
         &self,
         client: &Client,
         pending: &PendingAuthorization,
         scope: &Scope,
         session: &Session,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Allowance, StoreError> {
         if client.first_party && !pending.request.prompt.consent {
-            return Ok(true);
+            return Ok(Allowance::NotNeeded);
         }
         let consent = consents::find(&self.db, session.user, &client.id).await?;
-        Ok(consent.is_some_and(|consent| {
+        let consent = consent.filter(|consent| {
             let anew = !pending.request.prompt.consent || consent.given_at >= pending.asked_at;
             anew && scope.is_within(&consent.scope)
-        }))
+        });
+        Ok(consent.map_or(Allowance::Missing, Allowance::Given))
     }
 
-    /// Issues a code.
-    async fn grant(
+    /// Issues a code; `None` if the consent was withdrawn or changed meanwhile.
+    ///
+    /// # Errors
+    /// [`AuthorizeError::Expired`] if the pushed request has got its code.
+    async fn code(
         &self,
-        request: AuthorizationRequest,
-        scope: Scope,
+        pending: &PendingAuthorization,
+        permitted: Permitted,
         session: &Session,
-    ) -> Result<AuthorizeOutcome, AuthorizeError> {
+        consent: Option<&Consent>,
+    ) -> Result<Option<String>, AuthorizeError> {
+        let request = &pending.request;
         let secret = self.random.secret();
         let text = secrecy::ExposeSecret::expose_secret(&secret).to_owned();
         // The challenge was parsed before it was sealed.
-        let code_challenge = CodeChallenge::parse(&request.code_challenge).map_err(|_| AuthorizeError::Expired)?;
+        let code_challenge = request.code_challenge.as_deref().map(CodeChallenge::parse).transpose();
+        let code_challenge = code_challenge.map_err(|_| AuthorizeError::Expired)?;
         let code = AuthorizationCode {
             client: request.client.clone(),
             user: session.user,
             parent: session.id,
             redirect_uri: request.redirect_uri.clone(),
             code_challenge,
-            scope,
-            resource: request.resource,
-            nonce: request.nonce,
+            scope: permitted.scope,
+            resource: permitted.resource,
+            nonce: request.nonce.clone(),
             expires_at: self.clock.now() + CODE,
             session: None,
+            reference: pending.reference.as_deref().map(PushedRequest::digest),
         };
-        authorization_codes::insert(&self.db, CodeDigest(digest::sha256(text.as_bytes())), &code).await?;
+        let digest = CodeDigest(digest::sha256(text.as_bytes()));
+        let inserted = match authorization_codes::insert(&self.db, digest, &code, consent).await {
+            // No two codes have one digest, so it is the reference that is taken.
+            Err(StoreError::Duplicate(_)) => return Err(AuthorizeError::Expired),
+            other => other?,
+        };
+        if !inserted {
+            return Ok(None);
+        }
         Event::done("authorize").account(session.user).client(&code.client).session(session.id).record();
-        let parameters = vec![("code", text)];
-        Ok(AuthorizeOutcome::Answer(self.answer(
-            request.redirect_uri,
-            request.response_mode,
-            request.state,
-            parameters,
-        )))
+        Ok(Some(text))
     }
 
     fn refuse(

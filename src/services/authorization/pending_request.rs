@@ -16,6 +16,9 @@ pub(in crate::services) struct PendingAuthorization {
     /// The browser that brought the request.
     pub(in crate::services) browser: String,
     pub(in crate::services) asked_at: DateTime<Utc>,
+    /// The name of the pushed request that this is, if it was pushed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::services) reference: Option<String>,
     /// Whether the person chose to continue as the account that is logged in.
     pub(in crate::services) account_chosen: bool,
 }

@@ -26,6 +26,9 @@ pub struct Pushed {
 pub enum PushError {
     #[error("redirect_uri is not one of this client's")]
     RedirectUri,
+    /// A reference within the request (RFC 9126 §2.1).
+    #[error("request_uri is not pushed: push the parameters themselves")]
+    RequestUri,
     #[error("the request is too long")]
     TooLong,
     #[error("{}", .0.description)]
@@ -38,11 +41,14 @@ const MAX_LENGTH: usize = 6 * 1024;
 impl Authorize {
     /// Accepts the request of `client`, which has authenticated.
     pub fn push(&self, client: &Client, parameters: Parameters) -> Result<Pushed, PushError> {
+        if parameters.request_uri.is_some() {
+            return Err(PushError::RequestUri);
+        }
         let uri = parameters.redirect_uri.clone();
         let uri =
             uri.filter(|uri| redirect_uri::is_registered(&client.redirect_uris, uri)).ok_or(PushError::RedirectUri)?;
         let mode = ResponseMode::parse(parameters.response_mode.as_deref()).map_err(PushError::Refused)?;
-        let request = AuthorizationRequest::parse(client.id.clone(), uri, mode, parameters.clone());
+        let request = AuthorizationRequest::parse(client, uri, mode, parameters.clone());
         let request = request.map_err(PushError::Refused)?;
         self.permit(client, &request).map_err(PushError::Refused)?;
         let pushed = PushedRequest { client_id: client.id.to_string(), parameters, pushed_at: self.clock.now() };
@@ -59,7 +65,7 @@ impl PushError {
     #[must_use]
     pub fn code(&self) -> AuthorizationErrorCode {
         match self {
-            Self::RedirectUri | Self::TooLong => AuthorizationErrorCode::InvalidRequest,
+            Self::RedirectUri | Self::RequestUri | Self::TooLong => AuthorizationErrorCode::InvalidRequest,
             Self::Refused(refusal) => refusal.code,
         }
     }

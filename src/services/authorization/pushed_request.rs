@@ -1,9 +1,13 @@
 //! Pushed authorization requests as the browser carries them: the `request_uri` is the parameters themselves, sealed.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::{domain::authorization_request::Parameters, services::sealed::Sealer};
+use crate::{
+    crypto::digest, domain::authorization_request::Parameters, services::sealed::Sealer,
+    store::authorization_codes::ReferenceDigest,
+};
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::services) struct PushedRequest {
@@ -34,6 +38,16 @@ impl PushedRequest {
     pub(in crate::services) fn open(sealer: &Sealer, text: &str, now: DateTime<Utc>) -> Option<Self> {
         let pushed: Option<Self> = sealer.open(CONTEXT, text);
         pushed.filter(|pushed| now < pushed.pushed_at + Self::LIFETIME)
+    }
+
+    /// A short name of a sealed request. No two seals are the same.
+    pub(in crate::services) fn name(sealed: &str) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(digest::sha256(sealed.as_bytes()))
+    }
+
+    /// What the code for the request of this name is stored with.
+    pub(in crate::services) fn digest(name: &str) -> ReferenceDigest {
+        ReferenceDigest(digest::sha256(name.as_bytes()))
     }
 
     /// The parameters, with the client that pushed them.

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
-    crypto::digest,
+    crypto::{digest, jose::jwt::SignError},
     domain::{
         client::Client,
         client_info::ClientInfo,
         clock::Clock,
         oauth::GrantType,
-        pkce::{CodeChallenge, CodeVerifier},
+        pkce::{CodeChallenge, CodeVerifier, Pkce},
         session::{EndReason, Session},
     },
     services::{
@@ -52,8 +52,8 @@ pub struct CodeRedemption {
     pub code: SecretString,
     /// The redirect URI that the code was sent to.
     pub redirect_uri: String,
-    /// The PKCE verifier.
-    pub code_verifier: SecretString,
+    /// The PKCE verifier, if there is one.
+    pub code_verifier: Option<SecretString>,
     /// `resource` (RFC 8707 §2.2), which must be the one that was granted.
     pub resource: Option<String>,
 }
@@ -71,8 +71,6 @@ impl RedeemCode {
         origin: &ClientInfo,
     ) -> Result<TokenSet, GrantError> {
         permit(client, GrantType::AuthorizationCode)?;
-        let verifier = CodeVerifier::parse(presented.code_verifier)
-            .map_err(|why| GrantError::Malformed { field: "code_verifier", why: why.to_string() })?;
         let digest = CodeDigest(digest::sha256(presented.code.expose_secret().as_bytes()));
         let refuse = |reason| {
             Event::refused("code", reason).client(&client.id).record();
@@ -86,37 +84,44 @@ impl RedeemCode {
         if presented.redirect_uri != code.redirect_uri {
             return refuse("redirect_uri");
         }
-        if CodeChallenge::of_digest(&digest::sha256(verifier.as_bytes())) != code.code_challenge {
+        if !is_proved(&code, presented.code_verifier, client)? {
             return refuse("code_verifier");
         }
-        if presented.resource.is_some() && presented.resource != code.resource {
+        // The operator may have narrowed the client within the last minute.
+        let granted = code.resource.as_deref();
+        if granted.is_some_and(|resource| self.issue.target(client, resource).is_none()) {
             return Err(GrantError::InvalidTarget);
         }
+        let audience = self.issue.audience_for(client, granted, presented.resource.as_deref());
+        let audience = audience.ok_or(GrantError::InvalidTarget)?;
+        let scope = code.scope.clone().within(&client.scope);
         if code.session.is_none() && code.expires_at <= self.clock.now() {
             return refuse("expired");
         }
         // Do everything that can fail before the code is used up.
         self.issue.prepare_id_token(client, self.clock.now()).await?;
         let Some(user) = self.entities.user(&self.db, code.user).await? else { return refuse("account") };
-        match self.redeem(digest, &code, client, origin).await? {
-            Some(session) => {
-                let now = self.clock.now();
-                let tokens = self.issue.session_tokens(&session, client, &code.scope, now)?;
-                Ok(self.issue.with_id_token(tokens, &session, client, &user, code.nonce, now)?)
-            }
+        let sign = |session: &Session| {
+            let now = self.clock.now();
+            let tokens = self.issue.session_tokens_for(audience.clone(), session, client, &scope, now)?;
+            self.issue.with_id_token(tokens, session, client, &user, code.nonce.clone(), now)
+        };
+        match self.redeem(digest, &code, client, origin, sign).await? {
+            Some(tokens) => Ok(tokens),
             None => self.used(digest, client).await,
         }
     }
 
-    /// Uses up the code and begins its session in one transaction; `None` if the code is used or expired, or its login
-    /// is over.
+    /// Uses up the code, and begins or continues its session, in one transaction; `None` if the code is used or expired,
+    /// or its login is over. The tokens are signed before the commit: if one cannot be, the code stays unused.
     async fn redeem(
         &self,
         digest: CodeDigest,
         code: &AuthorizationCode,
         client: &Client,
         origin: &ClientInfo,
-    ) -> Result<Option<Session>, GrantError> {
+        sign: impl Fn(&Session) -> Result<TokenSet, SignError> + Sync,
+    ) -> Result<Option<TokenSet>, GrantError> {
         let beginning = Beginning {
             user: code.user,
             client: &client.id,
@@ -135,9 +140,13 @@ impl RedeemCode {
                 // The transaction is over, and the code is unused.
                 Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
+                    if session.id != id {
+                        authorization_codes::continues(&transaction, digest, session.id).await?;
+                    }
+                    let tokens = sign(&session)?;
                     store::commit(transaction).await?;
                     BeginSession::record(&session);
-                    return Ok(Some(session));
+                    return Ok(Some(tokens));
                 }
                 Ok(None) => return Ok(None),
                 Err(other) => return Err(other.into()),
@@ -156,5 +165,23 @@ impl RedeemCode {
             self.end_session.run(&SessionSelector::One(session), EndReason::Reuse).await?;
         }
         Err(GrantError::InvalidGrant)
+    }
+}
+
+/// Whether the verifier answers the challenge of the code (RFC 7636 §4.6). A code without a challenge is for a client that
+/// needs none, and a verifier that comes with it is another request's: somebody injected the code (RFC 9700 §4.8.2).
+///
+/// # Errors
+/// [`GrantError::Malformed`] where the verifier is missing or malformed.
+fn is_proved(code: &AuthorizationCode, verifier: Option<SecretString>, client: &Client) -> Result<bool, GrantError> {
+    let malformed = |why: String| GrantError::Malformed { field: "code_verifier", why };
+    match (&code.code_challenge, verifier) {
+        (Some(challenge), Some(verifier)) => {
+            let verifier = CodeVerifier::parse(verifier).map_err(|why| malformed(why.to_string()))?;
+            Ok(CodeChallenge::of_digest(&digest::sha256(verifier.as_bytes())) == *challenge)
+        }
+        (Some(_), None) => Err(malformed("is required".to_owned())),
+        (None, Some(_)) => Ok(false),
+        (None, None) => Ok(client.pkce == Pkce::Optional),
     }
 }

@@ -32,8 +32,8 @@ impl ClientCredentials {
             return Err(GrantError::UnauthorizedClient);
         }
         let scope = narrow(asked.scope, &client.scope.clone().without(&USER_SCOPES))?;
-        target(&self.issue, client, asked.resource)?;
-        let token = self.issue.client_token(client, scope, asked.resource, self.clock.now())?;
+        let resource = target(&self.issue, client, asked.resource)?;
+        let token = self.issue.client_token(client, scope, resource.as_deref(), self.clock.now())?;
         Event::done("client_credentials").client(&client.id).record();
         Ok(token)
     }

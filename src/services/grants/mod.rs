@@ -10,7 +10,7 @@ use std::time::Duration;
 use self::token_issuer::TokenIssuer;
 use crate::{
     crypto::jose::jwt::SignError,
-    domain::{client::Client, oauth::GrantType, scope::Scope},
+    domain::{client::Client, oauth::GrantType, resource, scope::Scope},
     services::Unavailable,
     store::StoreError,
 };
@@ -57,21 +57,24 @@ pub(in crate::services) fn permit(client: &Client, grant: GrantType) -> Result<(
     if client.may_use(grant) { Ok(()) } else { Err(GrantError::UnauthorizedClient) }
 }
 
-/// The requested scope, which must be within `allowed`; by default all of `allowed`.
-pub(in crate::services) fn narrow(asked: Option<&str>, allowed: &Scope) -> Result<Scope, GrantError> {
-    let Some(asked) = asked else { return Ok(allowed.clone()) };
-    let scope = Scope::parse(asked).map_err(|_| GrantError::InvalidScope)?;
-    if scope.is_within(allowed) { Ok(scope) } else { Err(GrantError::InvalidScope) }
+/// The part of the requested scope that is `registered`; by default all of it. Others are left out where one is left
+/// (OIDC Core §3.1.2.1, RFC 6749 §3.3): clients ask for what other issuers have.
+pub(in crate::services) fn narrow(asked: Option<&str>, registered: &Scope) -> Result<Scope, GrantError> {
+    let Some(asked) = asked else { return Ok(registered.clone()) };
+    let scope = Scope::parse(asked).map_err(|_| GrantError::InvalidScope)?.within(registered);
+    if scope.is_empty() { Err(GrantError::InvalidScope) } else { Ok(scope) }
 }
 
-/// Refuses a resource that the client may not ask for.
+/// The resource that is asked for, as it was registered.
+///
+/// # Errors
+/// [`GrantError::InvalidTarget`] if the client may not ask for it, or asks for two.
 pub(in crate::services) fn target(
     issue: &TokenIssuer,
     client: &Client,
-    resource: Option<&str>,
-) -> Result<(), GrantError> {
-    match resource {
-        Some(resource) if !issue.may_target(client, resource) => Err(GrantError::InvalidTarget),
-        _ => Ok(()),
-    }
+    asked: Option<&str>,
+) -> Result<Option<String>, GrantError> {
+    let Some(asked) = asked else { return Ok(None) };
+    let resource = resource::only_one(asked).and_then(|resource| issue.target(client, resource));
+    resource.map(|resource| Some(resource.to_owned())).ok_or(GrantError::InvalidTarget)
 }

@@ -8,14 +8,16 @@ use chrono::{DateTime, Utc};
 use crate::{
     crypto::jose::jwt::{Jwt, RefreshToken, RefreshTokenOfAnyAge},
     domain::{
-        claims::RefreshClaims,
+        claims::{Audience, RefreshClaims},
         client::Client,
         clock::Clock,
         ids::ClientId,
         oauth::GrantType,
+        scope::Scope,
         session::{EndReason, Generation, Session, StaleRefresh},
     },
     services::{
+        Unavailable,
         audit::Event,
         grants::{
             Asked, GrantError, narrow, permit,
@@ -24,9 +26,9 @@ use crate::{
         sessions::end::EndSession,
     },
     store::{
-        Database,
+        Database, StoreError,
         entity_cache::EntityCache,
-        sessions::{self, SessionSelector},
+        sessions::{self, SessionSelector, Turn},
     },
 };
 
@@ -68,23 +70,18 @@ impl Refresh {
         }
         // Check scope and resource before the rotation, which cannot be undone; a session's do not change.
         if asked.scope.is_some() || asked.resource.is_some() {
-            self.judge(&claims, asked, now).await?;
+            self.judge(&claims, client, asked, now).await?;
         }
         // Do everything that can fail before the rotation: a failure afterwards would use up the token.
         self.issue.prepare_id_token(client, now).await?;
         let user = if client.is_relying_party() { self.entities.user(&self.db, claims.sub).await? } else { None };
-        let generation = Generation(claims.generation);
-        let lifetimes = &self.issue.lifetimes;
-        let rotated = sessions::rotate(&self.db, claims.sid, generation, &client.id, lifetimes, now).await?;
-        let session = match rotated {
-            Some(session) => {
-                Event::done("refresh").account(session.user).client(&client.id).session(session.id).record();
-                session
-            }
+        let targets: Vec<&str> = self.issue.targets(client).collect();
+        let session = match self.rotate(&claims, client, &targets, now).await? {
+            Some(session) => session,
             None => self.not_its_turn(&claims, client, now).await?,
         };
-        let scope = narrow(asked.scope, &session.scope)?;
-        let tokens = self.issue.session_tokens(&session, client, &scope, now)?;
+        let (scope, audience) = self.grantable(&session, client, asked)?;
+        let tokens = self.issue.session_tokens_for(audience, &session, client, &scope, now)?;
         // OIDC Core §12.2: a new ID token has the `auth_time` of the first one, and no nonce.
         match user {
             Some(user) => Ok(self.issue.with_id_token(tokens, &session, client, &user, None, now)?),
@@ -92,8 +89,50 @@ impl Refresh {
         }
     }
 
-    /// Refuses a wider scope or another resource than the session's.
-    async fn judge(&self, claims: &RefreshClaims, asked: Asked<'_>, now: DateTime<Utc>) -> Result<(), GrantError> {
+    /// Rotates the token, if it is the live one of a session for one of `targets`, or for no resource.
+    async fn rotate(
+        &self,
+        claims: &RefreshClaims,
+        client: &Client,
+        targets: &[&str],
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>, StoreError> {
+        let turn = Turn { session: claims.sid, generation: Generation(claims.generation), client: &client.id, targets };
+        let rotated = sessions::rotate(&self.db, &turn, &self.issue.lifetimes, now).await?;
+        if let Some(session) = &rotated {
+            Event::done("refresh").account(session.user).client(&client.id).session(session.id).record();
+        }
+        Ok(rotated)
+    }
+
+    /// What a token of `session` may have now: the operator may have narrowed the client since it was granted.
+    ///
+    /// # Errors
+    /// [`GrantError::InvalidTarget`] for a resource that the client lost, or another than the session's;
+    /// [`GrantError::InvalidScope`] for a wider scope; [`GrantError::InvalidGrant`] if nothing is left of the session's.
+    fn grantable(&self, session: &Session, client: &Client, asked: Asked<'_>) -> Result<(Scope, Audience), GrantError> {
+        let granted = session.resource.as_deref();
+        if granted.is_some_and(|resource| self.issue.target(client, resource).is_none()) {
+            return Err(GrantError::InvalidTarget);
+        }
+        let audience = self.issue.audience_for(client, granted, asked.resource).ok_or(GrantError::InvalidTarget)?;
+        let left = session.scope.clone().within(&client.scope);
+        let scope = match asked.scope {
+            Some(_) => narrow(asked.scope, &client.scope)?,
+            None if left.is_empty() && !session.scope.is_empty() => return Err(GrantError::InvalidGrant),
+            None => left,
+        };
+        if scope.is_within(&session.scope) { Ok((scope, audience)) } else { Err(GrantError::InvalidScope) }
+    }
+
+    /// Refuses a scope or resource that the session's tokens cannot have.
+    async fn judge(
+        &self,
+        claims: &RefreshClaims,
+        client: &Client,
+        asked: Asked<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<(), GrantError> {
         let Some(session) = sessions::find(&self.db, claims.sid).await? else { return Err(GrantError::InvalidGrant) };
         let presented = session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace);
         let stale = Generation(claims.generation) != session.generation && presented != StaleRefresh::Repeated;
@@ -101,11 +140,7 @@ impl Refresh {
             // The rotation will refuse the token; scope and resource do not matter.
             return Ok(());
         }
-        narrow(asked.scope, &session.scope)?;
-        match asked.resource {
-            Some(resource) if session.resource.as_deref() != Some(resource) => Err(GrantError::InvalidTarget),
-            _ => Ok(()),
-        }
+        self.grantable(&session, client, asked).map(drop)
     }
 
     /// Distinguishes a lost response from a theft, by the session row.
@@ -120,6 +155,9 @@ impl Refresh {
             refused("unknown");
             return Err(GrantError::InvalidGrant);
         };
+        if session.is_live(now) && session.generation == Generation(claims.generation) {
+            return self.not_its_target(&session, claims, client, now).await;
+        }
         match session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace) {
             StaleRefresh::Repeated => {
                 Event::done("refresh")
@@ -140,5 +178,23 @@ impl Refresh {
                 Err(GrantError::InvalidGrant)
             }
         }
+    }
+
+    /// Judges the live token of a session whose resource is not registered as it is spelled.
+    async fn not_its_target(
+        &self,
+        session: &Session,
+        claims: &RefreshClaims,
+        client: &Client,
+        now: DateTime<Utc>,
+    ) -> Result<Session, GrantError> {
+        let resource = session.resource.as_deref();
+        let Some(resource) = resource.filter(|resource| self.issue.target(client, resource).is_some()) else {
+            Event::refused("refresh", "resource").client(&client.id).session(claims.sid).record();
+            return Err(GrantError::InvalidTarget);
+        };
+        // The operator spells it differently now.
+        let rotated = self.rotate(claims, client, &[resource], now).await?;
+        rotated.ok_or(GrantError::Unavailable(Unavailable::TooSlow))
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         client::Client,
         ids::{SessionId, UserId},
         oauth::GrantType,
+        resource,
         scope::Scope,
         session::{Lifetimes, Session},
         status_list::StatusClaim,
@@ -79,11 +80,28 @@ impl TokenIssuer {
         scope: &Scope,
         now: DateTime<Utc>,
     ) -> Result<TokenSet, SignError> {
+        self.session_tokens_for(self.audience(session.resource.as_deref(), client), session, client, scope, now)
+    }
+
+    /// As [`Self::session_tokens`], with an access token for `audience`.
+    ///
+    /// # Errors
+    /// [`SignError`] where there is no key to sign with.
+    pub fn session_tokens_for(
+        &self,
+        audience: Audience,
+        session: &Session,
+        client: &Client,
+        scope: &Scope,
+        now: DateTime<Utc>,
+    ) -> Result<TokenSet, SignError> {
         let expires = Ord::min(now + self.lifetimes.access_token, session.ends_at);
+        // An operator's own services may take a name or a role for a right: another's client gets them by scope alone.
+        let carries = |scope_of_claim| client.first_party || scope.contains(scope_of_claim);
         let claims = AccessClaims {
             iss: self.issuer.clone(),
             sub: session.user.to_string(),
-            aud: self.audience(session.resource.as_deref(), client),
+            aud: audience,
             exp: numeric_date(expires),
             iat: numeric_date(now),
             jti: self.random.token_id(),
@@ -93,8 +111,8 @@ impl TokenIssuer {
                 sid: session.id,
                 auth_time: numeric_date(session.authenticated_at),
                 amr: session.amr.clone(),
-                preferred_username: session.username.clone(),
-                roles: session.roles.clone(),
+                preferred_username: carries("profile").then(|| session.username.clone()),
+                roles: if carries("roles") { session.roles.clone() } else { Vec::new() },
                 status: Some(StatusClaim::of(&self.issuer, session.status)),
             }),
         };
@@ -174,6 +192,7 @@ impl TokenIssuer {
             preferred_username: tokens.scope.contains("profile").then(|| user.username.as_written().to_owned()),
             email: email.map(|email| email.as_str().to_owned()),
             email_verified: email.map(|_| user.email_verified),
+            roles: if tokens.scope.contains("roles") { session.roles.clone() } else { Vec::new() },
         };
         let id_token = self.jwt.sign_id(&claims, algorithm, now)?.into();
         Ok(TokenSet { id_token: Some(id_token), ..tokens })
@@ -193,7 +212,11 @@ impl TokenIssuer {
         let claims = AccessClaims {
             iss: self.issuer.clone(),
             sub: client.id.to_string(),
-            aud: self.audience(resource, client),
+            aud: match resource {
+                Some(resource) => Audience::One(resource.to_owned()),
+                None if client.first_party => Audience::of([self.audience.clone(), self.issuer.clone()]),
+                None => Audience::One(self.audience.clone()),
+            },
             exp: numeric_date(now + self.lifetimes.access_token),
             iat: numeric_date(now),
             jti: self.random.token_id(),
@@ -208,20 +231,38 @@ impl TokenIssuer {
         })
     }
 
-    /// The requested resource; by default the configured audience and, for first-party clients, this service itself.
+    /// The audience of a user's token: the granted resource; by default the configured audience and this service itself,
+    /// for first-party clients, and for any other client this service alone (RFC 9700 §2.3).
     fn audience(&self, resource: Option<&str>, client: &Client) -> Audience {
         match resource {
             Some(resource) => Audience::One(resource.to_owned()),
             None if client.first_party => Audience::of([self.audience.clone(), self.issuer.clone()]),
-            None => Audience::One(self.audience.clone()),
+            None => Audience::One(self.issuer.clone()),
         }
     }
 
-    /// Whether `client` may ask for `resource` (RFC 8707 §2): a registered resource, or a default audience.
+    /// The audience of a token under a grant for the resource `granted`, where the token request names `asked` (RFC 8707
+    /// §2.2): what was granted, or one of those that the token would have anyway. `None` for any other.
     #[must_use]
-    pub fn may_target(&self, client: &Client, resource: &str) -> bool {
-        resource == self.audience
-            || (client.first_party && resource == self.issuer)
-            || client.resources.iter().any(|registered| registered == resource)
+    pub fn audience_for(&self, client: &Client, granted: Option<&str>, asked: Option<&str>) -> Option<Audience> {
+        let audience = self.audience(granted, client);
+        let Some(asked) = asked else { return Some(audience) };
+        let asked = resource::only_one(asked)?;
+        audience.names().find(|name| resource::is_same(name, asked)).map(|name| Audience::One(name.to_owned()))
+    }
+
+    /// The resource that `asked` names, if `client` may ask for it (RFC 8707 §2): a registered one, or, of a first-party
+    /// client, a default audience. It is spelled as the operator spelled it, since resource servers compare bytes.
+    #[must_use]
+    pub fn target<'a>(&'a self, client: &'a Client, asked: &str) -> Option<&'a str> {
+        let defaults = [&self.audience, &self.issuer].into_iter().filter(|_| client.first_party);
+        let own = defaults.map(String::as_str).find(|name| resource::is_same(name, asked));
+        client.resource(asked).or(own)
+    }
+
+    /// All resources that `client` may ask for.
+    pub fn targets<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a str> {
+        let defaults = [&self.audience, &self.issuer].into_iter().filter(|_| client.first_party);
+        client.resources.iter().chain(defaults).map(String::as_str)
     }
 }

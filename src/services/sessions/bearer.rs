@@ -30,6 +30,8 @@ pub struct Bearer {
     pub clock: Arc<dyn Clock>,
     /// This service, as the audience of tokens that may manage accounts.
     pub issuer: String,
+    /// The configured audience, whose tokens may read claims as well.
+    pub audience: String,
 }
 
 /// The user who presents a valid token, or is logged in at our own pages.
@@ -79,17 +81,20 @@ impl Bearer {
     /// and its client must be first-party now.
     pub async fn account(&self, token: &str) -> Result<Caller, BearerError> {
         let (claims, user) = self.user_token(token)?;
-        if !self.opens_accounts(&claims).await? {
+        if !claims.aud.contains(&self.issuer) || !self.is_first_party(&claims).await? {
             return Err(BearerError::Insufficient);
         }
         caller(claims, &user)
     }
 
-    /// The user who may read their claims with this token (OIDC Core §5.3): one that [`Self::account`] accepts, or any
-    /// user's with scope `openid`.
+    /// The user who may read their claims with this token (OIDC Core §5.3): one with scope `openid`, or of a client that is
+    /// first-party now. A token that is bound to another resource is for that one alone (RFC 9068 §4).
     pub async fn userinfo(&self, token: &str) -> Result<Caller, BearerError> {
         let (claims, user) = self.user_token(token)?;
-        if !claims.scope.contains("openid") && !self.opens_accounts(&claims).await? {
+        if !claims.aud.contains(&self.issuer) && !claims.aud.contains(&self.audience) {
+            return Err(BearerError::Insufficient);
+        }
+        if !claims.scope.contains("openid") && !self.is_first_party(&claims).await? {
             return Err(BearerError::Insufficient);
         }
         caller(claims, &user)
@@ -118,10 +123,7 @@ impl Bearer {
         Ok(claims)
     }
 
-    async fn opens_accounts(&self, claims: &AccessClaims) -> Result<bool, Unavailable> {
-        if !claims.aud.contains(&self.issuer) {
-            return Ok(false);
-        }
+    async fn is_first_party(&self, claims: &AccessClaims) -> Result<bool, Unavailable> {
         let found = self.entities.client(&self.db, &claims.client_id).await?;
         Ok(found.is_some_and(|(client, _)| client.first_party))
     }

@@ -70,10 +70,10 @@ impl LogIn {
     ) -> Result<LoggedIn, GrantError> {
         permit(client, GrantType::Password)?;
         let scope = narrow(asked.scope, &client.scope)?;
-        target(&self.issue, client, asked.resource)?;
+        let resource = target(&self.issue, client, asked.resource)?;
         let lifetimes = &self.issue.lifetimes;
         let (authenticated, session) =
-            self.session(credentials, &client.id, &scope, asked.resource, origin, lifetimes).await?;
+            self.session(credentials, &client.id, &scope, resource.as_deref(), origin, lifetimes).await?;
         let tokens =
             self.issue.session_tokens(&session, client, &scope, self.clock.now()).map_err(Unavailable::from)?;
         let Authenticated { user, proof } = authenticated;

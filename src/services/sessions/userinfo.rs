@@ -1,7 +1,7 @@
 //! The userinfo claims (OIDC Core §5.3, §5.4).
 
 use crate::{
-    domain::ids::UserId,
+    domain::{ids::UserId, role::Role},
     services::{
         Unavailable,
         sessions::bearer::{Bearer, BearerError},
@@ -29,6 +29,8 @@ pub struct UserClaims {
     pub email: Option<String>,
     /// Beside `email`.
     pub email_verified: Option<bool>,
+    /// With scope `roles`, where there are any.
+    pub roles: Option<Vec<Role>>,
 }
 
 impl Userinfo {
@@ -42,6 +44,7 @@ impl Userinfo {
         Ok(UserClaims {
             sub: user.id,
             preferred_username: caller.scope.contains("profile").then(|| user.username.as_written().to_owned()),
+            roles: Some(user.roles).filter(|roles| caller.scope.contains("roles") && !roles.is_empty()),
             email_verified: email.as_ref().map(|_| user.email_verified),
             email: email.map(|email| email.as_str().to_owned()),
         })

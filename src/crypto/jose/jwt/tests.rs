@@ -66,7 +66,7 @@ fn access() -> AccessClaims {
             sid: SessionId(Uuid::from_u128(9)),
             auth_time: numeric_date(now()),
             amr: vec!["pwd".into()],
-            preferred_username: "ada".into(),
+            preferred_username: Some("ada".into()),
             roles: vec![],
             status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),
         }),

@@ -16,7 +16,7 @@ fn worst() -> AccessClaims {
         client_id: ClientId::parse(&"c".repeat(64)).unwrap(),
         scope: Scope::parse(&scope.join(" ")).unwrap(),
         user: Some(UserClaims {
-            preferred_username: "𝕬".repeat(64),
+            preferred_username: Some("𝕬".repeat(64)),
             roles: (0..Role::MOST).map(|n| Role::parse(&format!("{n:032}")).unwrap()).collect(),
             amr: ["fed", "mfa", "otp", "pwd"].map(str::to_owned).into(),
             status: Some(StatusClaim::of(&url("i"), StatusPosition { list: u16::MAX, index: LAST })),
