@@ -104,12 +104,12 @@ async fn what_no_cookie_holds_is_refused_at_once(builder: TestEnvBuilder) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let (long, longest) = ("n".repeat(1800), "n".repeat(2048));
     let session_browser = BrowserSession::at(&signet);
-    let other = [("nonce", longest.as_str()), ("login_hint", longest.as_str())];
+    let other = [("idp_hint", longest.as_str()), ("login_hint", longest.as_str())];
     app.is_refused(&session_browser.opens(&app.link(&other)).await, "invalid_request");
     // Where nobody is asked it goes nowhere.
     let none = [&other[..], &[("prompt", "none")]].concat();
     app.is_refused(&session_browser.opens(&app.link(&none)).await, "login_required");
-    let address = leaves_for("idp", &session_browser, &app, &[("nonce", &long)]).await;
+    let address = leaves_for("idp", &session_browser, &app, &[("login_hint", &long)]).await;
     assert!(session_browser.cookies().iter().all(|cookie| cookie.len() <= 4096), "{:?}", session_browser.cookies());
     app.is_given_a_code(&session_browser.opens(&idp.logs_in(&address)).await);
 }
