@@ -2,7 +2,7 @@
 //! move with them.
 
 use sea_orm_migration::prelude::*;
-pub use sea_orm_migration::{MigrationStatus, MigratorTrait};
+pub use sea_orm_migration::{MigrationStatus, MigratorTrait, SchemaManager};
 
 mod m20261123_000001_users;
 mod m20261123_000002_clients;
@@ -22,6 +22,8 @@ mod m20261123_000015_logout_notices;
 mod m20261128_000011_session_children;
 mod m20261128_000012_client_pkce;
 mod m20261128_000013_code_references;
+mod m20261128_000031_key_fingerprints;
+mod m20261128_000032_write_probes;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +50,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000011_session_children::Migration),
             Box::new(m20261128_000012_client_pkce::Migration),
             Box::new(m20261128_000013_code_references::Migration),
+            Box::new(m20261128_000031_key_fingerprints::Migration),
+            Box::new(m20261128_000032_write_probes::Migration),
         ]
     }
 }

@@ -1,8 +1,12 @@
-//! Records of the keys that were ever made. If a record exists and its file is missing, a folder was lost; a new key
-//! would silently invalidate every token issued so far.
+//! Records of the keys that were ever made, and the fingerprints of all that were used. If a record exists and the folder
+//! has none of its kind's keys, the folder is lost or another cluster's; a new key would silently invalidate every token
+//! issued so far.
 
 use chrono::{DateTime, Utc};
-use entity::key_record::{ActiveModel, Column, Entity, Model};
+use entity::{
+    key_fingerprint,
+    key_record::{ActiveModel, Column, Entity, Model},
+};
 use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
 
 use super::StoreError;
@@ -28,5 +32,39 @@ pub async fn remember(db: &impl ConnectionTrait, record: KeyRecord) -> Result<()
         .on_conflict(OnConflict::column(Column::Kind).do_nothing().to_owned())
         .exec_without_returning(db)
         .await?;
+    Ok(())
+}
+
+/// A key that services of this database have used.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct KeyFingerprint {
+    /// An algorithm, or `root`.
+    pub kind: String,
+    /// Identifies the key, and reveals nothing of its private half.
+    pub fingerprint: String,
+}
+
+pub async fn fingerprints(db: &impl ConnectionTrait) -> Result<Vec<KeyFingerprint>, StoreError> {
+    let rows = key_fingerprint::Entity::find().all(db).await?;
+    Ok(rows.into_iter().map(|row| KeyFingerprint { kind: row.kind, fingerprint: row.fingerprint }).collect())
+}
+
+/// Records keys that are used from now on; those that are recorded already stay unchanged.
+pub async fn remember_fingerprints(
+    db: &impl ConnectionTrait,
+    keys: impl IntoIterator<Item = KeyFingerprint>,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    for key in keys {
+        let row = key_fingerprint::ActiveModel {
+            fingerprint: Set(key.fingerprint),
+            kind: Set(key.kind),
+            recorded_at: Set(now),
+        };
+        key_fingerprint::Entity::insert(row)
+            .on_conflict(OnConflict::column(key_fingerprint::Column::Fingerprint).do_nothing().to_owned())
+            .exec_without_returning(db)
+            .await?;
+    }
     Ok(())
 }

@@ -35,7 +35,11 @@ pub enum KeyError {
     )]
     ExposedFile { path: PathBuf },
     /// Other users can add keys.
-    #[error("{0} can be written by other users, who could add keys of theirs; run: chmod 700 {0}", path.display())]
+    #[error(
+        "{0} can be written by its group or by others, who could add keys of theirs; run: chmod 700 {0}, and look for \
+         files there that you do not know",
+        path.display()
+    )]
     ExposedFolder { path: PathBuf },
     /// Not exactly one unencrypted PKCS#8 key in PEM.
     #[error(
@@ -66,4 +70,23 @@ pub enum KeyError {
     /// The library failed to make a key.
     #[error("the cryptographic library failed to make a key")]
     NotMade,
+}
+
+impl KeyError {
+    /// Whether the operator has to mend the folder, rather than try again.
+    #[must_use]
+    pub fn is_of_the_folder(&self) -> bool {
+        match self {
+            Self::Unreadable { .. }
+            | Self::NotAFile { .. }
+            | Self::ExposedFile { .. }
+            | Self::ExposedFolder { .. }
+            | Self::BrokenPem { .. }
+            | Self::WrongKey { .. }
+            | Self::NotARootSecret { .. }
+            | Self::SameKey { .. }
+            | Self::Vanished { .. } => true,
+            Self::Unwritable { .. } | Self::Exists { .. } | Self::NotMade => false,
+        }
+    }
 }

@@ -61,6 +61,7 @@ pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
         };
         // Follows symbolic links: secret mounts consist of them.
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
+        refuse_exposed_target(dir, &path)?;
         if !metadata.is_file() {
             return Err(KeyError::NotAFile { path });
         }
@@ -144,9 +145,20 @@ fn make_folder(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// A user who can write the folder that a link leads to could put another file in the place of the target.
+fn refuse_exposed_target(dir: &Path, path: &Path) -> Result<(), KeyError> {
+    let unreadable = |source| KeyError::Unreadable { path: path.to_owned(), source };
+    if !fs::symlink_metadata(path).map_err(unreadable)?.is_symlink() {
+        return Ok(());
+    }
+    let target = fs::canonicalize(path).map_err(unreadable)?;
+    let folder = target.parent().unwrap_or(dir);
+    refuse_exposed_folder(folder, &fs::metadata(folder).map_err(unreadable)?)
+}
+
 /// A user who can write the folder could add a key, which the JWK set would then publish as ours.
 fn refuse_exposed_folder(dir: &Path, metadata: &Metadata) -> Result<(), KeyError> {
-    if metadata.mode() & 0o002 == 0 {
+    if metadata.mode() & 0o022 == 0 {
         return Ok(());
     }
     // Kubernetes mounts secrets read-only on folders of mode 1777. Setting the mode that a folder already has changes

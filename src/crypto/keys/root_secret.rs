@@ -42,6 +42,9 @@ impl Purpose {
 /// The label of the identifier, which is public and reveals nothing of the secret or any key.
 const IDENTIFIER: &[u8] = b"signet root secret id";
 
+/// The label of the fingerprint, by which a database knows its root secret again.
+const FINGERPRINT: &[u8] = b"signet root secret fingerprint";
+
 /// 256 secret bits to derive keys from.
 pub struct RootSecret {
     prk: Prk,
@@ -78,6 +81,13 @@ impl RootSecret {
     #[must_use]
     pub fn kid(&self) -> &str {
         &self.kid
+    }
+
+    /// What a database may keep to know the secret again: a MAC of a constant, which reveals nothing of the secret or any
+    /// key.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        BASE64_URL_SAFE_NO_PAD.encode(expand::<32>(&self.prk, FINGERPRINT))
     }
 
     /// When every replica could first read it.
@@ -140,6 +150,8 @@ mod tests {
         let (one, other) =
             (RootSecret::new(&[1; 32], DateTime::UNIX_EPOCH), RootSecret::new(&[2; 32], DateTime::UNIX_EPOCH));
         assert_ne!(one.kid(), other.kid());
+        assert_ne!(one.fingerprint(), other.fingerprint());
+        assert!(!one.fingerprint().contains(one.kid()), "each has a label of its own");
         assert_ne!(one.derive(Purpose::RefreshToken), other.derive(Purpose::RefreshToken));
         assert_ne!(one.derive(Purpose::RefreshToken), one.derive(Purpose::OneUseSecret));
     }

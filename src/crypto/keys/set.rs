@@ -56,6 +56,14 @@ impl KeySet {
         }
     }
 
+    /// What identifies each key, root secrets among them, and reveals nothing of its private half.
+    #[must_use]
+    pub fn fingerprints(&self) -> Vec<(KeyKind, String)> {
+        let signing = self.signing.iter().map(|key| (KeyKind::Signing(key.algorithm()), key.kid().to_owned()));
+        let roots = self.root_secrets.iter().map(|secret| (KeyKind::RootSecret, secret.fingerprint()));
+        signing.chain(roots).collect()
+    }
+
     #[must_use]
     pub fn kids(&self) -> Vec<&str> {
         self.signing.iter().map(SigningKey::kid).collect()

@@ -1,5 +1,8 @@
 //! Creates the first keys, and no others: if a recorded key is missing, a new one would silently invalidate every token
 //! issued so far.
+//!
+//! The database knows its keys by fingerprint. A folder that lacks every recorded key of a kind is lost, or belongs to
+//! another database: nothing starts with it, and nothing is made in it.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,10 +12,13 @@ use crate::{
     services::Unavailable,
     store::{
         self, Database, clients,
-        key_records::{self, KeyRecord},
+        key_records::{self, KeyFingerprint, KeyRecord},
         schema,
     },
 };
+
+/// The file name in the record of a key that was found, not made.
+const FOUND: &str = "(found)";
 
 /// Why the service cannot start with its keys.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +26,7 @@ pub enum EstablishError {
     /// A file or the folder is not valid.
     #[error(transparent)]
     Keys(#[from] KeyError),
-    /// A recorded key is missing in the folder.
+    /// The folder has no key of a recorded kind.
     #[error(
         "{folder} has no {kind} key, but this database's first one was made on {made} as {file}: restore the folder \
          from its backup, or mount the one that the other replicas use"
@@ -34,12 +40,46 @@ pub enum EstablishError {
         /// The recorded file name.
         file: String,
     },
+    /// The folder has keys of a recorded kind, and none of them is this database's.
+    #[error(
+        "no {kind} key in {folder} is one that this database knows (its first one was made on {made} as {file}): the \
+         folder is another installation's. Restore it from its backup, or mount the one that the other replicas use; if \
+         you have replaced the keys while no service ran, see Keys in docs/operations.md"
+    )]
+    Foreign {
+        folder: String,
+        /// The kind of which no key is known.
+        kind: String,
+        /// When the first key was created.
+        made: String,
+        /// The recorded file name.
+        file: String,
+    },
+    /// An older version recorded no fingerprint, and a command cannot tell whose the folder is.
+    #[error(
+        "an older version has not recorded which {kind} key is this database's: start the service once, then run this \
+         again with its keys folder (here {folder})"
+    )]
+    Unidentified {
+        folder: String,
+        /// The kind without a fingerprint.
+        kind: String,
+    },
     /// The database failed.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
 
 unavailable_from!(EstablishError: store::StoreError);
+
+/// Who asks for the keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Caller {
+    /// The service: where an older version recorded no fingerprint, its folder is the database's.
+    Service,
+    /// A command, which may run in any folder.
+    Command,
+}
 
 /// The keys that a service needs which signs access tokens with `algorithm`: that, the root secret, and what the ID
 /// tokens of its registered clients are signed with. An RSA key takes a second to make, so a service without such
@@ -66,38 +106,78 @@ pub async fn kinds(
 /// that start together take turns; `db` is a direct connection, since the turn is a lock.
 ///
 /// # Errors
-/// [`EstablishError`], by the file's name; nothing was made then that another start would not find.
+/// [`EstablishError`], by the name of the file or folder; nothing was made then that another start would not find.
 pub async fn run(
     db: &Database,
     folder: &Path,
     kinds: &[KeyKind],
+    caller: Caller,
     clock: &Arc<dyn Clock>,
 ) -> Result<KeySet, EstablishError> {
     let turn = schema::lock(db).await?;
     let recorded = key_records::all(&turn).await?;
-    let mut set = files::read(folder)?;
+    let known = key_records::fingerprints(&turn).await?;
+    let found = files::read(folder)?;
+    // All of them, before the first key is made: a key made in a folder that is not the cluster's is soon lost.
+    for record in &recorded {
+        check(folder, &found, record, &known, caller)?;
+    }
     for kind in kinds.iter().copied() {
-        let record = recorded.iter().find(|record| record.kind == kind.as_str());
-        let file = match (set.has(kind), record) {
-            (true, Some(_)) => continue,
+        let is_recorded = recorded.iter().any(|record| record.kind == kind.as_str());
+        let file = match (found.has(kind), is_recorded) {
+            (_, true) => continue,
             // Brought by the operator, or made by a start that ended before it could say so.
-            (true, None) => "(found)".to_owned(),
-            (false, Some(record)) => {
-                return Err(EstablishError::Lost {
-                    folder: folder.display().to_string(),
-                    kind: record.kind.clone(),
-                    made: record.created_at.to_rfc3339(),
-                    file: record.file.clone(),
-                });
-            }
-            (false, None) => files::create(folder, kind, clock.now())?,
+            (true, false) => FOUND.to_owned(),
+            (false, false) => files::create(folder, kind, clock.now())?,
         };
         tracing::info!(kind = kind.as_str(), file, "key recorded");
         key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
             .await?;
     }
+    let set = files::read(folder)?;
+    key_records::remember_fingerprints(&turn, fingerprints(&set), clock.now()).await?;
     // A key must not sign before it is recorded: a crash could leave tokens under an unknown key.
     store::commit(turn).await?;
-    set = files::read(folder)?;
     Ok(set)
+}
+
+/// The keys of `set` as the database knows them.
+pub(super) fn fingerprints(set: &KeySet) -> impl Iterator<Item = KeyFingerprint> {
+    let keys = set.fingerprints().into_iter();
+    keys.map(|(kind, fingerprint)| KeyFingerprint { kind: kind.as_str().to_owned(), fingerprint })
+}
+
+/// Checks that the folder has a key of the kind that `record` says was made.
+fn check(
+    folder: &Path,
+    found: &KeySet,
+    record: &KeyRecord,
+    known: &[KeyFingerprint],
+    caller: Caller,
+) -> Result<(), EstablishError> {
+    let KeyRecord { kind, file, created_at } = record.clone();
+    let (made, shown) = (created_at.to_rfc3339(), folder.display().to_string());
+    let here: Vec<_> = fingerprints(found).filter(|key| key.kind == kind).collect();
+    if here.is_empty() {
+        return Err(EstablishError::Lost { folder: shown, kind, made, file });
+    }
+    if here.iter().any(|key| known.contains(key)) {
+        return Ok(());
+    }
+    if known.iter().any(|key| key.kind == kind) {
+        return Err(EstablishError::Foreign { folder: shown, kind, made, file });
+    }
+    if caller == Caller::Command {
+        return Err(EstablishError::Unidentified { folder: shown, kind });
+    }
+    if file != FOUND && !folder.join(&file).exists() {
+        tracing::warn!(
+            kind,
+            file,
+            folder = shown,
+            "the first key of this kind is not in the folder, and an older version recorded no more than its name: the \
+             keys that are there count as this database's from now on"
+        );
+    }
+    Ok(())
 }

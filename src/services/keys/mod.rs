@@ -1,4 +1,5 @@
-//! The service's keys: creating the first ones, publishing them.
+//! The service's keys: creating the first ones, publishing them, following their folder.
 
 pub mod establish;
 pub mod published;
+pub mod watch;

@@ -69,7 +69,7 @@ fn a_link_is_judged_by_its_target() {
 fn a_folder_that_others_can_write_is_neither_read_nor_written() {
     let dir = folder();
     create(dir.path(), ES256, noon()).unwrap();
-    for mode in [0o777, 0o1777, 0o702] {
+    for mode in [0o777, 0o1777, 0o702, 0o770, 0o720] {
         chmod(dir.path(), mode);
         assert!(refusal(&dir, dir.path()).contains("chmod 700"), "{mode:o}");
         assert!(matches!(create(dir.path(), KeyKind::RootSecret, noon()), Err(KeyError::ExposedFolder { .. })));
