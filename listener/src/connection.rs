@@ -12,7 +12,7 @@ use hyper_util::{
 };
 use poem::{
     Addr, Body, Endpoint, Request, Response,
-    http::{self, StatusCode, uri::Scheme},
+    http::{self, HeaderValue, StatusCode, Version, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
@@ -27,6 +27,7 @@ use super::{
     connection_state::{ConnectionState, Overdue, RequestBody, ResponseBody, TimedIo},
     connection_table::ConnectionHandle,
     deadlines::Deadlines,
+    unread_body::share,
 };
 
 /// The most bytes of a request's header, names and values included. It is also the read buffer of an HTTP/1 connection.
@@ -112,15 +113,25 @@ where
             let in_flight = state.begin(request.version());
             let has_body = !request.body().is_end_stream();
             let mut request = Request::from((request, local.clone(), remote.clone(), scheme.clone()));
+            // Over HTTP/2 a stream ends by itself, and the others go on.
+            let keeps_order = request.version() < Version::HTTP_2;
+            let mut unread = None;
             if has_body {
                 let body = RequestBody::new(request.take_body().into_bytes_stream(), state.clone());
+                let (body, rest) = share(body, request.headers());
                 request.set_body(Body::from_bytes_stream(body));
+                unread = Some(rest).filter(|_| keeps_order);
             }
             let endpoint = Arc::clone(&self.endpoint);
             let limit = self.deadlines.request;
             async move {
                 let answer = timeout(limit, endpoint.get_response(request)).await;
-                let answer = answer.unwrap_or_else(|_| Response::from(StatusCode::REQUEST_TIMEOUT));
+                let mut answer = answer.unwrap_or_else(|_| Response::from(StatusCode::REQUEST_TIMEOUT));
+                if let Some(unread) = unread
+                    && !unread.finish().await
+                {
+                    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 let answer = http::Response::<_>::from(answer).map(|body| ResponseBody::new(body, in_flight));
                 Ok::<_, Infallible>(answer)
             }

@@ -285,6 +285,11 @@ impl<S> RequestBody<S> {
         Self { body, connection, waiting: false }
     }
 
+    /// Nobody waits for more of the body at present.
+    pub(super) fn stop_waiting(&mut self) {
+        self.set_waiting(false);
+    }
+
     fn set_waiting(&mut self, waiting: bool) {
         if waiting != self.waiting {
             self.waiting = waiting;

@@ -13,6 +13,7 @@ mod connection_task;
 mod deadlines;
 mod descriptors;
 pub mod tls;
+mod unread_body;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
