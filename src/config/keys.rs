@@ -125,10 +125,44 @@ pub const KEYS: &[KeyDescription] = &[
         "What the browser pages and mails call the service, at most 40 characters"),
     plain("pages.color", "SIGNET_PAGES__COLOR", "#3452d6",
         "Colour of buttons and links on the browser pages, as #rrggbb"),
+    plain("shutdown_delay", "SIGNET_SHUTDOWN_DELAY", "0s",
+        "How long after SIGTERM the port still answers while /readyz says 503, at most 10m"),
     plain("metrics_listen", "SIGNET_METRICS_LISTEN", "127.0.0.1:9464",
         "Address and port of the Prometheus metrics; off turns them off"),
     plain("log_format", "SIGNET_LOG_FORMAT", "text on a terminal, else json",
         "Log lines: text or json"),
+    plain("open_resources", "SIGNET_OPEN_RESOURCES", "none",
+        "Comma-separated resources that any self-registered client may name (has no effect yet)"),
+    plain("client_id_documents", "SIGNET_CLIENT_ID_DOCUMENTS", "off",
+        "Whether https URLs are taken as client ids: off or on (has no effect yet)"),
+    plain("key_rotation", "SIGNET_KEY_ROTATION", "off",
+        "How often signing keys are replaced, or off (has no effect yet)"),
+    plain("key_lead_time", "SIGNET_KEY_LEAD_TIME", "6m",
+        "How long a key is published before it signs (has no effect yet)"),
+    secret("keys_passphrase", "SIGNET_KEYS_PASSPHRASE", "none",
+        "Passphrase that encrypts key files (has no effect yet)"),
+    plain("reserved_usernames", "SIGNET_RESERVED_USERNAMES",
+        "admin,administrator,root,support,security,postmaster,abuse,signet,null,undefined,me",
+        "Comma-separated usernames that nobody may register (has no effect yet)"),
+    plain("audit_retention", "SIGNET_AUDIT_RETENTION", "90d",
+        "How long audit events are kept (has no effect yet)"),
+    plain("otlp_endpoint", "SIGNET_OTLP_ENDPOINT", "none",
+        "Where traces are sent, by OTLP over HTTP (has no effect yet)"),
+    plain("rate_limits.network", "SIGNET_RATE_LIMITS__NETWORK", "true",
+        "false turns the limits by client network off (has no effect yet)"),
+];
+
+/// The keys of [`KEYS`] whose feature is still to come. They are checked and accepted, with a warning.
+pub(super) const PLANNED: [&str; 9] = [
+    "open_resources",
+    "client_id_documents",
+    "key_rotation",
+    "key_lead_time",
+    "keys_passphrase",
+    "reserved_usernames",
+    "audit_retention",
+    "otlp_endpoint",
+    "rate_limits.network",
 ];
 
 /// The keys of one provider, where `NAME` stands for the name it is given. They have no flags.
@@ -175,7 +209,8 @@ pub(super) fn is_table(key: &str) -> bool {
 
 /// Whether `key` takes several values, so that the file may give an array.
 pub(super) fn is_list(key: &str) -> bool {
-    ["trusted_proxies", "cors_origins"].contains(&key) || (key.starts_with("providers.") && key.ends_with(".scopes"))
+    ["trusted_proxies", "cors_origins", "open_resources", "reserved_usernames"].contains(&key)
+        || (key.starts_with("providers.") && key.ends_with(".scopes"))
 }
 
 /// The key that the environment variable `name` sets, its `_FILE` already taken off; `None` where there is none.
@@ -209,7 +244,7 @@ pub(super) fn advice(key: &str) -> String {
     }
     match key.split_once('.') {
         Some((table, _)) if is_table(table) => format!("{table} has {}", names_under(&format!("{table}."))),
-        _ => "`signet config` shows every key".to_owned(),
+        _ => "`signet --help` lists every key".to_owned(),
     }
 }
 
@@ -223,11 +258,7 @@ pub(super) fn advice_on_variable(name: &str) -> String {
     if name.starts_with("SIGNET_PROVIDERS__") {
         return format!("a provider is set by SIGNET_PROVIDERS__NAME__KEY; it has {}", names_under("providers.NAME."));
     }
-    // Every Service that shares the Pod's namespace leaves such variables, also one named signet-something.
-    if name.contains("_SERVICE_") || name.contains("_PORT") {
-        return "if Kubernetes set it for a Service, give the Pod enableServiceLinks: false".to_owned();
-    }
-    "`signet config` shows every key".to_owned()
+    "`signet --help` lists every key".to_owned()
 }
 
 /// The last parts of the keys that begin with `prefix`, parted by commas.
@@ -264,10 +295,12 @@ mod tests {
         let public = "listen issuer database_url database_listen_url auto_migrate keys_dir data_dir signing_algorithm \
             audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration tls_cert tls_key \
             trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
-            password.workers password.max_wait password.min_length rate_limits.enabled metrics_listen log_format";
+            password.workers password.max_wait password.min_length rate_limits.enabled shutdown_delay metrics_listen \
+            log_format open_resources key_rotation key_lead_time keys_passphrase reserved_usernames audit_retention \
+            otlp_endpoint";
         let ours = |key: &&str| {
             key.starts_with("pages.")
-                || key.starts_with("client_registration")
+                || key.starts_with("client_")
                 || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")
         };
         let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !ours(key)).collect();
@@ -284,6 +317,7 @@ mod tests {
                 "database_listen_url",
                 "client_registration_token",
                 "smtp_url",
+                "keys_passphrase",
                 "providers.NAME.client_secret"
             ]
         );

@@ -9,6 +9,7 @@
 mod given;
 mod keys;
 mod model;
+mod planned;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod read;

@@ -65,12 +65,16 @@ pub struct Config {
     pub rate_limits: RateLimits,
     /// How the browser pages look.
     pub pages: PagesConfig,
+    /// How long the port still answers once the service must stop.
+    pub shutdown_delay: Duration,
     /// The address of the metrics listener; `None` turns it off.
     pub metrics_listen: Option<SocketAddr>,
     /// The format of log lines.
     pub log_format: LogFormat,
     /// The identity providers to log in with, by name.
     pub providers: BTreeMap<ProviderName, Provider>,
+    /// The keys of features to come that were given, as texts.
+    pub(super) planned: BTreeMap<&'static str, String>,
     /// Settings that work but deserve attention, one line each, without secrets.
     pub warnings: Vec<String>,
     /// The source of each key that is not at its default.

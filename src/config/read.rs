@@ -16,7 +16,7 @@ use super::{
     given::{Gathered, ValueSource, Values},
     keys,
     model::{AppleKey, Config, ConfigError, LogFormat, PagesConfig, PasswordConfig, Provider, RateLimits, TlsFiles},
-    urls,
+    planned, urls,
     values::{self, DurationText},
     warnings,
 };
@@ -72,8 +72,11 @@ impl Reader {
         let rate_limits = self.rate_limits();
         let pages_name = self.value("pages.name", values::title);
         let pages_color = self.value("pages.color", values::color);
+        let shutdown_delay =
+            self.value("shutdown_delay", |text| values::duration(text, &(Duration::ZERO..=Duration::from_mins(10))));
         let metrics_listen = self.value("metrics_listen", values::address_or_off);
         let log_format = self.given("log_format", values::log_format);
+        let planned = self.planned();
         let names = self.provider_names();
         let providers: Vec<_> = names.into_iter().map(|name| (self.provider(&name), name)).collect();
 
@@ -103,6 +106,7 @@ impl Reader {
             password: password?,
             rate_limits: rate_limits?,
             pages: PagesConfig { name: pages_name?, color: pages_color? },
+            shutdown_delay: shutdown_delay?,
             metrics_listen: metrics_listen?,
             log_format: log_format?.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
             providers: providers
@@ -110,6 +114,7 @@ impl Reader {
                 // The name is one, or the key would have been unknown.
                 .map(|(provider, name)| Ok((ProviderName::parse(&name).map_err(|_| Reported)?, provider?)))
                 .collect::<Result<_, Reported>>()?,
+            planned: planned?,
             warnings: Vec::new(),
             origins: BTreeMap::new(),
         })
@@ -250,6 +255,19 @@ impl Reader {
             pages: pages?,
             account: account?,
         })
+    }
+
+    /// The keys of features to come, where they are given.
+    fn planned(&mut self) -> Result<BTreeMap<&'static str, String>, Reported> {
+        let read: Vec<_> = keys::PLANNED
+            .into_iter()
+            .map(|key| (key, self.given(key, |text| planned::check(key, text).map(|()| text.to_owned()))))
+            .collect();
+        let mut given = BTreeMap::new();
+        for (key, text) in read {
+            given.extend(text?.map(|text| (key, text)));
+        }
+        Ok(given)
     }
 
     /// The names of the providers of which any key is given.

@@ -8,6 +8,7 @@ use toml::Value;
 
 use super::{
     given::ValueSource,
+    keys,
     model::{ClientRegistration, Config, LogFormat, Provider, RegistrationMode},
     urls,
     values::DurationText,
@@ -70,17 +71,29 @@ impl Config {
             ("rate_limits.account", Some(text(limits.account))),
             ("pages.name", Some(text(&self.pages.name))),
             ("pages.color", Some(text(self.pages.color))),
+            ("shutdown_delay", Some(text(DurationText(self.shutdown_delay)))),
             ("metrics_listen", Some(self.metrics_listen.map_or_else(|| text("off"), text))),
             ("log_format", Some(text(log_format(self.log_format)))),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))
         .collect::<Vec<_>>();
+        rows.extend(keys::PLANNED.into_iter().map(|key| (key.to_owned(), self.planned(key))));
         for (name, provider) in &self.providers {
             let of_provider = |(field, value)| (format!("providers.{name}.{field}"), value);
             rows.extend(provider.effective().into_iter().map(of_provider));
         }
         rows
+    }
+
+    /// The value of a key whose feature is still to come.
+    fn planned(&self, key: &str) -> Option<Value> {
+        let description = keys::find(key)?;
+        match self.planned.get(key) {
+            Some(_) if description.secret => Some(text(urls::REDACTED)),
+            Some(given) => Some(text(given)),
+            None => Some(description.default).filter(|default| *default != "none").map(text),
+        }
     }
 }
 

@@ -96,7 +96,7 @@ impl Environment {
         let mut read = Self { values: Values::new(), config: None };
         for (name, value) in &sources.environment {
             // Orchestrators cannot unset a variable, only empty it.
-            if value.is_empty() || !name.as_encoded_bytes().starts_with(b"SIGNET_") || is_of_kubernetes(name) {
+            if value.is_empty() || !name.as_encoded_bytes().starts_with(b"SIGNET_") || is_of_others(name) {
                 continue;
             }
             if name == "SIGNET_CONFIG" {
@@ -156,10 +156,24 @@ fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, Va
     (text, ValueSource::NamedFile { variable: variable.to_owned(), path })
 }
 
-/// Whether Kubernetes sets this variable for a Service named `signet`.
-fn is_of_kubernetes(name: &OsStr) -> bool {
-    let name = name.as_encoded_bytes();
-    name == b"SIGNET_PORT" || name.starts_with(b"SIGNET_PORT_") || name.starts_with(b"SIGNET_SERVICE_")
+/// Whether another program sets this variable: Kubernetes, for the Services of the namespace that are called `signet` or
+/// `signet-something`, or the tests. It is never one of ours.
+fn is_of_others(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else { return false };
+    let is_key = |name: &str| keys::of_variable(name).is_some();
+    if is_key(name) || name.strip_suffix("_FILE").is_some_and(is_key) {
+        return false;
+    }
+    // A nested key has two underscores, and a mistyped one must not be passed over.
+    let Some(rest) = name.strip_prefix("SIGNET_").filter(|rest| !rest.contains("__")) else { return false };
+    let of_service = |rest: &str| {
+        ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&rest)
+            || rest.starts_with("SERVICE_PORT_")
+            || rest.starts_with("PORT_")
+    };
+    // Of `signet-something` the variables of a Service begin behind any underscore.
+    let of_other_service = || rest.match_indices('_').any(|(at, _)| of_service(&rest[at + 1..]));
+    rest.starts_with("TEST_") || rest.starts_with("SERVICE_") || of_service(rest) || of_other_service()
 }
 
 /// Reads the text file at `path`, of at most `longest` bytes.

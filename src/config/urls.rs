@@ -91,6 +91,46 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(origin)
 }
 
+/// Resources, parted by commas or spaces: absolute URIs without fragment (RFC 8707 §2).
+pub(super) fn resources(text: &str) -> Result<(), String> {
+    let absolute = |word: &str| parse(word).is_some_and(|url| url.fragment().is_none());
+    if words(text).all(absolute) {
+        return Ok(());
+    }
+    Err("must be absolute URIs such as https://api.example.org, without fragment, parted by commas".to_owned())
+}
+
+/// The URL of a collector: http or https.
+pub(super) fn endpoint(text: &str) -> Result<(), String> {
+    match parse(text) {
+        Some(url) if ["http", "https"].contains(&url.scheme()) => Ok(()),
+        _ => Err("must be an http:// or https:// URL".to_owned()),
+    }
+}
+
+/// Whether a database URL leads over a network, and does not insist on TLS. (The driver's default takes TLS where the
+/// server offers it, which whoever stands between can prevent.)
+pub(super) fn is_plain_network_postgres(text: &str) -> bool {
+    if database(text) != Some(Database::Postgres) {
+        return false;
+    }
+    let Ok(url) = Url::parse(text) else { return false };
+    let parameter = |names: &[&str]| {
+        let value = url.query_pairs().filter(|(name, _)| names.contains(&&**name)).map(|(_, value)| value).last();
+        value.map(std::borrow::Cow::into_owned)
+    };
+    let host = parameter(&["host"]).or_else(|| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let is_socket = host.is_empty() || host.starts_with('/') || host.to_ascii_lowercase().starts_with("%2f");
+    let mode = parameter(&["sslmode", "ssl-mode"]).unwrap_or_default().to_ascii_lowercase();
+    let insists = ["require", "verify-ca", "verify-full"].contains(&mode.as_str());
+    !is_socket && !is_loopback_host(&host) && !insists
+}
+
+/// Whether the host of an origin is this machine.
+pub(super) fn is_loopback_origin(origin: &str) -> bool {
+    Url::parse(origin).is_ok_and(|url| url.host_str().is_some_and(is_loopback_host))
+}
+
 /// A URL of an identity provider: https, or http to a loopback host for tests.
 pub(super) fn provider_url(text: &str) -> Result<String, String> {
     web_url(text).map(|_| text.to_owned())

@@ -1,5 +1,7 @@
 //! What works but should be looked at: looser than advised, or readable by others.
 
+use secrecy::ExposeSecret as _;
+
 use super::{
     given::{ValueSource, Values},
     keys,
@@ -33,6 +35,28 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
             "issuer is not set and so begins with http://, while the service speaks TLS: set it to its https:// origin",
         );
     }
+    let is_public = config.issuer.as_deref().is_some_and(|issuer| !urls::is_loopback_origin(issuer));
+    if is_public && config.tls.is_none() && config.trusted_proxies.is_empty() {
+        warn(
+            "issuer is https, so a proxy terminates TLS, and trusted_proxies is not set: all clients count as the proxy, \
+             and share its rate limits; set it to the proxy's network",
+        );
+    }
+    if is_public && config.smtp_url.is_none() {
+        warn("smtp_url is not set: mail is written to files in data_dir/outbox, and reaches nobody");
+    }
+    for (key, url) in [("database_url", &config.database_url), ("database_listen_url", &config.database_listen_url)] {
+        let counts = key == "database_url" || values.contains_key(key);
+        if counts && urls::is_plain_network_postgres(url.expose_secret()) {
+            warn(&format!(
+                "{key} leads over a network without TLS, which shows password hashes and the password of the database to \
+                 whoever listens: append ?sslmode=verify-full"
+            ));
+        }
+    }
+    for key in config.planned.keys() {
+        warn(&format!("{key} has no effect yet: this version does not have its feature"));
+    }
     match (config.client_registration, &config.client_registration_token) {
         (ClientRegistration::Open, None) => warn(
             "client_registration is open and client_registration_token is not set: anyone may register OAuth clients, \
@@ -60,5 +84,8 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
 
 fn holds_secret(key: &str, text: &str) -> bool {
     let secret = keys::find(key).is_some_and(|description| description.secret);
-    secret && (key.ends_with(".client_secret") || key == "client_registration_token" || urls::redacted(text) != text)
+    secret
+        && (key.ends_with(".client_secret")
+            || ["client_registration_token", "keys_passphrase"].contains(&key)
+            || urls::redacted(text) != text)
 }

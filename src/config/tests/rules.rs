@@ -8,7 +8,8 @@ fn plain_http_is_not_served_off_loopback() {
         let refused = operator.is_refused();
         tells(&refused, &["set tls_cert and tls_key", "trusted_proxies", "127.0.0.1", "variable SIGNET_LISTEN)"]);
         assert_eq!(refused.lines().count(), 1, "{refused}");
-        let behind_proxy = operator.exports("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8").starts();
+        let behind_proxy = operator.exports("SIGNET_TRUSTED_PROXIES", "10.0.0.0/8");
+        let behind_proxy = behind_proxy.exports("SIGNET_SMTP_URL", "smtps://mail.example.org").starts();
         assert_eq!(behind_proxy.warnings, Vec::<String>::new());
     }
     for address in ["127.0.0.1:0", "127.8.0.1:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
@@ -49,7 +50,7 @@ fn clients_that_may_register_themselves_are_told_of() {
 fn a_proxy_on_the_same_host_may_terminate_tls() {
     let config = Operator::with_environment(&[("SIGNET_ISSUER", "https://auth.example.org")]).starts();
     assert_eq!(config.issuer.as_deref(), Some("https://auth.example.org"));
-    assert_eq!(config.warnings, Vec::<String>::new());
+    tells(&config.warnings.join("\n"), &["trusted_proxies is not set", "smtp_url is not set"]);
     tells(&config.show(), &["audience = \"https://auth.example.org\" # default\n"]);
 }
 
@@ -161,6 +162,14 @@ fn values_out_of_bounds_are_refused_by_name() {
         ("audience", "\u{e9}"),
         ("issuer", "http://auth.example.org"),
         ("keys_dir", ""),
+        ("shutdown_delay", "11m"),
+        ("open_resources", "not a URI"),
+        ("client_id_documents", "open"),
+        ("key_rotation", "0s"),
+        ("key_lead_time", "soon"),
+        ("audit_retention", "-1d"),
+        ("otlp_endpoint", "grpc://collector"),
+        ("rate_limits.network", "yes"),
     ];
     for (key, value) in cases {
         let row = keys::find(key).expect("a key");
@@ -248,4 +257,30 @@ fn a_provider_is_put_together_from_all_sources() {
     assert_eq!(config.providers["github"].client_id, "environment");
     let refused = operator.exports("SIGNET_PROVIDERS__GITHUB__TOKEN_URL", "http://github.com/token").is_refused();
     tells(&refused, &["providers.github.token_url = \"http://github.com/token\" must be an https:// URL"]);
+}
+
+#[test]
+fn a_database_over_a_network_without_tls_is_told_of() {
+    let warnings = |url: &str| Operator::with_environment(&[("SIGNET_DATABASE_URL", url)]).starts().warnings.join("\n");
+    for url in [
+        "postgres://signet:hunter2@db.example.org/signet",
+        "postgres://signet:hunter2@db.example.org/signet?sslmode=prefer",
+        "postgresql://db/signet?sslmode=disable",
+        "postgres://192.0.2.1/signet",
+        "postgres:///signet?host=db.example.org",
+    ] {
+        tells(&warnings(url), &["database_url leads over a network without TLS"]);
+        assert!(!warnings(url).contains("hunter2"));
+    }
+    for url in [
+        "postgres://db.example.org/signet?sslmode=verify-full",
+        "postgres://db.example.org/signet?ssl-mode=require",
+        "postgres://127.0.0.1/signet",
+        "postgres://localhost/signet",
+        "postgres:///signet?host=/var/run/postgresql",
+        "postgres://%2Fvar%2Frun%2Fpostgresql/signet",
+        "sqlite://data/signet.db",
+    ] {
+        assert_eq!(warnings(url), "", "{url}");
+    }
 }

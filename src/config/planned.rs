@@ -1,0 +1,28 @@
+//! Checks the values of keys whose feature is still to come, so that a configuration which is written today stays valid.
+
+use std::time::Duration;
+
+use super::{urls, values};
+
+const SECOND: Duration = Duration::from_secs(1);
+const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
+
+/// Checks the value of one of [`PLANNED`](super::keys::PLANNED).
+pub(super) fn check(key: &str, text: &str) -> Result<(), String> {
+    let duration = |text: &str| values::duration(text, &(SECOND..=TEN_YEARS)).map(drop);
+    match key {
+        "open_resources" => urls::resources(text),
+        "client_id_documents" if ["off", "on"].contains(&text) => Ok(()),
+        "client_id_documents" => Err("must be one of off, on".to_owned()),
+        "key_rotation" if text == "off" => Ok(()),
+        "key_rotation" => duration(text).map_err(|why| format!("{why}, or off")),
+        "key_lead_time" | "audit_retention" => duration(text),
+        "keys_passphrase" if text.is_empty() || text.contains(char::is_control) => {
+            Err("must be a passphrase on one line".to_owned())
+        }
+        "otlp_endpoint" => urls::endpoint(text),
+        "rate_limits.network" => values::boolean(text).map(drop),
+        // `keys_passphrase` as checked above, and names parted by commas, of which any text is a list.
+        _ => Ok(()),
+    }
+}
