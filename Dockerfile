@@ -34,6 +34,6 @@ ENV SIGNET_LISTEN=0.0.0.0:8080
 EXPOSE 8080
 HEALTHCHECK --interval=10s --timeout=6s --start-period=30s CMD ["signet", "healthcheck"]
 
-# The service is process 1 and handles SIGTERM: it lets requests finish for up to 10 s.
+# The service is process 1 and handles SIGTERM: it lets requests finish for up to 10 s, and emails for 5 s more.
 ENTRYPOINT ["signet"]
 CMD ["serve"]

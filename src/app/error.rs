@@ -7,7 +7,7 @@ use crate::{
     domain::identity::ProviderName,
     outbound::email::mailer::MailerError,
     services::{Unavailable, keys::establish::EstablishError},
-    store::StoreError,
+    store::{StoreError, schema::SchemaError},
 };
 use listener::tls::TlsError;
 
@@ -50,9 +50,38 @@ pub enum StartError {
     /// Another process serves the database.
     #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
     Locked(PathBuf),
+    /// The SQLite file does not exist, and the command makes none.
+    #[error(
+        "there is no database at {}: run this where the service runs, or set database_url or data_dir as it has them \
+         (`signet migrate up` makes a new one)",
+        .0.display()
+    )]
+    NoDatabase(PathBuf),
+    /// Others can read or write the SQLite file.
+    #[error("{} can be read or written by others, and that cannot be changed ({cause}); run: chmod 600 {}", path.display(), path.display())]
+    ExposedDatabase {
+        /// The database, or a file of its journal.
+        path: PathBuf,
+        /// The error of the system.
+        cause: io::Error,
+    },
+    /// The database cannot be copied to this file.
+    #[error("cannot write {}: {cause}", path.display())]
+    Backup {
+        /// The copy.
+        path: PathBuf,
+        /// The error of the system.
+        cause: io::Error,
+    },
+    /// Only SQLite databases are copied.
+    #[error("signet backup copies SQLite databases; for PostgreSQL use pg_dump, or its archive of the write-ahead log")]
+    BackupOfPostgres,
     /// The database cannot be used.
     #[error("{0}; check database_url, and that the database is there")]
     Store(#[from] StoreError),
+    /// The schema is newer than this version, or in use.
+    #[error(transparent)]
+    Schema(SchemaError),
     /// The schema is older than this version.
     #[error("the database lacks {0} migration(s), and auto_migrate is off: run `signet migrate up`")]
     Unmigrated(usize),
@@ -71,4 +100,43 @@ pub enum StartError {
     /// The caches cannot be loaded from the database.
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
+}
+
+impl From<SchemaError> for StartError {
+    fn from(error: SchemaError) -> Self {
+        match error {
+            SchemaError::Store(error) => Self::Store(error),
+            SchemaError::Newer(_) | SchemaError::InUse(_) => Self::Schema(error),
+        }
+    }
+}
+
+impl StartError {
+    /// Whether the configuration is wrong, or a file or folder that it names.
+    #[must_use]
+    pub fn is_of_the_configuration(&self) -> bool {
+        match self {
+            Self::Keys(EstablishError::Keys(error)) | Self::KeyFiles(error) => error.is_of_the_folder(),
+            Self::Keys(
+                EstablishError::Lost { .. } | EstablishError::Foreign { .. } | EstablishError::Unidentified { .. },
+            )
+            | Self::Tls(_)
+            | Self::Provider(..)
+            | Self::BackupOfPostgres => true,
+            Self::Keys(EstablishError::Unavailable(_))
+            | Self::Listen { .. }
+            | Self::Metrics { .. }
+            | Self::Folder { .. }
+            | Self::Locked(_)
+            | Self::NoDatabase(_)
+            | Self::ExposedDatabase { .. }
+            | Self::Backup { .. }
+            | Self::Store(_)
+            | Self::Schema(_)
+            | Self::Unmigrated(_)
+            | Self::Hasher(_)
+            | Self::Mailer(_)
+            | Self::Unavailable(_) => false,
+        }
+    }
 }

@@ -1,8 +1,9 @@
 //! The data folders, and the lock of a SQLite database.
 
 use std::{
-    fs::{DirBuilder, File, TryLockError},
-    os::unix::fs::DirBuilderExt,
+    fs::{self, DirBuilder, File, Permissions, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -23,6 +24,37 @@ pub(super) fn prepare_files(config: &Config) -> Result<Option<File>, StartError>
         Err(TryLockError::WouldBlock) => Err(StartError::Locked(path)),
         Err(TryLockError::Error(cause)) => Err(cannot(cause)),
     }
+}
+
+/// Refuses a configuration whose SQLite file does not exist: in a wrong folder, a new one would read as "there are no
+/// users".
+pub(super) fn require_database(config: &Config) -> Result<(), StartError> {
+    match sqlite_file(&config.database_url) {
+        Some(file) if !file.exists() => Err(StartError::NoDatabase(file)),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// Takes the SQLite file, and the files of its journal, from everyone but their owner: a restored database often has the
+/// mode of the archive. The files are not opened: closing a descriptor would drop the locks of SQLite.
+pub(super) fn close_to_others(config: &Config) -> Result<(), StartError> {
+    let Some(database) = sqlite_file(&config.database_url) else { return Ok(()) };
+    for ending in ["", "-wal", "-shm"] {
+        let mut name = database.clone().into_os_string();
+        name.push(ending);
+        let path = PathBuf::from(name);
+        let tightened = match fs::metadata(&path) {
+            Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
+                tracing::warn!("{} could be read or written by others; it is its owner's alone now", path.display());
+                fs::set_permissions(&path, Permissions::from_mode(0o600))
+            }
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        };
+        tightened.map_err(|cause| StartError::ExposedDatabase { path, cause })?;
+    }
+    Ok(())
 }
 
 /// Creates the data folder and the folder of a SQLite file if they are missing, readable by their owner alone.

@@ -1,5 +1,6 @@
 //! Builds every part once and wires them: the only module that knows all others.
 
+pub(crate) mod backup;
 mod error;
 mod files;
 pub(crate) mod schema;
@@ -16,7 +17,10 @@ use std::{
 use tokio::{sync::oneshot, task::JoinHandle};
 
 pub use self::error::StartError;
-use self::{files::prepare_files, wiring::Core};
+use self::{
+    files::{prepare_files, require_database},
+    wiring::Core,
+};
 use crate::{
     config::{ClientRegistration, Config},
     crypto::{
@@ -29,8 +33,12 @@ use crate::{
     domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
     http,
     services::{
-        admin::accounts::Administer, background::follow_changes, clients::Clients, keys::establish,
-        metrics::MetricsSnapshot,
+        admin::accounts::Administer,
+        background::follow_changes,
+        clients::Clients,
+        keys::establish::{self, Caller},
+        metrics::{DroppedLines, MetricsSnapshot},
+        readiness::Readiness,
     },
     store::{self, Database, Use},
 };
@@ -38,8 +46,6 @@ use listener::{Server, tls::Certificate};
 
 /// How long requests in flight may take to finish once the service stops.
 const DRAIN: Duration = Duration::from_secs(10);
-/// How often the key folder is read: a change takes effect within two seconds.
-const KEY_POLL: Duration = Duration::from_secs(1);
 
 /// A running service.
 #[derive(Debug)]
@@ -47,6 +53,8 @@ pub struct Signet {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    readiness: Readiness,
+    shutdown_delay: Duration,
     _lock: Option<File>,
 }
 
@@ -56,6 +64,18 @@ impl Signet {
     /// # Errors
     /// [`StartError`]; then nothing runs.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        Self::start_logging(config, clock, Arc::new(|| 0)).await
+    }
+
+    /// As [`Self::start`]; the metrics tell how many lines the log has `dropped`.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing runs.
+    pub async fn start_logging(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        dropped: DroppedLines,
+    ) -> Result<Self, StartError> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
         }
@@ -72,23 +92,24 @@ impl Signet {
         schema::migrate(&config, &direct).await?;
         let strangers = dynamic_client_algorithms(&config);
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
-        let keys = establish::run(&direct, &config.keys_dir, &kinds, &clock).await?;
+        let keys = establish::run(&direct, &config.keys_dir, &kinds, Caller::Service, &clock).await?;
         store::close(direct).await?;
         let db = store::connect(&config.database_url, Use::Requests).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         // On the heap: it is held across the awaits below.
-        let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), Arc::clone(&keyring))?);
+        let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), keyring, dropped)?);
         tracing::info!(to = %wired.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
         // So that there is a list to serve where the database fails before anybody has asked for one.
         wired.services.status_lists.get(0).await?;
 
+        let readiness = wired.http.readiness.clone();
         let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
         // These are aborted when the service ends.
         let background = [
-            tokio::spawn(watch_keys(keyring)),
+            tokio::spawn(wired.watch_keys.run()),
             tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
             tokio::spawn(wired.prune.run(Random)),
             tokio::spawn(serve_metrics(metrics_server, wired.metrics)),
@@ -112,13 +133,21 @@ impl Signet {
             background.iter().for_each(JoinHandle::abort);
         });
         tracing::info!(%address, "listening");
-        Ok(Self { address, stop, serving, _lock: lock })
+        Ok(Self { address, stop, serving, readiness, shutdown_delay: config.shutdown_delay, _lock: lock })
     }
 
     /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on the service is not ready, although it still answers: a balancer that looks learns that it will stop.
+    /// Returns for how long it should go on before [`Self::stop`].
+    #[must_use]
+    pub fn announce_stop(&self) -> Duration {
+        self.readiness.stop();
+        self.shutdown_delay
     }
 
     /// Stops accepting connections, waits a bounded time for requests in flight, and returns.
@@ -139,12 +168,22 @@ pub struct CommandContext {
     pub administer: Administer,
 }
 
+/// What a command does where there is no SQLite file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MissingDatabase {
+    Create,
+    Refuse,
+}
+
 impl CommandContext {
     /// Opens the database and migrates it as `serve` would.
     ///
     /// # Errors
     /// [`StartError`].
-    pub async fn open(config: &Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+    pub async fn open(config: &Config, clock: Arc<dyn Clock>, missing: MissingDatabase) -> Result<Self, StartError> {
+        if missing == MissingDatabase::Refuse {
+            require_database(config)?;
+        }
         let direct = schema::connect(config).await?;
         schema::migrate(config, &direct).await?;
         store::close(direct).await?;
@@ -187,7 +226,7 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
     let direct = schema::connect(config).await?;
-    establish::run(&direct, &config.keys_dir, &kinds, clock).await?;
+    establish::run(&direct, &config.keys_dir, &kinds, Caller::Command, clock).await?;
     Ok(store::close(direct).await?)
 }
 
@@ -206,35 +245,6 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(Core::new(config, config.listen, Database::default(), clock), keyring)?;
+    let wired = wiring::wire(Core::new(config, config.listen, Database::default(), clock), keyring, Arc::new(|| 0))?;
     Ok(http::openapi(wired.services, &wired.http))
-}
-
-/// Reloads the key folder when it changes. An invalid folder is logged once, and the last valid keys stay in use.
-async fn watch_keys(keyring: Arc<Keyring>) {
-    let mut logged = None;
-    let mut tick = tokio::time::interval(KEY_POLL);
-    loop {
-        tick.tick().await;
-        let keyring = Arc::clone(&keyring);
-        let read = tokio::task::spawn_blocking(move || {
-            keyring.reload().map(|changed| changed.then(|| keyring.current().kids().join(", ")))
-        });
-        match read.await {
-            Ok(Ok(changed)) => {
-                if let Some(kids) = changed {
-                    tracing::info!(kids, "keys changed");
-                }
-                logged = None;
-            }
-            Ok(Err(error)) => {
-                let text = error.to_string();
-                if logged.as_ref() != Some(&text) {
-                    tracing::error!(cause = text, "the folder of keys is not good; the last good keys stay");
-                    logged = Some(text);
-                }
-            }
-            Err(cause) => tracing::error!(%cause, "the folder of keys was not read"),
-        }
-    }
 }

@@ -1,14 +1,18 @@
 //! The schema of the database, as `serve` and `signet migrate` move it.
 
-use super::{error::StartError, files::prepare_data_dir};
+use super::{
+    error::StartError,
+    files::{close_to_others, prepare_data_dir, prepare_files, require_database},
+};
 use crate::{
     config::Config,
     store::{self, Database, Use, schema},
 };
 
-/// Opens a direct connection to the database, for migrations and locks.
+/// Opens a direct connection to the database, for migrations and locks. A missing SQLite file is created.
 pub(super) async fn connect(config: &Config) -> Result<Database, StartError> {
     prepare_data_dir(config)?;
+    close_to_others(config)?;
     Ok(store::connect(&config.database_listen_url, Use::Schema).await?)
 }
 
@@ -28,12 +32,19 @@ pub async fn up(config: &Config) -> Result<(), StartError> {
     Ok(schema::up(&connect(config).await?).await?)
 }
 
-/// Reverts the newest migration.
+/// Reverts the newest migration, where no service uses the database.
 pub async fn down(config: &Config) -> Result<(), StartError> {
+    require_database(config)?;
+    // Held until the end: no service starts meanwhile.
+    let _lock = prepare_files(config)?;
     Ok(schema::down(&connect(config).await?).await?)
 }
 
-/// The migrations that this version knows, and whether each is applied.
+/// The migrations that this version knows, and whether each is applied. No database is made for that.
 pub async fn status(config: &Config) -> Result<Vec<schema::Step>, StartError> {
-    Ok(schema::status(&connect(config).await?).await?)
+    match require_database(config) {
+        Ok(()) => Ok(schema::status(&connect(config).await?).await?),
+        Err(StartError::NoDatabase(_)) => Ok(schema::pending()),
+        Err(error) => Err(error),
+    }
 }

@@ -22,8 +22,8 @@ use crate::{
         background::{deliver_mail::DeliverMail, prune::Prune, tell_logout::TellLogout},
         change_feed::ChangeFeed,
         csrf::Csrf,
-        keys::published::PublishedKeys,
-        metrics::MetricsSnapshot,
+        keys::{published::PublishedKeys, watch::WatchKeys},
+        metrics::{DroppedLines, MetricsSnapshot},
         rate_limit::Limit,
         readiness::Readiness,
     },
@@ -39,10 +39,11 @@ pub(super) struct Components {
     pub(super) metrics: MetricsSnapshot,
     pub(super) deliver_mail: DeliverMail,
     pub(super) tell_logout: TellLogout,
+    pub(super) watch_keys: WatchKeys,
 }
 
 /// Makes every service from `core` and the keys.
-pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>) -> Result<Components, StartError> {
+pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>, dropped: DroppedLines) -> Result<Components, StartError> {
     let parts = Parts::new(core, keyring)?;
     Ok(Components {
         deliver_mail: parts.deliver_mail()?,
@@ -50,8 +51,9 @@ pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>) -> Result<Components, 
         http: http_config(&parts),
         changes: parts.core.changes.clone(),
         prune: parts.prune(),
-        metrics: parts.metrics_snapshot(),
+        metrics: parts.metrics_snapshot(dropped),
         tell_logout: parts.tell_logout(),
+        watch_keys: parts.watch_keys(),
     })
 }
 
@@ -95,11 +97,12 @@ fn http_config(parts: &Parts<'_>) -> HttpConfig {
         limit: limit(core),
         csrf: Csrf { keyring: Arc::clone(keyring), random: core.random.clone(), clock: core.clock.clone() },
         published_keys: PublishedKeys { keyring: Arc::clone(keyring) },
-        readiness: Readiness { db: core.db.clone(), revocations: core.changes.revocations.clone() },
+        readiness: Readiness::new(core.db.clone(), core.changes.revocations.clone(), core.clock.clone()),
         request_ids: RequestIds(core.random.clone()),
         metrics: metrics.clone(),
         name: config.pages.name.clone(),
         color: config.pages.color,
+        tls: config.tls.is_some(),
         https: config.tls.is_some() || core.issuer.starts_with("https://"),
         trusted_proxies: config.trusted_proxies.clone(),
         cors_origins: config.cors_origins.clone(),

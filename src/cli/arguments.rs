@@ -41,6 +41,15 @@ pub(super) enum Command {
         /// Do not ask before `down`, which deletes data
         #[arg(long)]
         yes: bool,
+        /// Print the steps of `status` as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy the SQLite database to a new file, while the service runs
+    Backup {
+        /// The copy
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
     },
     /// OAuth clients
     Client {

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::{
     client_arguments::{ChangedClient, ClientAction, ClientOptions, NewClient},
     failure::Failure,
-    output::print,
+    output::{date, print},
 };
 use crate::{
-    app::{CommandContext, establish_key_for},
+    app::{CommandContext, MissingDatabase, establish_key_for},
     config::Config,
     domain::{
         client::{ApplicationType, AuthenticationMethod, Client},
@@ -28,7 +28,11 @@ use crate::{
 
 /// Registers, shows, changes and deletes clients.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAction) -> Result<(), Failure> {
-    let CommandContext { clients, .. } = CommandContext::open(config, clock.clone()).await?;
+    let missing = match action {
+        ClientAction::Create(_) => MissingDatabase::Create,
+        _ => MissingDatabase::Refuse,
+    };
+    let CommandContext { clients, .. } = CommandContext::open(config, clock.clone(), missing).await?;
     let failed = |unavailable: &dyn ToString| Failure::Failed(unavailable.to_string());
     match action {
         ClientAction::Create(new) => create(config, &clients, &clock, *new).await,
@@ -65,7 +69,7 @@ fn unknown(id: &ClientId) -> Failure {
 }
 
 async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new: NewClient) -> Result<(), Failure> {
-    let NewClient { name, id, options } = new;
+    let NewClient { name, id, options, json: _ } = new;
     let id = id.map_or_else(|| Ok(clients.draw_id()), |id| parse_id(&id))?;
     let grants = usual_grants(&options);
     let blank = Client {
@@ -259,6 +263,6 @@ fn describe(client: &Client) -> Value {
         "looser_settings": looser_settings(client),
         "application_type": client.application_type.map(ApplicationType::as_str),
         "self_registered": client.self_registered,
-        "created_at": client.created_at.to_rfc3339(),
+        "created_at": date(client.created_at),
     })
 }

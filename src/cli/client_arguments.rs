@@ -52,6 +52,9 @@ pub(in crate::cli) struct NewClient {
     pub(in crate::cli) id: Option<String>,
     #[command(flatten)]
     pub(in crate::cli) options: ClientOptions,
+    /// Print JSON (it always is)
+    #[arg(long)]
+    pub(in crate::cli) json: bool,
 }
 
 /// The client to change.

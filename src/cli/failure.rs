@@ -13,6 +13,6 @@ pub(super) enum Failure {
 
 impl From<StartError> for Failure {
     fn from(error: StartError) -> Self {
-        Self::Failed(error.to_string())
+        if error.is_of_the_configuration() { Self::Usage(error.to_string()) } else { Self::Failed(error.to_string()) }
     }
 }

@@ -2,11 +2,20 @@
 
 use std::io::{self, IsTerminal, Write as _};
 
+use serde_json::json;
+
 use super::{arguments::Direction, failure::Failure, output::print};
 use crate::{app::schema, config::Config};
 
+/// How the steps are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Style {
+    Json,
+    Text,
+}
+
 /// Applies or reverts migrations, or lists them.
-pub(super) async fn run(config: &Config, direction: Direction, yes: bool) -> Result<(), Failure> {
+pub(super) async fn run(config: &Config, direction: Direction, yes: bool, style: Style) -> Result<(), Failure> {
     match direction {
         Direction::Up => schema::up(config).await?,
         Direction::Down => {
@@ -16,8 +25,17 @@ pub(super) async fn run(config: &Config, direction: Direction, yes: bool) -> Res
             schema::down(config).await?;
         }
         Direction::Status => {
-            for step in schema::status(config).await? {
-                print(&format!("{} {}", if step.applied { "applied" } else { "pending" }, step.name));
+            let steps = schema::status(config).await?;
+            match style {
+                Style::Json => {
+                    let steps = steps.iter().map(|step| json!({ "name": step.name, "applied": step.applied }));
+                    print(&steps.collect::<serde_json::Value>().to_string());
+                }
+                Style::Text => {
+                    for step in steps {
+                        print(&format!("{} {}", if step.applied { "applied" } else { "pending" }, step.name));
+                    }
+                }
             }
         }
     }

@@ -2,6 +2,7 @@
 //! for failed and 2 for wrong usage or configuration.
 
 mod arguments;
+mod backup;
 mod client;
 mod client_arguments;
 mod failure;
@@ -45,7 +46,9 @@ pub fn run() -> ExitCode {
 }
 
 fn complain(why: &str, status: u8) -> ExitCode {
-    eprintln!("signet: {why}");
+    for line in why.lines() {
+        eprintln!("signet: {line}");
+    }
     ExitCode::from(status)
 }
 
@@ -65,16 +68,24 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         .map_err(|cause| Failure::Failed(format!("cannot start threads: {cause}")))?;
     match arguments.command {
         Command::Serve => {
-            logging::start(config.log_format, logging::SERVICE);
-            runtime.block_on(serve::run(config, clock))
+            let log = logging::start_service(config.log_format);
+            runtime.block_on(serve::run(config, clock, Arc::clone(&log.dropped)))
         }
-        Command::Migrate { direction, yes } => runtime.block_on(migrate::run(&config, direction, yes)),
+        Command::Migrate { direction, yes, json } => {
+            logging::start_command(config.log_format);
+            let style = if json { migrate::Style::Json } else { migrate::Style::Text };
+            runtime.block_on(migrate::run(&config, direction, yes, style))
+        }
+        Command::Backup { to } => {
+            logging::start_command(config.log_format);
+            runtime.block_on(backup::run(&config, &to))
+        }
         Command::Client { action } => {
-            logging::start(config.log_format, logging::COMMAND);
+            logging::start_command(config.log_format);
             runtime.block_on(client::run(&config, clock, action))
         }
         Command::User { action } => {
-            logging::start(config.log_format, logging::COMMAND);
+            logging::start_command(config.log_format);
             runtime.block_on(user::run(&config, clock, action))
         }
         Command::Config => {

@@ -5,17 +5,16 @@ use std::{
     sync::Arc,
 };
 
-use chrono::SecondsFormat;
 use serde_json::{Value, json};
 
 use super::{
     arguments::{Account, AccountRole, NewUser, UserAction},
     failure::Failure,
-    output::print,
+    output::{date, print},
     password,
 };
 use crate::{
-    app::CommandContext,
+    app::{CommandContext, MissingDatabase},
     config::Config,
     domain::{
         clock::Clock,
@@ -28,7 +27,11 @@ use crate::{
 
 /// Makes, shows, changes and deletes accounts.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserAction) -> Result<(), Failure> {
-    let CommandContext { administer, .. } = CommandContext::open(config, clock).await?;
+    let missing = match action {
+        UserAction::Create(_) => MissingDatabase::Create,
+        _ => MissingDatabase::Refuse,
+    };
+    let CommandContext { administer, .. } = CommandContext::open(config, clock, missing).await?;
     match action {
         UserAction::Create(new) => create(&administer, *new).await,
         UserAction::Show { account, json: _ } => show(&administer, &account).await,
@@ -158,7 +161,6 @@ fn say(what: &str, ended: Option<usize>) {
 
 /// An account as JSON, in the words of the API.
 fn describe(AccountRecord { user, has_password }: &AccountRecord) -> Value {
-    let time = |time: chrono::DateTime<chrono::Utc>| time.to_rfc3339_opts(SecondsFormat::Micros, true);
     json!({
         "id": user.id.to_string(),
         "username": user.username.as_written(),
@@ -166,7 +168,7 @@ fn describe(AccountRecord { user, has_password }: &AccountRecord) -> Value {
         "email_verified": user.email_verified,
         "roles": user.roles.iter().map(Role::as_str).collect::<Vec<_>>(),
         "has_password": has_password,
-        "created_at": time(user.created_at),
-        "disabled_at": user.disabled_at.map(time),
+        "created_at": date(user.created_at),
+        "disabled_at": user.disabled_at.map(date),
     })
 }

@@ -6,7 +6,7 @@ use poem::{
     http::{Method, StatusCode, header},
 };
 
-use crate::services::metrics::MetricsSnapshot;
+use crate::{http::middleware::transport::one_host, services::metrics::MetricsSnapshot};
 
 /// The text format of OpenMetrics 1.0, which Prometheus reads.
 const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -15,6 +15,9 @@ const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset
 #[must_use]
 pub fn endpoint(watch: MetricsSnapshot) -> impl Endpoint<Output = Response> + 'static {
     make_sync(move |request: Request| {
+        if one_host(&request).is_err() {
+            return StatusCode::BAD_REQUEST.into_response();
+        }
         if request.uri().path() != "/metrics" {
             return StatusCode::NOT_FOUND.into_response();
         }

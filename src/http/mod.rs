@@ -18,6 +18,8 @@ mod routes;
 mod static_file;
 mod v1;
 
+use std::sync::Arc;
+
 use ipnet::IpNet;
 use poem::{Endpoint, EndpointExt, Response, Route, middleware::CatchPanic};
 use poem_openapi::{OpenApi, OpenApiService};
@@ -25,7 +27,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 use self::{
     errors::problem,
     extract::cookies,
-    middleware::{cors, response_layer},
+    middleware::{cors, response_layer, transport::Transport},
     openapi::docs,
     pages::{branding::Branding, context::Pages, provider_button::Button},
 };
@@ -131,6 +133,8 @@ pub struct HttpConfig {
     pub name: String,
     /// The accent colour of the pages.
     pub color: Color,
+    /// Whether the listener speaks TLS itself.
+    pub tls: bool,
     /// Whether browsers reach the service by HTTPS.
     pub https: bool,
     /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
@@ -173,7 +177,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         limit: setting.limit,
         metrics: setting.metrics,
         https: setting.https,
-        trusted_proxies: setting.trusted_proxies,
+        transport: Transport { tls: setting.tls, trusted_proxies: setting.trusted_proxies, told: Arc::default() },
         cors: cors::Cors(setting.cors_origins),
     };
     let docs = docs::routes(&service);

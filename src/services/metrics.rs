@@ -46,6 +46,9 @@ pub struct Metrics {
     pub logout_notices_dead: Counter,
     /// Logout notices that wait to be sent.
     pub logout_notices_waiting: Gauge,
+    /// 1 while the key folder is not valid, and the last valid keys stay in use.
+    pub key_folder_refused: Gauge,
+    log_lines_dropped: Counter,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     events: Family<AuditEventLabels, Counter>,
@@ -99,6 +102,8 @@ impl Metrics {
             logout_notices_failed: Counter::default(),
             logout_notices_dead: Counter::default(),
             logout_notices_waiting: Gauge::default(),
+            key_folder_refused: Gauge::default(),
+            log_lines_dropped: Counter::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(histogram),
             events: Family::default(),
@@ -142,6 +147,10 @@ impl Metrics {
         signet.register("logout_notices_dead", dead, all.logout_notices_dead.clone());
         let waiting = "Logouts that clients have yet to be told of";
         signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
+        let refused = "1 while the key folder is not valid, and the keys read before stay in use";
+        signet.register("key_folder_refused", refused, all.key_folder_refused.clone());
+        let dropped = "Log lines that were dropped since nobody read them";
+        signet.register("log_lines_dropped", dropped, all.log_lines_dropped.clone());
         all.registry = Arc::new(root);
         all
     }
@@ -188,6 +197,9 @@ pub(in crate::services) fn event(event: &'static str, outcome: &'static str, rea
     let _ = HERE.try_with(|metrics| metrics.events.get_or_create(&label).inc());
 }
 
+/// How many lines the log has dropped.
+pub type DroppedLines = Arc<dyn Fn() -> u64 + Send + Sync>;
+
 /// The parts of the service that are read when the metrics are scraped.
 #[derive(Clone)]
 pub struct MetricsSnapshot {
@@ -198,6 +210,7 @@ pub struct MetricsSnapshot {
     pub revocations: Revocations,
     /// For the length of its queue.
     pub hasher: PasswordHasher,
+    pub dropped: DroppedLines,
 }
 
 impl MetricsSnapshot {
@@ -206,7 +219,8 @@ impl MetricsSnapshot {
     /// # Errors
     /// Never in practice: text is always writable.
     pub fn text(&self) -> Result<String, fmt::Error> {
-        let Self { metrics, db, revocations, hasher } = self;
+        let Self { metrics, db, revocations, hasher, dropped } = self;
+        metrics.log_lines_dropped.inner().store(dropped(), std::sync::atomic::Ordering::Relaxed);
         let (waiting, wait) = hasher.queue();
         metrics.hashes_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         metrics.hash_wait.set(wait.as_secs_f64());

@@ -10,20 +10,20 @@ use std::{
 };
 
 use sea_orm::{
-    ConnAcquireErr, ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseConnectionType, DatabaseTransaction,
-    DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnAcquireErr, ConnectOptions, ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    TransactionOptions,
     sqlx::{
-        self,
+        self, Connection as _,
+        postgres::{PgConnectOptions, PgConnection},
         sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
     },
 };
 use secrecy::{ExposeSecret, SecretString};
 
-use super::StoreError;
-
-pub type Database = DatabaseConnection;
-/// An open transaction. Dropping it without [`commit`] rolls it back.
-pub type Transaction = DatabaseTransaction;
+use super::{
+    StoreError,
+    connection::{Database, Guard, Transaction},
+};
 
 /// How long a request waits for a connection, and a connection for its server: far less than a client waits for us.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -31,6 +31,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
 /// Statements take milliseconds, so a replica needs few connections, and many replicas share one Postgres.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// The name by which Postgres lists our connections.
+pub(super) const APPLICATION: &str = "signet";
 /// SQLite has one writer at a time; the others read beside it.
 const SQLITE_CONNECTIONS: u32 = 4;
 
@@ -57,8 +59,9 @@ const SCHEMA_BOUNDS: [(&str, &str); 2] = [("statement_timeout", "10min"), ("lock
 /// [`StoreError::Unavailable`] if it cannot be reached or opened.
 pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreError> {
     if let Some(file) = sqlite_file(url).filter(|_| url.expose_secret().contains("mode=rwc")) {
-        create_private(&file).map_err(|cause| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(cause)))))?;
+        create_private(&file).map_err(|cause| not_connected(sqlx::Error::Io(cause)))?;
     }
+    let guard = if r#use == Use::Requests { Guard::of_requests() } else { Guard::default() };
     let url = url.expose_secret();
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT).connect_timeout(ACQUIRE_TIMEOUT);
@@ -72,16 +75,40 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
                 .busy_timeout(BUSY_TIMEOUT)
         });
     } else {
+        can_connect(url).await?;
         let connections = if r#use == Use::Requests { POSTGRES_CONNECTIONS } else { 1 };
+        let watched = guard.clone();
+        options.map_sqlx_postgres_before_acquire(move |_, connection| {
+            let admitted = watched.admits(connection.age);
+            Box::pin(async move { Ok(admitted) })
+        });
         options.max_connections(connections).map_sqlx_postgres_opts(move |postgres| {
-            let postgres = postgres.application_name("signet");
+            let postgres = postgres.application_name(APPLICATION);
             match r#use {
                 Use::Requests => postgres.options(REQUEST_BOUNDS),
                 Use::Schema => postgres.options(SCHEMA_BOUNDS),
             }
         });
     }
-    Ok(sea_orm::Database::connect(options).await?)
+    let connections = sea_orm::Database::connect(options).await?;
+    Ok(Database { connections, guard: if url.starts_with("sqlite:") { Guard::default() } else { guard } })
+}
+
+fn not_connected(error: sqlx::Error) -> DbErr {
+    DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+/// Connects once, outside of the pool: that tries a closed port again and again until its time-out, and then does not
+/// say why it failed.
+async fn can_connect(url: &str) -> Result<(), StoreError> {
+    let connect = async {
+        let options: PgConnectOptions = url.parse()?;
+        PgConnection::connect_with(&options.application_name(APPLICATION)).await?.close().await
+    };
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, connect).await {
+        Ok(connected) => Ok(connected.map_err(not_connected)?),
+        Err(_) => Err(not_connected(sqlx::Error::Io(io::ErrorKind::TimedOut.into())).into()),
+    }
 }
 
 /// Creates the database file for its owner alone; SQLite gives its journals the same mode. An existing file stays
@@ -103,7 +130,7 @@ fn create_private(file: &Path) -> io::Result<()> {
 /// # Errors
 /// [`StoreError::Unavailable`] if a connection does not close cleanly.
 pub async fn close(db: Database) -> Result<(), StoreError> {
-    Ok(db.close().await?)
+    Ok(db.connections.close().await?)
 }
 
 /// Opens a transaction that may write. On SQLite it is `IMMEDIATE`: a transaction that reads first and writes later
@@ -120,7 +147,7 @@ pub async fn begin(db: &Database) -> Result<Transaction, StoreError> {
     // Runs in a task of its own, since it must not be cancelled halfway: the Postgres driver counts a transaction only
     // from the answer to BEGIN. A request cancelled before that would return its connection with the transaction open,
     // and later writes through it would never be committed. (Seen with 4 of 100 clients that hung up.)
-    let begun = tokio::spawn(async move { db.begin_with_options(options).await }).await;
+    let begun = tokio::spawn(db.begin(options)).await;
     Ok(begun.map_err(|_| DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed))??)
 }
 
@@ -132,32 +159,10 @@ pub async fn commit(transaction: Transaction) -> Result<(), StoreError> {
     Ok(transaction.commit().await?)
 }
 
-/// Sends a trivial statement, to see whether the database answers.
-///
-/// # Errors
-/// [`StoreError::Unavailable`] if it does not.
-pub async fn is_reachable(db: &Database) -> Result<(), StoreError> {
-    db.execute_unprepared("SELECT 1").await?;
-    Ok(())
-}
-
 /// The numbers of used and of idle connections of the pool.
 #[must_use]
 pub fn connections(db: &Database) -> (u32, u32) {
-    // The accessors panic for a pool of another kind.
-    let (open, idle) = match &db.inner {
-        DatabaseConnectionType::SqlxPostgresPoolConnection(_) => {
-            let pool = db.get_postgres_connection_pool();
-            (pool.size(), pool.num_idle())
-        }
-        DatabaseConnectionType::SqlxSqlitePoolConnection(_) => {
-            let pool = db.get_sqlite_connection_pool();
-            (pool.size(), pool.num_idle())
-        }
-        DatabaseConnectionType::Disconnected => (0, 0),
-    };
-    let idle = u32::try_from(idle).unwrap_or(u32::MAX).min(open);
-    (open - idle, idle)
+    db.counts()
 }
 
 /// The file of a SQLite URL; `None` for Postgres.

@@ -26,6 +26,8 @@ pub enum StoreError {
 /// Postgres' classes of transient errors (its manual, appendix A): connection, transaction rollback, resources, object
 /// state, operator intervention, system.
 const PASSING_CLASSES: [&str; 6] = ["08", "40", "53", "55", "57", "58"];
+/// Transient ones of another class: the transaction is read-only (after a failover), or was idle for too long.
+const PASSING_STATES: [&str; 2] = ["25006", "25P03"];
 /// SQLite's primary codes of transient errors: busy, locked, read-only, I/O error, full, cannot open.
 const PASSING_CODES: [u32; 6] = [5, 6, 8, 10, 13, 14];
 
@@ -54,10 +56,30 @@ impl From<DbErr> for StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the database answers and takes no writes: it is read-only, or its disk is full or broken.
+    #[must_use]
+    pub fn is_refused_write(&self) -> bool {
+        let Self::Unavailable(error) = self else { return false };
+        let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+            return false;
+        };
+        let code = cause.as_database_error().and_then(|refusal| refusal.code());
+        code.is_some_and(|code| {
+            // SQLite: read-only, I/O error, full. Postgres: read-only, out of disk.
+            let primary = code.parse::<u32>().map(|code| code & 0xFF);
+            (code.len() < 5 && primary.is_ok_and(|code| [8, 10, 13].contains(&code)))
+                || ["25006", "53100"].contains(&&*code)
+        })
+    }
+}
+
 /// Whether an error code of either database is transient. Postgres' codes have five characters; SQLite's are extended
 /// result codes whose low byte is the primary code.
 fn passes(code: &str) -> bool {
-    if code.len() == 5 && PASSING_CLASSES.iter().any(|class| code.starts_with(class)) {
+    if code.len() == 5
+        && (PASSING_STATES.contains(&code) || PASSING_CLASSES.iter().any(|class| code.starts_with(class)))
+    {
         return true;
     }
     code.len() != 5 && code.parse::<u32>().is_ok_and(|code| PASSING_CODES.contains(&(code & 0xFF)))
@@ -69,7 +91,7 @@ mod tests {
 
     #[test]
     fn what_passes_is_told_from_what_is_broken() {
-        for passing in ["57P01", "53300", "40001", "5", "517", "13", "1038", "14"] {
+        for passing in ["57P01", "53300", "40001", "25006", "5", "517", "13", "1038", "14"] {
             assert!(passes(passing), "{passing}");
         }
         for broken in ["42P01", "22021", "1", "20", "2067"] {

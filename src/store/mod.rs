@@ -5,9 +5,11 @@
 //! SQLite and Postgres run the same queries.
 
 pub mod authorization_codes;
+mod backup;
 pub mod changes;
 pub mod client_assertions;
 pub mod clients;
+mod connection;
 pub mod consents;
 mod database;
 pub mod entity_cache;
@@ -18,6 +20,7 @@ pub mod key_records;
 pub mod logout_notices;
 pub mod one_use_secrets;
 pub mod outbox;
+mod probe;
 pub mod rate_limits;
 pub mod revocations;
 mod rows;
@@ -26,5 +29,8 @@ pub mod sessions;
 pub mod throttles;
 pub mod users;
 
-pub use database::{Database, Transaction, Use, begin, close, commit, connect, connections, is_reachable, sqlite_file};
+pub use backup::backup;
+pub use connection::{Database, Transaction};
+pub use database::{Use, begin, close, commit, connect, connections, sqlite_file};
 pub use error::StoreError;
+pub use probe::is_writable;

@@ -7,7 +7,7 @@ use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use signet::testing::{ChangeFeed, EntityCache, Outbox, Random, Revocations, VerifyEmail};
+use signet::testing::{ChangeFeed, Database, EntityCache, Outbox, Random, Revocations, VerifyEmail};
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens,
@@ -238,7 +238,7 @@ async fn of_many_who_prove_one_address_one_has_it(signet: TestApp) {
 
 /// The flow of the page behind the link, which looks before anybody decides.
 async fn flow(signet: &TestApp) -> VerifyEmail {
-    let (db, clock) = (signet.store().await, Arc::new(signet.clock.clone()));
+    let (db, clock) = (Database::from(signet.store().await), Arc::new(signet.clock.clone()));
     let changes = ChangeFeed {
         db: db.clone(),
         revocations: Revocations::default(),

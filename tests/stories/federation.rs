@@ -340,7 +340,7 @@ async fn used_attempts_are_forgotten_when_they_are_over(builder: TestEnvBuilder)
     let kept = async || entity::federation_attempt::Entity::find().count(&store).await.expect("the database answers");
     assert_eq!(kept().await, 1);
     let prune = signet::testing::Prune {
-        db: signet.store().await,
+        db: signet.store().await.into(),
         clock: std::sync::Arc::new(signet.clock.clone()),
         refresh_token_ttl: crate::harness::days(30),
         status_indexes: signet::testing::StatusIndexes::new(signet::testing::Random),

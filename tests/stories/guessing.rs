@@ -305,8 +305,12 @@ async fn counters_are_pruned_once_they_are_forgotten(builder: TestEnvBuilder) {
     let left = async |time: TimeDelta| {
         signet.clock.advance(time);
         let clock = std::sync::Arc::new(signet.clock.clone());
-        let prune =
-            Prune { db: db.clone(), clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) };
+        let prune = Prune {
+            db: db.clone().into(),
+            clock,
+            refresh_token_ttl: days(30),
+            status_indexes: StatusIndexes::new(Random),
+        };
         prune.once().await.expect("the database answers");
         throttle::Entity::find().count(&db).await.expect("the database answers")
     };

@@ -20,7 +20,7 @@ use crate::harness::{
 /// The pruning that the service does every few minutes.
 async fn prune(env: &TestEnv, clock: Arc<dyn Clock>) -> Prune {
     let db = env.store().await;
-    Prune { db, clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) }
+    Prune { db: db.into(), clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) }
 }
 
 /// An app with a direct connection to its database.
@@ -183,7 +183,7 @@ fn row(now: DateTime<Utc>, ago: TimeDelta, n: i32, live: bool) -> session::Activ
 /// A place with so many ended sessions and as many changes; every tenth session has a live neighbour. No service runs.
 async fn with_rows(env: &TestEnv, count: i32) -> DatabaseConnection {
     let store = env.store().await;
-    schema::up(&store).await.expect("the schema is made");
+    schema::up(&store.clone().into()).await.expect("the schema is made");
     let now = SystemClock.now();
     let rows = (0..count).map(|n| row(now, days(1), n, false));
     let live = (0..count / 10).map(|n| row(now, days(1), count + n, true));

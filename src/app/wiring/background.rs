@@ -14,7 +14,8 @@ use crate::{
     },
     services::{
         background::{deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, tell_logout::TellLogout},
-        metrics::MetricsSnapshot,
+        keys::watch::WatchKeys,
+        metrics::{DroppedLines, MetricsSnapshot},
     },
 };
 
@@ -51,12 +52,22 @@ impl Parts<'_> {
         })
     }
 
-    pub(super) fn metrics_snapshot(&self) -> MetricsSnapshot {
+    pub(super) fn metrics_snapshot(&self, dropped: DroppedLines) -> MetricsSnapshot {
         MetricsSnapshot {
             metrics: self.metrics.clone(),
             db: self.core.db.clone(),
             revocations: self.core.changes.revocations.clone(),
             hasher: self.hasher.clone(),
+            dropped,
+        }
+    }
+
+    pub(super) fn watch_keys(&self) -> WatchKeys {
+        WatchKeys {
+            keyring: Arc::clone(&self.keyring),
+            db: self.core.db.clone(),
+            clock: self.core.clock.clone(),
+            metrics: self.metrics.clone(),
         }
     }
 

@@ -21,6 +21,17 @@ impl ResponseError for Overdue {
     }
 }
 
+/// A request that came without TLS, and not from a proxy.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("this service speaks plain HTTP to its proxies alone")]
+pub(in crate::http) struct Misdirected;
+
+impl ResponseError for Misdirected {
+    fn status(&self) -> StatusCode {
+        StatusCode::MISDIRECTED_REQUEST
+    }
+}
+
 /// More requests than are allowed.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
 #[error("too many requests")]

@@ -200,7 +200,7 @@ impl IntoProblem for BodyError {
             Self::NotJson | Self::NotAForm | Self::Encoded => "unsupported_media_type",
             Self::TooLarge => "body_too_large",
             Self::Json { .. } => "invalid_json",
-            Self::Unread | Self::TooSlow | Self::Form | Self::Repeated | Self::Query => "invalid_request",
+            Self::Unread | Self::TooSlow | Self::Form | Self::Repeated | Self::Query | Self::Host => "invalid_request",
         };
         let problem = Problem::new(self.status(), code, sentence(&self));
         match self {

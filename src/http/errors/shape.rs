@@ -7,7 +7,7 @@ use poem::{
 };
 
 use super::{
-    failure::{BearerRefusal, Overdue, TooManyRequests},
+    failure::{BearerRefusal, Misdirected, Overdue, TooManyRequests},
     oauth::OAuthError,
     problem::{IntoProblem, Problem},
 };
@@ -46,6 +46,9 @@ pub(in crate::http) fn shape(route: &RouteMatch, error: poem::Error) -> Response
         (StatusCode::NOT_FOUND, "not_found", "There is nothing here; /docs lists every route.")
     } else if error.is::<MethodNotAllowedError>() {
         (StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "This route does not take that method; see Allow.")
+    } else if error.is::<Misdirected>() {
+        let detail = "Plain HTTP is for the operator's proxies alone; use the https:// address of this service.";
+        (error.status(), "misdirected_request", detail)
     } else if error.status().is_client_error() {
         (error.status(), "invalid_request", "The request cannot be read.")
     } else {

@@ -45,6 +45,9 @@ pub(in crate::http) enum BodyError {
     /// The query cannot be read.
     #[error("the query is malformed, or repeats a parameter")]
     Query,
+    /// No host, two hosts, or another than the request's target has.
+    #[error("name one host, in the Host field")]
+    Host,
     /// No JSON object of UTF-8, or not to its end; the member where it stopped, if it got that far.
     #[error("the body is not a well-formed JSON object")]
     Json {
@@ -65,7 +68,9 @@ impl ResponseError for BodyError {
             Self::NotJson | Self::NotAForm | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Unread | Self::Json { .. } | Self::Form | Self::Repeated | Self::Query => StatusCode::BAD_REQUEST,
+            Self::Unread | Self::Json { .. } | Self::Form | Self::Repeated | Self::Query | Self::Host => {
+                StatusCode::BAD_REQUEST
+            }
         }
     }
 }

@@ -5,3 +5,4 @@ pub(in crate::http) mod cors;
 pub(in crate::http) mod forwarded;
 pub(in crate::http) mod rate_limit;
 pub(in crate::http) mod response_layer;
+pub(in crate::http) mod transport;

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ipnet::IpNet;
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
     http::{HeaderName, HeaderValue, StatusCode, Version, header},
@@ -20,6 +19,7 @@ use crate::{
             client_info::{self, ClientAddress},
             cors::Cors,
             rate_limit::RateLimitDecision,
+            transport::{Transport, one_host},
         },
         oauth::check,
         pages::{self, branding::Branding},
@@ -46,8 +46,8 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) metrics: Metrics,
     /// The branding of error pages.
     pub(in crate::http) branding: Branding,
-    /// The networks whose `Forwarded` and `X-Forwarded-For` fields are trusted.
-    pub(in crate::http) trusted_proxies: Vec<IpNet>,
+    /// Judges how requests came; has the networks whose forwarding fields are trusted.
+    pub(in crate::http) transport: Transport,
     /// The origins whose scripts may call the routes for apps.
     pub(in crate::http) cors: Cors,
     /// How often client networks may call which routes.
@@ -80,7 +80,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let route = routes::find(request.uri().path());
         let method = request.method().clone();
         let version = request.version();
-        let client = client_info::client_address(&request, &self.layer.trusted_proxies);
+        let client = client_info::client_address(&request, &self.layer.transport.trusted_proxies);
         if let Some(address) = client {
             request.set_data(ClientAddress(address));
         }
@@ -88,6 +88,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let rate_limit = RateLimitDecision::of(&self.layer.limit, route.class(&method), client);
         let body = request.take_body();
         let unread = rate_limit.check().is_err() && !body.is_empty();
+        let came = self.layer.transport.check(&request);
         request.set_body(body);
         request.set_data(Cookies { https: self.layer.https });
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
@@ -98,9 +99,14 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
                 Some(query) if route.name() != check::PATH => parameters(query.as_bytes()).map(drop),
                 _ => Ok(()),
             };
-            let answer = match (rate_limit.check(), cors.preflight(&route), query) {
+            let admitted = || -> Result<(), poem::Error> {
+                came?;
                 // Refuse before the body is read.
-                (Err(too_many), ..) => Err(too_many.into()),
+                rate_limit.check()?;
+                Ok(one_host(&request)?)
+            };
+            let answer = match (admitted(), cors.preflight(&route), query) {
+                (Err(refusal), ..) => Err(refusal),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
                 (Ok(()), None, Ok(())) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
@@ -169,6 +175,8 @@ impl ResponseLayer {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use chrono::DateTime;
     use poem::{Route, endpoint::make_sync};
 
@@ -183,7 +191,7 @@ mod tests {
             request_ids: RequestIds::default(),
             metrics: Metrics::new(DateTime::UNIX_EPOCH),
             branding: Branding::new("Signet".to_owned(), Color([0; 3])),
-            trusted_proxies: Vec::new(),
+            transport: Transport { tls: true, trusted_proxies: Vec::new(), told: Arc::default() },
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,

@@ -1,6 +1,6 @@
 //! Sessions.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json, types::Example};
 use secrecy::ExposeSecret;
@@ -18,7 +18,7 @@ use crate::{
             lenient_string::{Fields, LenientString},
         },
         middleware::client_info::RequestOrigin,
-        openapi::docs::EXAMPLE_ID,
+        openapi::{date::Date, docs::EXAMPLE_ID},
     },
     services::{
         grants::{Asked, GrantError, refresh::Refresh, token_issuer::TokenSet},
@@ -138,9 +138,9 @@ struct SessionBody {
     /// The `sid` of its tokens.
     id: uuid::Uuid,
     /// When it began.
-    created_at: DateTime<Utc>,
+    created_at: Date,
     /// When it was last refreshed, or began.
-    last_used_at: DateTime<Utc>,
+    last_used_at: Date,
     /// The client of the session.
     client_id: String,
     /// The program that logged in, as it named itself, or `null`.
@@ -155,8 +155,8 @@ impl Example for SessionBody {
     fn example() -> Self {
         Self {
             id: EXAMPLE_ID,
-            created_at: DateTime::UNIX_EPOCH,
-            last_used_at: DateTime::UNIX_EPOCH,
+            created_at: Date(DateTime::UNIX_EPOCH),
+            last_used_at: Date(DateTime::UNIX_EPOCH),
             client_id: "first-party".to_owned(),
             user_agent: Some("curl/8.5.0".to_owned()),
             ip: Some("192.0.2.7".to_owned()),
@@ -169,8 +169,8 @@ impl SessionBody {
     fn of(session: Session, current: SessionId) -> Self {
         Self {
             id: session.id.0,
-            created_at: session.created_at,
-            last_used_at: session.rotated_at,
+            created_at: Date(session.created_at),
+            last_used_at: Date(session.rotated_at),
             client_id: session.client.to_string(),
             user_agent: session.user_agent,
             ip: session.ip,

@@ -1,6 +1,6 @@
 //! Accounts.
 
-use chrono::{DateTime, Utc};
+use chrono::DateTime;
 use poem_openapi::{ApiResponse, Object, OpenApi, param::Query, payload::Json, types::Example};
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::{
             body::JsonBody,
             lenient_string::{Fields, LenientString},
         },
-        openapi::docs::EXAMPLE_ID,
+        openapi::{date::Date, docs::EXAMPLE_ID},
     },
     services::{
         accounts::{
@@ -73,7 +73,7 @@ struct UserBody {
     /// Whether its owner proved the address.
     email_verified: bool,
     /// When it was registered.
-    created_at: DateTime<Utc>,
+    created_at: Date,
 }
 
 impl Example for UserBody {
@@ -83,7 +83,7 @@ impl Example for UserBody {
             username: "ada".to_owned(),
             email: Some("ada@example.com".to_owned()),
             email_verified: false,
-            created_at: DateTime::UNIX_EPOCH,
+            created_at: Date(DateTime::UNIX_EPOCH),
         }
     }
 }
@@ -95,7 +95,7 @@ impl From<User> for UserBody {
             username: user.username.as_written().to_owned(),
             email: user.email.map(|email| email.as_str().to_owned()),
             email_verified: user.email_verified,
-            created_at: user.created_at,
+            created_at: Date(user.created_at),
         }
     }
 }

@@ -35,6 +35,16 @@ impl Line {
         String::from_utf8_lossy(&head).into_owned()
     }
 
+    /// The next answer of a keep-alive connection: its head, and its body as `Content-Length` tells.
+    pub(crate) async fn response(&mut self) -> (String, Vec<u8>) {
+        let head = self.head().await.to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        let read = timeout(Duration::from_mins(1), self.0.read_exact(&mut body)).await;
+        read.expect("the service answers").expect("the service does not hang up");
+        (head, body)
+    }
+
     /// Reads until the service hangs up.
     pub(crate) async fn answer(mut self) -> String {
         let mut answer = Vec::new();
@@ -46,7 +56,11 @@ impl Line {
 
     pub(crate) async fn status(self) -> u16 {
         let answer = self.answer().await;
-        let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+        let status = answer
+            .strip_prefix("HTTP/1.")
+            .and_then(|rest| rest.get(2..))
+            .and_then(|rest| rest.get(..3))
+            .and_then(|code| code.parse().ok());
         status.unwrap_or_else(|| panic!("no answer: {answer:?}"))
     }
 }
