@@ -20,6 +20,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How long the database may take.
 const PATIENCE: Duration = Duration::from_secs(4);
 
+/// When the database was looked at, and what was found.
+type LastLook = (Instant, Result<(), NotReady>);
+
 /// Checks whether the process is ready. Clones share what they know.
 #[derive(Debug, Clone)]
 pub struct Readiness {
@@ -29,7 +32,7 @@ pub struct Readiness {
     revocations: Revocations,
     clock: Arc<dyn Clock>,
     stopping: Arc<AtomicBool>,
-    last: Arc<Mutex<Option<(Instant, Result<(), NotReady>)>>>,
+    last: Arc<Mutex<Option<LastLook>>>,
 }
 
 /// Why a process is not ready.

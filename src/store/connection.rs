@@ -88,7 +88,7 @@ fn is_read_only(error: &DbErr) -> bool {
     else {
         return false;
     };
-    cause.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == READ_ONLY)
+    cause.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == READ_ONLY)
 }
 
 impl From<DatabaseConnection> for Database {

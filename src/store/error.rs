@@ -64,7 +64,7 @@ impl StoreError {
         let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
             return false;
         };
-        let code = cause.as_database_error().and_then(|refusal| refusal.code());
+        let code = cause.as_database_error().and_then(sqlx::error::DatabaseError::code);
         code.is_some_and(|code| {
             // SQLite: read-only, I/O error, full. Postgres: read-only, out of disk.
             let primary = code.parse::<u32>().map(|code| code & 0xFF);

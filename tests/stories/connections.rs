@@ -72,8 +72,9 @@ async fn an_early_answer_resets_no_later_request(signet: TestApp) {
             assert!(serves_on_or_says_so(&signet.site, &chunked, &[one, other], status).await, "{head}: it is small");
         }
         // Larger than any body that is read.
+        let large = if head.contains("gzip") { 413 } else { status };
         let head = format!("{head}\r\nHost: signet\r\nContent-Length: 1000000\r\n\r\n");
-        assert!(!serves_on_or_says_so(&signet.site, &head, &[b"x"], status).await, "{head}");
+        assert!(!serves_on_or_says_so(&signet.site, &head, &[b"x"], large).await, "{head}");
         // It never comes.
         let head = head.replace("1000000", "10");
         assert!(!serves_on_or_says_so(&signet.site, &head, &[b"x"], status).await, "{head}");

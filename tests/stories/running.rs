@@ -268,7 +268,9 @@ async fn others_cannot_read_the_database(env: TestEnv) {
     process.signal("KILL");
     process.ends().await;
     let files = ["signet.db", "signet.db-wal", "signet.db-shm"];
-    files.iter().for_each(|name| opens(name));
+    for name in files {
+        opens(name);
+    }
     let process = env.serves(&[]).ready().await;
     for name in files {
         assert_eq!(mode(name), 0o600, "{name}");
@@ -277,7 +279,9 @@ async fn others_cannot_read_the_database(env: TestEnv) {
     Person::registers(&process.site, "bob").await;
     process.signal("KILL");
     process.ends().await;
-    files.iter().for_each(|name| opens(name));
+    for name in files {
+        opens(name);
+    }
     env.runs(&["user", "list"]).await.well();
     assert_eq!(mode("signet.db"), 0o600);
 }
