@@ -72,7 +72,7 @@ fn a_file_that_cannot_be_understood_stops_the_start() {
 #[test]
 fn unknown_keys_of_the_file_are_named_with_their_line() {
     let cases = [
-        ("\nlissten = '127.0.0.1:80'", "unknown key lissten: `signet config` shows every key", ":2)"),
+        ("\nlissten = '127.0.0.1:80'", "unknown key lissten: `signet --help` lists every key", ":2)"),
         ("[password]\nmemory = 1", "unknown key password.memory: password has memory_kib, iterations,", ":2)"),
         ("[passwords]\nmemory_kib = 1", "unknown key passwords: ", ":1)"),
         ("rate_limits.login = '1/1m'", "unknown key rate_limits.login: rate_limits has enabled, token,", ":1)"),
@@ -108,7 +108,7 @@ fn a_value_of_the_file_has_a_type_that_its_key_takes() {
 #[test]
 fn unknown_variables_are_named() {
     let cases = [
-        ("SIGNET_LISSTEN", "unknown environment variable SIGNET_LISSTEN: `signet config` shows every key"),
+        ("SIGNET_LISSTEN", "unknown environment variable SIGNET_LISSTEN: `signet --help` lists every key"),
         ("SIGNET_listen", "unknown environment variable SIGNET_listen"),
         ("SIGNET_", "unknown environment variable SIGNET_:"),
         ("SIGNET_FILE", "unknown environment variable SIGNET_FILE:"),
@@ -117,7 +117,9 @@ fn unknown_variables_are_named() {
         ("SIGNET_PASSWORD_MEMORY_KIB", "a nested key has two underscores: SIGNET_PASSWORD__MEMORY_KIB"),
         ("SIGNET_PROVIDERS__GOOGLE__COLOUR", "it has kind, client_id,"),
         ("SIGNET_PROVIDERS__MY_IDP__KIND__X", "it has kind, client_id,"),
-        ("SIGNET_POSTGRES_SERVICE_HOST", "give the Pod enableServiceLinks: false"),
+        ("SIGNET_POSTGRES_HOST", "unknown environment variable SIGNET_POSTGRES_HOST"),
+        ("SIGNET_PASSWORD__SERVICE_PORT", "unknown environment variable SIGNET_PASSWORD__SERVICE_PORT"),
+        ("SIGNET_TESTS", "unknown environment variable SIGNET_TESTS"),
     ];
     for (name, problem) in cases {
         tells(&Operator::with_environment(&[(name, "/dev/null")]).is_refused(), &[problem]);
@@ -131,6 +133,11 @@ fn variables_that_are_not_ours_or_empty_or_of_kubernetes_change_nothing() {
         ("SIGNET_SERVICE_PORT_HTTP", "80"),
         ("SIGNET_PORT", "tcp://10.0.0.1:80"),
         ("SIGNET_PORT_80_TCP_ADDR", "10.0.0.1"),
+        ("SIGNET_POSTGRES_SERVICE_HOST", "10.0.0.2"),
+        ("SIGNET_POSTGRES_MAIN_SERVICE_PORT_TCP", "5432"),
+        ("SIGNET_POSTGRES_PORT", "tcp://10.0.0.2:5432"),
+        ("SIGNET_POSTGRES_PORT_5432_TCP_PROTO", "tcp"),
+        ("SIGNET_TEST_TOOLS", "/somewhere"),
         ("SIGNET_LISTEN", ""),
         ("SIGNET_AUDIENCE_FILE", ""),
         ("SIGNET_CONFIG", ""),

@@ -197,7 +197,10 @@ mod tests {
             https: true,
         };
         let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
-        let request = Request::builder().uri_str("/v1/users").header("origin", "https://app.example.org");
+        let request = Request::builder()
+            .uri_str("/v1/users")
+            .header("host", "signet")
+            .header("origin", "https://app.example.org");
         let answer = service.call(request.finish()).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.content_type(), Some(problem::CONTENT_TYPE));
