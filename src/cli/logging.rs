@@ -17,7 +17,7 @@ const SERVICE: &str = "info,sea_orm_migration=warn";
 /// service.
 const COMMAND: &str = "warn,signet::audit=info";
 /// How many lines of the service may wait for their reader, some megabytes.
-const WAITING: usize = 16 * 1024;
+const WAITING: usize = 4 * 1024;
 
 /// The service's log. Dropping it writes the lines that wait, for a second at most.
 pub(super) struct ServiceLog {
