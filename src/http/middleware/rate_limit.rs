@@ -3,7 +3,10 @@
 
 use std::net::IpAddr;
 
-use poem::http::{HeaderMap, HeaderName, HeaderValue};
+use poem::{
+    FromRequest, Request, RequestBody,
+    http::{HeaderMap, HeaderName, HeaderValue},
+};
 
 use crate::{
     domain::rate_limit::{Quota, QuotaState, RouteClass, whole_seconds},
@@ -13,6 +16,31 @@ use crate::{
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// The quota of emails that a network may cause, for requests that cause one only if they name an address.
+#[derive(Debug, Clone)]
+pub(in crate::http) struct MailQuota {
+    limit: Limit,
+    client: Option<IpAddr>,
+}
+
+impl MailQuota {
+    pub(in crate::http) fn of(limit: &Limit, client: Option<IpAddr>) -> Self {
+        Self { limit: limit.clone(), client }
+    }
+
+    /// Counts one email, beside the request itself. A request that is refused here has changed nothing.
+    pub(in crate::http) fn count(&self) -> Result<(), TooManyRequests> {
+        RateLimitDecision::of(&self.limit, Some(RouteClass::Mail), self.client).check()
+    }
+}
+
+impl<'a> FromRequest<'a> for MailQuota {
+    async fn from_request(request: &'a Request, _: &mut RequestBody) -> poem::Result<Self> {
+        // The response layer gives one to every request.
+        Ok(request.data::<Self>().cloned().unwrap_or_else(|| Self::of(&Limit::default(), None)))
+    }
+}
 
 /// The state of the quota that a request counts against; `None` where its route is not limited.
 #[derive(Debug, Clone, Copy)]

@@ -18,7 +18,7 @@ use crate::{
         middleware::{
             client_info::{self, ClientAddress},
             cors::Cors,
-            rate_limit::RateLimitDecision,
+            rate_limit::{MailQuota, RateLimitDecision},
             transport::{Transport, one_host},
         },
         oauth::check,
@@ -86,6 +86,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         }
         let cors = self.layer.cors.judge(route.cors, &request);
         let rate_limit = RateLimitDecision::of(&self.layer.limit, route.class(&method), client);
+        request.set_data(MailQuota::of(&self.layer.limit, client));
         let body = request.take_body();
         let unread = rate_limit.check().is_err() && !body.is_empty();
         let came = self.layer.transport.check(&request);

@@ -38,6 +38,8 @@ pub(in crate::http) enum PageError {
     RedirectUri,
     /// A client's request is not one that this browser brought, or not lately.
     Expired,
+    /// The network has caused too many emails.
+    TooMany(TooManyRequests),
     /// The service cannot do it at the moment.
     Unavailable(Unavailable),
 }
@@ -45,6 +47,12 @@ pub(in crate::http) enum PageError {
 impl From<Unavailable> for PageError {
     fn from(unavailable: Unavailable) -> Self {
         Self::Unavailable(unavailable)
+    }
+}
+
+impl From<TooManyRequests> for PageError {
+    fn from(too_many: TooManyRequests) -> Self {
+        Self::TooMany(too_many)
     }
 }
 
@@ -65,6 +73,7 @@ impl fmt::Display for PageError {
             Self::UnknownClient => f.write_str("the client is not registered"),
             Self::RedirectUri => f.write_str("the redirect URI is not the client's"),
             Self::Expired => f.write_str("the client's request has expired"),
+            Self::TooMany(too_many) => too_many.fmt(f),
             Self::Unavailable(unavailable) => unavailable.fmt(f),
         }
     }
@@ -78,6 +87,7 @@ impl ResponseError for PageError {
             Self::Foreign | Self::Stale => StatusCode::FORBIDDEN,
             Self::Incomplete | Self::UnknownClient | Self::RedirectUri | Self::Expired => StatusCode::BAD_REQUEST,
             Self::Body(error) => error.status(),
+            Self::TooMany(too_many) => too_many.status(),
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -85,6 +95,7 @@ impl ResponseError for PageError {
 
 const BUSY: (&str, &str) =
     ("Please try again", "This cannot be done at the moment. Wait a little, then reload this page.");
+const TOO_OFTEN: (&str, &str) = ("Too many attempts", "Wait a little, then reload this page.");
 const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
@@ -135,6 +146,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
+            PageError::TooMany(too_many) => return (known.status(), TOO_OFTEN, Some(too_many.retry_after)),
             PageError::Unavailable(unavailable) => return (known.status(), BUSY, Some(retry_after(unavailable))),
         };
         return (known.status(), text, None);
@@ -143,8 +155,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
         return (body.status(), UNREADABLE, None);
     }
     if let Some(too_many) = error.downcast_ref::<TooManyRequests>() {
-        let text = ("Too many attempts", "Wait a little, then reload this page.");
-        return (StatusCode::TOO_MANY_REQUESTS, text, Some(too_many.retry_after));
+        return (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN, Some(too_many.retry_after));
     }
     if error.is::<Overdue>() {
         return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(retry_after(&Unavailable::TooSlow)));

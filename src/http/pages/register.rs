@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     http::{
-        middleware::client_info::RequestOrigin,
+        middleware::{client_info::RequestOrigin, rate_limit::MailQuota},
         pages::{branding::Branding, post_auth_action::PostAuthAction},
     },
     services::{
@@ -70,6 +70,7 @@ pub(super) async fn send(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     origin: RequestOrigin,
+    mails: MailQuota,
     body: Body,
 ) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
@@ -79,6 +80,9 @@ pub(super) async fn send(
     let typed = Typed { username: form.text("username"), email: form.text("email") };
     let password = form.secret("password");
     let email = Some(typed.email.as_str()).filter(|email| !email.is_empty());
+    if email.is_some() {
+        mails.count()?;
+    }
     let registration = NewAccount { username: &typed.username, password: &password, email };
     let errors = match pages.register.run(&registration).await {
         Ok(registered) => {

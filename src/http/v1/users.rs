@@ -14,6 +14,7 @@ use crate::{
             body::JsonBody,
             lenient_string::{Fields, LenientString},
         },
+        middleware::rate_limit::MailQuota,
         openapi::{date::Date, docs::EXAMPLE_ID},
     },
     services::{
@@ -204,12 +205,15 @@ impl UsersApi {
     ///
     /// An email address that another account has verified answers the same as a free one.
     #[oai(path = "/v1/users", method = "post", operation_id = "create_user")]
-    async fn create(&self, body: JsonBody<NewUser>) -> Result<Created, ProblemFor<AccountCreation>> {
+    async fn create(&self, mails: MailQuota, body: JsonBody<NewUser>) -> Result<Created, ProblemFor<AccountCreation>> {
         let mut fields = Fields::default();
         let username = fields.required("username", body.0.username);
         let password = fields.required_secret("password", body.0.password);
         let email = fields.optional("email", body.0.email);
         fields.finish()?;
+        if email.is_some() {
+            mails.count()?;
+        }
         let registration = NewAccount { username: &username, password: &password, email: email.as_deref() };
         let registered = self.register.run(&registration).await?;
         Ok(Created::User(Json(registered.user.into()), "/v1/users/me".to_owned()))
@@ -244,6 +248,7 @@ impl UsersApi {
     async fn change(
         &self,
         token: BearerToken,
+        mails: MailQuota,
         body: JsonBody<UserChange>,
     ) -> Result<Json<UserBody>, ProblemFor<BearerWithBody>> {
         let caller = token.account(&self.bearer).await?;
@@ -253,6 +258,9 @@ impl UsersApi {
         let current_password: Option<SecretString> =
             fields.optional("current_password", body.0.current_password).map(Into::into);
         fields.finish()?;
+        if email.is_some() {
+            mails.count()?;
+        }
         let change = ProfileChange {
             username: username.as_deref(),
             email: email.as_deref(),

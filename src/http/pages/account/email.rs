@@ -9,7 +9,10 @@ use secrecy::ExposeSecret;
 use super::{SignedInUser, back, log_in, patience, with_patience};
 use crate::{
     domain::{email::EmailAddress, user::AccountRecord},
-    http::pages::{branding::Branding, context::Pages, error::PageError},
+    http::{
+        middleware::rate_limit::MailQuota,
+        pages::{branding::Branding, context::Pages, error::PageError},
+    },
     services::accounts::account::{AccountError, ProfileChange},
 };
 
@@ -52,11 +55,13 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
 pub(in crate::http) async fn send(
     Data(pages): Data<&Arc<Pages>>,
     request: &Request,
+    mails: MailQuota,
     body: Body,
 ) -> Result<Response, PageError> {
     let Some(member) = SignedInUser::find(pages, request).await? else { return Ok(log_in(PATH)) };
     let mut form = member.form(pages, PATH, request, body).await?;
     let (email, password) = (form.text("email"), form.secret("current_password"));
+    mails.count()?;
     // An account without one has nothing to type.
     let current_password = Some(&password).filter(|password| !password.expose_secret().is_empty());
     let change = ProfileChange { email: Some(&email), current_password, username: None };
