@@ -7,7 +7,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Condition, Expr, LockBehavior, LockType, Query},
+    sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement},
 };
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ use crate::{
 };
 
 const TABLE: &str = "session";
+const PARENT: &str = "parent_session";
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndedSession {
@@ -139,7 +140,8 @@ impl Walk {
     pub const START: Self = Self(Uuid::nil());
 }
 
-/// Deletes those of the next `page` sessions after `walk` that expired idle before `over`. A session's id contains its
+/// Deletes those of the next `page` sessions after `walk` that expired idle before `over`, and whose browser login did
+/// too. A session's id contains its
 /// start, so the walk ends where no refresh token can have expired yet. An index would find them, but would make every
 /// refresh costlier. Returns how many there were and where to continue, `None` at the end.
 pub async fn prune_idle(
@@ -172,10 +174,25 @@ pub async fn prune_idle(
         .and_where(Column::Id.is_in(idle))
         .and_where(Column::IdleEndsAt.lt(over))
         .and_where(Column::AccessEndsAt.lt(over))
+        .and_where(Expr::exists(live_parent(over)).not())
         .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .to_owned();
     let done = Entity::delete_many().filter(Column::Id.in_subquery(these)).exec(db).await?;
     Ok((done.rows_affected, next))
+}
+
+/// The browser login of a session, if that was alive at `over`. Its end has to be told to the clients of all sessions that
+/// came from it, however long they were idle.
+fn live_parent(over: DateTime<Utc>) -> SelectStatement {
+    let of_parent = |column: Column| Expr::col((PARENT, column));
+    Query::select()
+        .expr(Expr::value(1))
+        .from_as(Entity, PARENT)
+        .and_where(of_parent(Column::Id).equals((Entity, Column::Parent)))
+        .and_where(of_parent(Column::EndedAt).is_null())
+        .and_where(of_parent(Column::EndsAt).gt(over))
+        .and_where(of_parent(Column::IdleEndsAt).gt(over))
+        .to_owned()
 }
 
 /// A session and its children.
