@@ -19,6 +19,7 @@ mod m20261123_000012_identities;
 mod m20261123_000013_federation_attempts;
 mod m20261123_000014_client_registration;
 mod m20261123_000015_logout_notices;
+mod m20261128_000001_jobs;
 mod m20261128_000011_session_children;
 mod m20261128_000012_client_pkce;
 mod m20261128_000013_code_references;
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000013_code_references::Migration),
             Box::new(m20261128_000031_key_fingerprints::Migration),
             Box::new(m20261128_000032_write_probes::Migration),
+            Box::new(m20261128_000001_jobs::Migration),
         ]
     }
 }

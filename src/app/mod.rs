@@ -99,7 +99,7 @@ impl Signet {
 
         // On the heap: it is held across the awaits below.
         let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), keyring, dropped)?);
-        tracing::info!(to = %wired.deliver_mail.mailer, "mail");
+        tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
         // So that there is a list to serve where the database fails before anybody has asked for one.
         wired.services.status_lists.get(0).await?;
@@ -114,21 +114,16 @@ impl Signet {
             tokio::spawn(wired.prune.run(Random)),
             tokio::spawn(serve_metrics(metrics_server, wired.metrics)),
         ];
-        let (stop_mail, mail_stopped) = oneshot::channel::<()>();
-        let deliver_mail = tokio::spawn(wired.deliver_mail.run(async move { mail_stopped.await.unwrap_or(()) }));
-        let (stop_notices, notices_stopped) = oneshot::channel::<()>();
-        let tell_logout = tokio::spawn(wired.tell_logout.run(async move { notices_stopped.await.unwrap_or(()) }));
+        let (stop_jobs, jobs_stopped) = oneshot::channel::<()>();
+        let run_jobs = tokio::spawn(wired.run_jobs.run(async move { jobs_stopped.await.unwrap_or(()) }));
         let serving = tokio::spawn(async move {
             // A message and a dropped sender both mean: stop.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
-            // The last requests have written to the outbox; deliveries in progress may finish.
-            drop((stop_mail, stop_notices));
-            if let Err(cause) = tell_logout.await {
-                tracing::error!(%cause, "the delivery of logout notices failed");
-            }
-            if let Err(cause) = deliver_mail.await {
-                tracing::error!(%cause, "the delivery of emails failed");
+            // The last requests have written their jobs; those under way may finish.
+            drop(stop_jobs);
+            if let Err(cause) = run_jobs.await {
+                tracing::error!(%cause, "the jobs failed");
             }
             background.iter().for_each(JoinHandle::abort);
         });

@@ -19,7 +19,7 @@ use crate::{
     http::{HttpConfig, Services},
     services::{
         audit::RequestIds,
-        background::{deliver_mail::DeliverMail, prune::Prune, tell_logout::TellLogout},
+        background::{prune::Prune, run_jobs::RunJobs},
         change_feed::ChangeFeed,
         csrf::Csrf,
         keys::{published::PublishedKeys, watch::WatchKeys},
@@ -37,8 +37,7 @@ pub(super) struct Components {
     pub(super) changes: ChangeFeed,
     pub(super) prune: Prune,
     pub(super) metrics: MetricsSnapshot,
-    pub(super) deliver_mail: DeliverMail,
-    pub(super) tell_logout: TellLogout,
+    pub(super) run_jobs: RunJobs,
     pub(super) watch_keys: WatchKeys,
 }
 
@@ -46,13 +45,12 @@ pub(super) struct Components {
 pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>, dropped: DroppedLines) -> Result<Components, StartError> {
     let parts = Parts::new(core, keyring)?;
     Ok(Components {
-        deliver_mail: parts.deliver_mail()?,
+        run_jobs: parts.run_jobs()?,
         services: services(&parts)?,
         http: http_config(&parts),
         changes: parts.core.changes.clone(),
         prune: parts.prune(),
         metrics: parts.metrics_snapshot(dropped),
-        tell_logout: parts.tell_logout(),
         watch_keys: parts.watch_keys(),
     })
 }

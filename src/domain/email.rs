@@ -94,6 +94,15 @@ impl EmailAddress {
     pub fn key(&self) -> &str {
         &self.key
     }
+
+    /// The mailbox that limits count: the address in lower case, without a tag (`ada+news@`, RFC 5233), of which one
+    /// mailbox has any number. Where the `+` begins the address there is nothing else to count by.
+    #[must_use]
+    pub fn mailbox(&self) -> String {
+        let (local, domain) = self.key.rsplit_once('@').unwrap_or((&self.key, ""));
+        let name = local.split_once('+').map_or(local, |(name, _)| name);
+        format!("{}@{domain}", if name.is_empty() { local } else { name })
+    }
 }
 
 /// RFC 5322 §3.2.3 `dot-atom-text`.
@@ -127,6 +136,19 @@ mod tests {
 
     fn refused(text: &str) -> Option<NotAnEmailAddress> {
         EmailAddress::parse(text).err()
+    }
+
+    #[test]
+    fn a_mailbox_has_no_tag() {
+        for (address, mailbox) in [
+            ("Ada@Example.org", "ada@example.org"),
+            ("ada+news@example.org", "ada@example.org"),
+            ("ada+a+b@example.org", "ada@example.org"),
+            ("+ada@example.org", "+ada@example.org"),
+            ("ada+@example.org", "ada@example.org"),
+        ] {
+            assert_eq!(EmailAddress::parse(address).unwrap().mailbox(), mailbox);
+        }
     }
 
     #[test]

@@ -19,7 +19,8 @@ pub struct Email {
     pub written_at: DateTime<Utc>,
 }
 
-/// The content of an email. The username is always that of the recipient's account.
+/// The content of an email. A username stands only in what goes to an address that its account has proved: a stranger may
+/// choose a name that reads as a link, and anybody's address.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// A password reset was requested; the link allows its holder to set a new password.
@@ -31,28 +32,19 @@ pub enum Message {
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
-    /// The account names this email address; opening the link proves that the owner reads it.
+    /// An account names this email address; opening the link proves that the owner reads it.
     EmailVerification {
-        /// The username of the account.
-        username: String,
         /// The page that verifies it; built from the issuer alone, never from a request.
         link: SecretString,
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
-    /// The password was changed.
-    PasswordChanged {
-        /// The username of the account.
+    /// A change of the account, to the address that was verified before it.
+    AccountChanged {
+        /// The username of the account after the change; empty where it is not known any more.
         username: String,
-        /// When it happened.
-        at: DateTime<Utc>,
-    },
-    /// The account has another email address now. Sent to the old one.
-    EmailChanged {
-        /// The username of the account.
-        username: String,
-        /// The new email address.
-        new: EmailAddress,
+        /// What changed.
+        change: AccountChange,
         /// When it happened.
         at: DateTime<Utc>,
     },
@@ -63,4 +55,21 @@ pub enum Message {
         /// When it happened.
         at: DateTime<Utc>,
     },
+}
+
+/// A change that the owner of an account is told of: somebody else may have made it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccountChange {
+    /// The password was changed.
+    Password,
+    /// The account has this email address now.
+    Email(EmailAddress),
+    /// The username was changed; this was the old one.
+    Username(String),
+    /// This provider can log in to the account now.
+    ProviderLinked(String),
+    /// This provider can no longer log in to the account.
+    ProviderUnlinked(String),
+    /// The account was deleted, by its owner or by the operator.
+    Deleted,
 }

@@ -38,6 +38,7 @@ async fn a_person_looks_after_the_account(mut mail_app: TestAppWithSmtp) {
         browser.presses("Change the username").await;
         browser.sees("Your username is changed.").await;
         browser.sees(&renamed).await;
+        assert!(mail_app.brings(&email).await.subject.contains("username"), "the owner is told");
 
         browser.follows("Change the email address").await;
         browser.types("New email address", &format!("new-{email}")).await;
@@ -86,6 +87,7 @@ async fn a_person_looks_after_the_account(mut mail_app: TestAppWithSmtp) {
         browser.types("Your password", NEW_PASSWORD).await;
         browser.presses("Delete the account for ever").await;
         browser.sees("Your account is deleted").await;
+        assert!(mail_app.brings(&email).await.subject.contains("deleted"), "the owner is told");
         browser.visits(&mail_app.url("/account")).await;
         browser.is_at("/login").await;
         browser.closes().await;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::{one_use_secret, outbox};
+use entity::{counted_email, job, one_use_secret};
 use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use secrecy::SecretString;
@@ -11,7 +11,7 @@ use signet::testing::{ChangeFeed, Database, EntityCache, Outbox, Random, Revocat
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens,
-    inbox::{EMAIL_CHANGED, Inbox, TRIED, VERIFY},
+    inbox::{DELETED, EMAIL_CHANGED, Inbox, TRIED, VERIFY},
     seconds, stories, stories_on,
 };
 
@@ -285,8 +285,12 @@ async fn a_deleted_account_leaves_nothing_behind(signet: TestApp) {
     ada.sends(Method::DELETE, "/v1/users/me", &tokens, Some(json!({"password": PASSWORD}))).await.is(204);
     let store = signet.store().await;
     let secrets = one_use_secret::Entity::find().count(&store).await.expect("the database answers");
-    let mails = outbox::Entity::find().count(&store).await.expect("the database answers");
-    assert_eq!((secrets, mails), (0, 0));
+    assert_eq!(secrets, 0);
+    // The owner is told, and then nothing is left of the account.
+    inbox.delivers_one().await.is(DELETED, ADA);
+    assert_eq!(job::Entity::find().count(&store).await.expect("the database answers"), 0);
+    let counted = counted_email::Entity::find().all(&store).await.expect("the database answers");
+    assert!(!counted.is_empty() && counted.iter().all(|row| row.user_id.is_none()), "{counted:?}");
 }
 
 /// One account cannot have the world written to, nor many accounts one mailbox.

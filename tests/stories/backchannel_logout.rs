@@ -1,24 +1,30 @@
 //! Logout notices to clients, delivered, refused or delayed (OIDC Back-Channel Logout
 //! 1.0).
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use entity::logout_notice;
+use chrono::TimeDelta;
+use entity::{job, session};
 use jsonwebtoken::{Algorithm, DecodingKey, crypto};
 use reqwest::Method;
-use sea_orm::{EntityTrait, PaginatorTrait};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 use serde_json::{Value, json};
 use signet::testing::Clock;
 
-use crate::harness::{
-    Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, Tokens,
-    browser_session::{BrowserSession, location},
-    eventually, jwt,
-    receiver::{Manner, Receiver},
-    relying_party::RelyingParty,
-    run, seconds, stories, stories_on,
-    test_env::Client,
+use crate::{
+    harness::{
+        Ask, NEW_PASSWORD, PASSWORD, Person, Site, TestApp, TestEnv, TestEnvBuilder, Tokens,
+        browser_session::{BrowserSession, location},
+        eventually, jwt,
+        receiver::{Manner, Receiver},
+        relying_party::RelyingParty,
+        run, seconds,
+        smtp::{Behaviour, Smtp},
+        stories, stories_on,
+        test_env::Client,
+    },
+    pruning::prune,
 };
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +41,8 @@ async fn public_client(signet: &TestEnv, receiver: &Receiver) -> Client {
 
 /// How many notices wait.
 async fn waiting(signet: &TestEnv) -> u64 {
-    logout_notice::Entity::find().count(&signet.store().await).await.expect("a number")
+    let waiting = job::Entity::find().filter(job::Column::Kind.eq("logout_notice"));
+    waiting.count(&signet.store().await).await.expect("a number")
 }
 
 /// No notice waits any more.
@@ -194,7 +201,7 @@ async fn a_client_that_does_not_take_it_is_told_again(signet: TestApp) {
     let public_client = public_client(&signet, &receiver).await;
     let ada = signet.registers("ada").await;
     for manner in
-        [Manner::Answers(500), Manner::Answers(400), Manner::Answers(302), Manner::Redirects(trap.uri()), Manner::Drops]
+        [Manner::Answers(500), Manner::Answers(401), Manner::Answers(302), Manner::Redirects(trap.uri()), Manner::Drops]
     {
         let begin = receiver.tokens().len();
         receiver.behaves(manner.clone());
@@ -259,6 +266,91 @@ async fn after_an_hour_it_is_given_up(signet: TestApp) {
     signet.clock.advance(seconds(3600));
     nothing_waits(&signet).await;
     assert_eq!(receiver.tokens().len(), 2, "it was tried once more");
+}
+
+/// The client has read the notice and refuses it for good (§2.8).
+async fn a_client_that_refuses_it_is_not_told_again(signet: TestApp) {
+    let receiver = Receiver::starts().await;
+    let public_client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
+    receiver.behaves(Manner::Answers(400));
+    let tokens = ada.logs_in_at(&public_client, &[]).await;
+    public_client.revokes(&signet.site, &tokens.access).await.is(200);
+    nothing_waits(&signet).await;
+    signet.clock.advance(seconds(3600));
+    // The next one is told: nothing came in between.
+    receiver.behaves(Manner::Good);
+    let tokens = ada.logs_in_at(&public_client, &[]).await;
+    public_client.revokes(&signet.site, &tokens.access).await.is(200);
+    nothing_waits(&signet).await;
+    assert_eq!(receiver.tokens().len(), 2, "{:?}", receiver.requests());
+}
+
+/// The browser stays logged in; the client got no refresh token, or did not use it.
+async fn a_client_is_told_however_long_it_was_idle(builder: TestEnvBuilder) {
+    let signet = builder.set("refresh_token_ttl", "1h").set("session_ttl", "12h").open().await;
+    let receiver = Receiver::starts().await;
+    let app = app(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
+    let session_browser = BrowserSession::at(&signet);
+    let (tokens, id_token) = app.logs_in(&session_browser, &ada).await;
+    let prune = prune(&signet, Arc::new(signet.clock.clone()), TimeDelta::hours(1)).await;
+    for _ in 0..6 {
+        signet.clock.advance(seconds(2400));
+        session_browser.opens("/account").await.is(200);
+        prune.once().await.expect("the database answers");
+    }
+    // It is idle, as it was.
+    app.client.refreshes(&signet.site, &tokens).await.refused("invalid_grant");
+    session_browser.opens(&format!("/oauth/logout?id_token_hint={id_token}")).await.is(200);
+    let told = receiver.waits_for(1).await;
+    let claims = verified(&signet, &app.client.id, &told[0], "RS256").await;
+    assert_eq!(claims["sid"], jwt::sid(&tokens.access));
+    // With the login its sessions go.
+    nothing_waits(&signet).await;
+    signet.clock.advance(seconds(13 * 3600));
+    prune.once().await.expect("the database answers");
+    assert_eq!(session::Entity::find().count(&signet.store().await).await.expect("a number"), 0);
+}
+
+/// Each kind of job has workers of its own.
+async fn a_client_that_stalls_holds_up_no_mail_and_a_mail_server_no_client(mut signet: TestApp) {
+    let (smtp, receiver) = (Smtp::start(), Receiver::starts().await);
+    signet.restart_with(&[("smtp_url", &smtp.url())]).await;
+    let client = public_client(&signet, &receiver).await;
+    let ada = signet.registers("ada").await;
+    let registers = async |name: String| {
+        let body = json!({"username": name, "password": PASSWORD, "email": format!("{name}@example.org")});
+        signet.site.post("/v1/users").json(&body).answer().await.is(201);
+    };
+    // More of both than are sent at a time.
+    receiver.behaves(Manner::Stalls);
+    for _ in 0..32 {
+        ada.logs_in_at(&client, &[]).await;
+    }
+    let own = ada.logs_in().await;
+    ada.sends(Method::DELETE, "/v1/sessions", &own, None).await.is(204);
+    receiver.waits_for(1).await;
+    registers("one".to_owned()).await;
+    smtp.waits_for(1).await;
+    smtp.behaves(Behaviour::Stalls("DATA"));
+    for n in 0..8 {
+        registers(format!("stuck{n}")).await;
+    }
+    receiver.behaves(Manner::Good);
+    let begin = receiver.tokens().len();
+    signet.clock.advance(seconds(60));
+    let tokens = ada.logs_in_at(&client, &[]).await;
+    client.revokes(&signet.site, &tokens.access).await.is(200);
+    let sid = jwt::sid(&tokens.access);
+    eventually(PATIENCE, "it is told", async || {
+        // Behind those that fail at last, and are tried again.
+        signet.clock.advance(seconds(1));
+        receiver.tokens()[begin..].iter().any(|token| jwt::sid(token) == sid)
+    })
+    .await;
+    assert_eq!(smtp.mails().len(), 1);
+    smtp.behaves(Behaviour::Good);
 }
 
 /// More sessions than one statement writes down.
@@ -329,6 +421,9 @@ stories![
     a_client_that_is_gone_or_does_not_ask_is_told_nothing,
     a_client_that_does_not_take_it_is_told_again,
     a_client_that_stalls_or_floods_holds_up_no_other,
+    a_client_is_told_however_long_it_was_idle,
+    a_client_that_refuses_it_is_not_told_again,
+    a_client_that_stalls_holds_up_no_mail_and_a_mail_server_no_client,
     after_an_hour_it_is_given_up,
     many_ends_at_once_are_all_told,
     a_crash_loses_no_log_out,

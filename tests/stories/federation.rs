@@ -343,6 +343,7 @@ async fn used_attempts_are_forgotten_when_they_are_over(builder: TestEnvBuilder)
         db: signet.store().await.into(),
         clock: std::sync::Arc::new(signet.clock.clone()),
         refresh_token_ttl: crate::harness::days(30),
+        outbox_folder: signet.folder.join("data/outbox"),
         status_indexes: signet::testing::StatusIndexes::new(signet::testing::Random),
     };
     prune.once().await.expect("the database answers");

@@ -309,6 +309,7 @@ async fn counters_are_pruned_once_they_are_forgotten(builder: TestEnvBuilder) {
             db: db.clone().into(),
             clock,
             refresh_token_ttl: days(30),
+            outbox_folder: signet.folder.join("data/outbox"),
             status_indexes: StatusIndexes::new(Random),
         };
         prune.once().await.expect("the database answers");

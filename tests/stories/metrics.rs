@@ -1,10 +1,17 @@
 //! The metrics, on their own listener.
 
+use std::time::Duration;
+
+use entity::job;
 use reqwest::Method;
+use sea_orm::{ActiveValue::Set, EntityTrait};
 use serde_json::json;
+use signet::testing::{Clock, SystemClock, schema};
+use uuid::Uuid;
 
 use crate::harness::{
-    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, process::Process, run, stories, stories_on,
+    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, days, eventually, process::Process, run,
+    stories, stories_on,
 };
 
 /// Starts an app with metrics. Returns the site of the metrics.
@@ -105,7 +112,47 @@ async fn a_default_port_that_is_taken_stops_nothing(env: TestEnv) {
     assert!(process.log().contains("no metrics"), "{}", process.log());
 }
 
-stories![what_happens_is_counted, events_that_are_logged_at_a_commit_are_counted];
+/// A client that is down for long may have any number of them, and they are counted every few seconds.
+async fn waiting_jobs_are_counted_no_further_than_to_ten_thousand(builder: TestEnvBuilder) {
+    let address = format!("127.0.0.1:{}", run::free_port());
+    let env = builder.set("metrics_listen", &address).env().await;
+    let store = env.store().await;
+    schema::up(&store.clone().into()).await.expect("the schema is made");
+    let later = SystemClock.now() + days(1);
+    let row = |n: u128, kind: &str| job::ActiveModel {
+        id: Set(Uuid::from_u128(n)),
+        kind: Set(kind.into()),
+        topic: Set("client".into()),
+        user_id: Set(Some(Uuid::nil())),
+        payload: Set("{}".into()),
+        created_at: Set(later),
+        due_at: Set(Some(later)),
+        attempts: Set(0),
+        claim: Set(None),
+        dead_at: Set(None),
+        last_error: Set(None),
+    };
+    let rows: Vec<_> = (1..=10_500).map(|n| row(n, if n <= 3 { "email" } else { "logout_notice" })).collect();
+    for rows in rows.chunks(500) {
+        job::Entity::insert_many(rows.to_vec()).exec_without_returning(&store).await.expect("they are inserted");
+    }
+    let _signet = env.open().await;
+    let site = Site::at(format!("http://{address}"));
+    eventually(Duration::from_secs(30), "they are counted", async || {
+        let text = read(&site).await;
+        let is = |name: &str, count: f64| (value(&text, name) - count).abs() < f64::EPSILON;
+        is("signet_logout_notices_waiting", 10_000.0)
+            && is("signet_outbox_waiting", 3.0)
+            && is("signet_outbox_dead", 0.0)
+    })
+    .await;
+}
+
+stories![
+    waiting_jobs_are_counted_no_further_than_to_ten_thousand,
+    what_happens_is_counted,
+    events_that_are_logged_at_a_commit_are_counted
+];
 stories_on![Sqlite:
     only_a_get_of_metrics_is_answered_there_and_nowhere_else,
     the_port_that_was_asked_for_has_to_be_had,

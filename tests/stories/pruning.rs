@@ -14,13 +14,16 @@ use uuid::Uuid;
 use crate::harness::{
     Ask, NEW_PASSWORD, TestApp, TestEnv, Tokens,
     client_key::{self, ClientKey, JWT_BEARER},
-    days, jwt, seconds, stories, stories_on,
+    days, eventually,
+    inbox::Inbox,
+    jwt, seconds, stories, stories_on,
 };
 
 /// The pruning that the service does every few minutes.
-async fn prune(env: &TestEnv, clock: Arc<dyn Clock>) -> Prune {
+pub(crate) async fn prune(env: &TestEnv, clock: Arc<dyn Clock>, refresh_token_ttl: TimeDelta) -> Prune {
     let db = env.store().await;
-    Prune { db: db.into(), clock, refresh_token_ttl: days(30), status_indexes: StatusIndexes::new(Random) }
+    let outbox_folder = env.folder.join("data/outbox");
+    Prune { db: db.into(), clock, refresh_token_ttl, outbox_folder, status_indexes: StatusIndexes::new(Random) }
 }
 
 /// An app with a direct connection to its database.
@@ -32,7 +35,7 @@ struct Attic<'h> {
 
 impl<'h> Attic<'h> {
     async fn of(signet: &'h TestApp) -> Self {
-        let prune = prune(signet, Arc::new(signet.clock.clone())).await;
+        let prune = prune(signet, Arc::new(signet.clock.clone()), days(30)).await;
         Self { signet, store: signet.store().await, prune }
     }
 
@@ -149,6 +152,28 @@ async fn a_session_goes_at_its_end_however_often_it_was_used(signet: TestApp) {
     ada.logs_in().await;
 }
 
+/// They hold links and addresses.
+async fn emails_in_files_go_after_thirty_days(signet: TestApp) {
+    let attic = Attic::of(&signet).await;
+    let mut inbox = Inbox::of(&signet).await;
+    inbox.registers(&signet, "ada", "ada@example.org").await;
+    inbox.delivers_one().await;
+    let folder = signet.folder.join("data/outbox");
+    // What the service did not write stays.
+    for name in ["notes.eml", "20200101T000000Z-x.eml", "README"] {
+        std::fs::write(folder.join(name), "mine").expect("it can be written");
+    }
+    let files = || std::fs::read_dir(&folder).expect("the folder").count();
+    attic.after(days(29)).await;
+    assert_eq!(files(), 4);
+    inbox.registers(&signet, "bob", "bob@example.org").await;
+    eventually(Duration::from_secs(20), "it is written", async || files() == 5).await;
+    attic.after(days(1) + seconds(1)).await;
+    assert_eq!(files(), 4, "the new one stays, and the old one is gone");
+    attic.after(days(30)).await;
+    assert_eq!(files(), 3);
+}
+
 /// The row of a session that began and, unless it is live, ended so long ago.
 fn row(now: DateTime<Utc>, ago: TimeDelta, n: i32, live: bool) -> session::ActiveModel {
     let then = now - ago;
@@ -218,7 +243,7 @@ async fn five_replicas_share_the_work(env: TestEnv) {
     let store = with_rows(&env, 3000).await;
     let mut replicas = Vec::new();
     for _ in 0..5 {
-        let prune = prune(&env, Arc::new(SystemClock)).await;
+        let prune = prune(&env, Arc::new(SystemClock), days(30)).await;
         replicas.push(tokio::spawn(async move { prune.once().await.expect("none is in another's way") }));
     }
     let mut deleted = 0;
@@ -227,7 +252,7 @@ async fn five_replicas_share_the_work(env: TestEnv) {
     }
     assert_eq!(left(&store).await, (300, 0));
     assert_eq!(deleted, 6000, "each row is counted by the task that deleted it");
-    assert_eq!(prune(&env, Arc::new(SystemClock)).await.once().await.expect("the database answers"), 0);
+    assert_eq!(prune(&env, Arc::new(SystemClock), days(30)).await.once().await.expect("the database answers"), 0);
 }
 
 async fn a_row_that_is_held_is_left_for_next_time(env: TestEnv) {
@@ -235,7 +260,7 @@ async fn a_row_that_is_held_is_left_for_next_time(env: TestEnv) {
     let held = store.begin().await.expect("a transaction");
     let row = session::Entity::find().filter(session::Column::StatusIndex.eq(7)).lock_exclusive().one(&held).await;
     assert!(row.expect("the database answers").is_some());
-    let prune = prune(&env, Arc::new(SystemClock)).await;
+    let prune = prune(&env, Arc::new(SystemClock), days(30)).await;
     let once = tokio::time::timeout(Duration::from_secs(10), prune.once()).await;
     assert_eq!(once.expect("it waits for nobody").expect("the database answers"), 39);
     assert_eq!(left(&store).await, (3, 0));
@@ -251,4 +276,5 @@ stories![
     a_session_goes_at_its_end_however_often_it_was_used,
 ];
 
+stories_on![Sqlite: emails_in_files_go_after_thirty_days];
 stories_on![Postgres: five_replicas_share_the_work, a_row_that_is_held_is_left_for_next_time];

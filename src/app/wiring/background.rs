@@ -1,6 +1,6 @@
 //! Services that run beside the requests, and the metrics.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use secrecy::ExposeSecret as _;
 
@@ -13,14 +13,29 @@ use crate::{
         email::mailer::{self, Mailer, MailerError},
     },
     services::{
-        background::{deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, tell_logout::TellLogout},
+        background::{
+            deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, run_jobs::RunJobs,
+            tell_logout::TellLogout,
+        },
         keys::watch::WatchKeys,
         metrics::{DroppedLines, MetricsSnapshot},
     },
 };
 
 impl Parts<'_> {
-    pub(super) fn deliver_mail(&self) -> Result<DeliverMail, StartError> {
+    pub(super) fn run_jobs(&self) -> Result<RunJobs, StartError> {
+        Ok(RunJobs {
+            db: self.core.db.clone(),
+            deliver_mail: self.deliver_mail()?,
+            tell_logout: self.tell_logout(),
+            random: self.core.random.clone(),
+            awake: Arc::clone(&self.core.outbox.awake),
+            metrics: self.metrics.clone(),
+            clock: self.core.clock.clone(),
+        })
+    }
+
+    fn deliver_mail(&self) -> Result<DeliverMail, StartError> {
         let limits = &self.core.config.rate_limits;
         let resolve = ResolveMail {
             db: self.core.db.clone(),
@@ -29,12 +44,7 @@ impl Parts<'_> {
             issuer: self.core.issuer.clone(),
             limit: limits.enabled.then_some((limits.mail.count, limits.mail.per)),
         };
-        Ok(DeliverMail {
-            outbox: self.core.outbox.clone(),
-            resolve,
-            mailer: Arc::new(self.mailer()?),
-            metrics: self.metrics.clone(),
-        })
+        Ok(DeliverMail { resolve, mailer: Arc::new(self.mailer()?), metrics: self.metrics.clone() })
     }
 
     fn mailer(&self) -> Result<Mailer, MailerError> {
@@ -42,7 +52,7 @@ impl Parts<'_> {
         let server = config.smtp_url.as_ref().map(|url| MailServer::parse(url.expose_secret())).transpose()?;
         Mailer::new(mailer::Settings {
             server,
-            folder: config.data_dir.join("outbox"),
+            folder: self.outbox_folder(),
             from: config.mail_from.clone(),
             issuer: self.core.issuer.clone(),
             name: config.pages.name.clone(),
@@ -50,6 +60,11 @@ impl Parts<'_> {
             authorities: vec![],
             deadline: mailer::DEADLINE,
         })
+    }
+
+    /// Where emails are written while there is no mail server.
+    fn outbox_folder(&self) -> PathBuf {
+        self.core.config.data_dir.join("outbox")
     }
 
     pub(super) fn metrics_snapshot(&self, dropped: DroppedLines) -> MetricsSnapshot {
@@ -76,18 +91,18 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
             refresh_token_ttl: self.core.config.refresh_token_ttl,
+            outbox_folder: self.outbox_folder(),
             status_indexes: self.status_indexes.clone(),
         }
     }
 
-    pub(super) fn tell_logout(&self) -> TellLogout {
+    fn tell_logout(&self) -> TellLogout {
         TellLogout {
             db: self.core.db.clone(),
             entities: self.core.changes.entities.clone(),
             jwt: Arc::clone(&self.jwt),
             backchannel: Backchannel::new(Duration::from_secs(DEADLINE)),
             random: self.core.random.clone(),
-            awake: self.core.end_session.awake.clone(),
             metrics: self.metrics.clone(),
             clock: self.core.clock.clone(),
             issuer: self.core.issuer.clone(),

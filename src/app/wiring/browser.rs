@@ -72,6 +72,7 @@ impl Parts<'_> {
             providers,
             db: self.core.db.clone(),
             authenticate: self.authenticate(),
+            outbox: self.core.outbox.clone(),
             end_session: self.core.end_session.clone(),
             clock: self.core.clock.clone(),
         }

@@ -17,8 +17,8 @@ use crate::{
     store::{Database, entity_cache::EntityCache, revocations::Revocations},
 };
 
-/// The parts that need no keys. The outbox and `end_session` wake the workers that hold a clone of them, so a second
-/// one made elsewhere would wake nobody.
+/// The parts that need no keys. The outbox and `end_session` wake the one worker of jobs, which holds a clone of their
+/// handle: a second handle made elsewhere would wake nobody.
 pub(in crate::app) struct Core<'a> {
     pub(super) config: &'a Config,
     pub(super) db: Database,
@@ -35,6 +35,7 @@ pub(in crate::app) struct Core<'a> {
 impl<'a> Core<'a> {
     /// Where no issuer is configured, it follows from `address`.
     pub(in crate::app) fn new(config: &'a Config, address: SocketAddr, db: Database, clock: &Arc<dyn Clock>) -> Self {
+        let awake = Arc::default();
         let changes = ChangeFeed {
             db: db.clone(),
             revocations: Revocations::default(),
@@ -50,13 +51,8 @@ impl<'a> Core<'a> {
                 session: config.session_ttl,
                 grace: config.refresh_grace,
             },
-            outbox: Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::default() },
-            end_session: EndSession {
-                db: db.clone(),
-                changes: changes.clone(),
-                awake: Arc::default(),
-                clock: Arc::clone(clock),
-            },
+            outbox: Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::clone(&awake) },
+            end_session: EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(clock) },
             changes,
             db,
             clock: Arc::clone(clock),

@@ -11,10 +11,14 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice},
+    provider_button::title,
 };
 use crate::{
     http::pages::branding::Branding,
-    services::{accounts::reset_password::ResetPasswordError, csrf::BrowserId},
+    services::{
+        accounts::reset_password::{LinkedProviders, ResetPasswordError},
+        csrf::BrowserId,
+    },
 };
 
 const FORM: &str = "reset-password";
@@ -26,6 +30,8 @@ struct ChoosePassword<'a> {
     csrf: &'a str,
     token: &'a str,
     username: &'a str,
+    /// The providers that can log in to the account; empty where there is none.
+    linked: String,
     error: &'a str,
     repeated_error: &'a str,
 }
@@ -43,13 +49,16 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let (token, new, repeated) = (form.secret("token"), form.secret("new_password"), form.secret("repeated"));
+    // A box that is not ticked is not sent.
+    let providers =
+        if form.text("unlink_providers").is_empty() { LinkedProviders::Stay } else { LinkedProviders::Unlinked };
     let again = async |error: &str, repeated_error: &str| {
         choose(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &token, error, repeated_error).await
     };
     if repeated.expose_secret() != new.expose_secret() {
         return again("", "This is not the same password.").await;
     }
-    match pages.reset_password.run(&token, &new).await {
+    match pages.reset_password.run(&token, &new, providers).await {
         Ok(()) => {
             let text = "Every device that was logged in has been logged out. Log in with the new password from now on.";
             Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, "Your password is changed", text)))
@@ -69,12 +78,13 @@ async fn choose(
     error: &str,
     repeated_error: &str,
 ) -> Result<Response, PageError> {
-    let Some(owner) = pages.reset_password.peek(token).await? else { return Ok(over(pages)) };
+    let Some((owner, linked)) = pages.reset_password.peek(token).await? else { return Ok(over(pages)) };
     let page = ChoosePassword {
         branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
         token: token.expose_secret(),
         username: owner.username.as_written(),
+        linked: linked.iter().map(|name| title(name, pages.identities.kind(name))).collect::<Vec<_>>().join(", "),
         error,
         repeated_error,
     };

@@ -14,7 +14,7 @@ use crate::{
     },
     services::accounts::{
         request_reset::{RequestReset, ResetRequest},
-        reset_password::ResetPassword,
+        reset_password::{LinkedProviders, ResetPassword},
     },
 };
 
@@ -121,7 +121,7 @@ impl PasswordResetsApi {
         let token = fields.required_secret("token", body.0.token);
         let new = fields.required_secret("new_password", body.0.new_password);
         fields.finish()?;
-        self.reset_password.run(&token, &new).await?;
+        self.reset_password.run(&token, &new, LinkedProviders::Stay).await?;
         Ok(Done::NoContent)
     }
 }

@@ -17,7 +17,7 @@ use url::{Host, Url};
 use crate::domain::{
     color::Color,
     email::EmailAddress,
-    mail::{Email, Message},
+    mail::{AccountChange, Email, Message},
 };
 
 /// The service as the author of emails.
@@ -89,9 +89,6 @@ impl Sender {
         let name = &self.name;
         // An operator may choose any name; the host says which service it is.
         let service = format!("{name} ({})", self.host());
-        let forgot = format!("{}/forgot-password", self.issuer.origin().ascii_serialization());
-        let new_password = || Some(Action { label: "Set a new password", link: forgot.clone() });
-        let hello = |username: &str| format!("Hello {username},");
         let signature = format!("Sent by {service}. This is an automated message; replies are not read.");
         match &email.message {
             Message::PasswordReset { username, link, valid_for } => MessageBody {
@@ -109,10 +106,11 @@ impl Sender {
                 ],
                 signature,
             },
-            Message::EmailVerification { username, link, valid_for } => MessageBody {
+            // Nothing that the account's owner chose: the address is not proved, and may be anybody's.
+            Message::EmailVerification { link, valid_for } => MessageBody {
                 subject: format!("Confirm your email address at {name}"),
-                greeting: hello(username),
-                before: vec![format!("This email address was entered for the account {username} at {service}.")],
+                greeting: hello(""),
+                before: vec![format!("This email address was entered for an account at {service}.")],
                 action: Some(Action { label: "Confirm the email address", link: link.expose_secret().to_owned() }),
                 after: vec![
                     format!("The link works once, within {} of {}.", span(*valid_for), time(email.written_at)),
@@ -122,36 +120,7 @@ impl Sender {
                 ],
                 signature,
             },
-            Message::PasswordChanged { username, at } => MessageBody {
-                subject: format!("Your password at {name} was changed"),
-                greeting: hello(username),
-                before: vec![
-                    format!("The password of your account {username} at {service} was changed on {}.", time(*at)),
-                    "If it was you, you need not do anything. If it was not, set a new password at once:".to_owned(),
-                ],
-                action: new_password(),
-                after: vec![],
-                signature,
-            },
-            Message::EmailChanged { username, new, at } => MessageBody {
-                subject: format!("Your email address at {name} was changed"),
-                greeting: hello(username),
-                before: vec![
-                    format!(
-                        "The email address of your account {username} at {service} was changed to {} on {}. Emails \
-                         about the account now go there, and no longer here.",
-                        new.as_str(),
-                        time(*at)
-                    ),
-                    format!(
-                        "If it was you, you need not do anything. If it was not, log in, change your password and the \
-                         email address, and tell the people who run {name}."
-                    ),
-                ],
-                action: None,
-                after: vec![],
-                signature,
-            },
+            Message::AccountChanged { username, change, at } => self.changed(username, change, *at, signature),
             Message::RegistrationTried { username, at } => MessageBody {
                 subject: format!("You already have an account at {name}"),
                 greeting: hello(username),
@@ -165,12 +134,87 @@ impl Sender {
                         "If it was you, log in as {username}. If you no longer know the password, you can set a new one:"
                     ),
                 ],
-                action: new_password(),
+                action: Some(self.new_password()),
                 after: vec!["If it was not you, you need not do anything.".to_owned()],
                 signature,
             },
         }
     }
+
+    /// A notice of a change, which says what to do where the owner did not make it.
+    fn changed(&self, username: &str, change: &AccountChange, at: DateTime<Utc>, signature: String) -> MessageBody {
+        let (name, at) = (&self.name, time(at));
+        let service = format!("{name} ({})", self.host());
+        let account = if username.is_empty() { "your account".to_owned() } else { format!("your account {username}") };
+        let set_password = "If it was you, you need not do anything. If it was not, set a new password at once:";
+        let tell = format!("If it was not you, tell the people who run {name}.");
+        let (subject, what, then, action) = match change {
+            AccountChange::Password => (
+                format!("Your password at {name} was changed"),
+                format!("The password of {account} at {service} was changed on {at}."),
+                set_password.to_owned(),
+                Some(self.new_password()),
+            ),
+            AccountChange::Email(new) => (
+                format!("Your email address at {name} was changed"),
+                format!(
+                    "The email address of {account} at {service} was changed to {} on {at}. Emails about the account \
+                     now go there, and no longer here.",
+                    new.as_str()
+                ),
+                format!(
+                    "If it was you, you need not do anything. If it was not, log in, change your password and the \
+                     email address, and tell the people who run {name}."
+                ),
+                None,
+            ),
+            AccountChange::Username(old) => (
+                format!("Your username at {name} was changed"),
+                format!("The username of your account at {service} was changed from {old} to {username} on {at}."),
+                set_password.to_owned(),
+                Some(self.new_password()),
+            ),
+            AccountChange::ProviderLinked(provider) => (
+                format!("A login with {provider} can log in to your account at {name}"),
+                format!(
+                    "The login provider {provider} was linked to {account} at {service} on {at}. Whoever logs in there \
+                     with the linked identity is logged in to your account."
+                ),
+                "If it was you, you need not do anything. If it was not, set a new password at once, and unlink the \
+                 provider on the same page:"
+                    .to_owned(),
+                Some(self.new_password()),
+            ),
+            AccountChange::ProviderUnlinked(provider) => (
+                format!("A login with {provider} can no longer log in to your account at {name}"),
+                format!("The login provider {provider} was unlinked from {account} at {service} on {at}."),
+                set_password.to_owned(),
+                Some(self.new_password()),
+            ),
+            AccountChange::Deleted => (
+                format!("Your account at {name} was deleted"),
+                format!("{} at {service} was deleted on {at}, and all its sessions have ended.", capitalized(&account)),
+                tell,
+                None,
+            ),
+        };
+        MessageBody { subject, greeting: hello(username), before: vec![what, then], action, after: vec![], signature }
+    }
+
+    fn new_password(&self) -> Action {
+        let link = format!("{}/forgot-password", self.issuer.origin().ascii_serialization());
+        Action { label: "Set a new password", link }
+    }
+}
+
+/// The greeting; without a name where there is none that may stand in the email.
+fn hello(username: &str) -> String {
+    if username.is_empty() { "Hello,".to_owned() } else { format!("Hello {username},") }
+}
+
+fn capitalized(text: &str) -> String {
+    let mut rest = text.chars();
+    rest.next().map(|first| first.to_uppercase().chain(rest).collect()).unwrap_or_default()
 }
 
 fn address(email: &EmailAddress) -> Result<Address, lettre::address::AddressError> {

@@ -1,7 +1,7 @@
 //! Emails: their text, and their delivery to an SMTP server or a folder.
 
 mod error;
-mod folder;
+pub mod folder;
 pub mod mailer;
 pub mod message;
 mod one_line;

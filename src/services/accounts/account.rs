@@ -13,7 +13,6 @@ use crate::{
         ids::UserId,
         one_use_secret::Purpose,
         password_hash::PasswordHash,
-        session::EndReason,
         user::{AccountRecord, User},
         username::Username,
     },
@@ -44,7 +43,7 @@ pub struct Account {
     pub authenticate: Authenticate,
     /// Ends the sessions of a deleted account.
     pub end_session: EndSession,
-    /// Sends the email that verifies a new address.
+    /// Sends the email that verifies a new address, and tells the owner of other changes.
     pub outbox: Outbox,
     pub clock: Arc<dyn Clock>,
 }
@@ -141,6 +140,7 @@ impl Account {
             return self.show(caller).await;
         }
         let transaction = store::begin(&self.db).await?;
+        let before = users::hold(&transaction, &Identifier::Id(caller.user)).await?.ok_or(AccountError::Gone)?;
         let change = ProfileUpdate { proof, username: username.as_ref(), email: email.as_ref() };
         let user = match users::change(&transaction, caller.user, &change).await {
             Ok(Some(user)) => user,
@@ -151,6 +151,9 @@ impl Account {
         };
         if let Some(username) = &username {
             sessions::rename(&transaction, user.id, username.as_written()).await?;
+            if username.as_written() != before.username.as_written() {
+                self.outbox.tell_renamed(&transaction, &before, username.as_written()).await?;
+            }
         }
         if let Some(email) = email {
             // From now on only the newest claim counts, even before its email is sent.
@@ -220,13 +223,16 @@ impl Account {
 
     async fn delete_proved(&self, user: UserId, proof: Option<&PasswordHash>) -> Result<(), AccountError> {
         let transaction = store::begin(&self.db).await?;
-        if !users::delete(&transaction, user, proof).await? {
+        let owner = users::hold(&transaction, &Identifier::Id(user)).await?;
+        let deleted = users::delete(&transaction, user, proof).await?;
+        let Some(owner) = owner.filter(|_| deleted) else {
             // The password was replaced, or the account deleted, in the meantime.
             return Err(AccountError::WrongPassword);
-        }
-        let ending = delete_account(&self.end_session, &transaction, user, EndReason::AccountDeleted).await?;
+        };
+        let ending = delete_account(&self.end_session, &self.outbox, &transaction, &owner).await?;
         let ending = ending.recording(Event::done("account_delete").account(user));
         self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
         Ok(())
     }
 }

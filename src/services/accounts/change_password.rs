@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::{
-    domain::{password_policy::Password, session::EndReason},
+    domain::{mail::AccountChange, password_policy::Password, session::EndReason},
     services::{
         Unavailable,
         accounts::{
@@ -16,7 +16,7 @@ use crate::{
         outbox::Outbox,
         sessions::{bearer::Caller, end::EndSession},
     },
-    store::{self, Database, outbox::OutboxEvent, sessions::SessionSelector, users},
+    store::{self, Database, sessions::SessionSelector, users},
 };
 
 #[derive(Debug, Clone)]
@@ -85,10 +85,8 @@ impl ChangePassword {
         if !replaced {
             return Err(ChangePasswordError::WrongPassword);
         }
-        if let Some(email) = user.email.filter(|_| user.email_verified) {
-            let changed = OutboxEvent::PasswordChanged(user.id, email);
-            self.outbox.within(&transaction, &changed).await.map_err(Unavailable::from)?;
-        }
+        let told = self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await;
+        told.map_err(Unavailable::from)?;
         let others = SessionSelector::AllOfBut(user.id, caller.session);
         let ending = self
             .end_session

@@ -1,26 +1,32 @@
 //! The one way to delete an account, for its owner and for the operator.
 
 use crate::{
-    domain::{ids::UserId, session::EndReason},
-    services::sessions::end::{EndSession, EndedSessions},
+    domain::{mail::AccountChange, session::EndReason, user::User},
+    services::{
+        outbox::Outbox,
+        sessions::end::{EndSession, EndedSessions},
+    },
     store::{StoreError, Transaction, consents, identities, one_use_secrets, outbox, sessions::SessionSelector},
 };
 
-/// Ends the sessions of `user`, whose row `transaction` has deleted, and deletes everything else stored about the
-/// account. No foreign key does so.
+/// Ends the sessions of `user`, whose row `transaction` has deleted, tells the owner, and deletes everything else stored
+/// about the account. No foreign key does so. After the commit, wake the outbox.
 ///
 /// # Errors
 /// [`StoreError`]; then the transaction must be rolled back.
 pub(in crate::services) async fn delete_account(
     end_session: &EndSession,
+    outbox: &Outbox,
     transaction: &Transaction,
-    user: UserId,
-    reason: EndReason,
+    user: &User,
 ) -> Result<EndedSessions, StoreError> {
-    identities::forget(transaction, user).await?;
-    one_use_secrets::forget(transaction, user).await?;
-    outbox::forget(transaction, user).await?;
-    consents::delete_of_user(transaction, user).await?;
-    let changed = end_session.changes.account_changed(user);
-    end_session.within(transaction, &SessionSelector::AllOf(user), reason, vec![changed]).await
+    let id = user.id;
+    identities::forget(transaction, id).await?;
+    one_use_secrets::forget(transaction, id).await?;
+    outbox::forget(transaction, id).await?;
+    outbox.tell_owner(transaction, user, AccountChange::Deleted).await?;
+    consents::delete_of_user(transaction, id).await?;
+    let changed = end_session.changes.account_changed(id);
+    let all = SessionSelector::AllOf(id);
+    end_session.within(transaction, &all, EndReason::AccountDeleted, vec![changed]).await
 }

@@ -9,6 +9,8 @@ use crate::{
     crypto::one_use_secret,
     domain::{
         clock::Clock,
+        identity::ProviderName,
+        mail::AccountChange,
         one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
         password_policy::Password,
         session::EndReason,
@@ -25,9 +27,9 @@ use crate::{
         sessions::end::EndSession,
     },
     store::{
-        self, Database, StoreError,
+        self, Database, StoreError, Transaction, identities,
         one_use_secrets::{self, LiveSecret},
-        outbox::{self, Kind, OutboxEvent},
+        outbox::{self, Kind},
         sessions::SessionSelector,
         users,
     },
@@ -47,6 +49,14 @@ pub struct ResetPassword {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What becomes of the providers that are linked to the account. Whoever knew the old password may have linked one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkedProviders {
+    Stay,
+    /// The owner wants to be rid of them all.
+    Unlinked,
+}
+
 /// Why the password was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum ResetPasswordError {
@@ -63,10 +73,24 @@ pub enum ResetPasswordError {
 unavailable_from!(ResetPasswordError: StoreError);
 
 impl ResetPassword {
-    /// The account whose password the secret can set, if any. The secret stays unused: email scanners open links, too.
-    pub async fn peek(&self, token: &SecretString) -> Result<Option<User>, Unavailable> {
+    /// The account whose password the secret can set, if any, and the providers that can log in to it. The secret stays
+    /// unused: email scanners open links, too.
+    pub async fn peek(&self, token: &SecretString) -> Result<Option<(User, Vec<ProviderName>)>, Unavailable> {
         let Ok(secret) = OneUseSecret::parse(token) else { return Ok(None) };
-        Ok(self.find(one_use_secret::digest(&secret)).await?.map(|(_, user)| user))
+        let Some((_, user)) = self.find(one_use_secret::digest(&secret)).await? else { return Ok(None) };
+        let linked = identities::of(&self.db, user.id).await?;
+        Ok(Some((user, linked.into_iter().map(|link| link.provider).collect())))
+    }
+
+    /// Unlinks every provider of the account, whose password is just being set. Returns them.
+    async fn unlink(&self, transaction: &Transaction, user: &User) -> Result<Vec<ProviderName>, StoreError> {
+        let linked = identities::of(transaction, user.id).await?;
+        identities::forget(transaction, user.id).await?;
+        for link in &linked {
+            let provider = link.provider.as_str().to_owned();
+            self.outbox.tell_owner(transaction, user, AccountChange::ProviderUnlinked(provider)).await?;
+        }
+        Ok(linked.into_iter().map(|link| link.provider).collect())
     }
 
     /// Uses the secret and sets the password. The account's sessions end, its other secrets are void, and its owner is
@@ -74,7 +98,12 @@ impl ResetPassword {
     ///
     /// # Errors
     /// [`ResetPasswordError`]; then nothing has changed, and the secret is as good as before.
-    pub async fn run(&self, token: &SecretString, new: &SecretString) -> Result<(), ResetPasswordError> {
+    pub async fn run(
+        &self,
+        token: &SecretString,
+        new: &SecretString,
+        providers: LinkedProviders,
+    ) -> Result<(), ResetPasswordError> {
         let new = Password::parse(new).map_err(|why| ResetPasswordError::Password(why.to_string()))?;
         let digest = OneUseSecret::parse(token).map(|secret| one_use_secret::digest(&secret));
         let digest = digest.map_err(|_| refused())?;
@@ -100,10 +129,17 @@ impl ResetPassword {
         for kind in [Kind::EmailClaimed, Kind::ResetRequested] {
             outbox::withdraw(&transaction, id, kind).await?;
         }
-        self.outbox.within(&transaction, &OutboxEvent::PasswordChanged(id, live.email)).await?;
+        self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await?;
+        let unlinked = match providers {
+            LinkedProviders::Stay => Vec::new(),
+            LinkedProviders::Unlinked => self.unlink(&transaction, &user).await?,
+        };
         let all = SessionSelector::AllOf(id);
         let ending = self.end_session.within(&transaction, &all, EndReason::PasswordReset, Vec::new()).await?;
-        let ending = ending.recording(Event::done("reset_completed").account(id));
+        let mut ending = ending.recording(Event::done("reset_completed").account(id));
+        for _ in unlinked {
+            ending = ending.recording(Event::done("identity_unlink").because("reset").account(id));
+        }
         self.end_session.commit(transaction, ending).await?;
         self.outbox.wake();
         // The password is changed even if this fails; the throttle expires by itself.

@@ -10,6 +10,7 @@ use crate::{
         clock::Clock,
         email::EmailAddress,
         ids::UserId,
+        mail::AccountChange,
         one_use_secret::{OneUseDigest, OneUseSecret, Purpose},
         user::User,
     },
@@ -99,10 +100,11 @@ impl VerifyEmail {
         }
         let losers = users::drop_claims(&transaction, &email, Claimant::AllBut(id)).await?;
         one_use_secrets::void(&transaction, SecretSelector::MailedTo(&email, id), now).await?;
-        if let Some(old) = user.email.filter(|old| user.email_verified && old.key() != email.key()) {
+        let is_replaced = user.email.as_ref().is_some_and(|old| user.email_verified && old.key() != email.key());
+        if is_replaced {
             // The old mailbox must not control the account any more.
             one_use_secrets::void(&transaction, SecretSelector::AllOf(id), now).await?;
-            self.outbox.within(&transaction, &OutboxEvent::EmailChanged(id, old, email)).await?;
+            self.outbox.tell_owner(&transaction, &user, AccountChange::Email(email)).await?;
         }
         let changed = losers.into_iter().chain([id]).collect();
         self.commit(transaction, changed, Event::done("email_verified").account(id)).await

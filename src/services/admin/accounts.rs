@@ -14,6 +14,7 @@ use crate::{
         clock::Clock,
         email::EmailAddress,
         ids::UserId,
+        mail::AccountChange,
         password_policy::Password,
         role::Role,
         session::EndReason,
@@ -240,10 +241,11 @@ impl Administer {
     pub async fn delete(&self, id: UserId) -> Result<usize, AdministerError> {
         let before = self.end_excess(id, EndReason::AccountDeleted).await?;
         let transaction = store::begin(&self.db).await?;
+        let owner = users::hold(&transaction, &Identifier::Id(id)).await?.ok_or(AdministerError::Unknown)?;
         if !users::remove(&transaction, id).await? {
             return Err(AdministerError::Unknown);
         }
-        let ending = delete_account(&self.end_session, &transaction, id, EndReason::AccountDeleted).await?;
+        let ending = delete_account(&self.end_session, &self.outbox, &transaction, &owner).await?;
         let event = Event::done("account_delete").because("operator").account(id);
         Ok(before + self.end_session.commit(transaction, ending.recording(event)).await?)
     }
@@ -257,9 +259,7 @@ impl Administer {
         let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
         // Reset links that were sent before would undo the change.
         one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(user.id), self.clock.now()).await?;
-        if let Some(email) = user.email.filter(|_| user.email_verified) {
-            self.outbox.within(&transaction, &OutboxEvent::PasswordChanged(user.id, email)).await?;
-        }
+        self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await?;
         let event = Event::done("password_change").because("operator").account(user.id);
         Ok(before + self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await?)
     }

@@ -2,6 +2,8 @@
 
 pub mod deliver_mail;
 pub mod follow_changes;
+mod outcome;
 pub mod prune;
 pub mod resolve_mail;
+pub mod run_jobs;
 pub mod tell_logout;

@@ -1,18 +1,19 @@
 //! Deletes expired rows in small batches, so that any number of replicas may do so at once without waiting for each
 //! other.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::MissedTickBehavior;
 
 use crate::{
     crypto::random::Random,
-    domain::{clock::Clock, delivery, logout_notice, status_list::StatusListClaims},
-    services::{Unavailable, sessions::status_indexes::StatusIndexes},
+    domain::{clock::Clock, job, status_list::StatusListClaims},
+    outbound::email::folder,
+    services::{Unavailable, background::resolve_mail::LONGEST_WINDOW, sessions::status_indexes::StatusIndexes},
     store::{
-        Database, authorization_codes, changes, client_assertions, federation_attempts, logout_notices,
-        one_use_secrets, outbox,
+        Database, authorization_codes, changes, client_assertions, counted_emails, federation_attempts, jobs,
+        one_use_secrets,
         revocations::CLOCK_STEP,
         sessions::{self, Walk},
         throttles,
@@ -28,6 +29,8 @@ pub struct Prune {
     pub clock: Arc<dyn Clock>,
     /// How long an unused refresh token lives.
     pub refresh_token_ttl: TimeDelta,
+    /// The folder of emails in files; it need not exist.
+    pub outbox_folder: PathBuf,
     /// Draws from the first list again, which has free indexes now.
     pub status_indexes: StatusIndexes,
 }
@@ -41,15 +44,12 @@ const MARGIN: TimeDelta = TimeDelta::minutes(5);
 /// How long a session is kept after its last token has expired. With its row, its status list index is free for another
 /// session. For so long a list may have the old bit, and gateways may hold that list, by clocks that differ by a minute.
 const SESSIONS: TimeDelta = TimeDelta::minutes(CLOCK_STEP.num_minutes() + StatusListClaims::LIFETIME.num_minutes() + 1);
-/// How long sent emails are counted: the longest window of a limit.
-const SENT_KEPT: TimeDelta = TimeDelta::days(1);
+/// How long emails that were written to files are kept: they hold links and addresses.
+const FILES_KEPT: TimeDelta = TimeDelta::days(30);
 /// How long expired secrets are kept: their emails may be retried for almost as long.
-const SECRETS_KEPT: TimeDelta = delivery::TRIED_FOR.checked_add(&TimeDelta::days(1)).expect("it is some days");
+const SECRETS_KEPT: TimeDelta = job::EMAIL.tried_for.checked_add(&TimeDelta::days(1)).expect("it is some days");
 /// How long a used code is kept, so that a second use ends the session of the first.
 const CODES: TimeDelta = TimeDelta::days(1);
-/// How long an unfinished logout notice is kept: longer than it is retried.
-const NOTICES: TimeDelta =
-    logout_notice::BACKOFF.tried_for.checked_add(&TimeDelta::hours(1)).expect("it is some hours");
 /// Rows a statement: a few milliseconds of work.
 const BATCH: u64 = 500;
 /// Rows a step of the scan.
@@ -83,9 +83,10 @@ impl Prune {
         Ok(self.ended().await? + self.idle().await?)
     }
 
-    /// Deletes ended sessions.
+    /// Deletes ended sessions, and what else has expired.
     async fn ended(&self) -> Result<u64, Unavailable> {
         let now = self.clock.now();
+        self.files(now - FILES_KEPT).await;
         let over = now - MARGIN;
         let mut pruned = 0;
         loop {
@@ -94,15 +95,26 @@ impl Prune {
                 + throttles::prune(&self.db, over, BATCH).await?
                 + one_use_secrets::prune(&self.db, now - SECRETS_KEPT, BATCH).await?
                 + federation_attempts::prune(&self.db, over, BATCH).await?
-                + outbox::prune(&self.db, now - SENT_KEPT, now - delivery::DEAD_KEPT, BATCH).await?
+                + jobs::prune(&self.db, now - job::DEAD_KEPT, BATCH).await?
+                + counted_emails::prune(&self.db, now - LONGEST_WINDOW, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
-                + logout_notices::prune(&self.db, over - NOTICES, BATCH).await?
                 + client_assertions::prune(&self.db, over, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.status_indexes.start_over();
                 return Ok(pruned);
             }
+        }
+    }
+
+    /// Deletes emails that were written to files before `over`. It fails for no one else.
+    async fn files(&self, over: DateTime<Utc>) {
+        let folder = self.outbox_folder.clone();
+        match tokio::task::spawn_blocking(move || folder::prune(&folder, over)).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(files)) => tracing::info!(files, "old emails in files were deleted"),
+            Ok(Err(cause)) => tracing::warn!(%cause, "old emails in files could not be deleted"),
+            Err(cause) => tracing::warn!(%cause, "old emails in files could not be deleted"),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::{
         clock::Clock,
         identity::{ProviderKind, ProviderName},
         ids::UserId,
+        mail::AccountChange,
         scope::Scope,
         session::{EndReason, Session},
     },
@@ -19,6 +20,7 @@ use crate::{
         accounts::authenticate::{Authenticate, AuthenticateError},
         audit::Event,
         federation::providers::Providers,
+        outbox::Outbox,
         sessions::{bearer::Caller, end::EndSession},
     },
     store::{
@@ -37,6 +39,8 @@ pub struct Identities {
     pub db: Database,
     /// Checks the password.
     pub authenticate: Authenticate,
+    /// Tells the owner.
+    pub outbox: Outbox,
     /// Ends sessions that may have begun with a removed link.
     pub end_session: EndSession,
     pub clock: Arc<dyn Clock>,
@@ -101,7 +105,7 @@ impl Identities {
         let found = users::find_with_password(&self.db, &Identifier::Id(session.user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
         let linked = identities::of(&self.db, session.user).await?;
-        let kind = |name: &ProviderName| self.providers.iter().find(|(one, _)| *one == name).map(|(_, kind)| kind);
+        let kind = |name: &ProviderName| self.kind(name);
         let usable = linked.iter().filter(|link| kind(&link.provider).is_some()).count();
         let others = self.providers.iter().filter(|(name, _)| !linked.iter().any(|link| link.provider == **name));
         Ok(IdentityOverview {
@@ -117,6 +121,12 @@ impl Identities {
                 })
                 .collect(),
         })
+    }
+
+    /// The kind of a provider, if it is configured.
+    #[must_use]
+    pub fn kind(&self, name: &ProviderName) -> Option<ProviderKind> {
+        self.providers.iter().find(|(one, _)| *one == name).map(|(_, kind)| kind)
     }
 
     /// Confirms that the owner wants a change: by a login of at most five minutes ago, or by the password. An
@@ -154,7 +164,7 @@ impl Identities {
         let user = session.user;
         let transaction = store::begin(&self.db).await?;
         // The account is locked, so that two concurrent requests cannot remove the last two links.
-        users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(IdentitiesError::Unknown)?;
+        let owner = users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(IdentitiesError::Unknown)?;
         let found = users::find_with_password(&transaction, &Identifier::Id(user)).await?;
         let has_password = found.is_some_and(|(_, password)| password.is_some());
         let linked = identities::of(&transaction, user).await?;
@@ -162,13 +172,17 @@ impl Identities {
         if !has_password && !linked.iter().any(|link| link.id != id && usable(link)) {
             return Err(refused(user));
         }
+        let unlinked = linked.iter().find(|link| link.id == id).ok_or(IdentitiesError::Unknown)?;
         if !identities::delete(&transaction, user, id).await? {
             return Err(IdentitiesError::Unknown);
         }
+        let provider = unlinked.provider.as_str().to_owned();
+        self.outbox.tell_owner(&transaction, &owner, AccountChange::ProviderUnlinked(provider)).await?;
         let others = SessionSelector::AllOfBut(user, session.id);
         let ending = self.end_session.within(&transaction, &others, EndReason::Unlinked, Vec::new()).await?;
         let ending = ending.recording(Event::done("identity_unlink").account(user).session(session.id));
         self.end_session.commit(transaction, ending).await?;
+        self.outbox.wake();
         Ok(())
     }
 

@@ -5,8 +5,10 @@ use crate::{
         client_info::ClientInfo,
         identity::{Claim, Identity, LinkDecision, UsernameSuggestion, decide},
         ids::{ClientId, SessionId, UserId},
+        mail::AccountChange,
         scope::Scope,
         session::Session,
+        user::User,
         username::Username,
     },
     services::{
@@ -132,11 +134,9 @@ impl Federate {
         let transaction = store::begin(&self.db).await?;
         // Held, so that the address is still that account's when the link is made.
         let held = users::hold(&transaction, &Identifier::Email(address)).await?;
-        if held.is_none_or(|held| held.id != owner || held.disabled_at.is_some()) {
-            return Ok(());
-        }
-        match self.insert(&transaction, configured, owner, &unnamed.verified.identity).await {
-            Ok(true) => self.commit_link(transaction, owner).await,
+        let Some(owner) = held.filter(|held| held.id == owner && held.disabled_at.is_none()) else { return Ok(()) };
+        match self.insert(&transaction, configured, owner.id, &unnamed.verified.identity).await {
+            Ok(true) => self.commit_link(transaction, configured, &owner).await,
             // Linked in the same moment, or gone: it is judged again.
             Ok(false) | Err(StoreError::Duplicate(_)) => Ok(()),
             Err(other) => Err(other.into()),
@@ -153,14 +153,14 @@ impl Federate {
         let transaction = store::begin(&self.db).await?;
         // The session may have been ended while the provider answered. Lock it, so that a concurrent end waits; lock the
         // account first, in the order of every other transaction.
-        users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
+        let owner = users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(FederateError::NotLoggedIn)?;
         let found = sessions::hold(&transaction, session).await?;
         if !found.is_some_and(|found| found.user == user && found.is_live(self.clock.now())) {
             return Err(FederateError::NotLoggedIn);
         }
         match self.insert(&transaction, configured, user, identity).await {
             Ok(true) => {
-                self.commit_link(transaction, user).await?;
+                self.commit_link(transaction, configured, &owner).await?;
                 Ok(CallbackOutcome::Linked)
             }
             Ok(false) => Err(FederateError::Disabled),
@@ -189,9 +189,18 @@ impl Federate {
         identities::insert(transaction, id, user, identity, configured.provider.name(), now).await
     }
 
-    async fn commit_link(&self, transaction: Transaction, user: UserId) -> Result<(), FederateError> {
+    /// Tells the owner, who may not be the one that linked it, and commits.
+    async fn commit_link(
+        &self,
+        transaction: Transaction,
+        configured: &ConfiguredProvider,
+        owner: &User,
+    ) -> Result<(), FederateError> {
+        let provider = configured.provider.name().as_str().to_owned();
+        self.outbox.tell_owner(&transaction, owner, AccountChange::ProviderLinked(provider)).await?;
         let written = self.changes.write(&transaction, Vec::new()).await?;
-        self.changes.commit(transaction, written.recording(Event::done("identity_link").account(user))).await?;
+        self.changes.commit(transaction, written.recording(Event::done("identity_link").account(owner.id))).await?;
+        self.outbox.wake();
         Ok(())
     }
 

@@ -50,7 +50,7 @@ pub struct Federate {
     pub begin_session: BeginSession,
     /// Publishes changes.
     pub changes: ChangeFeed,
-    /// Sends emails that verify addresses.
+    /// Sends emails that verify addresses, and tells owners of linked providers.
     pub outbox: Outbox,
     /// Draws `state`, `nonce` and the PKCE verifier.
     pub random: Random,

@@ -25,7 +25,7 @@ pub struct EndSession {
     pub db: Database,
     /// Publishes the ends.
     pub changes: ChangeFeed,
-    /// Wakes this process's sender of logout notices; other processes poll.
+    /// Wakes this process's worker of jobs; other processes poll.
     pub awake: Arc<Notify>,
     pub clock: Arc<dyn Clock>,
 }

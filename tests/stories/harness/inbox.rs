@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
-use entity::outbox;
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter};
+use entity::job;
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Condition};
 use serde_json::json;
 
 use super::{Ask, PASSWORD, Person, TestApp, eventually};
@@ -60,6 +60,7 @@ pub(crate) const RESET: &str = "Set a new password";
 pub(crate) const VERIFY: &str = "Confirm your email address";
 pub(crate) const PASSWORD_CHANGED: &str = "Your password";
 pub(crate) const EMAIL_CHANGED: &str = "Your email address";
+pub(crate) const DELETED: &str = "was deleted";
 pub(crate) const TRIED: &str = "You already have an account";
 
 /// All emails of an app and its replica.
@@ -114,9 +115,13 @@ impl Inbox {
         self.delivers_one().await.is(VERIFY, to).token(&format!("{}/verify-email", self.issuer))
     }
 
-    /// The number of waiting outbox rows.
+    /// The number of emails that wait to be sent, without those that a limit has put off.
     pub(crate) async fn waiting(&self) -> u64 {
-        let waiting = outbox::Entity::find().filter(outbox::Column::DueAt.is_not_null());
+        let put_off = Condition::all().add(job::Column::LastError.eq("rate_limit")).add(job::Column::Claim.is_null());
+        let waiting = job::Entity::find()
+            .filter(job::Column::Kind.eq("email"))
+            .filter(job::Column::DueAt.is_not_null())
+            .filter(Condition::any().add(job::Column::LastError.is_null()).add(put_off.not()));
         waiting.count(&self.store).await.expect("the database answers")
     }
 
