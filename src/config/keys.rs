@@ -83,6 +83,8 @@ pub const KEYS: &[KeyDescription] = &[
         "Whether OAuth clients may register themselves (RFC 7591): off or open"),
     secret("client_registration_token", "SIGNET_CLIENT_REGISTRATION_TOKEN", "none: anyone may where it is open",
         "Initial access token that clients need to register themselves, 32 characters or more"),
+    plain("open_resources", "SIGNET_OPEN_RESOURCES", "none",
+        "Comma-separated resources that every client which registered itself may ask tokens for"),
     plain("tls_cert", "SIGNET_TLS_CERT", "none",
         "PEM file of the certificate chain, reloaded when it changes; needs tls_key"),
     plain("tls_key", "SIGNET_TLS_KEY", "none",
@@ -131,8 +133,6 @@ pub const KEYS: &[KeyDescription] = &[
         "Address and port of the Prometheus metrics; off turns them off"),
     plain("log_format", "SIGNET_LOG_FORMAT", "text on a terminal, else json",
         "Log lines: text or json"),
-    plain("open_resources", "SIGNET_OPEN_RESOURCES", "none",
-        "Comma-separated resources that any self-registered client may name (has no effect yet)"),
     plain("client_id_documents", "SIGNET_CLIENT_ID_DOCUMENTS", "off",
         "Whether https URLs are taken as client ids: off or on (has no effect yet)"),
     plain("key_rotation", "SIGNET_KEY_ROTATION", "off",
@@ -153,8 +153,7 @@ pub const KEYS: &[KeyDescription] = &[
 ];
 
 /// The keys of [`KEYS`] whose feature is still to come. They are checked and accepted, with a warning.
-pub(super) const PLANNED: [&str; 9] = [
-    "open_resources",
+pub(super) const PLANNED: [&str; 8] = [
     "client_id_documents",
     "key_rotation",
     "key_lead_time",
@@ -293,10 +292,10 @@ mod tests {
     #[test]
     fn the_keys_are_those_of_the_public_interface() {
         let public = "listen issuer database_url database_listen_url auto_migrate keys_dir data_dir signing_algorithm \
-            audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration tls_cert tls_key \
-            trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
+            audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration open_resources tls_cert \
+            tls_key trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
             password.workers password.max_wait password.min_length rate_limits.enabled shutdown_delay metrics_listen \
-            log_format open_resources key_rotation key_lead_time keys_passphrase reserved_usernames audit_retention \
+            log_format key_rotation key_lead_time keys_passphrase reserved_usernames audit_retention \
             otlp_endpoint";
         let ours = |key: &&str| {
             key.starts_with("pages.")

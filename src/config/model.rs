@@ -49,6 +49,8 @@ pub struct Config {
     pub client_registration: ClientRegistration,
     /// The initial access token that registration requires, if one is set.
     pub client_registration_token: Option<SecretString>,
+    /// The resources that every client may ask tokens for which registered itself.
+    pub open_resources: Vec<String>,
     /// Certificate and key, where the service terminates TLS itself.
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are trusted.

@@ -66,6 +66,7 @@ impl Reader {
         let registration = self.value("registration", values::registration);
         let client_registration = self.value("client_registration", values::client_registration);
         let client_registration_token = self.given("client_registration_token", values::token);
+        let open_resources = self.given("open_resources", urls::resources);
         let smtp_url = self.given("smtp_url", urls::smtp_url);
         let mail_from = self.value("mail_from", values::mailbox);
         let password = self.password();
@@ -98,6 +99,7 @@ impl Reader {
             registration: registration?,
             client_registration: client_registration?,
             client_registration_token: client_registration_token?,
+            open_resources: open_resources?.unwrap_or_default(),
             tls: network.tls,
             trusted_proxies: network.trusted_proxies,
             cors_origins: cors_origins?.unwrap_or_default(),

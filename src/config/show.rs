@@ -50,6 +50,7 @@ impl Config {
             ("registration", Some(text(registration(self.registration)))),
             ("client_registration", Some(text(client_registration(self.client_registration)))),
             ("client_registration_token", self.client_registration_token.as_ref().map(|_| text(urls::REDACTED))),
+            ("open_resources", Some(list(&self.open_resources))),
             ("tls_cert", tls.as_ref().map(|files| path(&files.cert))),
             ("tls_key", tls.as_ref().map(|files| path(&files.key))),
             ("trusted_proxies", Some(list(&self.trusted_proxies))),

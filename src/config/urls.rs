@@ -92,12 +92,13 @@ fn origin(text: &str) -> Result<String, String> {
 }
 
 /// Resources, parted by commas or spaces: absolute URIs without fragment (RFC 8707 §2).
-pub(super) fn resources(text: &str) -> Result<(), String> {
-    let absolute = |word: &str| parse(word).is_some_and(|url| url.fragment().is_none());
+pub(super) fn resources(text: &str) -> Result<Vec<String>, String> {
+    let absolute = |word: &str| word.len() <= 200 && parse(word).is_some_and(|url| url.fragment().is_none());
     if words(text).all(absolute) {
-        return Ok(());
+        return Ok(words(text).map(str::to_owned).collect());
     }
-    Err("must be absolute URIs such as https://api.example.org, without fragment, parted by commas".to_owned())
+    Err("must be absolute URIs such as https://api.example.org, without fragment, of at most 200 bytes, parted by commas"
+        .to_owned())
 }
 
 /// The URL of a collector: http or https.

@@ -8,6 +8,7 @@ use super::{
     model::{ClientRegistration, Config},
     urls,
 };
+use crate::domain::resource;
 
 /// The warnings about `config`, which was read from `values`: one line each, without secrets.
 pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
@@ -66,6 +67,13 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
             warn("client_registration_token has no use while client_registration is off");
         }
         (ClientRegistration::Open, Some(_)) | (ClientRegistration::Off, None) => {}
+    }
+    let own = [&config.audience, &config.issuer].into_iter().flatten();
+    if own.into_iter().any(|own| config.open_resources.iter().any(|open| resource::is_same(open, own))) {
+        warn(
+            "open_resources holds the audience or the issuer: every app that registers itself gets tokens for your own \
+             services, once a user agrees",
+        );
     }
     for (key, given) in values {
         let text = given.text.as_deref().unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ids::ClientId, oauth::GrantType, pkce::Pkce, resource, scope::Scope, signing_key::SigningAlgorithm};
+use super::{ids::ClientId, oauth::GrantType, pkce::Pkce, scope::Scope, signing_key::SigningAlgorithm};
 
 /// How a client authenticates at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -175,12 +175,6 @@ impl Client {
     #[must_use]
     pub fn id_token_algorithm(&self) -> SigningAlgorithm {
         self.id_token_algorithm.unwrap_or(SigningAlgorithm::RS256)
-    }
-
-    /// The registered resource that `asked` names, as it was registered (RFC 8707).
-    #[must_use]
-    pub fn resource(&self, asked: &str) -> Option<&str> {
-        self.resources.iter().map(String::as_str).find(|registered| resource::is_same(registered, asked))
     }
 
     /// Whether it can get an ID token.

@@ -124,7 +124,6 @@ async fn variables_of_other_programs_are_ignored(env: TestEnv) {
 /// Every key of the public interface is known.
 async fn keys_of_features_to_come_are_taken_with_a_warning(env: TestEnv) {
     let keys = [
-        ("open_resources", "https://mcp.example"),
         ("client_id_documents", "on"),
         ("key_rotation", "90d"),
         ("key_lead_time", "10m"),

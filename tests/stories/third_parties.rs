@@ -63,6 +63,31 @@ async fn a_strangers_app_gets_no_token_for_the_operators_api(builder: TestEnvBui
     assert_eq!(signet.site.user_info(&token).await.is(200).json(), json!({"sub": ada.id}));
 }
 
+/// MCP clients register themselves, and always name the server's resource.
+async fn an_open_resource_is_every_strangers_to_ask_for(builder: TestEnvBuilder) {
+    const MCP: &str = "https://mcp.example.com/mcp";
+    let builder = builder.set("client_registration", "open").set("audience", API);
+    let signet = builder.set("open_resources", &format!("{MCP},urn:example:orders")).open().await;
+    let ada = ada_the_admin(&signet).await;
+    let (app, own) = (strangers_app(&signet).await, RelyingParty::registers(&signet).await);
+    let browser = BrowserSession::at(&signet);
+    let other = [("scope", "openid"), ("resource", "HTTPS://mcp.example.com:443/mcp")];
+    let tokens = tokens_of(&app, &browser, &ada, &other).await;
+    let claims = jwt::claims(&access(&tokens));
+    assert_eq!(claims["aud"], MCP);
+    assert!(claims.get("roles").is_none(), "{claims}");
+    signet.site.user_info(&access(&tokens)).await.challenges(403, "insufficient_scope");
+    for resource in
+        [API, "https://mcp.example.com", "https://mcp.example.com/mcp/", "urn:example:orders urn:example:orders/"]
+    {
+        let link = app.link(&[("scope", "openid"), ("resource", resource), ("prompt", "none")]);
+        app.is_refused(&browser.opens(&link).await, "invalid_target");
+    }
+    // A client of the operator's has what is registered for it.
+    let answer = browser.opens(&own.link(&[("resource", MCP), ("prompt", "none")])).await;
+    own.is_refused(&answer, "invalid_target");
+}
+
 /// The same rule for a client that the operator registered for somebody else.
 async fn a_third_party_gets_roles_and_name_by_scope(builder: TestEnvBuilder) {
     let signet = builder.set("audience", API).open().await;
@@ -148,4 +173,5 @@ stories_on![Sqlite:
     the_operators_own_apps_need_not_ask,
     userinfo_is_for_tokens_of_this_service,
     discovery_names_the_scope_and_the_claim,
+    an_open_resource_is_every_strangers_to_ask_for,
 ];

@@ -123,6 +123,7 @@ impl Parts<'_> {
             random: self.core.random.clone(),
             audience: self.audience(),
             issuer: self.core.issuer.clone(),
+            open_resources: self.core.config.open_resources.clone(),
             lifetimes: self.core.lifetimes,
         }
     }

@@ -113,6 +113,7 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         registration = "open"
         client_registration = "off"
         # client_registration_token is not set
+        open_resources = []
         # tls_cert is not set
         # tls_key is not set
         trusted_proxies = []
@@ -137,7 +138,6 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         shutdown_delay = "0s"
         metrics_listen = "127.0.0.1:9464"
         log_format = "json"
-        # open_resources is not set
         client_id_documents = "off"
         key_rotation = "off"
         key_lead_time = "6m"
@@ -179,6 +179,7 @@ fn what_is_shown_has_every_key_once_and_loads_again_as_the_same() {
         tls_key = 'key\1.pem'
         trusted_proxies = ["10.0.0.0/8", "fd00::/8"]
         cors_origins = ["https://app.example.org", "http://localhost:5173"]
+        open_resources = ["https://mcp.example.org/mcp", "urn:example:orders"]
         smtp_url = "smtp://localhost:1025"
         metrics_listen = "off"
         data_dir = "/var/lib/100% sure?"
@@ -207,7 +208,7 @@ fn what_is_shown_has_every_key_once_and_loads_again_as_the_same() {
             "providers.my-idp.scopes = [\"openid\", \"email\"] # file ",
             "providers.my-idp.client_id = \"12345\" # file ",
             "providers.my-idp.trust_email = false # default\n",
-            "signet.toml:13\n",
+            "signet.toml:14\n",
         ],
     );
     let without_comments = |text: &str| {

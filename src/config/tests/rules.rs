@@ -47,6 +47,17 @@ fn clients_that_may_register_themselves_are_told_of() {
 }
 
 #[test]
+fn an_open_resource_that_is_the_operators_own_is_told_of() {
+    let with = |open: &str| {
+        Operator::new().flags("audience", "https://api.example.org").flags("open_resources", open).starts()
+    };
+    let config = with("https://mcp.example.org/mcp, urn:example:orders");
+    assert_eq!(config.open_resources, ["https://mcp.example.org/mcp", "urn:example:orders"]);
+    assert_eq!(config.warnings, Vec::<String>::new());
+    tells(&with("https://API.example.org/").warnings.join("\n"), &["open_resources holds the audience"]);
+}
+
+#[test]
 fn a_proxy_on_the_same_host_may_terminate_tls() {
     let config = Operator::with_environment(&[("SIGNET_ISSUER", "https://auth.example.org")]).starts();
     assert_eq!(config.issuer.as_deref(), Some("https://auth.example.org"));

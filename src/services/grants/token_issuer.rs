@@ -35,6 +35,8 @@ pub struct TokenIssuer {
     pub issuer: String,
     /// The default audience.
     pub audience: String,
+    /// The resources that every client may ask for which registered itself.
+    pub open_resources: Vec<String>,
     /// How long tokens live.
     pub lifetimes: Lifetimes,
 }
@@ -251,18 +253,18 @@ impl TokenIssuer {
         audience.names().find(|name| resource::is_same(name, asked)).map(|name| Audience::One(name.to_owned()))
     }
 
-    /// The resource that `asked` names, if `client` may ask for it (RFC 8707 §2): a registered one, or, of a first-party
-    /// client, a default audience. It is spelled as the operator spelled it, since resource servers compare bytes.
+    /// The resource that `asked` names, if `client` may ask for it (RFC 8707 §2). It is spelled as the operator spelled it,
+    /// since resource servers compare bytes.
     #[must_use]
     pub fn target<'a>(&'a self, client: &'a Client, asked: &str) -> Option<&'a str> {
-        let defaults = [&self.audience, &self.issuer].into_iter().filter(|_| client.first_party);
-        let own = defaults.map(String::as_str).find(|name| resource::is_same(name, asked));
-        client.resource(asked).or(own)
+        self.targets(client).find(|name| resource::is_same(name, asked))
     }
 
-    /// All resources that `client` may ask for.
+    /// All resources that `client` may ask for: those that are registered for it, the default audiences if it is
+    /// first-party, and the open ones if it registered itself.
     pub fn targets<'a>(&'a self, client: &'a Client) -> impl Iterator<Item = &'a str> {
         let defaults = [&self.audience, &self.issuer].into_iter().filter(|_| client.first_party);
-        client.resources.iter().chain(defaults).map(String::as_str)
+        let open = self.open_resources.iter().filter(|_| client.self_registered);
+        client.resources.iter().chain(defaults).chain(open).map(String::as_str)
     }
 }
