@@ -16,7 +16,7 @@ pub use crate::{
         accounts::verify_email::VerifyEmail, background::prune::Prune, change_feed::ChangeFeed, outbox::Outbox,
         sessions::status_indexes::StatusIndexes,
     },
-    store::{Database, entity_cache::EntityCache, revocations::Revocations, schema},
+    store::{Database, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations, schema},
 };
 
 /// The properties that fuzz targets hold for every input.

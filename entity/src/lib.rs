@@ -13,6 +13,7 @@ pub mod job;
 pub mod key_fingerprint;
 pub mod key_record;
 pub mod one_use_secret;
+pub mod password_cost;
 pub mod session;
 pub mod throttle;
 pub mod user;

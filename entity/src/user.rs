@@ -13,6 +13,10 @@ pub struct Model {
     /// What decides whether two names are the same.
     #[sea_orm(unique)]
     pub username_key: String,
+    /// What the name looks like (UTS 39). None where the name is older than this rule and another account's looks the
+    /// same.
+    #[sea_orm(unique)]
+    pub username_skeleton: Option<String>,
     pub email: Option<String>,
     /// The address folded; unique among verified ones.
     pub email_key: Option<String>,

@@ -26,6 +26,7 @@ use tokio_rustls::TlsAcceptor;
 use super::{
     connection_state::{ConnectionState, Overdue, RequestBody, ResponseBody, TimedIo},
     connection_table::ConnectionHandle,
+    counts::Counts,
     deadlines::Deadlines,
     unread_body::share,
 };
@@ -55,6 +56,7 @@ pub(super) struct Connections<E> {
     deadlines: Deadlines,
     address: SocketAddr,
     stopped: watch::Receiver<()>,
+    counts: Counts,
 }
 
 impl<E> Connections<E>
@@ -69,12 +71,14 @@ where
         deadlines: Deadlines,
         address: SocketAddr,
         stopped: watch::Receiver<()>,
+        counts: Counts,
     ) -> Self {
-        Self { endpoint: Arc::new(endpoint), tls, http: http(), deadlines, address, stopped }
+        Self { endpoint: Arc::new(endpoint), tls, http: http(), deadlines, address, stopped, counts }
     }
 
     /// Serves one connection until either side ends it, a deadline passes, or `handle` is evicted.
     pub(super) async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, handle: ConnectionHandle) {
+        let _open = self.counts.open();
         let local = stream.local_addr().unwrap_or(self.address);
         match &self.tls {
             None => self.serve_http(stream, local, peer, Scheme::HTTP, handle).await,
@@ -146,7 +150,10 @@ where
                 biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        tracing::debug!(%peer, error, "connection failed");
+                        match self.counts.refused(error.as_ref()) {
+                            Some(status) => tracing::info!(%peer, status, "answered a request that is malformed"),
+                            None => tracing::debug!(%peer, error, "connection failed"),
+                        }
                     }
                     return;
                 }

@@ -10,10 +10,13 @@ mod connection_limit;
 mod connection_state;
 mod connection_table;
 mod connection_task;
+mod counts;
 mod deadlines;
 mod descriptors;
 pub mod tls;
 mod unread_body;
+
+pub use self::counts::Counts;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -41,6 +44,7 @@ pub struct Server {
     tls: Option<(TlsAcceptor, tls::Certificate)>,
     deadlines: Deadlines,
     max_connections: usize,
+    counts: Counts,
 }
 
 impl Server {
@@ -67,6 +71,7 @@ impl Server {
             tls,
             deadlines: Deadlines::default(),
             max_connections: descriptors::max_connections(),
+            counts: Counts::default(),
         })
     }
 
@@ -74,6 +79,12 @@ impl Server {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// What the listener counts while it serves.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.counts.clone()
     }
 
     /// Serves until `stop` resolves, then returns once everything in flight has been answered, or after `drain`.
@@ -90,11 +101,11 @@ impl Server {
         stop: impl Future<Output = ()> + Send,
         drain: Duration,
     ) {
-        let Self { listener, address, tls, deadlines, max_connections } = self;
+        let Self { listener, address, tls, deadlines, max_connections, counts } = self;
         let (acceptor, certificate) = tls.unzip();
         // Dropping `stopping` is the signal: every connection waits for its end of the channel to close.
         let (stopping, stopped) = watch::channel(());
-        let connections = Arc::new(Connections::new(endpoint, acceptor, deadlines, address, stopped));
+        let connections = Arc::new(Connections::new(endpoint, acceptor, deadlines, address, stopped, counts));
         let mut open = JoinSet::new();
 
         tokio::select! {

@@ -25,6 +25,9 @@ mod m20261128_000012_client_pkce;
 mod m20261128_000013_code_references;
 mod m20261128_000031_key_fingerprints;
 mod m20261128_000032_write_probes;
+mod m20261128_000041_throttle_account;
+mod m20261128_000042_username_skeletons;
+mod m20261128_000043_password_costs;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000031_key_fingerprints::Migration),
             Box::new(m20261128_000032_write_probes::Migration),
             Box::new(m20261128_000001_jobs::Migration),
+            Box::new(m20261128_000041_throttle_account::Migration),
+            Box::new(m20261128_000042_username_skeletons::Migration),
+            Box::new(m20261128_000043_password_costs::Migration),
         ]
     }
 }

@@ -103,19 +103,28 @@ impl Signet {
         wired.changes.load().await?;
         // So that there is a list to serve where the database fails before anybody has asked for one.
         wired.services.status_lists.get(0).await?;
+        wired.password_costs.load().await?;
 
         let readiness = wired.http.readiness.clone();
+        let metrics = wired.metrics.metrics.clone();
+        let counts = server.counts();
+        let listener = Arc::new(move || counts.read());
+        let snapshot = MetricsSnapshot { listener, ..wired.metrics };
         let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
         // These are aborted when the service ends.
         let background = [
-            tokio::spawn(wired.watch_keys.run()),
-            tokio::spawn(follow_changes::run(wired.changes, config.database_listen_url.clone())),
-            tokio::spawn(wired.prune.run(Random)),
-            tokio::spawn(serve_metrics(metrics_server, wired.metrics)),
+            tokio::spawn(metrics.clone().counting(wired.watch_keys.run())),
+            tokio::spawn(
+                metrics.clone().counting(follow_changes::run(wired.changes, config.database_listen_url.clone())),
+            ),
+            tokio::spawn(metrics.clone().counting(wired.prune.run(Random))),
+            tokio::spawn(metrics.clone().counting(wired.password_costs.run())),
+            tokio::spawn(serve_metrics(metrics_server, snapshot)),
         ];
         let (stop_jobs, jobs_stopped) = oneshot::channel::<()>();
-        let run_jobs = tokio::spawn(wired.run_jobs.run(async move { jobs_stopped.await.unwrap_or(()) }));
+        let run_jobs = wired.run_jobs.run(async move { jobs_stopped.await.unwrap_or(()) });
+        let run_jobs = tokio::spawn(metrics.counting(run_jobs));
         let serving = tokio::spawn(async move {
             // A message and a dropped sender both mean: stop.
             let stopped = async move { stopped.await.unwrap_or(()) };

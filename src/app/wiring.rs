@@ -10,14 +10,15 @@ mod tokens;
 use std::{num::NonZeroU32, sync::Arc};
 
 pub(super) use self::core::Core;
+use self::core::quota;
 use self::parts::Parts;
 use super::error::StartError;
 use crate::{
-    config::RateLimit,
     crypto::keys::ring::Keyring,
-    domain::rate_limit::{Quota, RouteClass},
+    domain::rate_limit::RouteClass,
     http::{HttpConfig, Services},
     services::{
+        accounts::password_costs::PasswordCosts,
         audit::RequestIds,
         background::{prune::Prune, run_jobs::RunJobs},
         change_feed::ChangeFeed,
@@ -38,6 +39,7 @@ pub(super) struct Components {
     pub(super) prune: Prune,
     pub(super) metrics: MetricsSnapshot,
     pub(super) run_jobs: RunJobs,
+    pub(super) password_costs: PasswordCosts,
     pub(super) watch_keys: WatchKeys,
 }
 
@@ -51,6 +53,7 @@ pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>, dropped: DroppedLines)
         changes: parts.core.changes.clone(),
         prune: parts.prune(),
         metrics: parts.metrics_snapshot(dropped),
+        password_costs: parts.password_costs(),
         watch_keys: parts.watch_keys(),
     })
 }
@@ -113,12 +116,9 @@ const ACCOUNTS_OF_A_NETWORK: NonZeroU32 = NonZeroU32::new(10).unwrap();
 
 fn limit(core: &Core<'_>) -> Limit {
     let limits = &core.config.rate_limits;
-    if !limits.enabled {
+    if !limits.enabled || !limits.network {
         return Limit::default();
     }
-    // The configuration refuses a count below one.
-    let quota =
-        |limit: RateLimit| Quota { count: NonZeroU32::new(limit.count).unwrap_or(NonZeroU32::MIN), per: limit.per };
     let quotas = [
         (RouteClass::Token, quota(limits.token)),
         (RouteClass::Registration, quota(limits.registration)),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use uuid::Uuid;
 
 use super::client_arguments::ClientAction;
 use crate::{
@@ -81,6 +82,7 @@ pub(super) enum Direction {
 }
 
 /// What to do with accounts. A NAME is a username in any spelling, an account's id, or its verified email address.
+/// `--id` names an account by its id alone.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserAction {
     /// Make an account and print it as JSON; its password is asked for, or is the one line of standard input
@@ -101,11 +103,14 @@ pub(super) enum UserAction {
     },
     /// Shut an account out: its sessions end, and it cannot log in
     Disable(Account),
-    /// Let a disabled account log in again; its sessions stay ended
+    /// Let a disabled account log in again, and forgive its failed passwords; its sessions stay ended
     Enable(Account),
+    /// Forgive an account's failed passwords, so that its owner can log in at once
+    Unlock(Account),
     /// Delete an account; its sessions end
     Delete(Account),
-    /// Give an account another password, which is asked for, or is the one line of standard input; its sessions end
+    /// Give an account another password, which is asked for, or is the one line of standard input; its sessions end, and
+    /// its failed passwords are forgiven
     SetPassword(Account),
     /// End an account's sessions
     RevokeSessions(Account),
@@ -117,19 +122,41 @@ pub(super) enum UserAction {
 
 /// Which account.
 #[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
 pub(super) struct Account {
     /// Its username, id or verified email address
-    pub(super) name: String,
+    pub(super) name: Option<String>,
+    /// Its id, even where that is the username of another account
+    #[arg(long, value_name = "UUID")]
+    pub(super) id: Option<Uuid>,
 }
 
 /// A role of an account.
 #[derive(Debug, clap::Args)]
 pub(super) struct AccountRole {
-    #[command(flatten)]
-    pub(super) account: Account,
-    /// The role: 1 to 32 of a-z, 0-9, '-', '_', '.' and ':'
-    #[arg(value_parser = Role::parse)]
-    pub(super) role: Role,
+    /// The account's username, id or verified email address; then the role: 1 to 32 of a-z, 0-9, '-', '_', '.' and ':'
+    #[arg(value_names = ["NAME", "ROLE"], num_args = 1..=2, required = true)]
+    words: Vec<String>,
+    /// The account's id, in place of NAME
+    #[arg(long, value_name = "UUID")]
+    id: Option<Uuid>,
+}
+
+impl AccountRole {
+    /// The account and the role.
+    ///
+    /// # Errors
+    /// What is wrong with them, in one line.
+    pub(super) fn parse(self) -> Result<(Account, Role), String> {
+        let mut words = self.words;
+        let role = words.pop().unwrap_or_default();
+        let account = Account { name: words.pop(), id: self.id };
+        match (&account.name, &account.id) {
+            (None, None) => Err("give NAME and ROLE, or --id UUID and ROLE".to_owned()),
+            (Some(_), Some(_)) => Err("give NAME or --id UUID, not both".to_owned()),
+            _ => Ok((account, Role::parse(&role).map_err(|why| format!("the role {why}"))?)),
+        }
+    }
 }
 
 /// An account to be.

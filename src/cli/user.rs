@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{
-    arguments::{Account, AccountRole, NewUser, UserAction},
+    arguments::{Account, NewUser, UserAction},
     failure::Failure,
     output::{date, print},
     password,
@@ -19,6 +19,7 @@ use crate::{
     domain::{
         clock::Clock,
         email::EmailAddress,
+        ids::UserId,
         role::Role,
         user::{AccountRecord, User},
     },
@@ -38,43 +39,51 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserActi
         UserAction::List { json: _ } => list(&administer).await,
         UserAction::Disable(account) => {
             let user = find(&administer, &account).await?;
-            let ended = administer.disable(user.id).await.map_err(failed(&account.name))?;
+            let ended = administer.disable(user.id).await.map_err(failed(&account))?;
             say(&format!("{} is disabled", user.username), Some(ended));
             Ok(())
         }
         UserAction::Enable(account) => {
             let user = find(&administer, &account).await?;
-            administer.enable(user.id).await.map_err(failed(&account.name))?;
+            administer.enable(user.id).await.map_err(failed(&account))?;
             say(&format!("{} may log in", user.username), None);
+            Ok(())
+        }
+        UserAction::Unlock(account) => {
+            let user = find(&administer, &account).await?;
+            administer.unlock(user.id).await.map_err(failed(&account))?;
+            say(&format!("{} may try passwords again", user.username), None);
             Ok(())
         }
         UserAction::Delete(account) => {
             let user = find(&administer, &account).await?;
-            let ended = administer.delete(user.id).await.map_err(failed(&account.name))?;
+            let ended = administer.delete(user.id).await.map_err(failed(&account))?;
             say(&format!("{} is deleted", user.username), Some(ended));
             Ok(())
         }
         UserAction::SetPassword(account) => {
             let user = find(&administer, &account).await?;
-            let ended = administer.set_password(&user, &password::read()?).await.map_err(failed(&account.name))?;
+            let ended = administer.set_password(&user, &password::read()?).await.map_err(failed(&account))?;
             say(&format!("{} has another password", user.username), Some(ended));
             Ok(())
         }
         UserAction::RevokeSessions(account) => {
             let user = find(&administer, &account).await?;
-            let ended = administer.revoke_sessions(user.id).await.map_err(failed(&account.name))?;
+            let ended = administer.revoke_sessions(user.id).await.map_err(failed(&account))?;
             say(&format!("{} is logged out", user.username), Some(ended));
             Ok(())
         }
-        UserAction::GrantRole(AccountRole { account, role }) => {
+        UserAction::GrantRole(which) => {
+            let (account, role) = which.parse().map_err(Failure::Usage)?;
             let user = find(&administer, &account).await?;
-            let new = administer.grant_role(user.id, &role).await.map_err(failed(&account.name))?;
+            let new = administer.grant_role(user.id, &role).await.map_err(failed(&account))?;
             say(&format!("{} {} the role {}", user.username, if new { "has" } else { "had" }, role.as_str()), None);
             Ok(())
         }
-        UserAction::RevokeRole(AccountRole { account, role }) => {
+        UserAction::RevokeRole(which) => {
+            let (account, role) = which.parse().map_err(Failure::Usage)?;
             let user = find(&administer, &account).await?;
-            let had = administer.revoke_role(user.id, &role).await.map_err(failed(&account.name))?;
+            let had = administer.revoke_role(user.id, &role).await.map_err(failed(&account))?;
             let verb = if had { "no longer has" } else { "did not have" };
             say(&format!("{} {verb} the role {}", user.username, role.as_str()), None);
             Ok(())
@@ -87,7 +96,10 @@ async fn create(administer: &Administer, new: NewUser) -> Result<(), Failure> {
     let name = username.as_written().to_owned();
     let email = email.map(if email_verified { NewEmail::Verified } else { NewEmail::Unverified });
     let account = NewAccount { username, email, roles: roles.into_iter().collect() };
-    let created = administer.create(&account, &password::read()?).await.map_err(failed(&name))?;
+    let created = administer
+        .create(&account, &password::read()?)
+        .await
+        .map_err(failed(&Account { name: Some(name), id: None }))?;
     let record = AccountRecord { user: created, has_password: true };
     print(&describe(&record).to_string());
     Ok(())
@@ -95,9 +107,11 @@ async fn create(administer: &Administer, new: NewUser) -> Result<(), Failure> {
 
 async fn show(administer: &Administer, account: &Account) -> Result<(), Failure> {
     let user = find(administer, account).await?;
-    let AccountOverview { record, sessions } = administer.show(user.id).await.map_err(failed(&account.name))?;
+    let AccountOverview { record, sessions, lock } = administer.show(user.id).await.map_err(failed(&account))?;
     let mut shown = describe(&record);
     shown["sessions"] = sessions.into();
+    shown["locked_until"] = lock.map(|lock| date(lock.until)).into();
+    shown["locked_everywhere"] = lock.is_some_and(|lock| lock.everywhere).into();
     print(&shown.to_string());
     Ok(())
 }
@@ -107,7 +121,7 @@ async fn list(administer: &Administer) -> Result<(), Failure> {
     let mut after = None;
     let mut separator = "[";
     loop {
-        let (page, next) = administer.page(after).await.map_err(failed(""))?;
+        let (page, next) = administer.page(after).await.map_err(failed(&Account { name: None, id: None }))?;
         let mut text = String::new();
         for record in &page {
             text.push_str(separator);
@@ -131,15 +145,23 @@ async fn list(administer: &Administer) -> Result<(), Failure> {
 }
 
 async fn find(administer: &Administer, account: &Account) -> Result<User, Failure> {
-    administer.find(&account.name).await.map_err(failed(&account.name))
+    let found = match (&account.id, &account.name) {
+        (Some(id), _) => administer.find_by_id(UserId(*id)).await,
+        (None, name) => administer.find(name.as_deref().unwrap_or_default()).await,
+    };
+    found.map_err(failed(account))
 }
 
-/// What to say of an account that was called `name`, and what to do.
-fn failed(name: &str) -> impl Fn(AdministerError) -> Failure {
+/// What to say of `account`, and what to do.
+fn failed(account: &Account) -> impl Fn(AdministerError) -> Failure {
+    let Account { name, id } = account;
+    let name = name.clone().or(id.map(|id| id.to_string())).unwrap_or_default();
     move |error| {
         let advice = match error {
             AdministerError::Unknown => format!("{name:?}; `signet user list` shows all"),
-            AdministerError::Ambiguous => "name the account you mean by its own id or username".to_owned(),
+            AdministerError::Ambiguous => {
+                format!("with --id {name} you mean the first, with --id and its own id the other")
+            }
             AdministerError::UsernameTaken => format!("choose another one, or see `signet user show {name}`"),
             AdministerError::EmailTaken => "leave out --email-verified, or take it from that account first".to_owned(),
             AdministerError::TooManyRoles => "take one away first".to_owned(),

@@ -48,6 +48,9 @@ const fn secret(
     KeyDescription { key, environment, default, help, secret: true }
 }
 
+/// The default of `reserved_usernames`.
+const DEFAULT_RESERVED: &str = "admin,administrator,root,support,security,postmaster,abuse,signet,null,undefined,me";
+
 /// Every key with a fixed name, in the order in which they are documented and shown.
 #[rustfmt::skip] // a table reads better with one row a key
 pub const KEYS: &[KeyDescription] = &[
@@ -111,6 +114,8 @@ pub const KEYS: &[KeyDescription] = &[
         "Fewest characters of a new password, 1 to 64"),
     plain("rate_limits.enabled", "SIGNET_RATE_LIMITS__ENABLED", "true",
         "false turns the network, account and mail limits off together"),
+    plain("rate_limits.network", "SIGNET_RATE_LIMITS__NETWORK", "true",
+        "false turns the limits by client network off alone, where a proxy has its own"),
     plain("rate_limits.token", "SIGNET_RATE_LIMITS__TOKEN", "60/1m",
         "Logins, refreshes and the like of one client network, COUNT/DURATION"),
     plain("rate_limits.registration", "SIGNET_RATE_LIMITS__REGISTRATION", "10/1m",
@@ -122,7 +127,9 @@ pub const KEYS: &[KeyDescription] = &[
     plain("rate_limits.pages", "SIGNET_RATE_LIMITS__PAGES", "120/1m",
         "Browser pages of one client network, COUNT/DURATION"),
     plain("rate_limits.account", "SIGNET_RATE_LIMITS__ACCOUNT", "10/15m",
-        "Failed passwords of one account, COUNT/DURATION"),
+        "Failed passwords at one name from one network, and ten times as many (90 at most) from all, COUNT/DURATION"),
+    plain("reserved_usernames", "SIGNET_RESERVED_USERNAMES", DEFAULT_RESERVED,
+        "Comma-separated usernames that only the operator can give, and what looks like them"),
     plain("pages.name", "SIGNET_PAGES__NAME", "Signet",
         "What the browser pages and mails call the service, at most 40 characters"),
     plain("pages.color", "SIGNET_PAGES__COLOR", "#3452d6",
@@ -141,27 +148,20 @@ pub const KEYS: &[KeyDescription] = &[
         "How long a key is published before it signs (has no effect yet)"),
     secret("keys_passphrase", "SIGNET_KEYS_PASSPHRASE", "none",
         "Passphrase that encrypts key files (has no effect yet)"),
-    plain("reserved_usernames", "SIGNET_RESERVED_USERNAMES",
-        "admin,administrator,root,support,security,postmaster,abuse,signet,null,undefined,me",
-        "Comma-separated usernames that nobody may register (has no effect yet)"),
     plain("audit_retention", "SIGNET_AUDIT_RETENTION", "90d",
         "How long audit events are kept (has no effect yet)"),
     plain("otlp_endpoint", "SIGNET_OTLP_ENDPOINT", "none",
         "Where traces are sent, by OTLP over HTTP (has no effect yet)"),
-    plain("rate_limits.network", "SIGNET_RATE_LIMITS__NETWORK", "true",
-        "false turns the limits by client network off (has no effect yet)"),
 ];
 
 /// The keys of [`KEYS`] whose feature is still to come. They are checked and accepted, with a warning.
-pub(super) const PLANNED: [&str; 8] = [
+pub(super) const PLANNED: [&str; 6] = [
     "client_id_documents",
     "key_rotation",
     "key_lead_time",
     "keys_passphrase",
-    "reserved_usernames",
     "audit_retention",
     "otlp_endpoint",
-    "rate_limits.network",
 ];
 
 /// The keys of one provider, where `NAME` stands for the name it is given. They have no flags.
@@ -294,13 +294,14 @@ mod tests {
         let public = "listen issuer database_url database_listen_url auto_migrate keys_dir data_dir signing_algorithm \
             audience access_token_ttl refresh_token_ttl session_ttl refresh_grace registration open_resources tls_cert \
             tls_key trusted_proxies cors_origins smtp_url mail_from password.memory_kib password.iterations password.parallelism \
-            password.workers password.max_wait password.min_length rate_limits.enabled shutdown_delay metrics_listen \
-            log_format key_rotation key_lead_time keys_passphrase reserved_usernames audit_retention \
+            password.workers password.max_wait password.min_length rate_limits.enabled rate_limits.network \
+            reserved_usernames shutdown_delay metrics_listen \
+            log_format key_rotation key_lead_time keys_passphrase audit_retention \
             otlp_endpoint";
         let ours = |key: &&str| {
             key.starts_with("pages.")
                 || key.starts_with("client_")
-                || (key.starts_with("rate_limits.") && *key != "rate_limits.enabled")
+                || (key.starts_with("rate_limits.") && !["rate_limits.enabled", "rate_limits.network"].contains(key))
         };
         let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !ours(key)).collect();
         assert_eq!(keys, public.split_whitespace().collect::<Vec<_>>());

@@ -12,6 +12,7 @@ use crate::domain::{
     color::Color,
     identity::{ProviderKind, ProviderName},
     signing_key::SigningAlgorithm,
+    username::Username,
 };
 
 /// The effective configuration of the service. Every value has been checked by [`Config::load`].
@@ -65,6 +66,8 @@ pub struct Config {
     pub password: PasswordConfig,
     /// The rate limits.
     pub rate_limits: RateLimits,
+    /// The usernames that only the operator can give.
+    pub reserved_usernames: Vec<Username>,
     /// How the browser pages look.
     pub pages: PagesConfig,
     /// How long the port still answers once the service must stop.
@@ -141,6 +144,8 @@ pub struct PasswordConfig {
 pub struct RateLimits {
     /// `false` turns all of them off.
     pub enabled: bool,
+    /// `false` turns those of client networks off.
+    pub network: bool,
     /// Logins and token requests of one client network.
     pub token: RateLimit,
     /// Registrations of one client network.
@@ -151,7 +156,7 @@ pub struct RateLimits {
     pub mail: RateLimit,
     /// Browser pages of one client network.
     pub pages: RateLimit,
-    /// Failed passwords of one account.
+    /// Failed passwords at one name from one network.
     pub account: RateLimit,
 }
 

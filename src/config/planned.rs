@@ -20,8 +20,7 @@ pub(super) fn check(key: &str, text: &str) -> Result<(), String> {
             Err("must be a passphrase on one line".to_owned())
         }
         "otlp_endpoint" => urls::endpoint(text),
-        "rate_limits.network" => values::boolean(text).map(drop),
-        // `keys_passphrase` as checked above, and names parted by commas, of which any text is a list.
+        // `keys_passphrase` as checked above.
         _ => Ok(()),
     }
 }

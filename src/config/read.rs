@@ -71,6 +71,7 @@ impl Reader {
         let mail_from = self.value("mail_from", values::mailbox);
         let password = self.password();
         let rate_limits = self.rate_limits();
+        let reserved_usernames = self.value("reserved_usernames", values::usernames);
         let pages_name = self.value("pages.name", values::title);
         let pages_color = self.value("pages.color", values::color);
         let shutdown_delay =
@@ -107,6 +108,7 @@ impl Reader {
             mail_from: mail_from?,
             password: password?,
             rate_limits: rate_limits?,
+            reserved_usernames: reserved_usernames?,
             pages: PagesConfig { name: pages_name?, color: pages_color? },
             shutdown_delay: shutdown_delay?,
             metrics_listen: metrics_listen?,
@@ -245,11 +247,13 @@ impl Reader {
 
     fn rate_limits(&mut self) -> Result<RateLimits, Reported> {
         let enabled = self.value("rate_limits.enabled", values::boolean);
+        let network = self.value("rate_limits.network", values::boolean);
         let mut limit = |name: &str| self.value(&format!("rate_limits.{name}"), values::rate_limit);
         let (token, registration, availability) = (limit("token"), limit("registration"), limit("availability"));
         let (mail, pages, account) = (limit("mail"), limit("pages"), limit("account"));
         Ok(RateLimits {
             enabled: enabled?,
+            network: network?,
             token: token?,
             registration: registration?,
             availability: availability?,

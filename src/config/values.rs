@@ -19,6 +19,7 @@ use crate::domain::{
     color::{Color, NotAColor},
     identity::ProviderKind,
     signing_key::SigningAlgorithm,
+    username::Username,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -213,6 +214,11 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |word: &str| word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
     let networks = words(text).map(|word| network(word).map(|network| network.trunc())).collect::<Option<_>>();
     networks.ok_or_else(|| "must be networks such as 10.0.0.0/8, fd00::/8, parted by commas".to_owned())
+}
+
+/// Usernames, parted by commas or spaces.
+pub(super) fn usernames(text: &str) -> Result<Vec<Username>, String> {
+    words(text).map(|word| Username::parse(word).map_err(|why| format!("{word} is no username: it {why}"))).collect()
 }
 
 /// Scopes, parted by commas or spaces (their characters: RFC 6749 §3.3, less the comma).

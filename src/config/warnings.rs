@@ -27,6 +27,11 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
     }
     if !config.rate_limits.enabled {
         warn("rate_limits.enabled is false: nothing slows down the guessing of passwords");
+    } else if !config.rate_limits.network {
+        warn(
+            "rate_limits.network is false: no client network is limited, so the proxy in front must limit registrations, \
+             emails and requests",
+        );
     }
     if config.trusted_proxies.iter().any(|network| network.prefix_len() == 0) {
         warn("trusted_proxies holds every address: anyone can forge the address of a client");

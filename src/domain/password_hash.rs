@@ -2,6 +2,23 @@
 
 use std::fmt;
 
+/// The parameters of an argon2id hash, which decide what it costs (RFC 9106 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PasswordCost {
+    pub memory_kib: u32,
+    pub iterations: u32,
+    pub parallelism: u32,
+}
+
+impl PasswordCost {
+    /// What every hash of this cost begins with.
+    #[must_use]
+    pub fn phc_prefix(&self) -> String {
+        let Self { memory_kib, iterations, parallelism } = self;
+        format!("$argon2id$v=19$m={memory_kib},t={iterations},p={parallelism}$")
+    }
+}
+
 /// A password's argon2id hash as a PHC string: `$argon2id$v=19$m=…,t=…,p=…$salt$hash`. Never logged or shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PasswordHash(String);

@@ -78,10 +78,12 @@ impl fmt::Debug for Password {
 }
 
 /// What passwords may be chosen. The same for registration, change, reset and the operator.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct PasswordPolicy {
     /// The fewest code points, counted after normalization.
     pub min_length: usize,
+    /// The names of the service, in small letters (NIST SP 800-63B-4 §3.1.1.2: context-specific words).
+    names: Vec<String>,
 }
 
 impl PasswordPolicy {
@@ -100,20 +102,43 @@ impl PasswordPolicy {
 
     /// The most kinds of [`LETTER_SIGNS`](Self::LETTER_SIGNS) in a password that zxcvbn looks at.
     ///
+    /// Of text with more kinds the signs are taken out first.
+    ///
     /// It tries every combination of substitutions: text of nothing but such signs costs 190 ms for 24 code points and
     /// 940 ms for 100, measured on one core. With at most six kinds that is 40 ms, and usual passwords cost below 1 ms;
     /// the first use takes 20 ms more and 9 MB that stay, for building the lists. No entry of the list has two kinds,
     /// and the number row with shift, from `!` to `+`, has six.
     const MAX_LETTER_SIGNS: usize = 6;
 
+    /// The most digits around a word that do not make it a password: a year, or less.
+    const DECORATION: usize = 4;
+
+    /// The shortest part of a service's name that counts as a name.
+    const SHORTEST_NAME: usize = 4;
+
+    /// A policy for a service with these names: what its pages call it, and its host.
+    #[must_use]
+    pub fn new(min_length: usize, service: &[&str]) -> Self {
+        let mut names = vec!["signet".to_owned()];
+        for name in service.iter().map(|name| name.to_lowercase()) {
+            let parts = name.split(|c: char| !c.is_alphanumeric()).map(str::to_owned);
+            names.extend(parts.filter(|part| part.chars().count() >= Self::SHORTEST_NAME));
+            let joined: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+            names.extend([name, joined].into_iter().filter(|name| !name.is_empty()));
+        }
+        Self { min_length, names }
+    }
+
     /// Judges `password` for the account of `username` and `email`. There are no rules of composition, and long
     /// passphrases are welcome.
     ///
     /// # Errors
     /// [`WeakPassword::TooShort`] below `min_length`; [`WeakPassword::TooCommon`] for passwords that an attacker
-    /// tries among the first 30,000, in any letter case, which those made of the account's names are too.
+    /// tries among the first 30,000, in any letter case, which those made of the account's and the service's names are
+    /// too. A year, a few digits and signs around such a word change nothing: `Summer2026!` is what people choose where
+    /// digits and signs are asked for.
     pub fn judge(
-        self,
+        &self,
         password: &Password,
         username: &Username,
         email: Option<&EmailAddress>,
@@ -134,15 +159,37 @@ impl PasswordPolicy {
         if is_username || names.iter().any(|name| name == lowered) {
             return Err(WeakPassword::TooCommon);
         }
-        let judged: SecretString = lowered.chars().take(Self::JUDGED_LENGTH).collect::<String>().into();
-        let judged = judged.expose_secret();
-        if Self::LETTER_SIGNS.chars().filter(|sign| judged.contains(*sign)).count() > Self::MAX_LETTER_SIGNS {
-            return Ok(());
-        }
+        names.extend_from_slice(&self.names);
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let guesses = zxcvbn::zxcvbn(judged, &names).guesses();
-        if guesses <= Self::COMMON_GUESSES { Err(WeakPassword::TooCommon) } else { Ok(()) }
+        if is_common(lowered, &names) || undecorated(lowered).is_some_and(|word| is_common(word, &names)) {
+            return Err(WeakPassword::TooCommon);
+        }
+        Ok(())
     }
+}
+
+/// Whether an attacker tries `text` early, who knows these names. Both are in small letters.
+fn is_common(text: &str, names: &[&str]) -> bool {
+    if names.contains(&text) {
+        return true;
+    }
+    let judged: SecretString = text.chars().take(PasswordPolicy::JUDGED_LENGTH).collect::<String>().into();
+    let signs = |text: &str| PasswordPolicy::LETTER_SIGNS.chars().filter(|sign| text.contains(*sign)).count();
+    let without: SecretString = if signs(judged.expose_secret()) > PasswordPolicy::MAX_LETTER_SIGNS {
+        let other = |c: &char| !PasswordPolicy::LETTER_SIGNS.contains(*c);
+        judged.expose_secret().chars().filter(other).collect::<String>().into()
+    } else {
+        judged
+    };
+    zxcvbn::zxcvbn(without.expose_secret(), names).guesses() <= PasswordPolicy::COMMON_GUESSES
+}
+
+/// The word in a password that is nothing but a word, signs around it and up to four digits.
+fn undecorated(text: &str) -> Option<&str> {
+    let word = text.trim_matches(|c: char| !c.is_alphabetic());
+    let digits = |text: &str| text.chars().filter(|c| c.is_numeric()).count();
+    let decoration = digits(text) - digits(word);
+    (!word.is_empty() && word != text && decoration <= PasswordPolicy::DECORATION).then_some(word)
 }
 
 #[cfg(test)]
@@ -152,7 +199,9 @@ mod tests {
     use super::*;
     use crate::domain::properties;
 
-    const POLICY: PasswordPolicy = PasswordPolicy { min_length: 8 };
+    fn policy(min_length: usize) -> PasswordPolicy {
+        PasswordPolicy::new(min_length, &["Acme Cloud", "login.lighthouse.example:8443"])
+    }
 
     fn read(text: &str) -> Result<Password, NotAPassword> {
         Password::parse(&text.to_owned().into())
@@ -160,7 +209,7 @@ mod tests {
 
     fn judge_for(text: &str, username: &str, email: Option<&str>) -> Result<(), WeakPassword> {
         let email = email.map(|text| EmailAddress::parse(text).unwrap());
-        POLICY.judge(&read(text).unwrap(), &Username::parse(username).unwrap(), email.as_ref())
+        policy(8).judge(&read(text).unwrap(), &Username::parse(username).unwrap(), email.as_ref())
     }
 
     fn judge(text: &str) -> Result<(), WeakPassword> {
@@ -211,10 +260,10 @@ mod tests {
         assert_eq!(judge("яéж山шщ水"), Err(WeakPassword::TooShort(8)), "seven, though 16 bytes");
         assert_eq!(judge("яéж山шщ水火"), Ok(()));
         assert_eq!(judge("яe\u{301}ж山шщ水"), Err(WeakPassword::TooShort(8)), "counted after composition");
-        let long = PasswordPolicy { min_length: 15 };
+        let long = policy(15);
         let username = Username::parse("grace").unwrap();
         assert_eq!(long.judge(&read("k7Q!zmwk7Q-zmw").unwrap(), &username, None), Err(WeakPassword::TooShort(15)));
-        let none = PasswordPolicy { min_length: 0 };
+        let none = policy(0);
         assert_eq!(none.judge(&read("ж7").unwrap(), &username, None), Err(WeakPassword::TooCommon));
     }
 
@@ -238,6 +287,48 @@ mod tests {
             for text in [entry.to_owned(), entry.to_uppercase(), alternating(0), alternating(1)] {
                 assert_eq!(judge(&text), Err(WeakPassword::TooCommon), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn a_word_with_a_year_digits_or_signs_around_it_is_still_a_word() {
+        for text in [
+            "signet2026",
+            "Signet123!",
+            "signetsignet",
+            "Summer2026!",
+            "Admin123!",
+            "admin@123",
+            "password$$@({[<!|+",
+            "!!Winter24",
+            "2025welcome",
+            "_football_7_",
+            "@({[<!|$",
+            "@({[<!|$@({[<!|$",
+            "#Autumn#1999#",
+            "grace2026!",
+        ] {
+            assert_eq!(judge(text), Err(WeakPassword::TooCommon), "{text}");
+        }
+        for text in
+            ["umbrella-fox-42!", "84726195", "correct horse battery staple 7", "q7summer-vex9", "4@8({[<369!1|70$5+%2"]
+        {
+            assert_eq!(judge(text), Ok(()), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_the_service_are_no_passwords() {
+        for text in [
+            "AcmeCloud",
+            "acme cloud",
+            "Cloud2026!",
+            "acme-cloud",
+            "lighthouse",
+            "Lighthouse123",
+            "login.lighthouse.example",
+        ] {
+            assert_eq!(judge(text), Err(WeakPassword::TooCommon), "{text}");
         }
     }
 

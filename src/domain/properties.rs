@@ -75,7 +75,7 @@ pub fn scope(data: &[u8]) {
 ///
 /// `data` has the password, the username and the email address a line each; the latter two may be left out.
 pub fn password(data: &[u8]) {
-    const POLICY: PasswordPolicy = PasswordPolicy { min_length: 8 };
+    let policy = PasswordPolicy::new(8, &["Signet", "127.0.0.1:8080"]);
     let Ok(text) = str::from_utf8(data) else { return };
     let mut lines = text.splitn(3, '\n');
     let mut line = || lines.next().unwrap_or_default();
@@ -92,14 +92,14 @@ pub fn password(data: &[u8]) {
     let email = EmailAddress::parse(email).ok();
     let judged = |text: &str| {
         let password = Password::parse(&text.to_owned().into()).expect("still a password");
-        POLICY.judge(&password, &name, email.as_ref())
+        policy.judge(&password, &name, email.as_ref())
     };
     let judgement = judged(normalized);
     assert_eq!(judged(&normalized.to_ascii_uppercase()), judgement, "{text:?} in capitals");
-    let short = normalized.chars().count() < POLICY.min_length;
-    assert_eq!(judgement == Err(WeakPassword::TooShort(POLICY.min_length)), short, "{text:?}");
+    let short = normalized.chars().count() < policy.min_length;
+    assert_eq!(judgement == Err(WeakPassword::TooShort(policy.min_length)), short, "{text:?}");
     for own in [name.key(), name.as_written()].into_iter().chain(email.as_ref().map(EmailAddress::as_str)) {
-        if Password::parse(&own.to_owned().into()).is_ok() && own.nfc().count() >= POLICY.min_length {
+        if Password::parse(&own.to_owned().into()).is_ok() && own.nfc().count() >= policy.min_length {
             assert_eq!(judged(own), Err(WeakPassword::TooCommon), "the account's own name {own:?}");
         }
     }

@@ -1,9 +1,11 @@
 //! Failed passwords delay the next attempts.
 //!
 //! Every attempt is counted before its password is hashed, so that parallel attempts gain nothing. The attempt is taken
-//! off again if the password was right, or if an error of the service kept it from being evaluated. Two kinds of counter
-//! bound the same attempts: one for the login identifier, whether or not an account has it, and one for the account
-//! itself, by whichever identifier it was found.
+//! off again if the password was right, or if an error of the service kept it from being evaluated.
+//!
+//! Several counters bound the same attempts. The smallest belongs to one login identifier and one client network: it
+//! refuses a single source by itself. Two more count over all networks, one for the identifier, whether or not an
+//! account has it, and one for the account. Only an attack from many networks reaches these.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -13,6 +15,15 @@ pub const MOST_FAILURES: i32 = 100;
 pub const REST: TimeDelta = TimeDelta::days(30);
 /// The longest wait for the next attempt before the lock.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
+/// How long the failures of one network at one identifier are counted together.
+const DAY: TimeDelta = TimeDelta::days(1);
+/// How many networks may use up their attempts before the counters over all networks refuse.
+const NETWORKS: u32 = 10;
+/// The most failures over all networks without a wait. The waits up to [`MOST_FAILURES`] last more than a day together,
+/// so that no attack locks an account within minutes.
+const MOST_FREE: u32 = 90;
+/// How far the clocks of two replicas may differ.
+pub const SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// The key of a counter: an HMAC, so that the database does not reveal the identifiers that users typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,14 +32,39 @@ pub struct ThrottleKey(pub [u8; 32]);
 /// The rule of a counter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counting {
-    /// A number of attempts within a time, by the generic cell rate algorithm (ITU-T I.371). A right password takes off
-    /// its own attempt alone: otherwise a stranger could see when an account's owner logs in by email address.
+    /// An identifier, over all networks: a number of attempts within a time, by the generic cell rate algorithm (ITU-T
+    /// I.371). A right password takes off its own attempt alone: otherwise a stranger could see when an account's owner
+    /// logs in by email address.
     Rate,
-    /// Failures in a row, with growing waits. A right password ends the row.
+    /// One device or session of an account: failures in a row, with growing waits. A right password ends the row.
     Row,
+    /// An identifier from one network: failures of a day, with growing waits. A right password takes off its own attempt
+    /// alone, for the same reason as in [`Counting::Rate`].
+    Source,
+    /// An account, over all networks: failures in a row, with growing waits. A right password ends the row.
+    Account,
+    /// An identifier that no account has: as [`Counting::Account`], but forgotten after a day. Nobody's password can be
+    /// guessed, and rows that strangers make must not stay.
+    Nobody,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+impl Counting {
+    pub const ALL: [Self; 5] = [Self::Rate, Self::Row, Self::Source, Self::Account, Self::Nobody];
+
+    /// Whether the counter is forgotten a day after its first failure, unless a wait is longer.
+    #[must_use]
+    pub fn lasts_a_day(self) -> bool {
+        matches!(self, Self::Source | Self::Nobody)
+    }
+
+    /// Whether a right password sets the counter to zero.
+    #[must_use]
+    pub fn ends_with_a_right_password(self) -> bool {
+        matches!(self, Self::Row | Self::Account)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counter {
     pub key: ThrottleKey,
     pub counting: Counting,
@@ -72,8 +108,8 @@ impl ThrottleRule {
         self.step() * (self.count - 1)
     }
 
-    /// The wait after this many failures in a row ([`Counting::Row`]). The first ones are free; then the wait doubles
-    /// each time, up to a day. From [`MOST_FAILURES`] on the account is locked, independent of the configuration.
+    /// The wait after this many failures. The first ones are free; then the wait doubles each time, up to a day. From
+    /// [`MOST_FAILURES`] on the account is locked, independent of the configuration.
     #[must_use]
     pub fn wait(&self, failures: i32) -> TimeDelta {
         if failures >= MOST_FAILURES {
@@ -84,6 +120,52 @@ impl ThrottleRule {
         };
         let factor = 2_i32.checked_pow(doublings);
         factor.and_then(|factor| self.step().checked_mul(factor)).map_or(LONGEST_WAIT, |wait| wait.min(LONGEST_WAIT))
+    }
+}
+
+/// The rules of all counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThrottleRules {
+    /// Of one network, device or session.
+    one: ThrottleRule,
+    /// Of an identifier or account, over all networks.
+    all: ThrottleRule,
+}
+
+impl ThrottleRules {
+    /// `count` failures within `per` from one network, and ten times as many from all of them, at most 90.
+    #[must_use]
+    pub fn new(count: u32, per: TimeDelta) -> Self {
+        let one = ThrottleRule::new(count, per);
+        let free = count.saturating_mul(NETWORKS).min(MOST_FREE).max(1);
+        // An attempt becomes free as fast as for one network: no attack from few networks keeps the others waiting.
+        Self { one, all: ThrottleRule { count: i32::try_from(free).unwrap_or(i32::MAX), step: one.step } }
+    }
+
+    /// The rule of a counter.
+    #[must_use]
+    pub fn of(&self, counting: Counting) -> &ThrottleRule {
+        match counting {
+            Counting::Row | Counting::Source => &self.one,
+            Counting::Rate | Counting::Account | Counting::Nobody => &self.all,
+        }
+    }
+
+    /// How far `free_at` can rightly be in the future. A counter that says more was written before the clock was set
+    /// back, and refuses nothing.
+    #[must_use]
+    pub fn longest(&self, counting: Counting, failures: i32) -> TimeDelta {
+        match counting {
+            Counting::Rate => self.all.step() + SKEW,
+            _ => self.of(counting).wait(failures) + SKEW,
+        }
+    }
+
+    /// Whether an attempt must wait at `now`.
+    #[must_use]
+    pub fn must_wait(&self, counting: Counting, standing: ThrottleState, now: DateTime<Utc>) -> bool {
+        let ThrottleState { failures, free_at, forget_at } = standing;
+        forget_at > now && free_at > now && free_at <= now + self.longest(counting, failures)
     }
 
     /// Counts an attempt at `now`. `None` where it must wait until [`ThrottleState::free_at`]: it is not evaluated, and does
@@ -96,119 +178,34 @@ impl ThrottleRule {
         now: DateTime<Utc>,
     ) -> Option<ThrottleState> {
         let standing = standing.filter(|standing| standing.forget_at > now);
-        let failures = standing.map_or(0, |standing| standing.failures) + 1;
-        if standing.is_some_and(|standing| standing.free_at > now) {
+        if standing.is_some_and(|standing| self.must_wait(counting, standing, now)) {
             return None;
         }
-        Some(match counting {
-            Counting::Rate => {
-                let behind = now - self.burst();
-                let free_at = standing.map_or(behind, |standing| standing.free_at.max(behind)) + self.step();
-                ThrottleState { failures, free_at, forget_at: free_at + self.burst() }
-            }
-            Counting::Row => ThrottleState { failures, free_at: now + self.wait(failures), forget_at: now + REST },
-        })
+        let failures = standing.map_or(0, |standing| standing.failures) + 1;
+        let rule = self.of(counting);
+        if counting == Counting::Rate {
+            let behind = now - rule.burst();
+            // Later than now only where the clock was set back.
+            let before = standing.map_or(behind, |standing| standing.free_at.clamp(behind, now));
+            let free_at = before + rule.step();
+            return Some(ThrottleState { failures, free_at, forget_at: free_at + rule.burst() });
+        }
+        let free_at = now + rule.wait(failures);
+        let forget_at = if counting.lasts_a_day() {
+            // The day begins with the first failure.
+            standing.map_or(now + DAY, |standing| standing.forget_at.min(now + DAY)).max(free_at)
+        } else {
+            now + REST
+        };
+        Some(ThrottleState { failures, free_at, forget_at })
     }
+}
+
+/// How long [`Counting::Source`] and [`Counting::Nobody`] last without a wait.
+#[must_use]
+pub fn day() -> TimeDelta {
+    DAY
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
-
-    fn rule() -> ThrottleRule {
-        ThrottleRule::new(10, TimeDelta::minutes(15))
-    }
-
-    /// Attempts, one at each of these times: which of them are evaluated.
-    fn evaluated(rule: ThrottleRule, counting: Counting, times: impl IntoIterator<Item = DateTime<Utc>>) -> Vec<bool> {
-        let mut standing = None;
-        let attempt = |now| {
-            let counted = rule.attempt(counting, standing, now);
-            standing = counted.or(standing);
-            counted.is_some()
-        };
-        times.into_iter().map(attempt).collect()
-    }
-
-    #[test]
-    fn as_many_attempts_as_configured_come_at_once_and_then_one_a_step() {
-        for counting in [Counting::Rate, Counting::Row] {
-            let at_once = evaluated(rule(), counting, [NOW; 200]);
-            assert_eq!(at_once.iter().filter(|done| **done).count(), 10, "{counting:?}");
-            assert!(at_once[..10].iter().all(|done| *done), "{counting:?}");
-        }
-        let later = |seconds| NOW + TimeDelta::seconds(seconds);
-        let times = [NOW; 10].into_iter().chain([later(89), later(90), later(90), later(180)]);
-        assert_eq!(evaluated(rule(), Counting::Rate, times)[10..], [false, true, false, true]);
-    }
-
-    #[test]
-    fn the_wait_doubles_up_to_a_day_and_a_hundred_failures_bring_rest() {
-        let waits: Vec<_> = (0..=101).map(|failures| rule().wait(failures).num_seconds()).collect();
-        assert_eq!(waits[..10], [0; 10]);
-        assert_eq!(waits[10..14], [90, 180, 360, 720]);
-        assert_eq!((waits[19], waits[20], waits[99]), (46_080, 86_400, 86_400));
-        assert_eq!((waits[100], waits[101]), (30 * 86_400, 30 * 86_400));
-        assert_eq!(ThrottleRule::new(1_000_000, TimeDelta::days(1)).wait(100), REST, "whatever is configured");
-    }
-
-    #[test]
-    fn a_rule_of_any_size_is_a_rule() {
-        for rule in [ThrottleRule::new(u32::MAX, TimeDelta::seconds(1)), ThrottleRule::new(0, TimeDelta::days(1))] {
-            assert!(rule.step() > TimeDelta::zero() && rule.burst() >= TimeDelta::zero());
-            assert!((0..200).all(|failures| rule.wait(failures) <= REST));
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn never_more_than_a_hundred_failures_in_a_row_are_evaluated(
-            count in 1_u32..1_000_000, seconds in 1_i64..86_400, gaps in prop::collection::vec(0_i64..REST.num_seconds(), 1..300),
-        ) {
-            let rule = ThrottleRule::new(count, TimeDelta::seconds(seconds));
-            let mut now = NOW;
-            // Up to thirty days after the first: what is forgotten begins a new row.
-            let times = gaps.into_iter().map(|gap| { now += TimeDelta::seconds(gap / 300); now });
-            let done = evaluated(rule, Counting::Row, times.chain([NOW; 300].map(|_| NOW + REST - TimeDelta::seconds(1))));
-            prop_assert!(done.iter().filter(|done| **done).count() <= 100);
-        }
-
-        #[test]
-        fn the_wait_never_shrinks(count in 1_u32..1_000_000, seconds in 1_i64..86_400, failures in 0_i32..200) {
-            let rule = ThrottleRule::new(count, TimeDelta::seconds(seconds));
-            prop_assert!(rule.wait(failures) <= rule.wait(failures + 1));
-        }
-
-        #[test]
-        fn whoever_waits_gets_in_however_long_a_stranger_went_on(
-            count in 1_u32..1000, seconds in 1_i64..86_400, attempts in 1_usize..300, row in any::<bool>(),
-        ) {
-            let (rule, counting) =
-                (ThrottleRule::new(count, TimeDelta::seconds(seconds)), if row { Counting::Row } else { Counting::Rate });
-            let mut standing = None;
-            for _ in 0..attempts {
-                standing = rule.attempt(counting, standing, NOW).or(standing);
-            }
-            let free_at = standing.map_or(NOW, |standing: ThrottleState| standing.free_at.max(NOW));
-            prop_assert!(rule.attempt(counting, standing, free_at).is_some());
-        }
-
-        #[test]
-        fn no_window_holds_more_than_twice_what_is_configured(
-            count in 1_u32..50, gaps in prop::collection::vec(0_i64..120, 1..400),
-        ) {
-            let (per, mut now) = (TimeDelta::minutes(15), NOW);
-            let times: Vec<_> = gaps.into_iter().map(|gap| { now += TimeDelta::seconds(gap); now }).collect();
-            let done = evaluated(ThrottleRule::new(count, per), Counting::Rate, times.clone());
-            let done: Vec<_> = times.into_iter().zip(done).filter(|(_, done)| *done).map(|(at, _)| at).collect();
-            for begin in &done {
-                let within = done.iter().filter(|at| (*begin..*begin + per).contains(at)).count();
-                prop_assert!(within <= 2 * usize::try_from(count).unwrap());
-            }
-        }
-    }
-}
+mod tests;

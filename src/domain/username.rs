@@ -1,6 +1,6 @@
 //! Usernames: public names, of which no two look or fold alike by accident of writing (RFC 8265 §3, UTS 39).
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use icu_casemap::CaseMapper;
 use precis_profiles::{
@@ -8,7 +8,7 @@ use precis_profiles::{
     precis_core::{Error as PrecisError, profile::PrecisFastInvocation},
 };
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
-use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection};
+use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection, confusable_detection};
 
 /// A username: how its owner wrote it, and the key that decides whether two names are one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +38,9 @@ pub enum NotAUsername {
     /// Parts of it would be drawn in another order than they are stored (RFC 5893 §2).
     #[error("must begin and end with a letter, or end with a digit, where it is written from right to left")]
     Direction,
+    /// It reads as a UUID, which an account's id is.
+    #[error("must not have the form of a UUID")]
+    Uuid,
 }
 
 impl Username {
@@ -59,9 +62,20 @@ impl Username {
     /// There is never an `@`, so that a name is not mistaken for an email address. Each character of the written form
     /// must itself stand for allowed ones, since that form is displayed.
     ///
+    /// A name never reads as a UUID, with or without its hyphens: operators and logs name accounts by their ids.
+    ///
     /// # Errors
     /// [`NotAUsername`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NotAUsername> {
+        let name = Self::parse_existing(text)?;
+        if reads_as_uuid(&name.key) { Err(NotAUsername::Uuid) } else { Ok(name) }
+    }
+
+    /// Reads a name that an account may already have, for a look-up: names that read as UUIDs were allowed once.
+    ///
+    /// # Errors
+    /// [`NotAUsername`] says which other rule the text breaks.
+    pub fn parse_existing(text: &str) -> Result<Self, NotAUsername> {
         if text.is_empty() {
             return Err(NotAUsername::Empty);
         }
@@ -89,6 +103,20 @@ impl Username {
         &self.display
     }
 
+    /// What the name looks like (UTS 39 §4): two names with one skeleton are drawn alike, in whatever scripts. It is
+    /// stored under a unique index, and never displayed.
+    ///
+    /// The written form decides, since that is what people see: `PaypaI` looks like `Paypal`, and `paypai` does not.
+    #[must_use]
+    pub fn skeleton(&self) -> String {
+        let drawn = |text: &str| -> String {
+            let skeleton: String = confusable_detection::skeleton(text).collect();
+            CaseMapper::new().fold_string(&skeleton).nfkc().collect()
+        };
+        // Folding may give letters that have look-alikes of their own.
+        drawn(&drawn(&self.display.nfkc().collect::<String>()))
+    }
+
     /// What decides whether two names are the same: stored under a unique index.
     #[must_use]
     pub fn key(&self) -> &str {
@@ -96,10 +124,34 @@ impl Username {
     }
 }
 
+/// Names that only the operator can give, and what looks like them. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct ReservedUsernames(Arc<BTreeSet<String>>);
+
+impl ReservedUsernames {
+    #[must_use]
+    pub fn new(names: &[Username]) -> Self {
+        Self(Arc::new(names.iter().map(Username::skeleton).collect()))
+    }
+
+    #[must_use]
+    pub fn contain(&self, name: &Username) -> bool {
+        // The key too: a name may be written so that it looks like none, and folds to one.
+        let folded = Username::from_stored(name.key.clone(), name.key.clone());
+        self.0.contains(&name.skeleton()) || self.0.contains(&folded.skeleton())
+    }
+}
+
 impl fmt::Display for Username {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.display)
     }
+}
+
+/// Whether the text is 32 hexadecimal digits, however they are parted: parsers of UUIDs differ in that.
+fn reads_as_uuid(text: &str) -> bool {
+    let mut digits = text.chars().filter(|c| !matches!(c, '.' | '_' | '-'));
+    digits.clone().count() == 32 && digits.all(|c| c.is_ascii_hexdigit())
 }
 
 fn is_over_long(text: &str) -> bool {
@@ -209,6 +261,58 @@ mod tests {
             ('\u{10ff00}', '\u{10ffff}'),
         ];
         ranges.into_iter().flat_map(|(first, last)| first..=last)
+    }
+
+    #[test]
+    fn names_that_are_drawn_alike_have_one_skeleton() {
+        let skeleton = |text| Username::parse(text).unwrap_or_else(|error| panic!("{text:?} {error}")).skeleton();
+        for (one, other) in [
+            ("paypal", "раураӏ"),
+            ("paypal", "PaypaI"),
+            ("paypal", "PAYPAI"),
+            ("Paypal", "paypaI"),
+            ("modern", "modem"),
+            ("scope", "ѕсоре"),
+            ("lol", "1o1"),
+        ] {
+            assert_eq!(skeleton(one), skeleton(other), "{one} and {other}");
+        }
+        for (one, other) in [("paypal", "paypai"), ("ada", "adb"), ("eve1", "eve2"), ("anna", "anna2"), ("a.b", "a_b")]
+        {
+            assert_ne!(skeleton(one), skeleton(other), "{one} and {other}");
+        }
+    }
+
+    #[test]
+    fn reserved_names_are_reserved_in_every_spelling_and_likeness() {
+        let read = |text| Username::parse(text).expect("a name");
+        let reserved = ReservedUsernames::new(&[read("admin"), read("support")]);
+        for text in ["admin", "Admin", "ADMIN", "ａｄｍｉｎ", "adrnin", "SUPPORT", "supp0rt"] {
+            assert!(reserved.contain(&read(text)), "{text}");
+        }
+        for text in ["admins", "ada", "badmin"] {
+            assert!(!reserved.contain(&read(text)), "{text}");
+        }
+        assert!(!ReservedUsernames::default().contain(&read("admin")));
+    }
+
+    #[test]
+    fn no_name_reads_as_a_uuid() {
+        let id = "01996f3e-7b1c-7d3a-8f00-0123456789ab";
+        let full_width: String = id
+            .chars()
+            .map(|c| if c.is_ascii_digit() { char::from_u32(u32::from(c) + 0xfee0).unwrap() } else { c })
+            .collect();
+        for text in [id, &id.to_uppercase(), &id.replace('-', ""), &id.replace('-', "_"), &full_width] {
+            assert_eq!(Username::parse(text), Err(NotAUsername::Uuid), "{text}");
+            assert!(Username::parse_existing(text).is_ok(), "an older account may have it: {text}");
+        }
+        for text in [format!("{{{id}}}"), format!("urn:uuid:{id}")] {
+            assert_eq!(Username::parse(&text), Err(NotAUsername::Character), "{text}");
+        }
+        for text in ["deadbeef", &id[1..], &format!("{id}0"), &id.replace('a', "g")] {
+            assert!(Username::parse(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -19,6 +19,7 @@ use crate::{
         self, Database, StoreError, Transaction,
         changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
         entity_cache::EntityCache,
+        refused_names::RefusedNames,
         revocations::Revocations,
     },
 };
@@ -32,6 +33,8 @@ pub struct ChangeFeed {
     pub revocations: Revocations,
     /// The cache of accounts and clients.
     pub entities: EntityCache,
+    /// The cache of refused names.
+    pub refused: RefusedNames,
     /// The time source.
     pub clock: Arc<dyn Clock>,
 }
@@ -106,6 +109,7 @@ impl ChangeFeed {
     fn apply(&self, entry: &Entry) {
         self.revocations.apply(entry, self.clock.now());
         self.entities.forget(&entry.change);
+        self.refused.apply(&entry.change);
     }
 
     /// Reads all entries that matter, before the first request or after a long gap. Returns the time since which they

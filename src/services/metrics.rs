@@ -13,7 +13,8 @@ use prometheus_client::{
 };
 
 use crate::{
-    crypto::password::hash::PasswordHasher,
+    crypto::{keys::ring::Keyring, password::hash::PasswordHasher},
+    domain::clock::Clock,
     store::{self, Database, revocations::Revocations},
 };
 
@@ -49,6 +50,10 @@ pub struct Metrics {
     /// 1 while the key folder is not valid, and the last valid keys stay in use.
     pub key_folder_refused: Gauge,
     log_lines_dropped: Counter,
+    limit_refusals: Family<LimitClass, Counter>,
+    open_connections: Gauge,
+    refused_by_listener: Family<ListenerRefusal, Gauge>,
+    key_ages: Family<KeyLabels, Gauge>,
     requests: Family<Request, Counter>,
     durations: Family<Route, Histogram, fn() -> Histogram>,
     events: Family<AuditEventLabels, Counter>,
@@ -64,7 +69,23 @@ pub struct Metrics {
 struct Request {
     route: String,
     method: &'static str,
-    status: &'static str,
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitClass {
+    class: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListenerRefusal {
+    status: u16,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabels {
+    kid: String,
+    kind: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -104,6 +125,10 @@ impl Metrics {
             logout_notices_waiting: Gauge::default(),
             key_folder_refused: Gauge::default(),
             log_lines_dropped: Counter::default(),
+            limit_refusals: Family::default(),
+            open_connections: Gauge::default(),
+            refused_by_listener: Family::default(),
+            key_ages: Family::default(),
             requests: Family::default(),
             durations: Family::new_with_constructor(histogram),
             events: Family::default(),
@@ -151,6 +176,14 @@ impl Metrics {
         signet.register("key_folder_refused", refused, all.key_folder_refused.clone());
         let dropped = "Log lines that were dropped since nobody read them";
         signet.register("log_lines_dropped", dropped, all.log_lines_dropped.clone());
+        let refused = "Requests and passwords that a rate limit refused, by limit";
+        signet.register("rate_limit_refusals", refused, all.limit_refusals.clone());
+        signet.register("connections", "Open connections of clients", all.open_connections.clone());
+        let malformed =
+            "Requests that were refused before they had a route: malformed (400), or too large a head (431)";
+        signet.register("http_malformed_requests", malformed, all.refused_by_listener.clone());
+        let age = "How long ago each key was published";
+        signet.register_with_unit("key_age", age, Unit::Seconds, all.key_ages.clone());
         all.registry = Arc::new(root);
         all
     }
@@ -159,16 +192,14 @@ impl Metrics {
     pub fn answered(&self, route: &str, method: &str, status: u16, took: Duration) {
         let methods = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
         let method = methods.into_iter().find(|known| *known == method).unwrap_or("other");
-        let status = match status {
-            100..200 => "1xx",
-            200..300 => "2xx",
-            300..400 => "3xx",
-            400..500 => "4xx",
-            _ => "5xx",
-        };
         let route = route.to_owned();
         self.durations.get_or_create(&Route { route: route.clone() }).observe(took.as_secs_f64());
         self.requests.get_or_create(&Request { route, method, status }).inc();
+    }
+
+    /// Counts a refusal by the limit `class`.
+    pub fn limit_refused(&self, class: &'static str) {
+        self.limit_refusals.get_or_create(&LimitClass { class }).inc();
     }
 
     /// Runs `work`, and counts the events that it logs here.
@@ -200,6 +231,11 @@ pub(in crate::services) fn event(event: &'static str, outcome: &'static str, rea
 /// How many lines the log has dropped.
 pub type DroppedLines = Arc<dyn Fn() -> u64 + Send + Sync>;
 
+/// Counts a refusal by the limit `class` in the metrics of this task, if it has any.
+pub(in crate::services) fn limit_refused(class: &'static str) {
+    let _ = HERE.try_with(|metrics| metrics.limit_refused(class));
+}
+
 /// The parts of the service that are read when the metrics are scraped.
 #[derive(Clone)]
 pub struct MetricsSnapshot {
@@ -211,6 +247,11 @@ pub struct MetricsSnapshot {
     /// For the length of its queue.
     pub hasher: PasswordHasher,
     pub dropped: DroppedLines,
+    /// For the ages of its keys.
+    pub keyring: Arc<Keyring>,
+    pub clock: Arc<dyn Clock>,
+    /// What the listener has counted: open connections, and requests refused with 400 and with 431.
+    pub listener: Arc<dyn Fn() -> [u64; 3] + Send + Sync>,
 }
 
 impl MetricsSnapshot {
@@ -219,8 +260,22 @@ impl MetricsSnapshot {
     /// # Errors
     /// Never in practice: text is always writable.
     pub fn text(&self) -> Result<String, fmt::Error> {
-        let Self { metrics, db, revocations, hasher, dropped } = self;
+        let Self { metrics, db, revocations, hasher, keyring, clock, listener, dropped } = self;
         metrics.log_lines_dropped.inner().store(dropped(), std::sync::atomic::Ordering::Relaxed);
+        let gauge = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        let [open, malformed, too_large] = listener();
+        metrics.open_connections.set(gauge(open));
+        for (status, count) in [(400, malformed), (431, too_large)] {
+            metrics.refused_by_listener.get_or_create(&ListenerRefusal { status }).set(gauge(count));
+        }
+        metrics.key_ages.clear();
+        let keys = keyring.current();
+        let signing = keys.signing_keys().iter().map(|key| (key.kid(), key.algorithm().as_str(), key.published()));
+        let secrets = keys.root_secrets().iter().map(|secret| (secret.kid(), "root", secret.published()));
+        for (kid, kind, published) in signing.chain(secrets) {
+            let labels = KeyLabels { kid: kid.to_owned(), kind };
+            metrics.key_ages.get_or_create(&labels).set((clock.now() - published).num_seconds());
+        }
         let (waiting, wait) = hasher.queue();
         metrics.hashes_waiting.set(i64::try_from(waiting).unwrap_or(i64::MAX));
         metrics.hash_wait.set(wait.as_secs_f64());
@@ -261,7 +316,7 @@ mod tests {
         let metrics = Metrics::new(DateTime::UNIX_EPOCH);
         metrics.answered("unknown", "BREW", 405, Duration::from_millis(3));
         let text = text(&metrics);
-        let counted = "signet_http_requests_total{route=\"unknown\",method=\"other\",status=\"4xx\"} 1\n";
+        let counted = "signet_http_requests_total{route=\"unknown\",method=\"other\",status=\"405\"} 1\n";
         assert!(text.contains(counted) && !text.contains("BREW"), "{text}");
         assert!(
             text.contains("signet_http_request_duration_seconds_bucket{le=\"0.005\",route=\"unknown\"} 1\n"),

@@ -28,11 +28,18 @@ const BESIDE: usize = 1024;
 /// How long an entry lives without an invalidation.
 const LIFETIME: Duration = Duration::from_mins(5);
 
+/// How long an id that no client has is remembered: a stranger who sends such ids costs few queries.
+const MISSING_FOR: Duration = Duration::from_secs(5);
+/// The most such ids: a megabyte or two.
+const MOST_MISSING: u64 = 10_000;
+
 /// Accounts and clients as they were last read.
 #[derive(Debug, Clone)]
 pub struct EntityCache {
     users: Cache<UserId, User>,
     clients: Cache<ClientId, (Client, Option<SecretDigest>)>,
+    /// Ids that no client has.
+    no_clients: Cache<ClientId, ()>,
 }
 
 impl Default for EntityCache {
@@ -40,6 +47,7 @@ impl Default for EntityCache {
         Self {
             users: Cache::builder().weigher(user_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
             clients: Cache::builder().weigher(client_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
+            no_clients: Cache::builder().max_capacity(MOST_MISSING).time_to_live(MISSING_FOR).build(),
         }
     }
 }
@@ -87,14 +95,24 @@ impl EntityCache {
         db: &impl ConnectionTrait,
         id: &ClientId,
     ) -> Result<Option<(Client, Option<SecretDigest>)>, StoreError> {
-        if let Some(client) = self.clients.get(id) {
+        if let Some(client) = self.cached_client(id) {
             return Ok(Some(client));
         }
+        if self.no_clients.contains_key(id) {
+            return Ok(None);
+        }
         let found = clients::find(db, id).await?;
-        if let Some(client) = &found {
-            self.clients.insert(id.clone(), client.clone());
+        match &found {
+            Some(client) => self.clients.insert(id.clone(), client.clone()),
+            None => self.no_clients.insert(id.clone(), ()),
         }
         Ok(found)
+    }
+
+    /// A client, if it is cached.
+    #[must_use]
+    pub fn cached_client(&self, id: &ClientId) -> Option<(Client, Option<SecretDigest>)> {
+        self.clients.get(id)
     }
 
     /// Invalidates the entries of a change. A concurrent reader may put the old entry back; later polls read the change
@@ -102,7 +120,10 @@ impl EntityCache {
     pub fn forget(&self, change: &Change) {
         match change {
             Change::AccountChanged(user) => self.users.invalidate(user),
-            Change::ClientDeleted { client, .. } | Change::ClientChanged(client) => self.clients.invalidate(client),
+            Change::ClientDeleted { client, .. } | Change::ClientChanged(client) => {
+                self.clients.invalidate(client);
+                self.no_clients.invalidate(client);
+            }
             Change::SessionEnded { .. } | Change::TokenDenied { .. } => {}
         }
     }
@@ -111,6 +132,7 @@ impl EntityCache {
     pub fn forget_all(&self) {
         self.users.invalidate_all();
         self.clients.invalidate_all();
+        self.no_clients.invalidate_all();
     }
 }
 

@@ -36,12 +36,13 @@ pub struct NewUser<'a> {
 }
 
 /// # Errors
-/// [`StoreError::Duplicate`] if the username is taken; the unique index decides.
+/// [`StoreError::Duplicate`] if the username is taken, or looks like one that is; the unique indexes decide.
 pub async fn insert(db: &impl ConnectionTrait, new: &NewUser<'_>) -> Result<User, StoreError> {
     let row = ActiveModel {
         id: Set(new.id.0),
         username: Set(new.username.as_written().to_owned()),
         username_key: Set(new.username.key().to_owned()),
+        username_skeleton: Set(Some(new.username.skeleton())),
         email: Set(new.email.map(|email| email.as_str().to_owned())),
         email_key: Set(new.email.map(|email| email.key().to_owned())),
         email_verified: Set(false),
@@ -98,7 +99,8 @@ pub async fn change(
     if let Some(username) = change.username {
         update = update
             .col_expr(Column::Username, Expr::value(username.as_written()))
-            .col_expr(Column::UsernameKey, Expr::value(username.key()));
+            .col_expr(Column::UsernameKey, Expr::value(username.key()))
+            .col_expr(Column::UsernameSkeleton, Expr::value(username.skeleton()));
     }
     if let Some(email) = change.email {
         let unless_verified = |column: Column, new: &str| {

@@ -7,7 +7,7 @@ use reqwest::Method;
 use sea_orm::{EntityTrait, PaginatorTrait};
 use secrecy::SecretString;
 use serde_json::{Value, json};
-use signet::testing::{ChangeFeed, Database, EntityCache, Outbox, Random, Revocations, VerifyEmail};
+use signet::testing::{ChangeFeed, Database, EntityCache, Outbox, Random, RefusedNames, Revocations, VerifyEmail};
 
 use crate::harness::{
     Answer, Ask, PASSWORD, Person, Site, TestApp, TestEnvBuilder, Tokens,
@@ -243,6 +243,7 @@ async fn flow(signet: &TestApp) -> VerifyEmail {
         db: db.clone(),
         revocations: Revocations::default(),
         entities: EntityCache::default(),
+        refused: RefusedNames::default(),
         clock: clock.clone(),
     };
     let outbox = Outbox { db: db.clone(), random: Random, clock: clock.clone(), awake: Arc::default() };

@@ -14,8 +14,10 @@ use crate::harness::{
     statements::Statements, stories, stories_on,
 };
 
-/// How many failures are free.
+/// How many failures of one network are free.
 pub(crate) const FREE: usize = 5;
+/// How many networks use up what is free for all of them together: the limit is ten times as many failures.
+const NETWORKS: usize = 10;
 /// Seconds until one more is: the limit is five in five minutes.
 pub(crate) const STEP: i64 = 60;
 /// Nobody's password.
@@ -42,6 +44,22 @@ async fn tries(site: &Site, name: &str, password: &str) -> Answer {
 /// From an address of their own, as the proxy says.
 pub(crate) async fn a_stranger_tries(site: &Site, name: &str, password: &str) -> Answer {
     log_in(site, name, password).header("X-Forwarded-For", "203.0.113.9").answer().await
+}
+
+/// From the address of one of many networks, as the proxy says.
+async fn tries_from(site: &Site, network: usize, name: &str, password: &str) -> Answer {
+    let address = format!("198.18.{}.{}", network / 256, network % 256);
+    log_in(site, name, password).header("X-Forwarded-For", address).answer().await
+}
+
+/// Strangers in so many networks guess that attempts from anywhere are refused.
+pub(crate) async fn strangers_hammer(site: &Site, name: &str) {
+    for network in 0..NETWORKS {
+        for _ in 0..FREE {
+            let answer = tries_from(site, network, name, WRONG).await;
+            assert!([401, 429].contains(&answer.status), "{answer:?}");
+        }
+    }
 }
 
 /// An app behind a trusted proxy, so that requests can have any client address.
@@ -107,22 +125,105 @@ async fn every_spelling_and_every_route_count_together(builder: TestEnvBuilder) 
     }
 }
 
-/// Email address and name share one count, and no answer reveals it.
-async fn an_account_is_guessed_at_once_however_it_is_called(builder: TestEnvBuilder) {
-    let signet = counting(builder).await;
+/// One stranger is refused, however long they go on; nobody else is, wherever they come from.
+async fn a_stranger_shuts_nobody_else_out(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
     let ada = signet.registers("ada").await;
     verifies(&signet, &ada, "ada@example.org").await;
-    for _ in 0..FREE {
-        tries(&signet.site, "ada", WRONG).await.is(401);
+    let mut refused = 0;
+    for second in 0..200 {
+        let name = ["ada", "ada@example.org"][second % 2];
+        refused += i32::from(a_stranger_tries(&signet.site, name, WRONG).await.status == 429);
+        if second % 5 == 0 {
+            tries_from(&signet.site, second, name, PASSWORD).await.is(200);
+        }
+        signet.clock.advance(seconds(1));
     }
+    assert!(refused > 150, "{refused}");
+    // Not even a device that the owner was never seen on, after a quiet day of the owner and none of the stranger.
+    signet.clock.advance(days(1));
+    for _ in 0..4 * FREE {
+        a_stranger_tries(&signet.site, "ada", WRONG).await.blames_the_sender();
+    }
+    tries_from(&signet.site, 999, "ada", PASSWORD).await.is(200);
+}
+
+/// Attempts from many networks are an attack on the account: then all networks wait, for a name without an account too.
+async fn many_networks_together_are_refused(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    signet.registers("ada").await;
+    let mut seen = Vec::new();
+    for name in ["ada", "nobody", "nobody@example.org"] {
+        strangers_hammer(&signet.site, name).await;
+        let answer = tries_from(&signet.site, 99, name, PASSWORD).await.problem(429, "too_many_requests");
+        seen.push((told_to_wait(&answer), answer.text()));
+    }
+    assert!(seen.iter().all(|one| *one == seen[0] && one.0 <= STEP), "{seen:?}");
+    signet.clock.advance(seconds(STEP));
+    tries_from(&signet.site, 98, "ada", PASSWORD).await.is(200);
+}
+
+/// The owner's network has attempts of its own, and nobody can see which network that is.
+async fn no_answer_tells_where_the_owner_is(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let home = 77;
+    signet.registers("ada").await;
+    tries_from(&signet.site, home, "ada", PASSWORD).await.is(200);
+    strangers_hammer(&signet.site, "ada").await;
+    for _ in 0..2 * FREE {
+        let [neighbour, other] = [
+            tries_from(&signet.site, home, "ada", WRONG).await,
+            tries_from(&signet.site, home + 1, "ada", WRONG).await,
+        ];
+        assert_eq!((told_to_wait(&neighbour), neighbour.text()), (told_to_wait(&other), other.text()));
+    }
+    told_to_wait(&tries_from(&signet.site, home + 2, "ada", PASSWORD).await);
+}
+
+/// Replicas share the counts of a network, and of all.
+async fn replicas_count_one_network_together(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let replica = signet.replica().await;
+    signet.registers("ada").await;
+    for n in 0..FREE {
+        a_stranger_tries([&signet.site, &replica.site][n % 2], "ada", WRONG).await.is(401);
+    }
+    for site in [&signet.site, &replica.site] {
+        told_to_wait(&a_stranger_tries(site, "ada", PASSWORD).await);
+        tries_from(site, 1, "ada", PASSWORD).await.is(200);
+    }
+    replica.stop().await;
+}
+
+/// What was counted while the clock was ahead locks nobody once it is right again.
+async fn a_clock_that_is_set_back_locks_nobody(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    signet.registers("ada").await;
+    signet.clock.advance(days(40));
+    strangers_hammer(&signet.site, "ada").await;
+    for _ in 0..2 * FREE {
+        a_stranger_tries(&signet.site, "ada", WRONG).await.blames_the_sender();
+    }
+    told_to_wait(&a_stranger_tries(&signet.site, "ada", PASSWORD).await);
+    signet.clock.is_set_back(days(40));
+    a_stranger_tries(&signet.site, "ada", PASSWORD).await.is(200);
+    tries_from(&signet.site, 1, "ada", PASSWORD).await.is(200);
+}
+
+/// Email address and name share one count, and no answer reveals it.
+async fn an_account_is_guessed_at_once_however_it_is_called(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
+    verifies(&signet, &ada, "ada@example.org").await;
+    strangers_hammer(&signet.site, "ada").await;
     // The address has its own attempts, but the account has none: the answer to the right password is that to a wrong one.
-    let right = tries(&signet.site, "ada@example.org", PASSWORD).await.problem(401, "invalid_credentials");
-    let wrong = tries(&signet.site, "ada@example.org", WRONG).await.problem(401, "invalid_credentials");
-    let nobody = tries(&signet.site, "eve@example.org", WRONG).await.problem(401, "invalid_credentials");
+    let right = a_stranger_tries(&signet.site, "ada@example.org", PASSWORD).await.problem(401, "invalid_credentials");
+    let wrong = a_stranger_tries(&signet.site, "ada@example.org", WRONG).await.problem(401, "invalid_credentials");
+    let nobody = a_stranger_tries(&signet.site, "eve@example.org", WRONG).await.problem(401, "invalid_credentials");
     assert!(right.text() == wrong.text() && wrong.text() == nobody.text());
     signet.clock.advance(seconds(STEP));
-    tries(&signet.site, "ada@example.org", PASSWORD).await.is(200);
-    tries(&signet.site, "ada", PASSWORD).await.is(200);
+    a_stranger_tries(&signet.site, "ada@example.org", PASSWORD).await.is(200);
+    a_stranger_tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
 async fn waits_grow_and_a_patient_owner_gets_in(builder: TestEnvBuilder) {
@@ -149,7 +250,7 @@ async fn a_hundred_failures_are_the_end_for_thirty_days(builder: TestEnvBuilder)
     let ada = signet.registers("ada").await;
     let store = signet.store().await;
     let failures = async || {
-        let rows = throttle::Entity::find().filter(throttle::Column::Counting.eq(2)).all(&store).await.expect("rows");
+        let rows = throttle::Entity::find().filter(throttle::Column::Counting.eq(4)).all(&store).await.expect("rows");
         rows.iter().map(|row| row.failures).max().unwrap_or_default()
     };
     for n in 1..=100 {
@@ -180,7 +281,8 @@ async fn the_owner_never_waits_for_right_passwords(builder: TestEnvBuilder) {
         ada.logs_in().await;
     }
     ada.tries(WRONG).await.refused("invalid_grant");
-    told_to_wait(&a_stranger_tries(&signet.site, "ada", PASSWORD).await);
+    told_to_wait(&tries(&signet.site, "ada", PASSWORD).await);
+    a_stranger_tries(&signet.site, "ada", PASSWORD).await.is(200);
 }
 
 async fn counters_outlive_a_restart(builder: TestEnvBuilder) {
@@ -260,7 +362,7 @@ async fn what_the_queue_refuses_uses_no_attempt_up(builder: TestEnvBuilder) {
     assert!(statuses.iter().all(|status| [401, 503].contains(status)), "{statuses:?}");
     assert!((1..AT_ONCE).contains(&evaluated), "{statuses:?}");
     let rows = throttle::Entity::find().all(&signet.store().await).await.expect("rows");
-    assert_eq!(rows.len(), 2, "{rows:?}");
+    assert_eq!(rows.len(), 3, "{rows:?}");
     assert!(rows.iter().all(|row| usize::try_from(row.failures) == Ok(evaluated)), "{evaluated} of {rows:?}");
 }
 
@@ -315,9 +417,9 @@ async fn counters_are_pruned_once_they_are_forgotten(builder: TestEnvBuilder) {
         prune.once().await.expect("the database answers");
         throttle::Entity::find().count(&db).await.expect("the database answers")
     };
-    assert_eq!(left(TimeDelta::zero()).await, 22);
-    assert_eq!(left(TimeDelta::minutes(11)).await, 10, "rows of failures");
-    assert_eq!(left(days(30)).await, 0);
+    assert_eq!(left(TimeDelta::zero()).await, 33);
+    assert_eq!(left(TimeDelta::minutes(11)).await, 20, "what lasts a day");
+    assert_eq!(left(days(1)).await, 0);
 }
 
 async fn an_ordinary_log_in_is_one_look_and_three_writes(builder: TestEnvBuilder) {
@@ -348,6 +450,10 @@ async fn an_ordinary_log_in_is_one_look_and_three_writes(builder: TestEnvBuilder
 
 stories![
     too_many_guesses_at_a_name_are_not_looked_at,
+    a_stranger_shuts_nobody_else_out,
+    many_networks_together_are_refused,
+    no_answer_tells_where_the_owner_is,
+    a_clock_that_is_set_back_locks_nobody,
     every_spelling_and_every_route_count_together,
     an_account_is_guessed_at_once_however_it_is_called,
     waits_grow_and_a_patient_owner_gets_in,
@@ -361,6 +467,7 @@ stories![
 ];
 
 stories_on![Postgres:
+    replicas_count_one_network_together,
     guesses_at_once_at_two_replicas_get_no_more_looked_at,
     without_its_counters_nobody_is_let_in,
     an_ordinary_log_in_is_one_look_and_three_writes,

@@ -186,7 +186,58 @@ async fn checking_a_token_takes_no_sql(builder: TestEnvBuilder) {
     .await;
 }
 
-stories![whatever_is_not_active_is_one_answer, a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one];
+/// Made-up ids cost a query in five seconds and a line in the log, up to a limit; good clients go on.
+async fn strangers_cost_little(builder: TestEnvBuilder) {
+    let builder = builder
+        .set("rate_limits.enabled", "true")
+        .set("rate_limits.token", "5/1m")
+        .set("trusted_proxies", "127.0.0.1/32");
+    let signet = builder.with_statements_counted().open().await;
+    let (api, token) = (api(&signet).await, "anything");
+    let from = async |address: &str, id: &str, secret: &str| {
+        let request = signet.site.post("/oauth/introspect").header("X-Forwarded-For", address);
+        request.basic_auth(id, Some(secret)).form(&[("token", token)]).answer().await
+    };
+    from("203.0.113.1", &api.id, &api.secret).await.is(200);
+    let statements = Statements::of(&signet).await;
+    statements.reset().await;
+    for _ in 0..5 {
+        from("203.0.113.9", "made-up", "guess").await.refused("invalid_client");
+    }
+    let looks = statements.counted().await.iter().map(|one| one.calls).sum::<i64>();
+    assert!(looks <= 2, "{looks}");
+    statements.reset().await;
+    for n in 0..20 {
+        let answer = from("203.0.113.9", &format!("made-up-{n}"), "guess").await;
+        assert_eq!(answer.status, 429, "{answer:?}");
+        assert_eq!(answer.header("retry-after"), "12");
+    }
+    from("203.0.113.9", &api.id, "guess").await.oauth_error(429, "temporarily_unavailable");
+    assert_eq!(statements.counted().await, []);
+    // A neighbour that authenticates well is served, and other networks are.
+    from("203.0.113.9", &api.id, &api.secret).await.is(200);
+    from("203.0.113.10", "made-up", "guess").await.refused("invalid_client");
+    signet.clock.advance(seconds(12));
+    from("203.0.113.9", "made-up", "guess").await.refused("invalid_client");
+}
+
+/// An id that no client had is asked for again once a client has it.
+async fn a_client_that_is_made_meanwhile_is_known(signet: TestApp) {
+    let asks = async |secret: &str| {
+        let request = signet.site.post("/oauth/introspect").basic_auth("ledger", Some(secret));
+        request.form(&[("token", "anything")]).answer().await.status
+    };
+    assert_eq!(asks("guess").await, 401);
+    let options = ["--id", "ledger", "--audience", API];
+    let ledger = signet.registers_service(&options).await;
+    eventually(Duration::from_secs(5), "the client is known", async || asks(&ledger.secret).await == 200).await;
+}
+
+stories![
+    a_client_that_is_made_meanwhile_is_known,
+    whatever_is_not_active_is_one_answer,
+    a_refresh_token_is_told_to_its_own_client_while_it_is_the_live_one
+];
 
 stories_on![Sqlite:
     nobody_is_told_without_proof,
@@ -195,4 +246,4 @@ stories_on![Sqlite:
     a_clients_own_token_is_told_to_itself,
 ];
 
-stories_on![Postgres: checking_a_token_takes_no_sql];
+stories_on![Postgres: strangers_cost_little, checking_a_token_takes_no_sql];

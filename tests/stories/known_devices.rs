@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::{
-    guessing::{FREE, STEP, WRONG, a_stranger_tries, behind_a_proxy, log_in, told_to_wait, verifies},
+    guessing::{FREE, STEP, WRONG, a_stranger_tries, behind_a_proxy, log_in, strangers_hammer, told_to_wait, verifies},
     harness::{Answer, Ask, NEW_PASSWORD, PASSWORD, TestEnvBuilder, days, stories},
 };
 
@@ -36,9 +36,7 @@ async fn a_known_browser_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
     let (adas, bobs) = (owner("ada").await, owner("bob").await);
     let hammer = async || {
         for name in ["ada", "ada@example.org"] {
-            for _ in 0..FREE {
-                a_stranger_tries(&signet.site, name, WRONG).await.is(401);
-            }
+            strangers_hammer(&signet.site, name).await;
             told_to_wait(&a_stranger_tries(&signet.site, name, PASSWORD).await);
         }
     };
@@ -71,11 +69,7 @@ async fn a_cookie_is_dead_after_180_days_or_a_change_of_password(builder: TestEn
         let request = log_in(&signet.site, "ada", password).header("X-Forwarded-For", "198.51.100.7");
         request.header("Cookie", cookie).answer().await
     };
-    let block = async || {
-        for _ in 0..FREE {
-            a_stranger_tries(&signet.site, "ada", WRONG).await.is(401);
-        }
-    };
+    let block = async || strangers_hammer(&signet.site, "ada").await;
     let first = cookie(&with("", PASSWORD).await.is(200));
     signet.clock.advance(days(180));
     block().await;
@@ -99,9 +93,7 @@ async fn a_known_address_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
     };
     let home = from("2001:db8:1:2::1", "ada", PASSWORD).await.granted();
     for name in ["ada", "ada@example.org"] {
-        for _ in 0..FREE {
-            from("203.0.113.9", name, WRONG).await.is(401);
-        }
+        strangers_hammer(&signet.site, name).await;
     }
     told_to_wait(&from("2001:db8:1:3::1", "ada", PASSWORD).await);
     // A user of the same network must not learn who logged in from it.
@@ -112,6 +104,19 @@ async fn a_known_address_gets_in_while_strangers_hammer(builder: TestEnvBuilder)
         ada.logs_out(tokens).await;
     }
     told_to_wait(&from("2001:db8:1:2::1", "ada", PASSWORD).await);
+}
+
+/// A right password ends the account's failures, on whatever device it is typed.
+async fn a_log_in_on_a_known_device_ends_the_failures(builder: TestEnvBuilder) {
+    let signet = behind_a_proxy(builder).await;
+    let ada = signet.registers("ada").await;
+    verifies(&signet, &ada, "ada@example.org").await;
+    let from = |name: &str| log_in(&signet.site, name, PASSWORD).header("X-Forwarded-For", "198.51.100.7");
+    let device = cookie(&from("ada").answer().await.is(200));
+    strangers_hammer(&signet.site, "ada").await;
+    a_stranger_tries(&signet.site, "ada@example.org", PASSWORD).await.is(401);
+    from("ada").header("Cookie", device).answer().await.is(200);
+    a_stranger_tries(&signet.site, "ada@example.org", PASSWORD).await.is(200);
 }
 
 /// A session has its own attempts; a thief of its tokens has no more than these.
@@ -146,6 +151,7 @@ async fn a_session_guesses_for_itself_alone(builder: TestEnvBuilder) {
 }
 
 stories![
+    a_log_in_on_a_known_device_ends_the_failures,
     a_known_browser_gets_in_while_strangers_hammer,
     a_cookie_is_dead_after_180_days_or_a_change_of_password,
     a_known_address_gets_in_while_strangers_hammer,

@@ -42,6 +42,7 @@ mod logout;
 mod mail_limits;
 mod mailer;
 mod metrics;
+mod names;
 mod narrowed_clients;
 mod notices;
 mod openapi;

@@ -10,7 +10,7 @@ use signet::testing::{Clock, SystemClock, schema};
 use uuid::Uuid;
 
 use crate::harness::{
-    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, days, eventually, process::Process, run,
+    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, days, eventually, process::Process, raw::Line, run,
     stories, stories_on,
 };
 
@@ -51,9 +51,9 @@ async fn what_happens_is_counted(builder: TestEnvBuilder) {
     assert!((value(&text, log_in) - 1.0).abs() < f64::EPSILON);
     let refresh = r#"signet_events_total{event="refresh",outcome="done",reason=""}"#;
     assert!((value(&text, refresh) - 1.0).abs() < f64::EPSILON);
-    let token = r#"signet_http_requests_total{route="/oauth/token",method="POST",status="2xx"}"#;
+    let token = r#"signet_http_requests_total{route="/oauth/token",method="POST",status="200"}"#;
     assert!((value(&text, token) - 2.0).abs() < f64::EPSILON);
-    let unknown = r#"signet_http_requests_total{route="unknown",method="GET",status="4xx"}"#;
+    let unknown = r#"signet_http_requests_total{route="unknown",method="GET",status="404"}"#;
     assert!((value(&text, unknown) - 1.0).abs() < f64::EPSILON);
     let timed = r#"signet_http_request_duration_seconds_count{route="/oauth/token"}"#;
     assert!((value(&text, timed) - 2.0).abs() < f64::EPSILON);
@@ -84,6 +84,62 @@ async fn events_that_are_logged_at_a_commit_are_counted(builder: TestEnvBuilder)
         let counted = format!("signet_events_total{{event=\"{event}\",outcome=\"done\"");
         assert!(text.contains(&counted), "{event}: {text}");
     }
+}
+
+/// A brute force is seen: what a limit refuses is counted, by limit, and apart from wrong passwords.
+async fn refusals_are_counted_by_limit(builder: TestEnvBuilder) {
+    let limits = [("enabled", "true"), ("account", "5/5m"), ("token", "8/1h"), ("availability", "2/1h")];
+    let builder =
+        limits.into_iter().fold(builder, |builder, (key, value)| builder.set(&format!("rate_limits.{key}"), value));
+    let (signet, site) = measured(builder).await;
+    signet.registers("ada").await;
+    for _ in 0..12 {
+        let body = json!({"username": "nobody", "password": "wrong guess 12"});
+        signet.site.post("/v1/sessions").json(&body).answer().await;
+    }
+    for _ in 0..5 {
+        signet.site.get("/v1/users/availability?username=eve").answer().await;
+    }
+    let text = read(&site).await;
+    let is = |name: &str, count: f64| assert!((value(&text, name) - count).abs() < f64::EPSILON, "{name}: {text}");
+    let event = |reason: &str| {
+        format!("signet_events_total{{event=\"password_check\",outcome=\"refused\",reason=\"{reason}\"}}")
+    };
+    let sessions =
+        |status| format!("signet_http_requests_total{{route=\"/v1/sessions\",method=\"POST\",status=\"{status}\"}}");
+    is(&event("unknown_name"), 5.0);
+    is(&event("throttled"), 3.0);
+    is(&sessions(401), 5.0);
+    is(&sessions(429), 7.0);
+    is(r#"signet_rate_limit_refusals_total{class="account"}"#, 3.0);
+    is(r#"signet_rate_limit_refusals_total{class="token"}"#, 4.0);
+    is(r#"signet_rate_limit_refusals_total{class="availability"}"#, 3.0);
+    is("signet_log_lines_dropped_total", 0.0);
+}
+
+async fn connections_keys_and_malformed_requests_are_counted(builder: TestEnvBuilder) {
+    let (signet, site) = measured(builder).await;
+    let malformed = |status: u16| format!("signet_http_malformed_requests{{status=\"{status}\"}}");
+    let mut idle = Line::to(&signet.site).await;
+    idle.send(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.head().await;
+    let head = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(100_000));
+    for (bytes, status) in [(head.as_bytes(), 431), (b"NOT HTTP\r\n\r\n", 400)] {
+        let mut client = Line::to(&signet.site).await;
+        client.send(bytes).await;
+        assert_eq!(client.status().await, status);
+    }
+    eventually(std::time::Duration::from_secs(5), "they are counted", async || {
+        let text = read(&site).await;
+        [400, 431].iter().all(|status| value(&text, &malformed(*status)) >= 1.0)
+    })
+    .await;
+    let text = read(&site).await;
+    assert!(value(&text, "signet_connections") >= 1.0, "{text}");
+    let ages: Vec<_> = text.lines().filter(|line| line.starts_with("signet_key_age_seconds{")).collect();
+    for kind in ["ES256", "root"] {
+        assert!(ages.iter().any(|line| line.contains(&format!("kind=\"{kind}\""))), "{ages:?}");
+    }
+    drop(idle);
 }
 
 async fn only_a_get_of_metrics_is_answered_there_and_nowhere_else(builder: TestEnvBuilder) {
@@ -149,11 +205,13 @@ async fn waiting_jobs_are_counted_no_further_than_to_ten_thousand(builder: TestE
 }
 
 stories![
+    refusals_are_counted_by_limit,
     waiting_jobs_are_counted_no_further_than_to_ten_thousand,
     what_happens_is_counted,
     events_that_are_logged_at_a_commit_are_counted
 ];
 stories_on![Sqlite:
+    connections_keys_and_malformed_requests_are_counted,
     only_a_get_of_metrics_is_answered_there_and_nowhere_else,
     the_port_that_was_asked_for_has_to_be_had,
     a_default_port_that_is_taken_stops_nothing,

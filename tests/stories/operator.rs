@@ -10,9 +10,12 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::{
-    Ask, NEW_PASSWORD, PASSWORD, Person, TestApp, TestEnv, Tokens, eventually, jwt, register, stories, stories_on,
-    test_env::Client,
+use crate::{
+    guessing::{self, WRONG, a_stranger_tries, counting_place, told_to_wait},
+    harness::{
+        Ask, NEW_PASSWORD, PASSWORD, Person, TestApp, TestEnv, TestEnvBuilder, Tokens, eventually, jwt, register,
+        stories, stories_on, test_env::Client,
+    },
 };
 
 /// The longest time until a process learns of a change by another.
@@ -65,6 +68,47 @@ async fn a_disabled_account_is_shut_out(signet: TestApp) {
     }
     bob.is_logged_in(&other).await;
     assert!(shows(&signet, "ada").await["disabled_at"].is_string());
+}
+
+/// The operator lets a person in whose attempts are used up, at a service that runs.
+async fn an_operator_lets_a_locked_out_person_in(builder: TestEnvBuilder) {
+    let signet = counting_place(builder).open().await;
+    let mut ada = signet.registers("ada").await;
+    signet.registers("bob").await;
+    let tries = async |name: &str, password: &str| guessing::log_in(&signet.site, name, password).answer().await;
+    assert_eq!(shows(&signet, "ada").await["locked_until"], Value::Null);
+    for way in ["unlock", "enable", "set-password"] {
+        for name in ["ada", "bob"] {
+            // Bob has no attempts left from the round before.
+            while tries(name, WRONG).await.status == 401 {}
+            told_to_wait(&tries(name, PASSWORD).await);
+        }
+        let shown = shows(&signet, "ada").await;
+        assert!(DateTime::parse_from_rfc3339(shown["locked_until"].as_str().expect("a time")).is_ok(), "{shown}");
+        assert_eq!(shown["locked_everywhere"], false);
+        let input = if way == "set-password" { NEW_PASSWORD } else { "" };
+        signet.runs_on(input, &["user", way, "ada"]).await.well();
+        assert_eq!(shows(&signet, "ada").await["locked_until"], Value::Null);
+        if way == "set-password" {
+            ada.password = NEW_PASSWORD.to_owned();
+        }
+        eventually(BOUND, "she is let in", async || tries("ada", &ada.password).await.status == 200).await;
+        told_to_wait(&tries("bob", PASSWORD).await);
+    }
+    signet.runs(&["user", "unlock", "nobody"]).await.with(1, &["no such account"]);
+}
+
+/// The same where an attack from many networks has shut every stranger out.
+async fn an_operator_sees_and_ends_a_lock_of_all_networks(builder: TestEnvBuilder) {
+    let signet = guessing::behind_a_proxy(builder).await;
+    signet.registers("ada").await;
+    guessing::strangers_hammer(&signet.site, "ada").await;
+    told_to_wait(&a_stranger_tries(&signet.site, "ada", PASSWORD).await);
+    let shown = shows(&signet, "ada").await;
+    assert!(shown["locked_until"].is_string() && shown["locked_everywhere"] == true, "{shown}");
+    signet.runs(&["user", "unlock", "ada"]).await.with(0, &["ada may try passwords again"]);
+    eventually(BOUND, "she is let in", async || a_stranger_tries(&signet.site, "ada", PASSWORD).await.status == 200)
+        .await;
 }
 
 async fn an_account_that_is_enabled_again_logs_in_anew(signet: TestApp) {
@@ -359,6 +403,8 @@ async fn every_replica_hears_of_it_within_a_second(signet: TestApp) {
 }
 
 stories![
+    an_operator_lets_a_locked_out_person_in,
+    an_operator_sees_and_ends_a_lock_of_all_networks,
     a_disabled_account_is_shut_out,
     an_account_that_is_enabled_again_logs_in_anew,
     no_log_in_slips_past,

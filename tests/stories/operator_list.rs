@@ -24,7 +24,15 @@ async fn is_peopled(env: &TestEnv, others: usize) {
     let named = |n: usize| {
         let name = format!("person{n}");
         let id = Uuid::new_v4();
-        Model { id, username_key: name.clone(), username: name, password_hash: None, ..row.clone() }.into_active_model()
+        Model {
+            id,
+            username_key: name.clone(),
+            username: name,
+            username_skeleton: None,
+            password_hash: None,
+            ..row.clone()
+        }
+        .into_active_model()
     };
     let rows: Vec<_> = (0..others).map(named).collect();
     for some in rows.chunks(500) {

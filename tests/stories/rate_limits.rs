@@ -286,6 +286,28 @@ async fn limits_that_are_off_are_off(signet: TestApp) {
     }
 }
 
+/// The limits of networks alone can be left to a proxy; failed passwords are still counted.
+async fn the_limits_of_networks_are_turned_off_alone(builder: TestEnvBuilder) {
+    let mut env = builder.env().await;
+    for (key, value) in
+        [("rate_limits.enabled", "true"), ("rate_limits.network", "false"), ("rate_limits.token", "1/1h")]
+    {
+        env.set(key, value);
+    }
+    env.set("rate_limits.account", "5/5m");
+    env.runs(&["config"]).await.with(0, &["rate_limits.network is false"]);
+    let signet = env.open().await;
+    signet.registers("ada").await;
+    let ask = async || {
+        signet.site.post("/v1/sessions").json(&json!({"username": "ada", "password": "wrong guess"})).answer().await
+    };
+    for _ in 0..5 {
+        let answer = ask().await.is(401);
+        assert_eq!((answer.header("ratelimit"), answer.header("ratelimit-policy")), ("", ""), "{answer:?}");
+    }
+    ask().await.is(429);
+}
+
 /// The default limits are announced, and enforced.
 async fn the_limits_are_on_by_default(builder: TestEnvBuilder) {
     let signet = builder.unset("rate_limits.enabled").open().await;
@@ -336,6 +358,7 @@ stories_on![Sqlite:
     forged_headers_change_nothing_without_a_trusted_proxy,
     a_flood_of_networks_frees_nobody_and_shuts_nobody_out,
     limits_that_are_off_are_off,
+    the_limits_of_networks_are_turned_off_alone,
     the_limits_are_on_by_default,
     the_document_tells_of_limits_where_there_are_some,
 ];

@@ -16,6 +16,7 @@ impl Parts<'_> {
             authenticate: self.authenticate(),
             end_session: self.core.end_session.clone(),
             outbox: self.core.outbox.clone(),
+            reserved: self.core.reserved_usernames(),
             clock: self.core.clock.clone(),
         }
     }
@@ -42,6 +43,7 @@ impl Parts<'_> {
             outbox: self.core.outbox.clone(),
             random: self.core.random.clone(),
             clock: self.core.clock.clone(),
+            reserved: self.core.reserved_usernames(),
             open: self.core.config.registration == RegistrationMode::Open,
         }
     }

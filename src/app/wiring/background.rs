@@ -13,6 +13,7 @@ use crate::{
         email::mailer::{self, Mailer, MailerError},
     },
     services::{
+        accounts::password_costs::PasswordCosts,
         background::{
             deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, run_jobs::RunJobs,
             tell_logout::TellLogout,
@@ -73,6 +74,9 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             revocations: self.core.changes.revocations.clone(),
             hasher: self.hasher.clone(),
+            keyring: Arc::clone(&self.keyring),
+            clock: self.core.clock.clone(),
+            listener: Arc::new(|| [0; 3]),
             dropped,
         }
     }
@@ -84,6 +88,10 @@ impl Parts<'_> {
             clock: self.core.clock.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    pub(super) fn password_costs(&self) -> PasswordCosts {
+        PasswordCosts { db: self.core.db.clone(), hasher: self.hasher.clone() }
     }
 
     pub(super) fn prune(&self) -> Prune {

@@ -63,6 +63,7 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
             lifetimes: self.core.lifetimes,
+            reserved: self.core.reserved_usernames(),
             open: self.core.config.registration == RegistrationMode::Open,
         }
     }

@@ -1,20 +1,30 @@
 //! The parts that services and commands share. Each is made once.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, num::NonZeroU32, sync::Arc};
+
+use chrono::TimeDelta;
 
 use crate::{
     app::error::StartError,
-    config::Config,
+    config::{Config, RateLimit},
     crypto::{
         password::hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
-    domain::{clock::Clock, password_policy::PasswordPolicy, session::Lifetimes},
-    services::{
-        accounts::choose_password::ChoosePassword, admin::accounts::Administer, change_feed::ChangeFeed,
-        clients::Clients, outbox::Outbox, sessions::end::EndSession,
+    domain::{
+        clock::Clock, password_policy::PasswordPolicy, rate_limit::Quota, session::Lifetimes, throttle::ThrottleRules,
+        username::ReservedUsernames,
     },
-    store::{Database, entity_cache::EntityCache, revocations::Revocations},
+    services::{
+        accounts::{choose_password::ChoosePassword, password_costs::PasswordCosts},
+        admin::accounts::Administer,
+        change_feed::ChangeFeed,
+        clients::Clients,
+        outbox::Outbox,
+        rate_limit::FailureLimit,
+        sessions::end::EndSession,
+    },
+    store::{Database, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations},
 };
 
 /// The parts that need no keys. The outbox and `end_session` wake the one worker of jobs, which holds a clone of their
@@ -30,6 +40,8 @@ pub(in crate::app) struct Core<'a> {
     pub(super) changes: ChangeFeed,
     pub(super) outbox: Outbox,
     pub(super) end_session: EndSession,
+    /// Failed client authentications, for all endpoints together.
+    client_failures: FailureLimit,
 }
 
 impl<'a> Core<'a> {
@@ -40,6 +52,7 @@ impl<'a> Core<'a> {
             db: db.clone(),
             revocations: Revocations::default(),
             entities: EntityCache::default(),
+            refused: RefusedNames::default(),
             clock: Arc::clone(clock),
         };
         Self {
@@ -53,6 +66,7 @@ impl<'a> Core<'a> {
             },
             outbox: Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::clone(&awake) },
             end_session: EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(clock) },
+            client_failures: client_failures(config, clock),
             changes,
             db,
             clock: Arc::clone(clock),
@@ -65,6 +79,7 @@ impl<'a> Core<'a> {
             db: self.db.clone(),
             end_session: self.end_session.clone(),
             entities: self.changes.entities.clone(),
+            failures: self.client_failures.clone(),
             issuer: self.issuer.clone(),
             random: self.random.clone(),
             clock: self.clock.clone(),
@@ -73,18 +88,34 @@ impl<'a> Core<'a> {
 
     /// A command hashes one password, if any.
     pub(in crate::app) fn administer(&self) -> Result<Administer, StartError> {
+        let hasher = self.hasher(1)?;
         Ok(Administer {
             db: self.db.clone(),
-            choose_password: self.choose_password(self.hasher(1)?, 1),
+            choose_password: self.choose_password(hasher.clone(), 1),
+            password_costs: PasswordCosts { db: self.db.clone(), hasher },
             end_session: self.end_session.clone(),
             outbox: self.outbox.clone(),
+            throttle_rules: self.throttle_rules(),
             random: self.random.clone(),
             clock: self.clock.clone(),
         })
     }
 
+    /// The rules of failed passwords; `None` if they are off.
+    pub(super) fn throttle_rules(&self) -> Option<ThrottleRules> {
+        let limits = &self.config.rate_limits;
+        let per = TimeDelta::from_std(limits.account.per).unwrap_or(TimeDelta::days(1));
+        limits.enabled.then(|| ThrottleRules::new(limits.account.count, per))
+    }
+
+    /// The names that only the operator can give.
+    pub(super) fn reserved_usernames(&self) -> ReservedUsernames {
+        ReservedUsernames::new(&self.config.reserved_usernames)
+    }
+
     pub(super) fn choose_password(&self, hasher: PasswordHasher, turns: usize) -> ChoosePassword {
-        let policy = PasswordPolicy { min_length: self.config.password.min_length };
+        let host = self.issuer.split_once("://").map_or("", |(_, host)| host);
+        let policy = PasswordPolicy::new(self.config.password.min_length, &[&self.config.pages.name, host]);
         ChoosePassword::new(hasher, policy, turns, self.config.password.max_wait)
     }
 
@@ -97,4 +128,19 @@ impl<'a> Core<'a> {
         };
         PasswordHasher::start(parameters, workers, password.max_wait)
     }
+}
+
+/// As many client authentications of one network may fail as it may make token requests.
+fn client_failures(config: &Config, clock: &Arc<dyn Clock>) -> FailureLimit {
+    let limits = &config.rate_limits;
+    if limits.enabled && limits.network {
+        FailureLimit::new(quota(limits.token), clock)
+    } else {
+        FailureLimit::default()
+    }
+}
+
+/// The configuration refuses a count below one.
+pub(super) fn quota(limit: RateLimit) -> Quota {
+    Quota { count: NonZeroU32::new(limit.count).unwrap_or(NonZeroU32::MIN), per: limit.per }
 }

@@ -2,19 +2,15 @@
 
 use std::sync::Arc;
 
-use chrono::TimeDelta;
-
 use super::core::Core;
 use crate::{
     app::error::StartError,
     crypto::{jose::jwt::Jwt, keys::ring::Keyring, password::hash::PasswordHasher},
-    domain::throttle::ThrottleRule,
     services::{
         accounts::{choose_password::ChoosePassword, throttle::Throttle},
         metrics::Metrics,
         sessions::status_indexes::StatusIndexes,
     },
-    store::throttles::RefusedNames,
 };
 
 /// [`Core`], with the keys and the parts that hold a state of their own. Every service is made from clones of them.
@@ -47,12 +43,10 @@ impl<'a> Parts<'a> {
 }
 
 fn throttle(core: &Core<'_>, keyring: &Arc<Keyring>) -> Throttle {
-    let limits = &core.config.rate_limits;
-    let per = TimeDelta::from_std(limits.account.per).unwrap_or(TimeDelta::days(1));
     Throttle {
-        rule: limits.enabled.then(|| ThrottleRule::new(limits.account.count, per)),
+        rules: core.throttle_rules(),
         db: core.db.clone(),
-        refused: RefusedNames::default(),
+        refused: core.changes.refused.clone(),
         keyring: Arc::clone(keyring),
         random: core.random.clone(),
         clock: core.clock.clone(),

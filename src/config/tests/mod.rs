@@ -127,12 +127,14 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         password.max_wait = "2s"
         password.min_length = 8
         rate_limits.enabled = true
+        rate_limits.network = true
         rate_limits.token = "60/1m"
         rate_limits.registration = "10/1m"
         rate_limits.availability = "60/1m"
         rate_limits.mail = "5/1h"
         rate_limits.pages = "120/1m"
         rate_limits.account = "10/15m"
+        reserved_usernames = ["admin", "administrator", "root", "support", "security", "postmaster", "abuse", "signet", "null", "undefined", "me"]
         pages.name = "Signet"
         pages.color = "#3452d6"
         shutdown_delay = "0s"
@@ -142,10 +144,8 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         key_rotation = "off"
         key_lead_time = "6m"
         # keys_passphrase is not set
-        reserved_usernames = "admin,administrator,root,support,security,postmaster,abuse,signet,null,undefined,me"
         audit_retention = "90d"
         # otlp_endpoint is not set
-        rate_limits.network = "true"
         "##;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let expected = expected.replace("CORES", &cores.to_string());

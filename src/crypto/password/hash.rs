@@ -14,7 +14,10 @@ pub use crate::{
 use crate::{
     crypto::{
         digest,
-        password::worker_pool::{HashJob, HashWorkerPool, Hasher},
+        password::{
+            costs::HashCosts,
+            worker_pool::{FailureCost, HashJob, HashWorkerPool, Hasher},
+        },
         random::Random,
     },
     domain::password_policy::Password,
@@ -59,6 +62,15 @@ pub enum StartError {
 pub struct PasswordHasher {
     pool: Arc<HashWorkerPool>,
     current: HashParameters,
+    costs: HashCosts,
+}
+
+/// Whether an account may log in with its password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccountState {
+    Enabled,
+    /// A right password fails, and costs as much as a wrong one.
+    Disabled,
 }
 
 impl PasswordHasher {
@@ -81,7 +93,20 @@ impl PasswordHasher {
         let threads = u32::try_from(workers).ok().filter(|n| (1..=1024).contains(n));
         let threads = threads.ok_or(StartError::Workers(workers))?;
         let pool = HashWorkerPool::open(threads, max_wait, parameters.guess(), engine)?;
-        Ok(Self { pool: Arc::new(pool), current: parameters })
+        Ok(Self { pool: Arc::new(pool), current: parameters, costs: HashCosts::new(parameters) })
+    }
+
+    /// The parameters of new hashes.
+    #[must_use]
+    pub fn current(&self) -> HashParameters {
+        self.current
+    }
+
+    /// Tells with which parameters stored hashes were made, the current ones aside. A failed check costs one hash with
+    /// each. Those above the ceiling are left out: no check computes them.
+    pub fn know_costs(&self, stored: impl IntoIterator<Item = HashParameters>) {
+        let ceiling = self.ceiling();
+        self.costs.replace(stored.into_iter().filter(|parameters| !ceiling.is_below(*parameters)));
     }
 
     /// Whether a hash would be queued now, so that a flood is refused before it costs anything else.
@@ -104,27 +129,52 @@ impl PasswordHasher {
     /// [`HashError::Busy`] where it would wait too long.
     pub async fn hash(&self, password: Password) -> Result<PasswordHash, HashError> {
         let salt = Random.bytes::<16>();
-        let work = self.work(Some(password), &salt);
+        let work = HashJob {
+            parameters: self.current,
+            password: Some(password),
+            salt: salt.to_vec(),
+            length: OUTPUT_LENGTH,
+            failure: None,
+        };
         let hash = self.pool.hash(work).await?;
         written(self.current, &salt, &hash).map(PasswordHash::from_stored)
     }
 
-    /// Verifies `password` against `stored`.
+    /// Verifies `password` against `stored`, the hash of an account in this `state`.
     ///
-    /// If either is missing (no such account, or one without a password), the result is [`Verdict::Wrong`] after the
-    /// same queue and the cost of a new hash: the time must not reveal whether the account exists.
+    /// Every failure costs the same: one hash with each of the parameters that stored hashes have. So neither a missing
+    /// account, nor one without a password, nor an old or a disabled one can be told by the time.
     ///
     /// # Errors
     /// [`HashError::Busy`] if the wait would be too long; [`HashError::Broken`] if `stored` cannot be parsed or exceeds
     /// the ceiling.
-    pub async fn verify(&self, password: Option<Password>, stored: Option<PasswordHash>) -> Result<Verdict, HashError> {
+    pub async fn verify(
+        &self,
+        password: Option<Password>,
+        stored: Option<PasswordHash>,
+        state: AccountState,
+    ) -> Result<Verdict, HashError> {
         let (Some(password), Some(stored)) = (password, stored) else {
-            self.pool.hash(self.work(None, &[0; 16])).await?;
+            let failure = FailureCost { expected: None, parameters: self.costs.without(self.current) };
+            let work = HashJob {
+                parameters: self.current,
+                password: None,
+                salt: vec![0; 16],
+                length: OUTPUT_LENGTH,
+                failure: Some(failure),
+            };
+            self.pool.hash(work).await?;
             return Ok(Verdict::Wrong);
         };
         let Stored { parameters, salt, hash: expected } = self.read(&stored)?;
+        self.costs.learn(parameters);
         let length = expected.len();
-        let hash = self.pool.hash(HashJob { parameters, password: Some(password), salt, length }).await?;
+        let failure = FailureCost {
+            expected: (state == AccountState::Enabled).then(|| expected.clone()),
+            parameters: self.costs.without(parameters),
+        };
+        let work = HashJob { parameters, password: Some(password), salt, length, failure: Some(failure) };
+        let hash = self.pool.hash(work).await?;
         if !digest::equal(&hash, &expected) {
             Ok(Verdict::Wrong)
         } else if parameters.is_below(self.current) || length < OUTPUT_LENGTH {
@@ -134,23 +184,22 @@ impl PasswordHasher {
         }
     }
 
-    fn work(&self, password: Option<Password>, salt: &[u8]) -> HashJob {
-        HashJob { parameters: self.current, password, salt: salt.to_vec(), length: OUTPUT_LENGTH }
-    }
-
     /// Parses a stored hash, and refuses a cost above the ceiling.
     fn read(&self, stored: &PasswordHash) -> Result<Stored, HashError> {
         let stored =
             Stored::parse(stored.as_str()).ok_or_else(|| broken("a stored hash is not argon2id in a PHC string"))?;
-        let ceiling = HashParameters {
-            memory_kib: self.current.memory_kib.max(CEILING.memory_kib),
-            iterations: self.current.iterations.max(CEILING.iterations),
-            parallelism: self.current.parallelism.max(CEILING.parallelism),
-        };
-        if ceiling.is_below(stored.parameters) {
+        if self.ceiling().is_below(stored.parameters) {
             return Err(broken("a stored hash costs more than is allowed"));
         }
         Ok(stored)
+    }
+
+    fn ceiling(&self) -> HashParameters {
+        HashParameters {
+            memory_kib: self.current.memory_kib.max(CEILING.memory_kib),
+            iterations: self.current.iterations.max(CEILING.iterations),
+            parallelism: self.current.parallelism.max(CEILING.parallelism),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Password hashing (argon2id, RFC 9106) by a fixed set of workers.
 
+mod costs;
 pub mod hash;
 mod parameters;
 mod worker_pool;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use argon2::Params;
 
 /// The cost of a hash (RFC 9106 §3.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct HashParameters {
     /// Memory, in kibibytes.
     pub memory_kib: u32,

@@ -1,6 +1,8 @@
 //! How a client says who it is (RFC 6749 §2.3.1, RFC 7521 §4.2): in the `Authorization` field or in the form, never in
 //! both.
 
+use std::net::IpAddr;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
@@ -21,6 +23,7 @@ use crate::{
     http::{
         errors::oauth::OAuthError,
         extract::body::{self, BodyError, decode},
+        middleware::client_info::ClientAddress,
     },
     services::clients::{ClientCredential, Clients},
 };
@@ -58,6 +61,8 @@ impl Example for ClientParameters {
 pub(in crate::http) struct ClientForm<T> {
     credential: Option<ClientCredential>,
     request: T,
+    /// The address that the request comes from.
+    from: Option<IpAddr>,
 }
 
 impl<T> ClientForm<T> {
@@ -68,9 +73,9 @@ impl<T> ClientForm<T> {
         clients: &Clients,
         unnamed: impl FnOnce(&T) -> Result<Option<ClientId>, OAuthError>,
     ) -> Result<(Client, T), OAuthError> {
-        let Self { credential, request } = self;
+        let Self { credential, request, from } = self;
         if let Some(credential) = credential {
-            return Ok((clients.authenticate(&credential).await?, request));
+            return Ok((clients.authenticate(&credential, from).await?, request));
         }
         let client = match unnamed(&request)? {
             Some(id) => clients.public(&id).await?,
@@ -135,7 +140,8 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for ClientForm<T> {
         // Every field of both types is an optional string, so this fails for none of them.
         let parameters = ClientParameters::deserialize(&form).map_err(|_| BodyError::Form)?;
         let credential = basic.or_form(parameters, request.uri().path())?;
-        Ok(Self { credential, request: serde_json::from_value(form).map_err(|_| BodyError::Form)? })
+        let from = request.extensions().get::<ClientAddress>().map(|address| address.0);
+        Ok(Self { credential, request: serde_json::from_value(form).map_err(|_| BodyError::Form)?, from })
     }
 }
 

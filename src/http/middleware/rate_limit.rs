@@ -61,6 +61,11 @@ impl RateLimitDecision {
         }
     }
 
+    /// The class that refuses the request, if one does.
+    pub(in crate::http) fn refusing(self) -> Option<RouteClass> {
+        self.0.filter(|(_, _, state)| matches!(state, QuotaState::Refused { .. })).map(|(class, ..)| class)
+    }
+
     /// Adds the `RateLimit` fields to a response.
     pub(in crate::http) fn tell(self, headers: &mut HeaderMap) {
         let Some((class, quota, standing)) = self.0 else { return };

@@ -87,6 +87,9 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let cors = self.layer.cors.judge(route.cors, &request);
         let rate_limit = RateLimitDecision::of(&self.layer.limit, route.class(&method), client);
         request.set_data(MailQuota::of(&self.layer.limit, client));
+        if let Some(class) = rate_limit.refusing() {
+            self.layer.metrics.limit_refused(class.as_str());
+        }
         let body = request.take_body();
         let unread = rate_limit.check().is_err() && !body.is_empty();
         let came = self.layer.transport.check(&request);

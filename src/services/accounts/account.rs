@@ -14,7 +14,7 @@ use crate::{
         one_use_secret::Purpose,
         password_hash::PasswordHash,
         user::{AccountRecord, User},
-        username::Username,
+        username::{ReservedUsernames, Username},
     },
     services::{
         Unavailable,
@@ -45,6 +45,8 @@ pub struct Account {
     pub end_session: EndSession,
     /// Sends the email that verifies a new address, and tells the owner of other changes.
     pub outbox: Outbox,
+    /// The names that only the operator can give.
+    pub reserved: ReservedUsernames,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -95,7 +97,7 @@ impl Account {
     pub async fn is_available(&self, username: &str) -> Result<bool, AccountError> {
         let username = Username::parse(username)
             .map_err(|why| AccountError::Invalid(vec![FieldError { field: "username", message: why.to_string() }]))?;
-        Ok(!users::is_taken(&self.db, &username).await?)
+        Ok(!self.reserved.contain(&username) && !users::is_taken(&self.db, &username).await?)
     }
 
     /// The caller's account.
@@ -125,6 +127,9 @@ impl Account {
         }
         if !errors.is_empty() {
             return Err(AccountError::Invalid(errors));
+        }
+        if username.as_ref().is_some_and(|name| self.reserved.contain(name)) {
+            return Err(AccountError::UsernameTaken);
         }
         let hash = match (&email, wanted.current_password) {
             (Some(_), Some(password)) => Some(self.prove(caller, password, "current_password").await?.proof),

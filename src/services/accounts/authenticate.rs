@@ -5,7 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use crate::{
-    crypto::password::hash::{PasswordHasher, Verdict},
+    crypto::password::hash::{AccountState, PasswordHasher, Verdict},
     domain::{
         client_info::{ClientInfo, Credentials},
         email::EmailAddress,
@@ -122,25 +122,33 @@ impl Authenticate {
         password: Password,
         admission: ThrottleDecision,
     ) -> Result<Authenticated, AuthenticateError> {
-        let (found, counted) = match admission {
-            ThrottleDecision::Evaluated(counted) => (found, counted),
-            ThrottleDecision::Dummy => (found.map(|(user, _)| (user, None)), Vec::new()),
-        };
-        let (verdict, Authenticated { user, proof }) = match self.compare(found, password.clone()).await {
+        let checked =
+            if admission.evaluated { self.compare(found, password.clone()).await } else { self.dummy().await };
+        let (verdict, Authenticated { user, proof }) = match checked {
             Ok(right) => right,
             Err(error) => {
-                if let AuthenticateError::Unavailable(_) = &error {
-                    self.throttle.release(&counted).await?;
-                }
-                return Err(error);
+                return Err(match (error, admission.retry_after) {
+                    (AuthenticateError::Unavailable(unavailable), _) => {
+                        self.throttle.release(&admission.counted).await?;
+                        unavailable.into()
+                    }
+                    (AuthenticateError::Invalid, Some(retry_after)) => AuthenticateError::TooMany { retry_after },
+                    (error, _) => error,
+                });
             }
         };
-        self.throttle.settle(&counted).await?;
+        self.throttle.settle(&admission).await?;
         let proof = match verdict {
             Verdict::RightButWeaker => self.strengthen(&user, proof, password).await?,
             Verdict::Right | Verdict::Wrong => proof,
         };
         Ok(Authenticated { user, proof })
+    }
+
+    /// The answer and the cost of a wrong password. The throttle has logged why.
+    async fn dummy(&self) -> Result<(Verdict, Authenticated), AuthenticateError> {
+        self.hasher.verify(None, None, AccountState::Enabled).await.map_err(Unavailable::from)?;
+        Err(AuthenticateError::Invalid)
     }
 
     /// The account, if the password is right and the account not disabled; else the same answer at the same cost.
@@ -150,14 +158,19 @@ impl Authenticate {
         password: Password,
     ) -> Result<(Verdict, Authenticated), AuthenticateError> {
         let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
-        let verdict = self.hasher.verify(Some(password), stored.clone()).await.map_err(Unavailable::from)?;
+        let state = match &user {
+            Some(user) if user.disabled_at.is_some() => AccountState::Disabled,
+            _ => AccountState::Enabled,
+        };
+        let verdict = self.hasher.verify(Some(password), stored.clone(), state).await.map_err(Unavailable::from)?;
         let reason = match (user, stored, verdict) {
             (Some(user), Some(proof), Verdict::Right | Verdict::RightButWeaker) if user.disabled_at.is_none() => {
                 return Ok((verdict, Authenticated { user, proof }));
             }
             (Some(user), Some(_), Verdict::Right | Verdict::RightButWeaker) => (Some(user), "disabled"),
             (Some(user), Some(_), Verdict::Wrong) => (Some(user), "wrong_password"),
-            (user, _, _) => (user, "no_password"),
+            (Some(user), None, _) => (Some(user), "no_password"),
+            (None, _, _) => (None, "unknown_name"),
         };
         let (user, reason) = reason;
         let event = Event::refused("password_check", reason);
@@ -203,7 +216,7 @@ fn identify(text: &str) -> Result<Name, AuthenticateError> {
     let identifier = if text.contains('@') {
         EmailAddress::parse(text).ok().map(Identifier::Email)
     } else {
-        Username::parse(text).ok().map(Identifier::Username)
+        Username::parse_existing(text).ok().map(Identifier::Username)
     };
     let key = match &identifier {
         Some(Identifier::Username(username)) => username.key().to_owned(),

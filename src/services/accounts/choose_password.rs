@@ -54,7 +54,7 @@ impl ChoosePassword {
         let busy = || Unavailable::Busy { retry_after: self.max_wait };
         let turn = tokio::time::timeout(self.max_wait, Arc::clone(&self.turns).acquire_owned()).await;
         let turn = turn.map_err(|_| busy())?.map_err(|_| busy())?;
-        let (policy, username, email) = (self.policy, username.clone(), email.cloned());
+        let (policy, username, email) = (self.policy.clone(), username.clone(), email.cloned());
         let judged = tokio::task::spawn_blocking(move || {
             // The permit moves into the task: a dropped request must not free it while the check still runs.
             let _turn = turn;

@@ -5,6 +5,7 @@ pub mod authenticate;
 pub mod change_password;
 pub mod choose_password;
 pub(in crate::services) mod delete;
+pub mod password_costs;
 pub mod register;
 pub mod request_reset;
 pub mod reset_password;

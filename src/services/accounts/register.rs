@@ -6,7 +6,13 @@ use secrecy::SecretString;
 
 use crate::{
     crypto::random::Random,
-    domain::{clock::Clock, email::EmailAddress, ids::UserId, password_policy::Password, username::Username},
+    domain::{
+        clock::Clock,
+        email::EmailAddress,
+        ids::UserId,
+        password_policy::Password,
+        username::{ReservedUsernames, Username},
+    },
     services::{
         Unavailable,
         accounts::{
@@ -35,6 +41,8 @@ pub struct Register {
     pub outbox: Outbox,
     pub random: Random,
     pub clock: Arc<dyn Clock>,
+    /// The names that only the operator can give.
+    pub reserved: ReservedUsernames,
     /// Whether anybody may register.
     pub open: bool,
 }
@@ -77,6 +85,9 @@ impl Register {
             return Err(RegisterError::Closed);
         }
         let (username, password, email) = parse(registration).map_err(RegisterError::Invalid)?;
+        if self.reserved.contain(&username) {
+            return Err(taken());
+        }
         let chosen = self.choose_password.run(password, &username, email.as_ref()).await;
         let proof = chosen.map_err(|error| match error {
             ChoosePasswordError::Weak(why) => {
@@ -95,10 +106,7 @@ impl Register {
         let transaction = store::begin(&self.db).await.map_err(Unavailable::from)?;
         let user = match users::insert(&transaction, &new).await {
             Ok(user) => user,
-            Err(StoreError::Duplicate(_)) => {
-                Event::refused("register", "username_taken").record();
-                return Err(RegisterError::UsernameTaken);
-            }
+            Err(StoreError::Duplicate(_)) => return Err(taken()),
             Err(other) => return Err(Unavailable::from(other).into()),
         };
         // Whether the email address is another account's is not checked here, so that the answer does not tell; the
@@ -112,6 +120,11 @@ impl Register {
         self.outbox.wake();
         Ok(Authenticated { user, proof })
     }
+}
+
+fn taken() -> RegisterError {
+    Event::refused("register", "username_taken").record();
+    RegisterError::UsernameTaken
 }
 
 /// Parses all fields, and reports every error at once. The password policy is checked later.

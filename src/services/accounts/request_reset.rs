@@ -48,7 +48,9 @@ fn identify(request: &ResetRequest<'_>) -> Result<Identifier, FieldError> {
     let address = |field, text| EmailAddress::parse(text).map(Identifier::Email).map_err(|why| wrong(field, &why));
     match (request.username, request.email) {
         (Some(text), None) if text.contains('@') => address("username", text),
-        (Some(text), None) => Username::parse(text).map(Identifier::Username).map_err(|why| wrong("username", &why)),
+        (Some(text), None) => {
+            Username::parse_existing(text).map(Identifier::Username).map_err(|why| wrong("username", &why))
+        }
         (None, Some(text)) => address("email", text),
         (None, None) => Err(wrong("username", &"is required, or email in its place")),
         (Some(_), Some(_)) => Err(wrong("email", &"must not be there beside username")),

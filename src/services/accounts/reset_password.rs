@@ -134,18 +134,17 @@ impl ResetPassword {
             LinkedProviders::Stay => Vec::new(),
             LinkedProviders::Unlinked => self.unlink(&transaction, &user).await?,
         };
+        self.throttle.reset(&transaction, id).await?;
+        // Replicas drop what they remember of the account's refusals.
+        let changed = vec![self.end_session.changes.account_changed(id)];
         let all = SessionSelector::AllOf(id);
-        let ending = self.end_session.within(&transaction, &all, EndReason::PasswordReset, Vec::new()).await?;
+        let ending = self.end_session.within(&transaction, &all, EndReason::PasswordReset, changed).await?;
         let mut ending = ending.recording(Event::done("reset_completed").account(id));
         for _ in unlinked {
             ending = ending.recording(Event::done("identity_unlink").because("reset").account(id));
         }
         self.end_session.commit(transaction, ending).await?;
         self.outbox.wake();
-        // The password is changed even if this fails; the throttle expires by itself.
-        if let Err(cause) = self.throttle.reset(id).await {
-            tracing::warn!(%cause, "failed passwords could not be forgotten");
-        }
         Ok(())
     }
 

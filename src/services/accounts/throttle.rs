@@ -1,9 +1,14 @@
 //! Throttles password guessing, and keeps strangers from locking an account's owner out.
 //!
-//! Attempts are counted under the typed name and under the account. If the name's counter is full, the answer says so,
-//! even for names without an account. If only the account's is full, the answer is that of a wrong password: anything
-//! else would tell that an email address and a username belong to one account. A device that the owner has logged in
-//! with before has its own counter, used only when one of the others is full.
+//! Attempts are counted under the typed name and the client's network, under the name alone, and under the account. The
+//! first counter is small: it refuses one source, and nobody else. The other two hold about a hundred failures, which
+//! only an attack from many networks reaches.
+//!
+//! If a name's counter is full, the answer says so, even for names without an account. If only the account's is full,
+//! the answer is that of a wrong password: anything else would tell that an email address and a username belong to one
+//! account. A device that the owner has logged in with before has its own counter, used only when one of the others is
+//! full. So has a network that a live session of the account began in, when the counters over all networks are full; an
+//! attempt from there costs and answers the same as from anywhere else, unless its password is right.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -25,22 +30,18 @@ use crate::{
         clock::Clock,
         ids::UserId,
         password_hash::PasswordHash,
-        throttle::{Counter, Counting, ThrottleKey, ThrottleRule},
+        throttle::{Counter, Counting, ThrottleKey, ThrottleRules},
         user::User,
     },
-    services::{Unavailable, audit::Event, sessions::bearer::Caller},
-    store::{
-        Database, StoreError, sessions,
-        throttles::{self, RefusedNames},
-        users::Identifier,
-    },
+    services::{Unavailable, audit::Event, metrics, sessions::bearer::Caller},
+    store::{Database, StoreError, Transaction, refused_names::RefusedNames, sessions, throttles, users::Identifier},
 };
 
 /// Counts password attempts.
 #[derive(Debug, Clone)]
 pub struct Throttle {
     /// How many failures are free; `None` turns throttling off.
-    pub rule: Option<ThrottleRule>,
+    pub rules: Option<ThrottleRules>,
     /// Where counters and sessions are.
     pub db: Database,
     /// The cache of refused names.
@@ -66,11 +67,26 @@ pub(in crate::services) type Found = (User, Option<PasswordHash>);
 
 /// Whether a password is evaluated.
 #[derive(Debug)]
-pub(in crate::services) enum ThrottleDecision {
-    /// Yes. The attempt was counted here, to be reset or released.
-    Evaluated(Vec<Counter>),
-    /// No: the answer and its cost are those of a wrong password.
-    Dummy,
+pub(in crate::services) struct ThrottleDecision {
+    /// If not, the answer and its cost are those of a wrong password.
+    pub(in crate::services) evaluated: bool,
+    /// The counters that counted the attempt, to be settled or released.
+    pub(in crate::services) counted: Vec<Counter>,
+    /// A further counter that a right password sets to zero.
+    also_settled: Option<Counter>,
+    /// A wrong password is answered by a refusal until this long from now: every other network gets the same answer.
+    pub(in crate::services) retry_after: Option<Duration>,
+}
+
+impl ThrottleDecision {
+    fn evaluated(counted: Vec<Counter>) -> Self {
+        Self { evaluated: true, counted, also_settled: None, retry_after: None }
+    }
+
+    /// A right password also sets `counter` to zero.
+    fn settling(self, counter: Counter) -> Self {
+        Self { also_settled: Some(counter), ..self }
+    }
 }
 
 /// Why an attempt is refused.
@@ -94,14 +110,17 @@ impl Throttle {
     /// decided later.
     pub(in crate::services) fn check_cache(&self, name: &Name, origin: &ClientInfo) -> Result<(), ThrottleError> {
         let now = self.clock.now();
-        if self.rule.is_none() || self.presented(origin, now).is_some() {
+        if self.rules.is_none() || self.presented(origin, now).is_some() {
             return Ok(());
         }
+        let by_source = self.by_source(name, origin, now)?;
         let by_name = self.by_name(name, now)?;
-        match (self.refused.until(&by_name.key, now), self.refused.until(&self.refused_key(name, origin, now)?, now)) {
-            (Some(free_at), Some(_)) => Err(too_many(free_at, now)),
-            _ => Ok(()),
-        }
+        let Some(until) = self.refused.until(&by_source.key, now).or(self.refused.until(&by_name.key, now)) else {
+            return Ok(());
+        };
+        Event::refused("password_check", "throttled").record();
+        metrics::limit_refused("account");
+        Err(too_many(until, now))
     }
 
     /// Counts an attempt at `name`, which refers to the account `found`, before its password is evaluated.
@@ -111,71 +130,102 @@ impl Throttle {
         found: Option<&Found>,
         origin: &ClientInfo,
     ) -> Result<ThrottleDecision, ThrottleError> {
-        let Some(rule) = &self.rule else { return Ok(ThrottleDecision::Evaluated(Vec::new())) };
+        let Some(rules) = &self.rules else { return Ok(ThrottleDecision::evaluated(Vec::new())) };
         let now = self.clock.now();
+        let account = found.map(|(user, _)| user.id);
+        let by_source = self.by_source(name, origin, now)?;
         let by_name = self.by_name(name, now)?;
-        let by_account = match found {
-            Some((user, _)) => self.counter(Counting::Row, &[b"account", user.id.0.as_bytes()], now)?,
+        let by_account = match account {
+            Some(user) => self.by_account(user, now)?,
             // The same statements and rows for a name without an account.
-            None => self.counter(Counting::Row, &[b"nobody", name.key.as_bytes()], now)?,
+            None => self.counter(Counting::Nobody, &[b"unknown", name.key.as_bytes()], now)?,
         };
-        let counted = throttles::attempt(&self.db, &[by_name, by_account], rule, now).await?;
-        if counted.len() == 2 {
-            return Ok(ThrottleDecision::Evaluated(counted));
+        let counted = throttles::attempt(&self.db, &[by_source, by_name, by_account], account, rules, now).await?;
+        if counted.len() == 3 {
+            return Ok(ThrottleDecision::evaluated(counted));
         }
+        metrics::limit_refused("account");
         let event = Event::refused("password_check", "throttled");
-        match found {
-            Some((user, _)) => event.account(user.id).record(),
+        match account {
+            Some(user) => event.account(user).record(),
             None => event.record(),
         }
-        if let Some(by_device) = self.known_device(name, found, origin, now).await? {
+        if let Some(by_device) = self.known_device(found, origin, now)? {
             self.release(&counted).await?;
-            return Ok(ThrottleDecision::Evaluated(vec![self.count(by_device, rule, now).await?]));
+            let counted = vec![self.count(by_device, account, rules, now).await?];
+            return Ok(ThrottleDecision::evaluated(counted).settling(by_account));
         }
-        if counted.contains(&by_name) {
-            return Ok(ThrottleDecision::Dummy);
-        }
-        self.release(&counted).await?;
-        let free_at = throttles::free_at(&self.db, &by_name.key).await?.unwrap_or(now);
-        self.refused.remember(by_name.key, free_at);
-        self.refused.remember(self.refused_key(name, origin, now)?, free_at);
-        Err(too_many(free_at, now))
+        let is_username = matches!(name.identifier, Some(Identifier::Username(_)));
+        let refusing = if !counted.contains(&by_source) {
+            Some(by_source)
+        } else if !counted.contains(&by_name) {
+            Some(by_name)
+        } else {
+            None
+        };
+        let retry_after = match refusing {
+            Some(counter) => {
+                let until = throttles::free_at(&self.db, &counter.key).await?.unwrap_or(now);
+                // By username, the owner's network may have attempts left, and nobody must see which network that is.
+                if counter == by_source || !is_username {
+                    self.release(&counted).await?;
+                    self.refused.remember(counter.key, account, now, until);
+                    return Err(too_many(until, now));
+                }
+                Some(wait(until, now))
+            }
+            None => None,
+        };
+        // The attempt costs a hash, so it stays counted under the name. The account's counter is for what was evaluated.
+        let (counted, others): (Vec<_>, Vec<_>) = counted.into_iter().partition(|counter| *counter != by_account);
+        self.release(&others).await?;
+        let by_network = match (is_username, network(origin)) {
+            (true, Some(network)) => self.known_network(name, account, network, now).await?,
+            // Usernames are public. By email address, an attempt must not tell whose it is.
+            (true, None) | (false, _) => None,
+        };
+        let decision = match by_network {
+            Some(by_network) => {
+                ThrottleDecision::evaluated(counted.into_iter().chain([by_network]).collect()).settling(by_account)
+            }
+            None => ThrottleDecision { evaluated: false, ..ThrottleDecision::evaluated(counted) },
+        };
+        Ok(ThrottleDecision { retry_after, ..decision })
     }
 
     /// Counts an attempt at the caller's own password, by session: no stranger can use up its attempts, and a thief of
     /// its tokens has no more.
     pub(in crate::services) async fn admit_caller(&self, caller: &Caller) -> Result<ThrottleDecision, ThrottleError> {
-        let Some(rule) = &self.rule else { return Ok(ThrottleDecision::Evaluated(Vec::new())) };
+        let Some(rules) = &self.rules else { return Ok(ThrottleDecision::evaluated(Vec::new())) };
         let now = self.clock.now();
         let parts: [&[u8]; 3] = [b"session", caller.user.0.as_bytes(), caller.session.0.as_bytes()];
         let by_session = self.counter(Counting::Row, &parts, now)?;
-        let counted = self.count(by_session, rule, now).await.inspect_err(|_| {
+        let counted = self.count(by_session, Some(caller.user), rules, now).await.inspect_err(|_| {
+            metrics::limit_refused("account");
             Event::refused("password_check", "throttled").account(caller.user).session(caller.session).record();
         })?;
-        Ok(ThrottleDecision::Evaluated(vec![counted]))
+        Ok(ThrottleDecision::evaluated(vec![counted]).settling(self.by_account(caller.user, now)?))
     }
 
-    /// Notes that the password was right.
-    pub(in crate::services) async fn settle(&self, counted: &[Counter]) -> Result<(), Unavailable> {
-        if let (Some(rule), [_, ..]) = (&self.rule, counted) {
-            throttles::settle(&self.db, counted, rule, self.clock.now()).await?;
-            self.refused.forget(counted);
+    /// Notes that the password was right. That ends the account's failures, wherever it was typed.
+    pub(in crate::services) async fn settle(&self, decision: &ThrottleDecision) -> Result<(), Unavailable> {
+        let counted: Vec<_> = decision.counted.iter().copied().chain(decision.also_settled).collect();
+        if let (Some(rules), [_, ..]) = (&self.rules, counted.as_slice()) {
+            throttles::settle(&self.db, &counted, rules, self.clock.now()).await?;
+            self.refused.forget(&counted);
         }
         Ok(())
     }
 
-    /// Deletes the account's failures: its owner has set a new password by email.
-    pub(in crate::services) async fn reset(&self, user: UserId) -> Result<(), Unavailable> {
-        let Some(rule) = &self.rule else { return Ok(()) };
-        let now = self.clock.now();
-        let by_account = self.counter(Counting::Row, &[b"account", user.0.as_bytes()], now)?;
-        Ok(throttles::settle(&self.db, &[by_account], rule, now).await?)
+    /// Forgives the account's failures at every counter, in the transaction that sets a new password.
+    pub(in crate::services) async fn reset(&self, transaction: &Transaction, user: UserId) -> Result<(), StoreError> {
+        throttles::forgive(transaction, user).await
     }
 
     /// Undoes the count of an attempt that we could not evaluate.
     pub(in crate::services) async fn release(&self, counted: &[Counter]) -> Result<(), Unavailable> {
-        if let (Some(rule), [_, ..]) = (&self.rule, counted) {
-            throttles::release(&self.db, counted, rule, self.clock.now()).await?;
+        if let (Some(rules), [_, ..]) = (&self.rules, counted) {
+            throttles::release(&self.db, counted, rules, self.clock.now()).await?;
             self.refused.forget(counted);
         }
         Ok(())
@@ -189,7 +239,7 @@ impl Throttle {
         proof: &PasswordHash,
         origin: &ClientInfo,
     ) -> Result<Option<SecretString>, Unavailable> {
-        if self.rule.is_none() {
+        if self.rules.is_none() {
             return Ok(None);
         }
         let now = self.clock.now();
@@ -201,8 +251,14 @@ impl Throttle {
     }
 
     /// Counts an attempt under one counter alone.
-    async fn count(&self, counter: Counter, rule: &ThrottleRule, now: DateTime<Utc>) -> Result<Counter, ThrottleError> {
-        if !throttles::attempt(&self.db, &[counter], rule, now).await?.is_empty() {
+    async fn count(
+        &self,
+        counter: Counter,
+        account: Option<UserId>,
+        rules: &ThrottleRules,
+        now: DateTime<Utc>,
+    ) -> Result<Counter, ThrottleError> {
+        if !throttles::attempt(&self.db, &[counter], account, rules, now).await?.is_empty() {
             return Ok(counter);
         }
         let free_at = throttles::free_at(&self.db, &counter.key).await?;
@@ -210,33 +266,42 @@ impl Throttle {
     }
 
     /// The counter of the attempt's device, if the account's owner has logged in there before.
-    async fn known_device(
+    fn known_device(
         &self,
-        name: &Name,
         found: Option<&Found>,
         origin: &ClientInfo,
         now: DateTime<Utc>,
-    ) -> Result<Option<Counter>, ThrottleError> {
-        if let (Some((user, Some(proof))), Some(presented)) = (found, self.presented(origin, now))
-            && let Some(device) = presented.of(user.id, proof)
-        {
-            let parts: [&[u8]; 3] = [b"device", user.id.0.as_bytes(), device.as_bytes()];
-            return Ok(Some(self.counter(Counting::Row, &parts, now)?));
-        }
-        // Someone in the owner's network must not learn from an email address which account it belongs to; usernames
-        // are public.
-        let (Some(Identifier::Username(_)), Some(network)) = (&name.identifier, network(origin)) else {
+    ) -> Result<Option<Counter>, SignError> {
+        let (Some((user, Some(proof))), Some(presented)) = (found, self.presented(origin, now)) else {
             return Ok(None);
         };
-        let user = found.map_or(UserId(Uuid::nil()), |(user, _)| user.id);
+        let Some(device) = presented.of(user.id, proof) else { return Ok(None) };
+        let parts: [&[u8]; 3] = [b"device", user.id.0.as_bytes(), device.as_bytes()];
+        Ok(Some(self.counter(Counting::Row, &parts, now)?))
+    }
+
+    /// The counter of the attempt's network, if a live session of the account began there and the counter has counted
+    /// the attempt. Every network costs the same statements.
+    async fn known_network(
+        &self,
+        name: &Name,
+        account: Option<UserId>,
+        network: ClientNetwork,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Counter>, ThrottleError> {
+        let Some(rules) = &self.rules else { return Ok(None) };
+        let user = account.unwrap_or(UserId(Uuid::nil()));
         let addresses = sessions::addresses_of(&self.db, user, now).await?;
         let mut networks = addresses.iter().filter_map(|address| address.parse::<IpAddr>().ok());
-        if !networks.any(|address| ClientNetwork::from(address) == network) {
-            return Ok(None);
-        }
+        let is_known = networks.any(|address| ClientNetwork::from(address) == network);
         let network = network.to_string();
-        let parts: [&[u8]; 3] = [b"network", user.0.as_bytes(), network.as_bytes()];
-        Ok(Some(self.counter(Counting::Row, &parts, now)?))
+        let counter = if is_known {
+            self.counter(Counting::Row, &[b"network", user.0.as_bytes(), network.as_bytes()], now)?
+        } else {
+            self.counter(Counting::Nobody, &[b"stranger", name.key.as_bytes(), network.as_bytes()], now)?
+        };
+        let counted = throttles::attempt(&self.db, &[counter], account, rules, now).await?;
+        Ok(counted.first().copied().filter(|_| is_known))
     }
 
     /// The device whose token came with the request, of whichever account.
@@ -245,15 +310,20 @@ impl Throttle {
         KnownDevice::open(&self.keyring.current(), token.expose_secret(), now)
     }
 
-    /// The cache key of `name` for this unknown network.
-    fn refused_key(&self, name: &Name, origin: &ClientInfo, now: DateTime<Utc>) -> Result<ThrottleKey, SignError> {
+    /// The counter of a typed name at the client's network. Clients without an address share one.
+    fn by_source(&self, name: &Name, origin: &ClientInfo, now: DateTime<Utc>) -> Result<Counter, SignError> {
         let network = network(origin).map(|network| network.to_string()).unwrap_or_default();
-        self.key(&[b"refused", name.key.as_bytes(), network.as_bytes()], now)
+        self.counter(Counting::Source, &[b"source", name.key.as_bytes(), network.as_bytes()], now)
     }
 
-    /// The counter of a typed name.
+    /// The counter of a typed name over all networks.
     fn by_name(&self, name: &Name, now: DateTime<Utc>) -> Result<Counter, SignError> {
         self.counter(Counting::Rate, &[b"name", name.key.as_bytes()], now)
+    }
+
+    /// The counter of an account over all networks.
+    fn by_account(&self, user: UserId, now: DateTime<Utc>) -> Result<Counter, SignError> {
+        self.counter(Counting::Account, &[b"owner", user.0.as_bytes()], now)
     }
 
     fn counter(&self, counting: Counting, parts: &[&[u8]], now: DateTime<Utc>) -> Result<Counter, SignError> {
@@ -273,5 +343,9 @@ fn network(origin: &ClientInfo) -> Option<ClientNetwork> {
 }
 
 fn too_many(free_at: DateTime<Utc>, now: DateTime<Utc>) -> ThrottleError {
-    ThrottleError::TooMany { retry_after: (free_at - now).to_std().unwrap_or_default() }
+    ThrottleError::TooMany { retry_after: wait(free_at, now) }
+}
+
+fn wait(free_at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (free_at - now).to_std().unwrap_or_default()
 }

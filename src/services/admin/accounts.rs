@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
+use chrono::{DateTime, Utc};
 use secrecy::SecretString;
 use uuid::Uuid;
 
@@ -18,6 +19,7 @@ use crate::{
         password_policy::Password,
         role::Role,
         session::EndReason,
+        throttle::ThrottleRules,
         user::{AccountRecord, User},
         username::Username,
     },
@@ -26,6 +28,7 @@ use crate::{
         accounts::{
             choose_password::{ChoosePassword, ChoosePasswordError},
             delete::delete_account,
+            password_costs::PasswordCosts,
         },
         audit::Event,
         outbox::Outbox,
@@ -35,6 +38,7 @@ use crate::{
         self, Database, StoreError, Transaction, one_use_secrets,
         outbox::OutboxEvent,
         sessions::{self, SessionSelector},
+        throttles,
         users::{self, Claimant, Identifier, NewUser},
     },
 };
@@ -53,9 +57,13 @@ pub struct Administer {
     pub db: Database,
     /// Checks passwords against the policy, and hashes them.
     pub choose_password: ChoosePassword,
+    /// Learns what the hashes cost that are made here.
+    pub password_costs: PasswordCosts,
     pub end_session: EndSession,
     /// Emails that the running service sends.
     pub outbox: Outbox,
+    /// The rules of failed passwords; `None` if they are off.
+    pub throttle_rules: Option<ThrottleRules>,
     pub random: Random,
     pub clock: Arc<dyn Clock>,
 }
@@ -91,6 +99,17 @@ impl NewEmail {
 pub struct AccountOverview {
     pub record: AccountRecord,
     pub sessions: u64,
+    /// After failed passwords, how long further ones are refused.
+    pub lock: Option<AccountLock>,
+}
+
+/// Passwords of an account are refused for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AccountLock {
+    /// Until when, from some network at least.
+    pub until: DateTime<Utc>,
+    /// Whether every network that the account does not know is refused, or those alone that failed.
+    pub everywhere: bool,
 }
 
 /// Why an account stays as it was.
@@ -122,8 +141,7 @@ impl Administer {
     /// The account with this username in any spelling, id, or verified email address.
     ///
     /// # Errors
-    /// [`AdministerError::Unknown`], or [`AdministerError::Ambiguous`]: someone may choose another account's id as
-    /// username.
+    /// [`AdministerError::Unknown`], or [`AdministerError::Ambiguous`]: an old username may be another account's id.
     pub async fn find(&self, name: &str) -> Result<User, AdministerError> {
         if let Ok(email) = EmailAddress::parse(name) {
             return self.read(&Identifier::Email(email)).await?.ok_or(AdministerError::Unknown);
@@ -132,7 +150,7 @@ impl Administer {
             Ok(id) => users::find(&self.db, UserId(id)).await?,
             Err(_) => None,
         };
-        let by_name = match Username::parse(name) {
+        let by_name = match Username::parse_existing(name) {
             Ok(username) => self.read(&Identifier::Username(username)).await?,
             Err(_) => None,
         };
@@ -140,6 +158,14 @@ impl Administer {
             (Some(one), Some(other)) if one.id != other.id => Err(AdministerError::Ambiguous),
             (by_id, by_name) => by_id.or(by_name).ok_or(AdministerError::Unknown),
         }
+    }
+
+    /// The account with this id, and no other.
+    ///
+    /// # Errors
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
+    pub async fn find_by_id(&self, id: UserId) -> Result<User, AdministerError> {
+        users::find(&self.db, id).await?.ok_or(AdministerError::Unknown)
     }
 
     async fn read(&self, identifier: &Identifier) -> Result<Option<User>, StoreError> {
@@ -153,8 +179,17 @@ impl Administer {
     pub async fn show(&self, id: UserId) -> Result<AccountOverview, AdministerError> {
         let found = users::find_with_password(&self.db, &Identifier::Id(id)).await?;
         let (user, password_hash) = found.ok_or(AdministerError::Unknown)?;
-        let sessions = sessions::count_live(&self.db, id, self.clock.now()).await?;
-        Ok(AccountOverview { record: AccountRecord { user, has_password: password_hash.is_some() }, sessions })
+        let now = self.clock.now();
+        let sessions = sessions::count_live(&self.db, id, now).await?;
+        let locked = match &self.throttle_rules {
+            Some(rules) => throttles::locked(&self.db, id, rules, now).await?,
+            None => Vec::new(),
+        };
+        let everywhere = locked.iter().any(|counter| counter.everywhere);
+        let refusing = locked.iter().filter(|counter| counter.everywhere == everywhere);
+        let lock = refusing.map(|counter| counter.until).max().map(|until| AccountLock { until, everywhere });
+        let record = AccountRecord { user, has_password: password_hash.is_some() };
+        Ok(AccountOverview { record, sessions, lock })
     }
 
     /// A page of accounts after `after` (`None`: the first page), oldest first, and the cursor of the next page
@@ -175,6 +210,7 @@ impl Administer {
         }
         let password = parse(password)?;
         let email = new.email.as_ref().map(NewEmail::address);
+        self.password_costs.load().await?;
         let hash = self.choose_password.run(password, &new.username, email).await.map_err(chosen)?;
         let now = self.clock.now();
         let id = UserId(self.random.uuid_v7(now));
@@ -224,14 +260,26 @@ impl Administer {
         Ok(before + self.shut_out(transaction, id, EndReason::AccountDisabled, event).await?)
     }
 
-    /// Lets a disabled account log in again. Its sessions stay ended.
+    /// Lets a disabled account log in again, and forgives its failed passwords. Its sessions stay ended.
     ///
     /// # Errors
     /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn enable(&self, id: UserId) -> Result<(), AdministerError> {
         let transaction = store::begin(&self.db).await?;
         users::enable(&transaction, id).await?.ok_or(AdministerError::Unknown)?;
+        throttles::forgive(&transaction, id).await?;
         self.commit_change(transaction, id, Event::done("account_enable").account(id)).await
+    }
+
+    /// Forgives an account's failed passwords, from every network and device.
+    ///
+    /// # Errors
+    /// [`AdministerError::Unknown`] or [`Unavailable`].
+    pub async fn unlock(&self, id: UserId) -> Result<(), AdministerError> {
+        let transaction = store::begin(&self.db).await?;
+        users::find_to_change(&transaction, id).await?.ok_or(AdministerError::Unknown)?;
+        throttles::forgive(&transaction, id).await?;
+        self.commit_change(transaction, id, Event::done("account_unlock").account(id)).await
     }
 
     /// Deletes an account and ends its sessions; returns how many.
@@ -250,13 +298,16 @@ impl Administer {
         Ok(before + self.end_session.commit(transaction, ending.recording(event)).await?)
     }
 
-    /// Sets a new password and ends the sessions; returns how many. A disabled account stays disabled.
+    /// Sets a new password, forgives the failed ones and ends the sessions; returns how many. A disabled account stays
+    /// disabled.
     pub async fn set_password(&self, user: &User, password: &SecretString) -> Result<usize, AdministerError> {
+        self.password_costs.load().await?;
         let chosen_password = self.choose_password.run(parse(password)?, &user.username, user.email.as_ref()).await;
         let hash = chosen_password.map_err(chosen)?;
         let before = self.end_excess(user.id, EndReason::PasswordChange).await?;
         let transaction = store::begin(&self.db).await?;
         let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
+        throttles::forgive(&transaction, user.id).await?;
         // Reset links that were sent before would undo the change.
         one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(user.id), self.clock.now()).await?;
         self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await?;

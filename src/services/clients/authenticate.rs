@@ -1,6 +1,8 @@
 //! Client authentication (RFC 6749 §2.3, RFC 7523 §3): a confidential client must use the one method that it is
 //! registered for.
 
+use std::{net::IpAddr, time::Duration};
+
 use chrono::DateTime;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -14,7 +16,7 @@ use crate::{
         client::{AuthenticationMethod, Client},
         ids::ClientId,
     },
-    services::{Unavailable, audit::Event, clients::registry::Clients},
+    services::{Unavailable, audit::Event, clients::registry::Clients, metrics},
     store::{
         StoreError,
         client_assertions::{self, AssertionDigest},
@@ -42,6 +44,12 @@ pub enum ClientCredential {
 /// Why client authentication failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
+    /// Too many authentications from the client's network failed before this one.
+    #[error("too many client authentications failed")]
+    TooMany {
+        /// When the next one may come.
+        retry_after: Duration,
+    },
     /// The client is unknown, or the secret or the method is wrong.
     #[error("the client is unknown, or did not authenticate as it is registered to")]
     Invalid,
@@ -52,17 +60,53 @@ pub enum ClientError {
 /// An accepted audience of assertions at every endpoint (RFC 7523 §3).
 const TOKEN_ENDPOINT: &str = "/oauth/token";
 
+/// The audit event of a refused client.
+const EVENT: &str = "client_authentication";
+
 impl Clients {
-    /// The client of a request. A confidential client must authenticate with its registered method.
-    pub async fn authenticate(&self, presented: &ClientCredential) -> Result<Client, ClientError> {
+    /// The client of a request from the address `from`. A confidential client must authenticate with its registered
+    /// method.
+    ///
+    /// Failures count for the network. A network with too many is refused at no cost, but for clients that are cached
+    /// and authenticate well: one misconfigured service must not stop its neighbours.
+    pub async fn authenticate(
+        &self,
+        presented: &ClientCredential,
+        from: Option<IpAddr>,
+    ) -> Result<Client, ClientError> {
+        let wait = self.failures.wait(from);
+        let found = self.prove(presented, wait.is_some()).await;
+        match (found, wait) {
+            (Err(Refused::Unavailable(unavailable)), _) => Err(unavailable.into()),
+            (Err(Refused::Invalid { .. }), Some(retry_after)) => {
+                // Counted, and not logged: the log must not grow with a flood.
+                metrics::event(EVENT, "refused", Some("rate_limit"));
+                metrics::limit_refused("client");
+                Err(ClientError::TooMany { retry_after })
+            }
+            (Err(Refused::Invalid { reason, client }), None) => {
+                self.failures.count(from);
+                let event = Event::refused(EVENT, reason);
+                match &client {
+                    Some(client) => event.client(client),
+                    None => event,
+                }
+                .record();
+                Err(ClientError::Invalid)
+            }
+            (Ok(client), _) => Ok(client),
+        }
+    }
+
+    async fn prove(&self, presented: &ClientCredential, only_cached: bool) -> Result<Client, Refused> {
         let (id, secret, method) = match presented {
             ClientCredential::Id(id) => (id, None, AuthenticationMethod::None),
             ClientCredential::Secret(id, secret, method) => (id, Some(secret), *method),
             ClientCredential::Assertion { named, jwt, endpoint } => {
-                return self.authenticate_by_assertion(named.as_ref(), jwt, endpoint).await;
+                return self.prove_by_assertion(named.as_ref(), jwt, endpoint, only_cached).await;
             }
         };
-        let found = self.known(id).await?;
+        let found = self.known(id, only_cached).await?;
         let given = secret.map(|secret| digest::sha256(secret.expose_secret().as_bytes()));
         let good = match (&found, given) {
             (Some((client, None)), None) => !client.is_confidential(),
@@ -73,31 +117,37 @@ impl Clients {
         };
         match found {
             Some((client, _)) if good => Ok(client),
-            _ => Err(refused("credentials", Some(id))),
+            Some((client, _)) => Err(refused("credentials", Some(&client.id))),
+            // What was typed as an id stays out of the log: it may be a secret.
+            None => Err(refused("unknown_client", None)),
         }
     }
 
     /// The client `id`, if it is public: then its id alone is enough.
     pub async fn public(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
-        let found = self.known(id).await?.map(|(client, _)| client);
+        let found = self.known(id, false).await?.map(|(client, _)| client);
         Ok(found.filter(|client| !client.is_confidential()))
     }
 
     /// The client that signed an assertion. Each assertion is accepted once (RFC 7523 §3, OIDC Core §9).
-    async fn authenticate_by_assertion(
+    async fn prove_by_assertion(
         &self,
         named: Option<&ClientId>,
         jwt: &SecretString,
         endpoint: &str,
-    ) -> Result<Client, ClientError> {
+        only_cached: bool,
+    ) -> Result<Client, Refused> {
         let Some(unverified) = Unverified::parse(jwt.expose_secret()) else {
-            return Err(refused("assertion_malformed", named));
+            return Err(refused("assertion_malformed", None));
         };
         let id = unverified.client().clone();
         if named.is_some_and(|named| *named != id) {
-            return Err(refused("assertion_client", named));
+            return Err(refused("assertion_client", None));
         }
-        let found = self.known(&id).await?.map(|(client, _)| client);
+        let found = self.known(&id, only_cached).await?.map(|(client, _)| client);
+        if found.is_none() {
+            return Err(refused("unknown_client", None));
+        }
         let Some(client) = found.filter(|client| client.authentication == AuthenticationMethod::PrivateKeyJwt) else {
             return Err(refused("credentials", Some(&id)));
         };
@@ -116,29 +166,44 @@ impl Clients {
         match client_assertions::insert(&self.db, AssertionDigest(digest), expires_at).await {
             Ok(()) => Ok(client),
             Err(StoreError::Duplicate(_)) => Err(refused("assertion_replay", Some(&id))),
-            Err(other) => Err(Unavailable::from(other).into()),
+            Err(other) => Err(Refused::Unavailable(other.into())),
         }
     }
 
     /// A client and the digest of its secret. If this process does not know the newest changes, it reads the database
     /// in place of the cache.
-    async fn known(&self, id: &ClientId) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
-        let found = if self.end_session.changes.revocations.are_current() {
-            self.entities.client(&self.db, id).await
-        } else {
-            clients::find(&self.db, id).await
-        };
+    async fn known(
+        &self,
+        id: &ClientId,
+        only_cached: bool,
+    ) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
+        let is_current = self.end_session.changes.revocations.are_current();
+        if only_cached {
+            return Ok(self.entities.cached_client(id).filter(|_| is_current || id.is_built_in()));
+        }
+        let found =
+            if is_current { self.entities.client(&self.db, id).await } else { clients::find(&self.db, id).await };
         Ok(found?)
     }
 }
 
-/// One answer for every reason; the log has the reason.
-fn refused(reason: &'static str, client: Option<&ClientId>) -> ClientError {
-    let event = Event::refused("client_authentication", reason);
-    match client {
-        Some(client) => event.client(client),
-        None => event,
+/// Why a client is refused.
+#[derive(Debug)]
+enum Refused {
+    /// One answer for every reason; the log has the reason.
+    Invalid {
+        reason: &'static str,
+        client: Option<ClientId>,
+    },
+    Unavailable(Unavailable),
+}
+
+impl From<Unavailable> for Refused {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
     }
-    .record();
-    ClientError::Invalid
+}
+
+fn refused(reason: &'static str, client: Option<&ClientId>) -> Refused {
+    Refused::Invalid { reason, client: client.cloned() }
 }

@@ -18,7 +18,7 @@ use crate::{
         ids::ClientId,
         session::EndReason,
     },
-    services::{Unavailable, audit::Event, sessions::end::EndSession},
+    services::{Unavailable, audit::Event, rate_limit::FailureLimit, sessions::end::EndSession},
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
@@ -36,6 +36,8 @@ pub struct Clients {
     pub end_session: EndSession,
     /// The cache of clients.
     pub entities: EntityCache,
+    /// Counts failed authentications for each network.
+    pub failures: FailureLimit,
     /// The audience of client assertions.
     pub issuer: String,
     pub random: Random,
@@ -109,14 +111,17 @@ impl Clients {
     ) -> Result<Registered, RegistrationError> {
         Self::check(&client)?;
         let secret = client.has_secret().then(|| self.random.secret());
-        match clients::insert(&self.db, &client, secret.as_ref().map(secret_digest), registration).await {
-            Ok(()) => {
-                Event::done(event).client(&client.id).record();
-                Ok(Registered { client, secret })
-            }
-            Err(StoreError::Duplicate(_)) => Err(RegistrationError::Taken(client.id)),
-            Err(other) => Err(other.into()),
+        let transaction = store::begin(&self.db).await?;
+        match clients::insert(&transaction, &client, secret.as_ref().map(secret_digest), registration).await {
+            Ok(()) => {}
+            Err(StoreError::Duplicate(_)) => return Err(RegistrationError::Taken(client.id)),
+            Err(other) => return Err(other.into()),
         }
+        // Replicas may remember that there is no such client.
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![changes.client_changed(&client.id)]).await?;
+        changes.commit(transaction, written.recording(Event::done(event).client(&client.id))).await?;
+        Ok(Registered { client, secret })
     }
 
     /// Changes a client; `None` if it does not exist. It gets or loses its secret as its method requires. Replicas

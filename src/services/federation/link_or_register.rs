@@ -215,6 +215,9 @@ impl Federate {
         username: &Username,
         claim: Option<&Claim>,
     ) -> Result<Made, FederateError> {
+        if self.reserved.contain(username) {
+            return Ok(Made::NameTaken);
+        }
         let now = self.clock.now();
         let id = UserId(self.random.uuid_v7(now));
         let email = claim.map(|(Claim::Proved(email) | Claim::Unproved(email))| email);

@@ -19,6 +19,7 @@ use crate::{
         clock::Clock,
         identity::{Profile, ProviderKind},
         session::{Lifetimes, Session},
+        username::ReservedUsernames,
     },
     outbound::provider::{ProviderError, exchange::Asking},
     services::{
@@ -59,6 +60,8 @@ pub struct Federate {
     pub clock: Arc<dyn Clock>,
     /// How long a login lasts.
     pub lifetimes: Lifetimes,
+    /// The names that only the operator can give.
+    pub reserved: ReservedUsernames,
     /// Whether registration is open.
     pub open: bool,
 }

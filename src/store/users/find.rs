@@ -79,12 +79,16 @@ fn named(identifier: &Identifier) -> Select<Entity> {
     }
 }
 
-/// Whether the username is taken now. Only an insert decides.
+/// Whether the username is taken now, or looks like one that is. Only an insert decides.
 pub async fn is_taken(db: &impl ConnectionTrait, username: &Username) -> Result<bool, StoreError> {
     let found = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Column::UsernameKey.eq(username.key()))
+        .filter(
+            Condition::any()
+                .add(Column::UsernameKey.eq(username.key()))
+                .add(Column::UsernameSkeleton.eq(username.skeleton())),
+        )
         .into_tuple::<uuid::Uuid>()
         .one(db)
         .await?;

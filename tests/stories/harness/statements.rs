@@ -31,12 +31,13 @@ impl Statements {
     }
 
     /// What was asked since, but for our own questions and the service's regular looks at the change
-    /// table and the queue of jobs.
+    /// table, the queue of jobs and the costs of hashes.
     pub(crate) async fn counted(&self) -> Vec<Counted> {
         let sql = r#"SELECT query, calls FROM pg_stat_statements
             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
               AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT%FROM "change"%'
               AND query NOT LIKE 'SELECT%FROM "jobs"%'
+              AND query NOT LIKE 'SELECT%FROM "password_cost"%'
             ORDER BY query"#;
         let statement = Statement::from_string(self.0.get_database_backend(), sql);
         Counted::find_by_statement(statement).all(&self.0).await.expect("the server counts")
