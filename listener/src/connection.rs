@@ -150,9 +150,10 @@ where
                 biased;
                 ended = connection.as_mut() => {
                     if let Err(error) = ended {
-                        match self.counts.refused(error.as_ref()) {
-                            Some(status) => tracing::info!(%peer, status, "answered a request that is malformed"),
-                            None => tracing::debug!(%peer, error, "connection failed"),
+                        if let Some(status) = self.counts.refused(error.as_ref()) {
+                            tracing::info!(%peer, status, "answered a request that is malformed");
+                        } else {
+                            tracing::debug!(%peer, error, "connection failed");
                         }
                     }
                     return;

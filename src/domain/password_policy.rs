@@ -121,10 +121,11 @@ impl PasswordPolicy {
     pub fn new(min_length: usize, service: &[&str]) -> Self {
         let mut names = vec!["signet".to_owned()];
         for name in service.iter().map(|name| name.to_lowercase()) {
+            // A host may have a port.
+            let name = name.split(':').next().unwrap_or_default();
             let parts = name.split(|c: char| !c.is_alphanumeric()).map(str::to_owned);
             names.extend(parts.filter(|part| part.chars().count() >= Self::SHORTEST_NAME));
-            let joined: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
-            names.extend([name, joined].into_iter().filter(|name| !name.is_empty()));
+            names.extend([name.to_owned(), letters_and_digits(name)].into_iter().filter(|name| !name.is_empty()));
         }
         Self { min_length, names }
     }
@@ -170,7 +171,8 @@ impl PasswordPolicy {
 
 /// Whether an attacker tries `text` early, who knows these names. Both are in small letters.
 fn is_common(text: &str, names: &[&str]) -> bool {
-    if names.contains(&text) {
+    let joined: SecretString = letters_and_digits(text).into();
+    if names.contains(&text) || names.contains(&joined.expose_secret()) {
         return true;
     }
     let judged: SecretString = text.chars().take(PasswordPolicy::JUDGED_LENGTH).collect::<String>().into();
@@ -182,6 +184,10 @@ fn is_common(text: &str, names: &[&str]) -> bool {
         judged
     };
     zxcvbn::zxcvbn(without.expose_secret(), names).guesses() <= PasswordPolicy::COMMON_GUESSES
+}
+
+fn letters_and_digits(text: &str) -> String {
+    text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
 /// The word in a password that is nothing but a word, signs around it and up to four digits.

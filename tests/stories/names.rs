@@ -24,7 +24,7 @@ async fn no_name_is_an_id(signet: TestApp) {
     let tokens = ada.logs_in().await;
     let id = bob.looks(&bob.logs_in().await).await.string("id");
     for name in [id.clone(), id.to_uppercase(), id.replace('-', ""), id.replace('-', "_")] {
-        register(&signet.site, &name, PASSWORD).await.problem(422, "validation_failed").blames("username");
+        register(&signet.site, &name, PASSWORD).await.problem(422, "invalid_fields").blames("username");
         availability(&signet, &name).await.blames("username");
         let body = json!({"username": name});
         ada.sends(Method::PATCH, "/v1/users/me", &tokens, Some(body)).await.blames("username");

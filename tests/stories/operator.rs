@@ -3,10 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use chrono::DateTime;
-use entity::{consent, session};
+use entity::{consent, session, user};
 use futures_util::future::join_all;
 use reqwest::Method;
-use sea_orm::{EntityTrait, IntoActiveModel};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -347,8 +347,13 @@ async fn a_verified_address_is_one_accounts(signet: TestApp) {
 async fn an_account_is_called_by_its_id_too(signet: TestApp) {
     let ada = signet.registers("ada").await;
     assert_eq!(shows(&signet, &ada.id).await["username"], "ada");
-    // A user whose name is the id of another is not mistaken for that user.
-    let eve = signet.registers(&ada.id).await;
+    // A user whose name is the id of another, from before such names were refused, is not mistaken for that user.
+    let eve = signet.registers("eve").await;
+    let renamed = user::Entity::update_many()
+        .col_expr(user::Column::Username, Expr::value(ada.id.as_str()))
+        .col_expr(user::Column::UsernameKey, Expr::value(ada.id.as_str()))
+        .filter(user::Column::UsernameKey.eq("eve"));
+    renamed.exec(&signet.store().await).await.expect("it is SQL");
     for command in ["disable", "delete", "show"] {
         signet.runs(&["user", command, &ada.id]).await.with(1, &["one account", "another"]);
     }

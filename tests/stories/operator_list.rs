@@ -46,7 +46,8 @@ async fn an_account_is_shown_without_its_secrets(signet: TestApp) {
     let shown = signet.runs(&["user", "show", "ada"]).await.well();
     let json = shown.json();
     let members: BTreeSet<&str> = json.as_object().expect("an object").keys().map(String::as_str).collect();
-    let known = "id username email email_verified roles created_at disabled_at has_password sessions";
+    let known = "id username email email_verified roles created_at disabled_at has_password sessions locked_until \
+                 locked_everywhere";
     assert_eq!(members, known.split(' ').collect());
     assert_eq!((&json["id"], &json["sessions"], &json["has_password"]), (&json!(ada.id), &json!(1), &json!(true)));
     let listed = signet.runs(&["user", "list"]).await.well();

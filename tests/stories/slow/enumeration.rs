@@ -6,6 +6,7 @@ use serde_json::json;
 
 use crate::{
     enumeration::{WRONG, attempts, with_all_kinds},
+    guessing::verifies,
     harness::{
         Ask, PASSWORD, TestApp, TestEnvBuilder,
         inbox::Inbox,
@@ -18,18 +19,23 @@ use crate::{
 /// The kinds take turns, so that other load on the machine affects all of them alike.
 async fn every_failed_log_in_takes_the_same_time(builder: TestEnvBuilder) {
     const SAMPLES: usize = 150;
-    const KINDS: [(&str, &str); 6] = [
+    const KINDS: [(&str, &str); 8] = [
         ("nobody@example.org", PASSWORD),
         ("ada@example.org", WRONG),
         ("disabled@example.org", PASSWORD),
         ("passwordless@example.org", PASSWORD),
         ("unverified@example.org", PASSWORD),
-        ("frugal", WRONG), // the control
+        ("cheap@example.org", WRONG), // whose hash is older than the parameters, which were raised,
+        ("costly@example.org", WRONG), // or lowered
+        ("", WRONG),                  // the control: refused without a hash
     ];
-    // Tens of milliseconds a hash, and for the control next to none: everything else about it is the same.
+    // Tens of milliseconds a hash.
     let mut signet = with_all_kinds(builder.set("password.memory_kib", "24576")).await;
-    signet.restart_with(&[("password.memory_kib", "64")]).await;
-    signet.registers("frugal").await;
+    for (name, memory) in [("cheap", "64"), ("costly", "49152")] {
+        signet.restart_with(&[("password.memory_kib", memory)]).await;
+        let person = signet.registers(name).await;
+        verifies(&signet, &person, &format!("{name}@example.org")).await;
+    }
     signet.restart_with(&[("password.memory_kib", "24576")]).await;
     let mut times = vec![Vec::with_capacity(SAMPLES); KINDS.len()];
     // The first round warms connections and caches up, and is not counted.
