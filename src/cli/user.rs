@@ -107,7 +107,7 @@ async fn create(administer: &Administer, new: NewUser) -> Result<(), Failure> {
 
 async fn show(administer: &Administer, account: &Account) -> Result<(), Failure> {
     let user = find(administer, account).await?;
-    let AccountOverview { record, sessions, lock } = administer.show(user.id).await.map_err(failed(&account))?;
+    let AccountOverview { record, sessions, lock } = administer.show(user.id).await.map_err(failed(account))?;
     let mut shown = describe(&record);
     shown["sessions"] = sessions.into();
     shown["locked_until"] = lock.map(|lock| date(lock.until)).into();

@@ -137,7 +137,7 @@ impl ThrottleRules {
     #[must_use]
     pub fn new(count: u32, per: TimeDelta) -> Self {
         let one = ThrottleRule::new(count, per);
-        let free = count.saturating_mul(NETWORKS).min(MOST_FREE).max(1);
+        let free = count.saturating_mul(NETWORKS).clamp(1, MOST_FREE);
         // An attempt becomes free as fast as for one network: no attack from few networks keeps the others waiting.
         Self { one, all: ThrottleRule { count: i32::try_from(free).unwrap_or(i32::MAX), step: one.step } }
     }

@@ -33,12 +33,12 @@ pub async fn attempt(
     let at = |time: DateTime<Utc>| Expr::value(milliseconds(time));
     let forgotten = || column(Column::ForgetAt).lte(milliseconds(now));
     let failures: Expr = Expr::case(forgotten(), 1).finally(column(Column::Failures).add(1)).into();
-    let later = |counting, failures: Expr| wait(rules.of(counting), failures).add(milliseconds(now));
+    let later = |counting, failures: &Expr| wait(rules.of(counting), failures).add(milliseconds(now));
     let day = |counting| -> Expr {
         let end = milliseconds(now + throttle::day());
         let end: Expr =
             Expr::case(forgotten().or(column(Column::ForgetAt).gt(end)), end).finally(column(Column::ForgetAt)).into();
-        let free_at = later(counting, failures.clone());
+        let free_at = later(counting, &failures);
         Expr::case(free_at.clone().gt(end.clone()), free_at).finally(end).into()
     };
     let rate_free_at: Expr = {
@@ -50,7 +50,7 @@ pub async fn attempt(
     };
     let free_at = by_rule(|counting| match counting {
         Counting::Rate => rate_free_at.clone(),
-        other => later(other, failures.clone()),
+        other => later(other, &failures),
     });
     let forget_at = by_rule(|counting| match counting {
         Counting::Rate => rate_free_at.clone().add(rules.of(Counting::Rate).burst().num_milliseconds()),
@@ -60,7 +60,7 @@ pub async fn attempt(
     // Later than this only where the clock was set back.
     let longest = by_rule(|counting| match counting {
         Counting::Rate => Expr::value(milliseconds(now + rules.longest(counting, 1))),
-        other => later(other, column(Column::Failures)).add(throttle::SKEW.num_milliseconds()),
+        other => later(other, &column(Column::Failures)).add(throttle::SKEW.num_milliseconds()),
     });
     let admits = column(Column::FreeAt).lte(milliseconds(now)).or(forgotten()).or(column(Column::FreeAt).gt(longest));
     let update = OnConflict::column(Column::Key)
@@ -223,7 +223,7 @@ fn rows(
 }
 
 /// The wait after `failures`, in milliseconds.
-fn wait(rule: &ThrottleRule, failures: Expr) -> Expr {
+fn wait(rule: &ThrottleRule, failures: &Expr) -> Expr {
     let all = (1..=MOST_FAILURES).rev().map(|failures| (failures, rule.wait(failures)));
     // From how many failures on each wait holds, longest first. The last number always has one: the lock.
     let mut waits = all.filter(|(failures, wait)| *wait != rule.wait(failures - 1));

@@ -164,12 +164,12 @@ impl Throttle {
             None
         };
         let retry_after = match refusing {
-            Some(counter) => {
-                let until = throttles::free_at(&self.db, &counter.key).await?.unwrap_or(now);
+            Some(full) => {
+                let until = throttles::free_at(&self.db, &full.key).await?.unwrap_or(now);
                 // By username, the owner's network may have attempts left, and nobody must see which network that is.
-                if counter == by_source || !is_username {
+                if full == by_source || !is_username {
                     self.release(&counted).await?;
-                    self.refused.remember(counter.key, account, now, until);
+                    self.refused.remember(full.key, account, now, until);
                     return Err(too_many(until, now));
                 }
                 Some(wait(until, now))
@@ -300,8 +300,8 @@ impl Throttle {
         } else {
             self.counter(Counting::Nobody, &[b"stranger", name.key.as_bytes(), network.as_bytes()], now)?
         };
-        let counted = throttles::attempt(&self.db, &[counter], account, rules, now).await?;
-        Ok(counted.first().copied().filter(|_| is_known))
+        let admitted = throttles::attempt(&self.db, &[counter], account, rules, now).await?;
+        Ok(admitted.first().copied().filter(|_| is_known))
     }
 
     /// The device whose token came with the request, of whichever account.
