@@ -90,7 +90,7 @@ async fn an_operator_lets_a_locked_out_person_in(builder: TestEnvBuilder) {
         signet.runs_on(input, &["user", way, "ada"]).await.well();
         assert_eq!(shows(&signet, "ada").await["locked_until"], Value::Null);
         if way == "set-password" {
-            ada.password = NEW_PASSWORD.to_owned();
+            NEW_PASSWORD.clone_into(&mut ada.password);
         }
         eventually(BOUND, "she is let in", async || tries("ada", &ada.password).await.status == 200).await;
         told_to_wait(&tries("bob", PASSWORD).await);
