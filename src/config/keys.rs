@@ -155,14 +155,8 @@ pub const KEYS: &[KeyDescription] = &[
 ];
 
 /// The keys of [`KEYS`] whose feature is still to come. They are checked and accepted, with a warning.
-pub(super) const PLANNED: [&str; 6] = [
-    "client_id_documents",
-    "key_rotation",
-    "key_lead_time",
-    "keys_passphrase",
-    "audit_retention",
-    "otlp_endpoint",
-];
+pub(super) const PLANNED: [&str; 6] =
+    ["client_id_documents", "key_rotation", "key_lead_time", "keys_passphrase", "audit_retention", "otlp_endpoint"];
 
 /// The keys of one provider, where `NAME` stands for the name it is given. They have no flags.
 #[rustfmt::skip] // as above

@@ -10,8 +10,8 @@ use signet::testing::{Clock, SystemClock, schema};
 use uuid::Uuid;
 
 use crate::harness::{
-    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, days, eventually, process::Process, raw::Line, run,
-    stories, stories_on,
+    Ask, NEW_PASSWORD, PASSWORD, Site, TestApp, TestEnv, TestEnvBuilder, days, eventually, process::Process, raw::Line,
+    run, stories, stories_on,
 };
 
 /// Starts an app with metrics. Returns the site of the metrics.
