@@ -132,7 +132,7 @@ pub(super) struct Account {
 }
 
 /// A role of an account.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 pub(super) struct AccountRole {
     /// The account's username, id or verified email address; then the role: 1 to 32 of a-z, 0-9, '-', '_', '.' and ':'
     #[arg(value_names = ["NAME", "ROLE"], num_args = 1..=2, required = true)]

@@ -32,6 +32,10 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserActi
         UserAction::Create(_) => MissingDatabase::Create,
         _ => MissingDatabase::Refuse,
     };
+    // Wrong usage is told before anything is opened.
+    if let UserAction::GrantRole(which) | UserAction::RevokeRole(which) = &action {
+        which.clone().parse().map_err(Failure::Usage)?;
+    }
     let CommandContext { administer, .. } = CommandContext::open(config, clock, missing).await?;
     match action {
         UserAction::Create(new) => create(&administer, *new).await,

@@ -71,7 +71,7 @@ impl Config {
             ("rate_limits.mail", Some(text(limits.mail))),
             ("rate_limits.pages", Some(text(limits.pages))),
             ("rate_limits.account", Some(text(limits.account))),
-            ("reserved_usernames", Some(list(&self.reserved_usernames))),
+            ("reserved_usernames", Some(text(names(&self.reserved_usernames)))),
             ("pages.name", Some(text(&self.pages.name))),
             ("pages.color", Some(text(self.pages.color))),
             ("shutdown_delay", Some(text(DurationText(self.shutdown_delay)))),
@@ -120,6 +120,11 @@ impl Provider {
 
 fn text(value: impl Display) -> Value {
     Value::String(value.to_string())
+}
+
+/// Names parted by commas, as their default is written.
+fn names(names: &[impl Display]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
 fn list(values: &[impl Display]) -> Value {

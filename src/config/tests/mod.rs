@@ -134,7 +134,7 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         rate_limits.mail = "5/1h"
         rate_limits.pages = "120/1m"
         rate_limits.account = "10/15m"
-        reserved_usernames = ["admin", "administrator", "root", "support", "security", "postmaster", "abuse", "signet", "null", "undefined", "me"]
+        reserved_usernames = "admin,administrator,root,support,security,postmaster,abuse,signet,null,undefined,me"
         pages.name = "Signet"
         pages.color = "#3452d6"
         shutdown_delay = "0s"

@@ -75,7 +75,11 @@ fn unknown_keys_of_the_file_are_named_with_their_line() {
         ("\nlissten = '127.0.0.1:80'", "unknown key lissten: `signet --help` lists every key", ":2)"),
         ("[password]\nmemory = 1", "unknown key password.memory: password has memory_kib, iterations,", ":2)"),
         ("[passwords]\nmemory_kib = 1", "unknown key passwords: ", ":1)"),
-        ("rate_limits.login = '1/1m'", "unknown key rate_limits.login: rate_limits has enabled, token,", ":1)"),
+        (
+            "rate_limits.login = '1/1m'",
+            "unknown key rate_limits.login: rate_limits has enabled, network, token,",
+            ":1)",
+        ),
         ("[providers.google]\ncolour = 'red'", "unknown key providers.google.colour: a provider has kind,", ":2)"),
         ("[providers.Google]\nkind = 'google'", "unknown key providers.Google: the name of a provider is", ":1)"),
         ("[listen]\naddress = 1", "listen must be a string, a whole number, true or false", ":1)"),
