@@ -12,6 +12,8 @@ pub struct Model {
     pub client_id: String,
     /// All that was ever allowed and not taken back.
     pub scope: String,
+    /// A JSON array of the resources that the client may name.
+    pub resources: String,
     pub given_at: DateTimeUtc,
 }
 

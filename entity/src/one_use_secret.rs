@@ -21,6 +21,8 @@ pub struct Model {
     pub expires_at: DateTimeUtc,
     /// When it was used, or lost its worth otherwise.
     pub used_at: Option<DateTimeUtc>,
+    /// When it was used.
+    pub consumed_at: Option<DateTimeUtc>,
 }
 
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]

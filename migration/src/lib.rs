@@ -23,6 +23,8 @@ mod m20261128_000001_jobs;
 mod m20261128_000011_session_children;
 mod m20261128_000012_client_pkce;
 mod m20261128_000013_code_references;
+mod m20261128_000021_consent_resources;
+mod m20261128_000022_secrets_consumed;
 mod m20261128_000031_key_fingerprints;
 mod m20261128_000032_write_probes;
 mod m20261128_000041_throttle_account;
@@ -60,6 +62,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000041_throttle_account::Migration),
             Box::new(m20261128_000042_username_skeletons::Migration),
             Box::new(m20261128_000043_password_costs::Migration),
+            Box::new(m20261128_000021_consent_resources::Migration),
+            Box::new(m20261128_000022_secrets_consumed::Migration),
         ]
     }
 }

@@ -130,7 +130,7 @@ fn access() -> AccessClaims {
         scope: Scope::parse("openid").expect("a scope"),
         user: Some(UserClaims {
             sid: SessionId(Uuid::from_u128(9)),
-            auth_time: second(),
+            auth_time: Some(second()),
             amr: vec!["pwd".to_owned()],
             preferred_username: Some("ada".to_owned()),
             roles: vec![],

@@ -9,7 +9,7 @@ use super::{
     pkce::{CodeChallenge, NotAChallenge, Pkce},
 };
 
-/// The parameters of a request, whether pushed, in the query or in a form. Each came once, and none is empty.
+/// The parameters of a request, whether pushed, in the query or in a form. None is empty.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parameters {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -60,6 +60,38 @@ pub struct Parameters {
     /// Parameters that were pushed (RFC 9126).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_uri: Option<String>,
+    /// Whether one of these parameters came twice, or cannot be decoded. That one is left out.
+    #[serde(skip)]
+    pub malformed: bool,
+}
+
+impl Parameters {
+    /// The names of the parameters that are read; all others have no effect.
+    pub const NAMES: [&str; 17] = [
+        "client_id",
+        "redirect_uri",
+        "response_type",
+        "response_mode",
+        "state",
+        "scope",
+        "resource",
+        "nonce",
+        "code_challenge",
+        "code_challenge_method",
+        "prompt",
+        "max_age",
+        "login_hint",
+        "id_token_hint",
+        "idp_hint",
+        "request",
+        "request_uri",
+    ];
+
+    /// Whether the client asks that no page is shown, well-formed as its request may be or not.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|word| word == "none"))
+    }
 }
 
 /// How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
@@ -75,14 +107,19 @@ pub enum ResponseMode {
 /// A required or forbidden page (OIDC Core §3.1.2.1).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a word of the protocol, and any may be with any other")]
+#[serde(default)]
 pub struct Prompt {
     /// No page: a request that needs one is an error.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub none: bool,
     /// The login page, even if the user is logged in.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub login: bool,
     /// The consent page, even if the user has consented.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub consent: bool,
     /// The choice of an account.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub select_account: bool,
 }
 
@@ -93,11 +130,15 @@ pub struct AuthorizationRequest {
     /// The redirect URI: one of the client's, byte for byte.
     pub redirect_uri: String,
     pub response_mode: ResponseMode,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
     /// The requested scope, as it was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
     /// The requested resource.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
     /// The PKCE challenge of the code; `None` only for a client whose [`Pkce`] is optional.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -105,12 +146,16 @@ pub struct AuthorizationRequest {
     /// The prompts to show.
     pub prompt: Prompt,
     /// The maximum age of the login, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<i64>,
     /// `login_hint`: the user who is probably logging in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
     /// An ID token of the user whom the client knows already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id_token_hint: Option<String>,
     /// The provider to log in with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idp_hint: Option<String>,
 }
 
@@ -133,6 +178,8 @@ pub enum AuthorizationErrorCode {
     LoginRequired,
     /// The user must consent, but no page may be shown.
     ConsentRequired,
+    /// The user must confirm, but no page may be shown.
+    InteractionRequired,
     /// Request objects are not supported.
     RequestNotSupported,
     /// A `request_uri` that was not pushed here is not supported.
@@ -172,6 +219,7 @@ impl AuthorizationErrorCode {
             Self::InvalidTarget => "invalid_target",
             Self::LoginRequired => "login_required",
             Self::ConsentRequired => "consent_required",
+            Self::InteractionRequired => "interaction_required",
             Self::RequestNotSupported => "request_not_supported",
             Self::RequestUriNotSupported => "request_uri_not_supported",
         }
@@ -232,6 +280,9 @@ impl AuthorizationRequest {
         parameters: Parameters,
     ) -> Result<Self, AuthorizationRefusal> {
         use AuthorizationErrorCode::{RequestNotSupported, RequestUriNotSupported, UnsupportedResponseType};
+        if parameters.malformed {
+            return Err(invalid("a parameter came twice, or is not UTF-8"));
+        }
         if parameters.request.is_some() {
             return Err(AuthorizationRefusal::new(RequestNotSupported, "request objects are not taken"));
         }

@@ -84,8 +84,9 @@ pub struct AccessClaims {
 pub struct UserClaims {
     /// The session. When it has ended, the token is invalid.
     pub sid: SessionId,
-    /// When the user last proved who they are (OIDC Core §2).
-    pub auth_time: i64,
+    /// When the user last proved who they are (OIDC Core §2); absent where their provider did not say.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     /// How (RFC 8176).
     pub amr: Vec<String>,
     /// The username, as it was written at registration: for first-party clients, or with scope `profile`.
@@ -128,8 +129,9 @@ pub struct IdClaims {
     /// The client must refuse it from this time on.
     pub exp: i64,
     pub iat: i64,
-    /// When the user last proved who they are.
-    pub auth_time: i64,
+    /// When the user last proved who they are; absent where their provider did not say.
+    #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
+    pub auth_time: Option<i64>,
     /// How (RFC 8176).
     pub amr: Vec<String>,
     /// The `nonce` of the request: it binds the token to that request, so that another token cannot be injected.

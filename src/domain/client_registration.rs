@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     client::{ApplicationType, AuthenticationMethod, Client},
+    client_name,
     oauth::GrantType,
     pkce::Pkce,
     redirect_uri::{self, AppSchemes, NotARedirectUri, Purpose},
@@ -31,8 +32,16 @@ pub enum NotRegistrable {
     #[error("the ids first-party and pages are built in; choose another one")]
     BuiltIn,
     /// The name is not readable.
-    #[error("a name is 1 to 100 bytes, without control characters and those that turn the direction of text")]
+    #[error(
+        "a name is 1 to 100 bytes with a letter or digit, words with single spaces between them, and no hidden characters"
+    )]
     Name,
+    /// A stranger's name that people could take for another.
+    #[error("a name has letters of one script, digits, spaces and the punctuation of ASCII")]
+    NameOfScripts,
+    /// The name of the service, or of a client of the operator.
+    #[error("the name is taken here; choose another one")]
+    NameTaken,
     /// It could do nothing.
     #[error("a client needs a grant")]
     NoGrant,
@@ -94,6 +103,8 @@ impl NotRegistrable {
             Self::NoRedirectUri | Self::RedirectUri { .. } | Self::ApplicationType { .. } => true,
             Self::BuiltIn
             | Self::Name
+            | Self::NameOfScripts
+            | Self::NameTaken
             | Self::NoGrant
             | Self::PasswordGrant
             | Self::PublicCredentials
@@ -116,7 +127,7 @@ pub fn check(client: &Client) -> Result<(), NotRegistrable> {
     if client.id.is_built_in() {
         return Err(NotRegistrable::BuiltIn);
     }
-    if !(1..=100).contains(&client.name.len()) || client.name.chars().any(deceives) {
+    if !client_name::is_readable(&client.name) {
         return Err(NotRegistrable::Name);
     }
     if client.grants.is_empty() {
@@ -189,15 +200,13 @@ fn check_self_registered(client: &Client) -> Result<(), NotRegistrable> {
         (client.redirect_uris.len() > MOST_URIS, "more than 20 redirect URIs"),
         (client.post_logout_redirect_uris.len() > MOST_URIS, "more than 20 post-logout redirect URIs"),
     ];
+    if !client_name::is_plain(&client.name) {
+        return Err(NotRegistrable::NameOfScripts);
+    }
     match refused.into_iter().find(|(broken, _)| *broken) {
         Some((_, what)) => Err(NotRegistrable::OperatorsOwn(what)),
         None => Ok(()),
     }
-}
-
-/// People read the name where they consent, so that it must read as it is written.
-fn deceives(letter: char) -> bool {
-    letter.is_control() || matches!(letter, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 fn is_audience(name: &str) -> bool {

@@ -41,7 +41,7 @@ impl EmailAddress {
     /// The longest local part, in bytes (RFC 5321 §4.5.3.1.1).
     pub const MAX_LOCAL_LENGTH: usize = 64;
 
-    /// Reads an address as a person typed it. Nothing is trimmed.
+    /// Reads an address as a person typed it. White space around it is not counted.
     ///
     /// The local part is a dot-atom of ASCII (RFC 5322 §3.2.3), without quoted strings, comments and what else only
     /// old mail systems know. The domain has two labels or more, none of them an IP address; an internationalized one
@@ -50,6 +50,7 @@ impl EmailAddress {
     /// # Errors
     /// [`NotAnEmailAddress`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NotAnEmailAddress> {
+        let text = text.trim();
         if text.is_empty() {
             return Err(NotAnEmailAddress::Empty);
         }
@@ -155,11 +156,12 @@ mod tests {
     fn nothing_that_could_end_a_mail_header_passes() {
         for c in "\r\n\0\t \u{b}\u{7f}\u{85}\u{a0}\u{2028},;:<>()[]\\\"@\u{200b}\u{200d}\u{ad}\u{202e}\u{feff}".chars()
         {
+            // White space around an address is left out.
             for text in [
-                format!("{c}a@example.org"),
+                format!("x{c}a@example.org"),
                 format!("a{c}b@example.org"),
                 format!("a@exam{c}ple.org"),
-                format!("a@example.org{c}"),
+                format!("a@example.org{c}x"),
                 format!("a@example.org{c}Bcc: b@example.org"),
             ] {
                 assert!(refused(&text).is_some(), "{text:?}");

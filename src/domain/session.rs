@@ -32,7 +32,7 @@ pub struct Session {
     pub amr: Vec<String>,
     /// The live refresh token's generation.
     pub generation: Generation,
-    /// When the user authenticated.
+    /// When the user authenticated; [`UNKNOWN`] where their provider did not say, so that the login is never fresh.
     pub authenticated_at: DateTime<Utc>,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
@@ -55,6 +55,9 @@ pub struct Session {
 /// The value of [`Session::amr`] after a login with a provider. RFC 8176 registers none for it; this one is in common
 /// use.
 pub const FEDERATED: &str = "fed";
+
+/// The time of an authentication of which nobody knows the time. It is older than any that a request may ask for.
+pub const UNKNOWN: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// The number of refresh tokens that a session has had, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,6 +143,12 @@ impl Session {
     #[must_use]
     pub fn is_live(&self, now: DateTime<Utc>) -> bool {
         self.ended_at.is_none() && now < self.ends_at && now < self.idle_ends_at
+    }
+
+    /// The `auth_time` of its tokens (OIDC Core §2); `None` where the provider did not say when the user authenticated.
+    #[must_use]
+    pub fn auth_time(&self) -> Option<i64> {
+        (self.authenticated_at > UNKNOWN).then(|| self.authenticated_at.timestamp())
     }
 
     /// Whether it began with a login at a provider.

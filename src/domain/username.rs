@@ -64,6 +64,8 @@ impl Username {
     ///
     /// A name never reads as a UUID, with or without its hyphens: operators and logs name accounts by their ids.
     ///
+    /// White space around the name is not counted: keyboards of phones add it.
+    ///
     /// # Errors
     /// [`NotAUsername`] says which rule the text breaks.
     pub fn parse(text: &str) -> Result<Self, NotAUsername> {
@@ -76,6 +78,7 @@ impl Username {
     /// # Errors
     /// [`NotAUsername`] says which other rule the text breaks.
     pub fn parse_existing(text: &str) -> Result<Self, NotAUsername> {
+        let text = text.trim();
         if text.is_empty() {
             return Err(NotAUsername::Empty);
         }

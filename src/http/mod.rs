@@ -21,7 +21,9 @@ mod v1;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use poem::{Endpoint, EndpointExt, Response, Route, middleware::CatchPanic};
+use poem::{
+    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route, http::Method, middleware::CatchPanic,
+};
 use poem_openapi::{OpenApi, OpenApiService};
 
 use self::{
@@ -54,6 +56,9 @@ use crate::{
         },
     },
 };
+
+/// The path of the service itself.
+const HOME: &str = "/";
 
 /// The services that the routes call.
 #[derive(Debug, Clone)]
@@ -184,10 +189,18 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     let openapi = static_file::file("application/json", Some(docs::POLICY), document);
     let routes = pages::add(Route::new(), pages)
         .at(oauth::check::PATH, check)
-        .nest_no_strip("/", service)
+        .nest_no_strip("/", service.into_endpoint().around(home))
         .nest_no_strip("/docs", docs)
         .at("/openapi.json", openapi);
     layered(routes, layer)
+}
+
+/// A browser that opens the service itself is looking for the account. The APIs take the whole tree, and so this path.
+async fn home<E: Endpoint>(routes: Arc<E>, request: Request) -> poem::Result<Response> {
+    if request.uri().path() == HOME && request.method() == Method::GET {
+        return Ok(redirect::see_other("/account"));
+    }
+    Ok(routes.call(request).await?.into_response())
 }
 
 /// Wraps the routes in the response layer, which also answers after a panic.
@@ -300,7 +313,7 @@ mod tests {
         for (path, methods) in pages::PAGES {
             served.extend(methods.iter().map(|method| (method.to_string(), braced(path))));
         }
-        let files = pages::branding::FILES.into_iter().chain(docs::FILES).chain(["/openapi.json"]);
+        let files = pages::branding::FILES.into_iter().chain(docs::FILES).chain(["/openapi.json", HOME]);
         served.extend(files.map(|path| ("GET".to_owned(), path.to_owned())));
         served.extend(oauth::check::METHODS.map(|method| (method.to_owned(), oauth::check::PATH.to_owned())));
         let table: Vec<_> = routes::all().map(|(method, path)| (method.to_string(), path.to_owned())).collect();

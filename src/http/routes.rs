@@ -106,6 +106,8 @@ static ROUTES: &[Route] = &[
     route("/users/delete", Original, Listed, &[(DELETE, TOKEN)]),
     route("/users/session_auth", Original, Listed, &[(GET, TOKEN), (POST, TOKEN)]),
     // Pages, the browser endpoints among them.
+    route("/", Page, Ours, &[(GET, PAGES)]),
+    route("/.well-known/change-password", Page, Ours, &[(GET, PAGES)]),
     route("/account", Page, Ours, &[(GET, PAGES), (POST, MAIL)]),
     route("/account/apps", Page, Ours, &[(GET, PAGES), (POST, PAGES)]),
     route("/account/delete", Page, Ours, &[(GET, PAGES), (POST, TOKEN)]),
@@ -130,6 +132,8 @@ static ROUTES: &[Route] = &[
     route("/assets/icon.svg", Problem, Ours, &[(GET, FREE)]),
     route("/assets/style.css", Problem, Ours, &[(GET, FREE)]),
     route("/assets/submit.js", Problem, Ours, &[(GET, FREE)]),
+    route("/favicon.ico", Problem, Ours, &[(GET, FREE)]),
+    route("/robots.txt", Problem, Ours, &[(GET, FREE)]),
     route("/docs", Problem, Ours, &[(GET, FREE)]),
     route("/docs/start.js", Problem, Ours, &[(GET, FREE)]),
     route("/docs/swagger-ui.css", Problem, Ours, &[(GET, FREE)]),
@@ -139,6 +143,10 @@ static ROUTES: &[Route] = &[
     route("/openapi.json", Problem, Ours, &[(GET, FREE)]),
     route("/readyz", Problem, Ours, &[(GET, FREE)]),
 ];
+
+/// The routes whose `GET` changes something.
+const ACTING: [&str; 5] =
+    ["/federation/{name}", "/federation/{name}/callback", "/oauth/authorize", "/oauth/logout", "/users/auth"];
 
 /// The class of paths that no route has: an app should be able to read that it is mistaken. The first prefix counts.
 const UNKNOWN: &[(&str, ErrorShape, CorsClass)] = &[
@@ -178,6 +186,23 @@ impl RouteMatch {
     /// Whether errors are shown as a page.
     pub(in crate::http) fn is_page(&self) -> bool {
         self.shape == Page
+    }
+
+    /// Whether a browser in a client's popup may come here, on its way to log in. Pages of the account and the
+    /// documentation are not on that way.
+    pub(in crate::http) fn may_be_popup(&self) -> bool {
+        self.is_page() && !self.name().starts_with("/account") && !self.name().starts_with("/admin")
+    }
+
+    /// Whether the route has a page of its own to open.
+    pub(in crate::http) fn has_page(&self) -> bool {
+        let ways = ["/federation/", "/oauth/", "/consent"];
+        self.is_page() && self.exists() && !ways.iter().any(|way| self.name().starts_with(way))
+    }
+
+    /// Whether a GET changes something here: a login, a code, an attempt.
+    pub(in crate::http) fn get_acts(&self) -> bool {
+        ACTING.contains(&self.name())
     }
 
     /// Whether there is such a route.

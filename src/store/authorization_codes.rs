@@ -226,8 +226,12 @@ mod tests {
         let url = format!("sqlite://{}/signet.db?mode=rwc", folder.path().display());
         let db = connect(&url.into(), Use::Requests).await.expect("it opens");
         schema::up(&db).await.expect("it migrates");
-        let given =
-            |scope| Consent { client: code(None).client, scope: Scope::parse(scope).expect("a scope"), given_at: NOW };
+        let given = |scope| Consent {
+            client: code(None).client,
+            scope: Scope::parse(scope).expect("a scope"),
+            resources: Vec::new(),
+            given_at: NOW,
+        };
         let inserts = async |n, reference, consent| insert(&db, CodeDigest([n; 32]), &code(reference), consent).await;
         let (wide, narrow) = (given("openid email"), given("openid"));
         assert!(!inserts(1, None, Some(&wide)).await.expect("it answers"), "there is none");

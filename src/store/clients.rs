@@ -71,6 +71,12 @@ pub async fn insert(
     Ok(())
 }
 
+/// The names of the clients that the operator registered.
+pub async fn names_by_operator(db: &impl ConnectionTrait) -> Result<Vec<String>, StoreError> {
+    let names = Entity::find().select_only().column(Column::Name).filter(Column::RegistrationTokenDigest.is_null());
+    Ok(names.into_tuple().all(db).await?)
+}
+
 /// Updates a client that [`find_to_change`] has locked. Its registration time and registration token stay.
 pub async fn update(
     transaction: &Transaction,

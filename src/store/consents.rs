@@ -6,7 +6,10 @@ use sea_orm::{
     ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, sea_query::OnConflict,
 };
 
-use super::{StoreError, rows::unreadable};
+use super::{
+    StoreError,
+    rows::{from_json, to_json, unreadable},
+};
 use crate::domain::{
     ids::{ClientId, UserId},
     scope::Scope,
@@ -18,8 +21,30 @@ const TABLE: &str = "consent";
 pub struct Consent {
     pub client: ClientId,
     pub scope: Scope,
+    /// The resources that the client may name (RFC 8707).
+    pub resources: Vec<String>,
     /// The time of the latest consent.
     pub given_at: DateTime<Utc>,
+}
+
+/// The most resources of a consent; the oldest are asked about again.
+const MOST_RESOURCES: usize = 20;
+
+impl Consent {
+    /// Whether the client may name this resource, or none.
+    #[must_use]
+    pub fn covers(&self, resource: Option<&str>) -> bool {
+        resource.is_none_or(|resource| self.resources.iter().any(|known| known == resource))
+    }
+
+    /// Adds a resource.
+    pub fn add(&mut self, resource: Option<&str>) {
+        if let Some(resource) = resource.filter(|resource| !self.covers(Some(resource))) {
+            self.resources.push(resource.to_owned());
+            let over = self.resources.len().saturating_sub(MOST_RESOURCES);
+            self.resources.drain(..over);
+        }
+    }
 }
 
 /// Stores a consent in place of the user's earlier one for that client.
@@ -28,10 +53,11 @@ pub async fn put(db: &impl ConnectionTrait, user: UserId, consent: &Consent) -> 
         user_id: Set(user.0),
         client_id: Set(consent.client.as_str().to_owned()),
         scope: Set(consent.scope.to_string()),
+        resources: Set(to_json(&consent.resources)),
         given_at: Set(consent.given_at),
     };
     let again = OnConflict::columns([Column::UserId, Column::ClientId])
-        .update_columns([Column::Scope, Column::GivenAt])
+        .update_columns([Column::Scope, Column::Resources, Column::GivenAt])
         .to_owned();
     Entity::insert(row).on_conflict(again).exec_without_returning(db).await?;
     Ok(())
@@ -70,6 +96,7 @@ fn consent(row: &Model) -> Result<Consent, StoreError> {
     Ok(Consent {
         client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
         scope: Scope::parse(&row.scope).map_err(|why| unreadable(TABLE, why))?,
+        resources: from_json(TABLE, &row.resources)?,
         given_at: row.given_at,
     })
 }

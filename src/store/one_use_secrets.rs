@@ -58,6 +58,7 @@ pub async fn put(db: &impl ConnectionTrait, new: &NewSecret<'_>) -> Result<bool,
         created_at: Set(new.asked_at),
         expires_at: Set(new.expires_at),
         used_at: Set(None),
+        consumed_at: Set(None),
     };
     let stored = |column: Column| Expr::col((Entity, column));
     let another = Condition::all().add(stored(Column::Id).ne(new.id)).add(stored(Column::CreatedAt).lte(new.asked_at));
@@ -71,6 +72,7 @@ pub async fn put(db: &impl ConnectionTrait, new: &NewSecret<'_>) -> Result<bool,
             Column::CreatedAt,
             Column::ExpiresAt,
             Column::UsedAt,
+            Column::ConsumedAt,
         ])
         .action_cond_where(Condition::any().add(another).add(the_same))
         .to_owned();
@@ -106,10 +108,24 @@ pub async fn consume(
 ) -> Result<Option<LiveSecret>, StoreError> {
     let used = Entity::update_many()
         .col_expr(Column::UsedAt, Expr::value(now))
+        .col_expr(Column::ConsumedAt, Expr::value(now))
         .filter(good(purpose, digest, now))
         .exec_with_returning(db)
         .await?;
     Ok(used.into_iter().next().map(live))
+}
+
+/// Finds a secret that was used: whoever opens its link again is told what became of it.
+pub async fn find_consumed(
+    db: &impl ConnectionTrait,
+    purpose: Purpose,
+    digest: OneUseDigest,
+) -> Result<Option<LiveSecret>, StoreError> {
+    let used = Entity::find()
+        .filter(Column::Digest.eq(digest.0.to_vec()))
+        .filter(Column::Purpose.eq(purpose.as_str()))
+        .filter(Column::ConsumedAt.is_not_null());
+    Ok(used.one(db).await?.map(live))
 }
 
 /// The email address of the account's unused verification secret, expired or not.

@@ -127,9 +127,7 @@ async fn a_body_over_64_kib_is_not_read(signet: TestApp) {
 }
 
 async fn a_route_that_is_not_there_is_a_problem(signet: TestApp) {
-    for path in
-        ["/", "/nowhere", "/v1", "/v1/", "/v1/nowhere", "/v2/users", "/v1/users/", "//", "/v1/users/%00", "/%ff", "/."]
-    {
+    for path in ["/nowhere", "/v1", "/v1/", "/v1/nowhere", "/v2/users", "/v1/users/", "//", "/v1/users/%00", "/%ff"] {
         signet.site.get(path).answer().await.some_problem(404);
     }
     signet.site.post("/v1/nowhere").json(&()).answer().await.some_problem(404);

@@ -173,6 +173,7 @@ async fn a_client_may_name_the_provider(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
     let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
+    idp.lets_in(&BrowserSession::at(&signet)).await;
     let session_browser = BrowserSession::at(&signet);
     let lead = session_browser.opens(&app.link(&[("idp_hint", "idp")])).await;
     assert!(location(&lead).starts_with("/federation/idp?request="), "{lead:?}");
@@ -313,7 +314,9 @@ async fn an_account_without_a_password_changes_its_address_by_a_recent_log_in(bu
     let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let session_browser = BrowserSession::at(&signet);
-    let login = session_browser.follows(&session_browser.opens(&app.link(&[])).await).await.is(200);
+    // The provider is asked to say when.
+    let link = app.link(&[("prompt", "login")]);
+    let login = session_browser.follows(&session_browser.opens(&link).await).await.is(200);
     let answer = idp.brings_back(&session_browser, &login, "idp").await;
     let tokens = app.redeems(&app.is_given_a_code(&answer)).await.granted();
     let patch = async |body| {

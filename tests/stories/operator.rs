@@ -214,6 +214,7 @@ async fn nothing_is_kept_of_what_a_deleted_account_consented_to(signet: TestApp)
         let row = consent::Model {
             user_id: Uuid::parse_str(&person.id).expect("an id"),
             client_id: "photos".into(),
+            resources: "[]".into(),
             scope: "openid".into(),
             given_at: DateTime::UNIX_EPOCH,
         };

@@ -81,6 +81,7 @@ impl<'a> Core<'a> {
             entities: self.changes.entities.clone(),
             failures: self.client_failures.clone(),
             issuer: self.issuer.clone(),
+            service_name: self.config.pages.name.clone(),
             random: self.random.clone(),
             clock: self.clock.clone(),
         }

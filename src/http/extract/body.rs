@@ -205,6 +205,29 @@ pub(in crate::http) fn pairs(bytes: &[u8]) -> Result<Vec<(String, String)>, Body
         .collect()
 }
 
+/// The parameters of a page's query, of which `read` alone are read: all others have no effect, repeated, undecodable or
+/// not. Returns those that came once, and whether another of them came twice, or cannot be decoded.
+pub(in crate::http) fn parameters_of(
+    bytes: &[u8],
+    read: &[&str],
+) -> (serde_json::Map<String, serde_json::Value>, bool) {
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| {
+        let name = decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
+        name.is_ok_and(|name| read.contains(&name.as_str()))
+    });
+    let pairs: Vec<&[u8]> = pairs.collect();
+    if let Ok(all) = parameters(&pairs.join(&b'&')) {
+        return (all, false);
+    }
+    let one = |name: &&str| {
+        let is_it =
+            |pair: &&&[u8]| decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default()).as_deref() == Ok(*name);
+        let own: Vec<&[u8]> = pairs.iter().filter(is_it).copied().collect();
+        parameters(&own.join(&b'&')).unwrap_or_default()
+    };
+    (read.iter().flat_map(one).collect(), true)
+}
+
 /// Decodes one half of a pair, strictly: `%` takes two hexadecimal digits, and the bytes are UTF-8.
 pub(in crate::http) fn decode(text: &[u8]) -> Result<String, BodyError> {
     let mut bytes = Vec::with_capacity(text.len());
@@ -246,6 +269,19 @@ mod tests {
     fn what_is_no_utf_8_is_refused_rather_than_mended() {
         for form in [&b"a=%FF"[..], b"a=\xff", b"%C0%80=1", b"a=%ED%A0%80", b"a=%4", b"a=%zz", b"a=%"] {
             assert!(matches!(refused(form), BodyError::Form), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_page_does_not_read_has_no_effect_on_it() {
+        let read = |query: &str| parameters_of(query.as_bytes(), &["a", "b"]);
+        for query in ["a=1&x=1&x=2", "a=1&%FF=1", "x=%ff&a=1", "a=1&x=%"] {
+            let (found, malformed) = read(query);
+            assert_eq!((found.len(), &found["a"], malformed), (1, &"1".into(), false), "{query}");
+        }
+        for query in ["b=1&a=1&a=1", "b=1&a=%ff", "b=1&a=1&%61=2"] {
+            let (found, malformed) = read(query);
+            assert_eq!((found.len(), &found["b"], malformed), (1, &"1".into(), true), "{query}");
         }
     }
 

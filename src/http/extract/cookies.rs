@@ -51,14 +51,16 @@ impl Cookies {
         cookie.to_string()
     }
 
-    /// The names, without what all have in common, of the cookies that a request has whose names begin so.
-    pub(in crate::http) fn names(self, request: &Request, beginning: &str) -> Vec<String> {
+    /// The names, without what all have in common, of the cookies that a request has whose names begin so, and the bytes
+    /// that each takes.
+    pub(in crate::http) fn sizes(self, request: &Request, beginning: &str) -> Vec<(String, usize)> {
         let beginning = self.name(beginning);
         let common = self.name("");
         let fields = request.headers().get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
         let cookies = fields.flat_map(Cookie::split_parse).flatten();
-        let names = cookies.filter(|cookie| cookie.name().starts_with(&beginning));
-        names.filter_map(|cookie| cookie.name().strip_prefix(&common).map(str::to_owned)).collect()
+        let found = cookies.filter(|cookie| cookie.name().starts_with(&beginning));
+        let size = |cookie: &Cookie<'_>| cookie.name().len() + cookie.value().len();
+        found.filter_map(|cookie| Some((cookie.name().strip_prefix(&common)?.to_owned(), size(&cookie)))).collect()
     }
 
     /// The `Set-Cookie` field that has the browser forget the cookie `name`.
@@ -95,7 +97,7 @@ mod tests {
         let cookies = Cookies { https: true };
         let fields = "__Host-signet-a-1=x; signet-a-2=x; __Host-signet-b-3=x; __Host-signet-a-4=x";
         let request = Request::builder().header("Cookie", fields).finish();
-        assert_eq!(cookies.names(&request, "a-"), ["a-1", "a-4"]);
+        assert_eq!(cookies.sizes(&request, "a-"), [("a-1".to_owned(), 21), ("a-4".to_owned(), 21)]);
         assert_eq!(cookies.gone("a-1"), "__Host-signet-a-1=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
     }
 

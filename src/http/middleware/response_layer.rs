@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
-    http::{HeaderName, HeaderValue, StatusCode, Version, header},
+    error::MethodNotAllowedError,
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
 use tracing::Instrument;
 
@@ -98,9 +99,12 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
-            // Parsers disagree on a parameter that is given twice, so refuse it, but for the route that reads each one.
+            // Parsers disagree on a parameter that is given twice, so refuse it, but for the route that reads each one. Pages
+            // read theirs by themselves: links come to them with parameters of others.
             let query = match request.uri().query() {
-                Some(query) if route.name() != check::PATH => parameters(query.as_bytes()).map(drop),
+                Some(query) if route.name() != check::PATH && !route.is_page() => {
+                    parameters(query.as_bytes()).map(drop)
+                }
                 _ => Ok(()),
             };
             let admitted = || -> Result<(), poem::Error> {
@@ -113,6 +117,10 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
                 (Err(refusal), ..) => Err(refusal),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
+                // `HEAD` changes nothing (RFC 9110 §9.2.1), and here the handler of `GET` does.
+                (Ok(()), None, Ok(())) if method == Method::HEAD && route.get_acts() => {
+                    Err(MethodNotAllowedError.into())
+                }
                 (Ok(()), None, Ok(())) => match tokio::time::timeout(PATIENCE, self.inner.call(request)).await {
                     Ok(answer) => answer.map(IntoResponse::into_response),
                     Err(_) => Err(Overdue.into()),
@@ -161,7 +169,8 @@ impl ResponseLayer {
         set(header::CACHE_CONTROL, "no-store");
         // This limits `<img>` and `<script>` of other sites; `Cors` decides about fetches.
         set(RESOURCE_POLICY, if route.cors == CorsClass::Everyone { "cross-origin" } else { "same-origin" });
-        if is_page {
+        // A popup that a client opened needs its opener until it is back; our own pages are nobody's popup.
+        if is_page && !route.may_be_popup() {
             set(OPENER_POLICY, "same-origin");
         }
         if self.https {

@@ -120,7 +120,7 @@ impl From<AccessClaims> for Introspection {
             Some(user) => Self {
                 username: user.preferred_username,
                 sid: Some(user.sid.to_string()),
-                auth_time: Some(user.auth_time),
+                auth_time: user.auth_time,
                 roles: (!user.roles.is_empty())
                     .then(|| user.roles.iter().map(|role| role.as_str().to_owned()).collect()),
                 ..about_token
@@ -135,6 +135,7 @@ impl From<(RefreshClaims, Session)> for Introspection {
             active: true,
             scope: Some(session.scope.to_string()),
             client_id: Some(claims.client_id.to_string()),
+            auth_time: session.auth_time(),
             username: Some(session.username),
             exp: Some(claims.exp),
             iat: Some(claims.iat),
@@ -143,7 +144,6 @@ impl From<(RefreshClaims, Session)> for Introspection {
             iss: Some(claims.iss),
             jti: Some(claims.jti),
             sid: Some(claims.sid.to_string()),
-            auth_time: Some(session.authenticated_at.timestamp()),
             ..Self::default()
         }
     }

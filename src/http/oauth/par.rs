@@ -100,6 +100,7 @@ impl From<PushedRequest> for Parameters {
             max_age: request.max_age,
             login_hint: request.login_hint,
             id_token_hint: request.id_token_hint,
+            malformed: false,
             idp_hint: request.idp_hint,
             request: request.request,
             request_uri: request.request_uri,

@@ -120,7 +120,7 @@ const PAGE: &str = r#"<!doctype html>
 </html>
 "#;
 
-const START: &str = r##"SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", deepLinking: true });
+const START: &str = r##"SwaggerUIBundle({ url: "/openapi.json", dom_id: "#ui", deepLinking: true, validatorUrl: null });
 "##;
 
 /// Swagger UI writes its own style attributes and draws its icons from `data:` URLs; scripts come from this folder alone.

@@ -13,18 +13,28 @@ use crate::{
             context::Pages,
             error::PageError,
             form::{self, BrowserContext},
-            send_on::send_on,
+            send_on::{Via, send_on},
         },
         redirect::{ask_again, see_other},
     },
-    services::authorization::authorize::{AuthorizeError, AuthorizeOutcome},
+    services::authorization::{
+        authorize::{AuthorizeError, AuthorizeOutcome},
+        question::Progress,
+    },
 };
 
 /// `GET`
 #[handler]
 pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
-    run(pages, request, query).await
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    if let Some(sealed) = form::parameter(request, "resume") {
+        let context = form::context(pages, request);
+        let session = pages.session(request).await?;
+        let outcome = pages.authorize.resume(&sealed, &context.browser, session.as_ref(), Progress::default()).await?;
+        return Ok(send_on(pages, &context, outcome, Via::Link));
+    }
+    let (query, malformed) = body::parameters_of(query, &Parameters::NAMES);
+    run(pages, request, query, malformed).await
 }
 
 /// `POST` (OIDC Core §3.1.2.1): a client's own form.
@@ -33,26 +43,25 @@ pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Resul
     ask_again("/oauth/authorize", request, body).await
 }
 
-async fn run(pages: &Pages, request: &Request, given: Map<String, Value>) -> Result<Response, PageError> {
+async fn run(
+    pages: &Pages,
+    request: &Request,
+    given: Map<String, Value>,
+    malformed: bool,
+) -> Result<Response, PageError> {
     let context = form::context(pages, request);
     let session = pages.session(request).await?;
-    // A request that is resumed has been to the provider already: do not send it there again.
-    let given_resume = given.contains_key("resume");
-    let outcome = if let Some(sealed) = given.get("resume").and_then(Value::as_str) {
-        pages.authorize.resume(sealed, &context.browser, session.as_ref()).await?
-    } else {
-        // Every parameter is an optional string, so this fails for none of them.
-        let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
-        pages.authorize.run(parameters, &context.browser, session.as_ref()).await?
-    };
+    // Every parameter is an optional string, so this fails for none of them.
+    let parameters: Parameters = serde_json::from_value(given.into()).map_err(|_| PageError::Incomplete)?;
+    let parameters = Parameters { malformed, ..parameters };
+    let outcome = pages.authorize.run(parameters, &context.browser, session.as_ref()).await?;
     if let AuthorizeOutcome::LogIn(sealed) = &outcome
-        && !given_resume
         && let Some(provider) = hinted(pages, &context, sealed).await?
     {
         let response = see_other(&format!("/federation/{provider}?request={sealed}"));
         return Ok(form::set_browser_cookie(pages, &context, response));
     }
-    Ok(send_on(pages, &context, outcome))
+    Ok(send_on(pages, &context, outcome, Via::Link))
 }
 
 /// The provider that a request names, if it can be logged in with here.

@@ -14,7 +14,11 @@ const ICON: &str = include_str!("icon.svg");
 const SUBMIT: &str = include_str!("submit.js");
 
 /// The paths of the files.
-pub(in crate::http) const FILES: [&str; 3] = ["/assets/style.css", "/assets/icon.svg", "/assets/submit.js"];
+pub(in crate::http) const FILES: [&str; 5] =
+    ["/assets/style.css", "/assets/icon.svg", "/assets/submit.js", "/favicon.ico", "/robots.txt"];
+
+/// No page here is of use in a search engine.
+const ROBOTS: &str = "User-agent: *\nDisallow: /\n";
 
 /// The name and colour that an operator chose, and the files that follow from them.
 #[derive(Debug, Clone)]
@@ -62,5 +66,7 @@ impl Branding {
             .at(FILES[0], static_file::file("text/css; charset=utf-8", None, self.style.clone()))
             .at(FILES[1], static_file::file("image/svg+xml", None, self.drawing.clone()))
             .at(FILES[2], static_file::file("text/javascript; charset=utf-8", None, SUBMIT.to_owned()))
+            .at(FILES[3], static_file::file("image/svg+xml", None, self.drawing.clone()))
+            .at(FILES[4], static_file::file("text/plain; charset=utf-8", None, ROBOTS.to_owned()))
     }
 }

@@ -14,9 +14,13 @@ use super::{
 use crate::{
     domain::{scope::Scope, session::Session},
     http::{
-        pages::{branding::Branding, send_on::send_on},
+        pages::{
+            branding::Branding,
+            send_on::{Via, send_on},
+        },
         redirect::see_other,
     },
+    services::authorization::question::Question,
 };
 
 const FORM: &str = "consent";
@@ -28,6 +32,10 @@ struct ConsentPage<'a> {
     csrf: &'a str,
     request: &'a str,
     client: &'a str,
+    /// Whether nobody vouches for the client.
+    self_registered: bool,
+    /// Whether the client may have it already, and the person only says that they go on.
+    confirmation: bool,
     username: &'a str,
     /// The permissions, a line each.
     lines: Vec<String>,
@@ -40,21 +48,24 @@ struct ConsentPage<'a> {
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let context = form::context(pages, request);
     let sealed = form::parameter(request, "request").unwrap_or_default();
-    let asking = pages.authorize.asking(&sealed, &context.browser).await?;
     let Some(session) = pages.session(request).await? else {
+        // A request that leads nowhere is said to do so.
+        pages.authorize.asking(&sealed, &context.browser).await?;
         return Ok(see_other(&format!("/login?request={sealed}")));
     };
-    let origin = asking.origin.as_deref();
+    let (asking, question) = pages.authorize.question(&sealed, &context.browser, &session).await?;
     let page = ConsentPage {
         branding: &pages.branding,
         csrf: &pages.csrf.code(&context.browser, &form_name(Some(&session))),
         request: &sealed,
         client: &asking.client.name,
+        self_registered: asking.client.self_registered,
+        confirmation: question == Question::Confirmation,
         username: &session.username,
-        lines: lines(&asking.scope),
-        destination: origin.unwrap_or_default(),
+        lines: lines(&asking.scope, asking.resource.as_slice()),
+        destination: &asking.destination,
     };
-    Ok(layout::page_leading_to(StatusCode::OK, &page, origin))
+    Ok(layout::page(StatusCode::OK, &page))
 }
 
 /// Binds the form to the session that it was rendered for, so another account in this browser cannot submit it.
@@ -75,14 +86,15 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
             };
             pages.authorize.allow(&sealed, &form.browser, &session).await?
         }
-        "deny" => pages.authorize.deny(&sealed, &form.browser).await?,
+        "deny" => pages.authorize.deny(&sealed, &form.browser, session.as_ref()).await?,
         _ => return Err(PageError::Incomplete),
     };
-    Ok(send_on(pages, &BrowserContext::known(form.browser), outcome))
+    Ok(send_on(pages, &BrowserContext::known(form.browser), outcome, Via::Form))
 }
 
-/// A scope in words for people.
-pub(super) fn lines(scope: &Scope) -> Vec<String> {
+/// A scope in words for people, and the services that it is for.
+pub(super) fn lines(scope: &Scope, resources: &[String]) -> Vec<String> {
+    let resources = resources.iter().map(|resource| format!("Act for you at {resource}"));
     scope
         .iter()
         .map(|value| match value {
@@ -93,5 +105,6 @@ pub(super) fn lines(scope: &Scope) -> Vec<String> {
             "offline_access" => "Do so while you are away, until you log out".to_owned(),
             other => format!("Use “{other}”"),
         })
+        .chain(resources)
         .collect()
 }

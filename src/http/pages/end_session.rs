@@ -11,29 +11,39 @@ use crate::{
             context::Pages,
             error::PageError,
             form,
-            logout::{forgotten, logged_out},
+            logout::{Ending, forgotten, logged_out, offer},
         },
         redirect::{ask_again, see_other},
     },
-    services::sessions::logout::LogoutOutcome,
+    services::sessions::logout::{Destination, LogoutOutcome, Parameters},
 };
 
 /// `GET`
 #[handler]
 pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
-    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
+    let (query, malformed) =
+        body::parameters_of(request.uri().query().unwrap_or_default().as_bytes(), &Parameters::NAMES);
+    if malformed {
+        return Err(PageError::Incomplete);
+    }
     // Every parameter is an optional string, so this fails for none of them.
     let asked = serde_json::from_value(query.into()).map_err(|_| PageError::Incomplete)?;
     let context = form::context(pages, request);
     let session = pages.session(request).await?;
     let response = match pages.log_out.run(&asked, &context.browser, session.as_ref()).await? {
-        LogoutOutcome::LoggedOut { then } => {
-            let response = then.map_or_else(|| logged_out(pages), |then| see_other(&then));
+        LogoutOutcome::LoggedOut(destination) => {
+            let response = match destination {
+                Destination::Stays => logged_out(pages, Ending::Plain),
+                Destination::Refused => logged_out(pages, Ending::Refused),
+                Destination::Client(then) => see_other(&then),
+                Destination::Offered(then) => offer(pages, &then),
+            };
             // Without a login to end, clear no cookie: any site may have sent the browser here.
             if session.is_some() { forgotten(pages, response) } else { response }
         }
-        LogoutOutcome::Ask(sealed) if sealed.is_empty() => see_other("/logout"),
-        LogoutOutcome::Ask(sealed) => see_other(&format!("/logout?request={sealed}")),
+        LogoutOutcome::Ask { refused: true, .. } => see_other("/logout?note=unregistered"),
+        LogoutOutcome::Ask { sealed, .. } if sealed.is_empty() => see_other("/logout"),
+        LogoutOutcome::Ask { sealed, .. } => see_other(&format!("/logout?request={sealed}")),
     };
     Ok(form::set_browser_cookie(pages, &context, response))
 }

@@ -14,7 +14,7 @@ use crate::{
         extract::body::BodyError,
         pages::{
             branding::Branding,
-            layout::{self, Notice},
+            layout::{self, Link, Notice},
         },
         routes::RouteMatch,
     },
@@ -107,7 +107,8 @@ pub(in crate::http) fn page(
     error: &poem::Error,
 ) -> Response {
     let (status, (title, text), field) = describe(error);
-    let notice = Notice { alarming: true, request_id, ..Notice::new(branding, title, text) };
+    let link = way_on(error, route);
+    let notice = Notice { alarming: true, request_id, link, ..Notice::new(branding, title, text) };
     let mut response = layout::page(status, &notice);
     let field = match status {
         StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, route.allow())),
@@ -117,6 +118,22 @@ pub(in crate::http) fn page(
         response.headers_mut().insert(name, value);
     }
     response
+}
+
+/// A way on from a form or a request that is over: the page that the form stood on, or the login page, which leads
+/// whoever is logged in to their account.
+fn way_on(error: &poem::Error, route: &RouteMatch) -> Option<Link> {
+    let page = match error.downcast_ref::<PageError>()? {
+        PageError::Stale | PageError::Foreign if route.has_page() => route.name(),
+        PageError::Stale | PageError::Foreign | PageError::Expired => "/login",
+        _ => return None,
+    };
+    let label = match page {
+        "/login" => "Log in here",
+        page if page.starts_with("/account") => "Go to your account",
+        _ => "Open the page again",
+    };
+    Some(Link { href: page, label })
 }
 
 /// The status, the title and text, and the value of `Retry-After` in seconds.
@@ -129,7 +146,7 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
             ),
             PageError::Stale => (
                 "This form is too old",
-                "Reload the page and try again. If that does not help, let your browser keep cookies of this site.",
+                "Open the page again, and try once more. If that does not help, let your browser keep cookies of this site.",
             ),
             PageError::UnknownClient => (
                 "This app is not known here",

@@ -17,14 +17,14 @@ use super::{
     context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
-    layout,
+    layout::{self, Leaving, Offer},
 };
 use crate::{
-    domain::identity::ProviderName,
+    domain::{identity::ProviderName, session::Session},
     http::{
         extract::body,
         middleware::client_info::RequestOrigin,
-        pages::{branding::Branding, post_auth_action::PostAuthAction, provider_button::Button},
+        pages::{branding::Branding, post_auth_action::PostAuthAction, provider_button::Button, send_on::Via},
         redirect::see_other,
     },
     services::{
@@ -41,8 +41,9 @@ const NAME_FORM: &str = "federation name";
 const ATTEMPT: &str = "federation-";
 /// The same of what to go on with.
 const ONWARD: &str = "onward-";
-/// How many attempts a browser keeps at a time. More would fill its requests.
-const MOST_ATTEMPTS: usize = 5;
+/// How many bytes of attempts a browser keeps at a time. nginx takes 8 kB for all cookies of a request, and 4 kB for the
+/// header of a response.
+const MOST_BYTES: usize = 3000;
 /// When to try a provider again that does not answer, in seconds.
 const RETRY_AFTER: u16 = 30;
 
@@ -62,14 +63,18 @@ impl Pages {
     }
 }
 
-/// A page that goes on to a provider by itself. Were the form's own answer a redirect, browsers would hold each address
-/// that the provider leads through to this page's `form-action` (CSP 3 §6.4.1), which nobody can list.
+/// Asks whether to go on to the provider that a client's request names.
 #[derive(Template)]
-#[template(path = "leaving.html")]
-struct Leaving<'a> {
+#[template(path = "federation_continue.html")]
+struct ContinuePage<'a> {
     branding: &'a Branding,
-    title: &'a str,
-    address: &'a str,
+    csrf: &'a str,
+    onward: &'a PostAuthAction,
+    button: &'a Button,
+    /// The client that asks.
+    client: &'a str,
+    /// Who is logged in here; empty where there is nobody.
+    username: &'a str,
 }
 
 /// How somebody new wants to be called.
@@ -108,7 +113,7 @@ pub(super) async fn start_from_form(
     let onward = PostAuthAction::of_form(&mut form);
     // Check the request before the browser is sent away for it.
     let fresh = onward.wants_fresh(pages, &form.browser).await?;
-    match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh }).await {
+    match pages.federate.start(&name, &form.browser, Intent::LogIn { fresh, pressed: true }).await {
         Ok(started) => Ok(redirect_to_provider(pages, request, &name, &started, &onward)),
         Err(error) => failed(pages, &name, error, &onward),
     }
@@ -126,7 +131,12 @@ pub(super) async fn start_from_hint(
     let Some(asking) = onward.asking(pages, &context.browser).await? else {
         return Ok(see_other(&format!("/login{}", onward.query())));
     };
-    match pages.federate.start(&name, &context.browser, Intent::LogIn { fresh: asking.fresh }).await {
+    // A link from elsewhere replaces nobody's login: the person presses a button.
+    if pages.session(request).await?.is_some() {
+        return ask_to_continue(pages, request, &name, &context, &onward).await;
+    }
+    let intent = Intent::LogIn { fresh: asking.fresh, pressed: false };
+    match pages.federate.start(&name, &context.browser, intent).await {
         Ok(started) => {
             let mut response = see_other(&started.address);
             keep(pages, request, &started, &onward, &mut response);
@@ -134,6 +144,30 @@ pub(super) async fn start_from_hint(
         }
         Err(error) => failed(pages, &name, error, &onward),
     }
+}
+
+/// Asks for the press that a login with this provider needs here.
+async fn ask_to_continue(
+    pages: &Pages,
+    request: &Request,
+    name: &str,
+    context: &BrowserContext,
+    onward: &PostAuthAction,
+) -> Result<Response, PageError> {
+    let Some(button) = pages.providers.iter().find(|button| button.name == name) else {
+        return failed(pages, name, FederateError::UnknownProvider, onward);
+    };
+    let asking = onward.asking(pages, &context.browser).await?;
+    let session = pages.session(request).await?;
+    let page = ContinuePage {
+        branding: &pages.branding,
+        csrf: &pages.csrf.code(&context.browser, FORM),
+        onward,
+        button,
+        client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
+        username: session.as_ref().map(|session| session.username.as_str()).unwrap_or_default(),
+    };
+    Ok(form::set_browser_cookie(pages, context, layout::page(StatusCode::OK, &page)))
 }
 
 /// Sends the browser from a form to a provider.
@@ -145,29 +179,28 @@ pub(super) fn redirect_to_provider(
     onward: &PostAuthAction,
 ) -> Response {
     let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
-    let page = Leaving { branding: &pages.branding, title: title.unwrap_or(name), address: &started.address };
-    let mut response = layout::page(StatusCode::OK, &page);
-    // A URL holds no character that could end the field, and no white space.
-    if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={}", started.address)) {
-        response.headers_mut().insert(header::REFRESH, refresh);
-    }
+    let page = Leaving {
+        branding: &pages.branding,
+        title: &format!("Going on to {}", title.unwrap_or(name)),
+        text: "You log in there, and then come back.",
+        address: &started.address,
+    };
+    let mut response = page.response();
     keep(pages, request, started, onward, &mut response);
     response
 }
 
-/// Has the browser keep an attempt, and what to go on with after it. Where it keeps too many, the others go.
+/// Has the browser keep an attempt, and what to go on with after it. Where that is too much for its requests, the
+/// others go.
 fn keep(pages: &Pages, request: &Request, started: &Started, onward: &PostAuthAction, response: &mut Response) {
-    let kept = pages.cookies.names(request, ATTEMPT);
-    let crowded = kept.len() >= MOST_ATTEMPTS;
-    let gone = kept.iter().filter(|_| crowded).flat_map(|name| {
-        let key = name.strip_prefix(ATTEMPT).unwrap_or_default();
-        [pages.cookies.gone(name), pages.cookies.gone(&format!("{ONWARD}{key}"))]
-    });
-    let gone: Vec<String> = gone.collect();
-    let age = PATIENCE.to_std().ok();
-    let mut fields = gone;
-    fields.push(pages.cookies.field(&format!("{ATTEMPT}{}", started.key), &started.sealed, age));
     let query = onward.query();
+    let kept: Vec<(String, usize)> =
+        [ATTEMPT, ONWARD].iter().flat_map(|beginning| pages.cookies.sizes(request, beginning)).collect();
+    let bytes = kept.iter().map(|(_, size)| size).sum::<usize>() + started.sealed.len() + query.len();
+    let gone = kept.iter().filter(|_| bytes > MOST_BYTES).map(|(name, _)| pages.cookies.gone(name));
+    let mut fields: Vec<String> = gone.collect();
+    let age = PATIENCE.to_std().ok();
+    fields.push(pages.cookies.field(&format!("{ATTEMPT}{}", started.key), &started.sealed, age));
     if !query.is_empty() {
         fields.push(pages.cookies.field(&format!("{ONWARD}{}", started.key), &query, age));
     }
@@ -191,7 +224,8 @@ pub(super) async fn callback(
     Path(name): Path<String>,
 ) -> Result<Response, PageError> {
     let context = form::context(pages, request);
-    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes())?;
+    // One that came twice is none.
+    let (query, _) = body::parameters_of(request.uri().query().unwrap_or_default().as_bytes(), &RETURNED);
     let parameter = |name: &str| query.get(name).and_then(Value::as_str);
     let state = parameter("state").unwrap_or_default();
     let key = federation::key(state).unwrap_or_default();
@@ -204,10 +238,14 @@ pub(super) async fn callback(
         .federate
         .finish(&name, Some(&context.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
         .await;
+    if let (Err(FederateError::Stale), Some(session)) = (&finished, &session) {
+        return Ok(already(pages, session, &goal));
+    }
     // One that is not this may still come back.
     let over = sealed.is_some() && !matches!(finished, Err(FederateError::Stale));
     let mut response = match finished {
-        Ok(arrived) => finish_callback(pages, request, &name, &context, &goal, arrived).await,
+        Ok(arrived) => finish_callback(pages, request, &name, &context, &goal, arrived, Via::Link).await,
+        Err(FederateError::NotPressed) => ask_to_continue(pages, request, &name, &context, &goal).await,
         Err(error) => failed(pages, &name, error, &goal),
     }?;
     if over {
@@ -226,8 +264,7 @@ pub(super) async fn come_back_by_form(
 ) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
     // Apple's posted `user` is not signed: ignore it.
-    let names = ["state", "code", "error", "iss"];
-    let pairs = names.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
+    let pairs = RETURNED.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let name = ProviderName::parse(&name).map_err(|_| PageError::Incomplete)?;
     if query.len() > LONGEST_QUERY {
@@ -236,6 +273,8 @@ pub(super) async fn come_back_by_form(
     Ok(see_other(&format!("/federation/{name}/callback?{query}")))
 }
 
+/// The parameters of a provider's answer that are read.
+const RETURNED: [&str; 4] = ["state", "code", "error", "iss"];
 /// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
 const LONGEST_QUERY: usize = 7 * 1024;
 
@@ -253,8 +292,14 @@ pub(super) async fn choose_username(
     let (arrival, username) = (form.text("arrival"), form.text("username"));
     match pages.federate.name(&name, &form.browser, &arrival, &username, &origin.0).await {
         Ok(arrived) => {
-            finish_callback(pages, request, &name, &BrowserContext::known(form.browser), &onward, arrived).await
+            let context = BrowserContext::known(form.browser);
+            finish_callback(pages, request, &name, &context, &onward, arrived, Via::Form).await
         }
+        // The button was pressed twice, or the page reloaded.
+        Err(FederateError::Stale) => match pages.session(request).await? {
+            Some(session) => Ok(already(pages, &session, &onward)),
+            None => failed(pages, &name, FederateError::Stale, &onward),
+        },
         Err(error) => failed(pages, &name, error, &onward),
     }
 }
@@ -266,16 +311,19 @@ async fn finish_callback(
     context: &BrowserContext,
     onward: &PostAuthAction,
     arrived: CallbackOutcome,
+    via: Via,
 ) -> Result<Response, PageError> {
     match arrived {
-        CallbackOutcome::LoggedIn(session) => {
+        CallbackOutcome::LoggedIn { session, pressed } => {
             let stale_login = |onward: &PostAuthAction| stale_login(pages, name, onward);
-            onward.continue_after_federation(pages, &context.browser, request, *session, stale_login).await
+            let arrived = (*session, pressed, via);
+            onward.continue_after_federation(pages, &context.browser, request, arrived, stale_login).await
         }
         CallbackOutcome::Linked => Ok(see_other("/account/providers?done=linked")),
         CallbackOutcome::PendingSignup(UsernamePrompt { sealed, suggestion, why }) => {
             let button = pages.providers.iter().find(|button| button.name == name);
-            let asking = onward.asking(pages, &context.browser).await?;
+            // A request that leads nowhere is said to do so.
+            onward.asking(pages, &context.browser).await?;
             let page = NamePage {
                 branding: &pages.branding,
                 csrf: &pages.csrf.code(&context.browser, NAME_FORM),
@@ -287,10 +335,22 @@ async fn finish_callback(
                 error: &why,
             };
             let status = if why.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-            let leads_to = asking.as_ref().and_then(|asking| asking.origin.as_deref());
-            Ok(layout::page_leading_to(status, &page, leads_to))
+            Ok(layout::page(status, &page))
         }
     }
+}
+
+/// The page for who has logged in by the first use of what is used again.
+fn already(pages: &Pages, session: &Session, onward: &PostAuthAction) -> Response {
+    let page = Offer {
+        branding: &pages.branding,
+        title: "You are logged in",
+        text: &format!("You are logged in here as {}.", session.username),
+        alarming: false,
+        address: &onward.resumption(),
+        label: "Continue",
+    };
+    layout::page(StatusCode::BAD_REQUEST, &page)
 }
 
 /// The page for whom a provider let in by a login that is too old for what they are about.
@@ -338,6 +398,11 @@ pub(super) fn failed(
             format!("{provider} opens another account"),
             "Log in to that account, and unlink it there first.",
         ),
+        FederateError::NotPressed => (
+            StatusCode::FORBIDDEN,
+            "Please begin again".to_owned(),
+            "You log in with a provider by a button on our page.",
+        ),
         FederateError::NotLoggedIn => {
             (StatusCode::FORBIDDEN, "You are not logged in any more".to_owned(), "Log in, and link it again.")
         }
@@ -354,5 +419,6 @@ pub(super) fn failed(
 
 const STALE: &str = "The way took too long, or it was begun in another browser. If that does not help, let your browser \
                      keep cookies of this site.";
-const TOO_OLD: &str = "The page that you opened needs a newer login. Log out there first, or log in another way.";
+const TOO_OLD: &str = "What you are about to do needs a new login, and the provider did not say that you have just logged \
+                       in. Log out there first, or log in another way.";
 const UNTOLD: &str = "Nothing was changed. Try again, or log in another way.";

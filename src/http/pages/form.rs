@@ -39,16 +39,31 @@ impl Form {
         request: &Request,
         body: Body,
     ) -> Result<Self, PageError> {
+        let form = Self::read_unchecked(pages, request, body).await?;
+        if form.is_of(pages, name) { Ok(form) } else { Err(PageError::Stale) }
+    }
+
+    /// Reads a form that came from a page of ours. Whose and which it is, [`Self::is_of`] says.
+    ///
+    /// # Errors
+    /// [`PageError`] where it came from another site, from a browser without an id, or cannot be read.
+    pub(in crate::http) async fn read_unchecked(
+        pages: &Pages,
+        request: &Request,
+        body: Body,
+    ) -> Result<Self, PageError> {
         if !came_from_here(pages, request) {
             return Err(PageError::Foreign);
         }
         let fields = body::form(request, &mut RequestBody::new(body)).await?;
         let browser = browser(pages, request).ok_or(PageError::Stale)?;
-        let code = fields.get("csrf").and_then(Value::as_str).unwrap_or_default();
-        if !pages.csrf.is_good(&browser, name, code) {
-            return Err(PageError::Stale);
-        }
         Ok(Self { fields, browser })
+    }
+
+    /// Whether it is the form `name`, which this browser got from us.
+    pub(in crate::http) fn is_of(&self, pages: &Pages, name: &str) -> bool {
+        let code = self.fields.get("csrf").and_then(Value::as_str).unwrap_or_default();
+        pages.csrf.is_good(&self.browser, name, code)
     }
 
     /// A field's text; empty where it was not sent.
@@ -70,9 +85,9 @@ fn browser(pages: &Pages, request: &Request) -> Option<BrowserId> {
     pages.cookies.find(request, BROWSER).and_then(|name| BrowserId::parse(&name))
 }
 
-/// A parameter of the query. A query that cannot be read has none.
+/// A parameter of the query. One that came twice or cannot be decoded is none; the others do not matter.
 pub(in crate::http) fn parameter(request: &Request, name: &str) -> Option<String> {
-    let query = body::parameters(request.uri().query().unwrap_or_default().as_bytes()).ok()?;
+    let (query, _) = body::parameters_of(request.uri().query().unwrap_or_default().as_bytes(), &[name]);
     query.get(name).and_then(Value::as_str).map(ToOwned::to_owned)
 }
 

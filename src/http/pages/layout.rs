@@ -1,33 +1,52 @@
 //! What every page has in common.
 
 use askama::Template;
-use poem::{IntoResponse, Response, http::StatusCode};
+use poem::{
+    IntoResponse, Response,
+    http::{HeaderValue, StatusCode, header},
+};
 
 use crate::http::pages::branding::Branding;
 
-/// Nothing from anywhere else, and no script but where the page has one of ours. A form goes to where it came from; the
-/// browser holds where its answer redirects to the same rule, so that a page says where that may be (CSP 3 §6.4.1).
-fn policy(script: &str, form_action: &str) -> String {
-    format!(
-        "default-src 'none'; {script}style-src 'self'; img-src 'self'; form-action {form_action}; base-uri 'none'; \
-         frame-ancestors 'none'"
-    )
-}
+/// Nothing from anywhere else, and no script but where the page has one of ours. A form goes to us alone: browsers hold
+/// every address that its answer leads through to the same rule (CSP 3 §6.4.1), which nobody can list, so that a form is
+/// answered by a page that goes on by itself.
+const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; \
+                      frame-ancestors 'none'";
+/// The policy of the page that posts itself to a client. Its one form has no field to fill in.
+const POSTING: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; base-uri 'none'; \
+                       frame-ancestors 'none'";
 
 /// A page.
 pub(in crate::http) fn page(status: StatusCode, template: &impl Template) -> Response {
-    page_leading_to(status, template, None)
+    rendered(status, template, POLICY)
 }
 
-/// A page whose form may lead on to `origin`, as a content security policy names it.
-pub(in crate::http) fn page_leading_to(status: StatusCode, template: &impl Template, origin: Option<&str>) -> Response {
-    let form_action = origin.map_or_else(|| "'self'".to_owned(), |origin| format!("'self' {origin}"));
-    rendered(status, template, &policy("", &form_action))
+/// A page that posts itself to a client.
+pub(in crate::http) fn posting_page(status: StatusCode, template: &impl Template) -> Response {
+    rendered(status, template, POSTING)
 }
 
-/// A page that posts itself to `origin`.
-pub(in crate::http) fn posting_page(template: &impl Template, origin: &str) -> Response {
-    rendered(StatusCode::OK, template, &policy("script-src 'self'; ", origin))
+/// A page that goes on to an address elsewhere by itself: the answer to a form.
+#[derive(Debug, Template)]
+#[template(path = "leaving.html")]
+pub(in crate::http) struct Leaving<'a> {
+    pub(in crate::http) branding: &'a Branding,
+    pub(in crate::http) title: &'a str,
+    pub(in crate::http) text: &'a str,
+    pub(in crate::http) address: &'a str,
+}
+
+impl Leaving<'_> {
+    /// The page.
+    pub(in crate::http) fn response(&self) -> Response {
+        let mut response = page(StatusCode::OK, self);
+        // A URL holds no character that could end the field, and no white space.
+        if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={}", self.address)) {
+            response.headers_mut().insert(header::REFRESH, refresh);
+        }
+        response
+    }
 }
 
 fn rendered(status: StatusCode, template: &impl Template, policy: &str) -> Response {
@@ -76,4 +95,17 @@ impl<'a> Notice<'a> {
     pub(in crate::http) fn with_link(self, href: &'static str, label: &'static str) -> Self {
         Self { link: Some(Link { href, label }), ..self }
     }
+}
+
+/// A page that says something, with an address elsewhere to go on to.
+#[derive(Debug, Template)]
+#[template(path = "offer.html")]
+pub(in crate::http) struct Offer<'a> {
+    pub(in crate::http) branding: &'a Branding,
+    pub(in crate::http) title: &'a str,
+    pub(in crate::http) text: &'a str,
+    /// Whether it is about something that went wrong.
+    pub(in crate::http) alarming: bool,
+    pub(in crate::http) address: &'a str,
+    pub(in crate::http) label: &'a str,
 }

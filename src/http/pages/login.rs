@@ -17,13 +17,17 @@ use super::{
     layout,
 };
 use crate::{
-    domain::client_info::Credentials,
+    domain::{client_info::Credentials, session::Session},
     http::{
         errors::failure::TooManyRequests,
         middleware::client_info::RequestOrigin,
-        pages::{branding::Branding, post_auth_action::PostAuthAction, send_on::send_on},
+        pages::{
+            branding::Branding,
+            post_auth_action::PostAuthAction,
+            send_on::{Via, send_on},
+        },
     },
-    services::{csrf::BrowserId, grants::GrantError},
+    services::{authorization::question::Progress, csrf::BrowserId, grants::GrantError},
 };
 
 const FORM: &str = "login";
@@ -33,6 +37,8 @@ const FORM: &str = "login";
 struct LogInPage<'a> {
     branding: &'a Branding,
     csrf: &'a str,
+    /// The code of the form by which the user that is logged in continues.
+    csrf_continue: &'a str,
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
     /// The client that asks for the login; empty where there is none.
@@ -66,16 +72,23 @@ pub(super) async fn send(
     origin: RequestOrigin,
     body: Body,
 ) -> Result<Response, PageError> {
-    let mut form = Form::read(pages, FORM, request, body).await?;
-    let onward = PostAuthAction::of_form(&mut form);
+    let mut form = Form::read_unchecked(pages, request, body).await?;
     if form.text("answer") == "continue" {
-        // A user that is no longer logged in gets the login page again, by way of the request.
-        let Some(session) = pages.session(request).await? else {
-            return ask(pages, &form.browser, request, StatusCode::OK, &onward, None, "").await;
+        let session = pages.session(request).await?;
+        // The code is good for the login that the button named, and for no other that began meanwhile in another tab.
+        let named = session.filter(|session| form.is_of(pages, &continue_form(session)));
+        let onward = PostAuthAction::of_form(&mut form);
+        let Some(session) = named else {
+            let alert = "You are not logged in here as that user any more. Choose again.";
+            return ask(pages, &form.browser, request, StatusCode::FORBIDDEN, &onward, None, alert).await;
         };
-        let outcome = pages.authorize.continue_as(&onward.request, &form.browser, &session).await?;
-        return Ok(send_on(pages, &BrowserContext::known(form.browser), outcome));
+        let outcome = pages.authorize.resume(&onward.request, &form.browser, Some(&session), Progress::CHOICE).await?;
+        return Ok(send_on(pages, &BrowserContext::known(form.browser), outcome, Via::Form));
     }
+    if !form.is_of(pages, FORM) {
+        return Err(PageError::Stale);
+    }
+    let onward = PostAuthAction::of_form(&mut form);
     // Before a password is tried for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;
     let (username, password) = (form.text("username"), form.secret("password"));
@@ -88,14 +101,28 @@ pub(super) async fn send(
         Err(GrantError::TooMany { retry_after }) => {
             let TooManyRequests { retry_after } = TooManyRequests::after(retry_after);
             let alert = format!("There were too many attempts. Try again in {}.", in_words(retry_after));
-            let mut response = again(StatusCode::TOO_MANY_REQUESTS, &alert).await?;
+            let mut response = kept_for_back(again(StatusCode::TOO_MANY_REQUESTS, &alert).await?);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry_after));
             Ok(response)
         }
         Err(GrantError::Unavailable(unavailable)) => Err(unavailable.into()),
         // A malformed name or password gets the same answer as a wrong one.
-        Err(_) => again(StatusCode::UNPROCESSABLE_ENTITY, "The name or the password is wrong.").await,
+        Err(_) => {
+            Ok(kept_for_back(again(StatusCode::UNPROCESSABLE_ENTITY, "The name or the password is wrong.").await?))
+        }
     }
+}
+
+/// Lets the browser show this answer of a form again, for Back: with `no-store` it would ask whether to send the form
+/// once more. The page holds the typed name and no password.
+fn kept_for_back(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+/// The form by which the user of this login continues.
+fn continue_form(session: &Session) -> String {
+    format!("{FORM} continue {}", session.id)
 }
 
 /// A wait as people say it.
@@ -123,9 +150,11 @@ async fn ask(
     let known = session.as_ref().map(|session| session.username.as_str());
     let present = known.filter(|_| asking.as_ref().is_some_and(|asking| asking.may_continue)).unwrap_or_default();
     let guess = if present.is_empty() { hint.or(known) } else { hint };
+    let csrf_continue = session.as_ref().map(|session| pages.csrf.code(browser, &continue_form(session)));
     let page = LogInPage {
         branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
+        csrf_continue: csrf_continue.as_deref().unwrap_or_default(),
         onward,
         providers: pages.buttons(browser),
         client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
@@ -134,7 +163,7 @@ async fn ask(
         alert,
         may_register: pages.register.open,
     };
-    Ok(layout::page_leading_to(status, &page, asking.as_ref().and_then(|asking| asking.origin.as_deref())))
+    Ok(layout::page(status, &page))
 }
 
 #[cfg(test)]

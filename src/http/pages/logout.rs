@@ -13,9 +13,13 @@ use super::{
     context::Pages,
     error::PageError,
     form::{self, Form},
-    layout::{self, Notice},
+    layout::{self, Notice, Offer},
+    send_on::{Via, leave},
 };
-use crate::http::{extract::cookies::SESSION, pages::branding::Branding, redirect::see_other};
+use crate::{
+    domain::redirect_uri,
+    http::{extract::cookies::SESSION, pages::branding::Branding, redirect::see_other},
+};
 
 const FORM: &str = "logout";
 
@@ -27,23 +31,39 @@ struct LogOutPage<'a> {
     /// A client's request, sealed; empty where there is none.
     request: &'a str,
     username: &'a str,
+    note: &'a str,
+}
+
+/// The client named an address that is not registered for it.
+const UNREGISTERED: &str =
+    "The app that sent you named an address to go back to that is not registered for it. You stay here.";
+
+/// What is said after a logout without a client to return to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Ending {
+    /// The client named no address.
+    Plain,
+    /// The client named an address that is not registered for it.
+    Refused,
 }
 
 /// Asks whether to log out, or says that nobody is logged in.
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let context = form::context(pages, request);
-    let Some(session) = pages.session(request).await? else { return Ok(logged_out(pages)) };
+    let Some(session) = pages.session(request).await? else {
+        return Ok(logged_out(pages, Ending::Plain));
+    };
     let sealed = form::parameter(request, "request").unwrap_or_default();
     let page = LogOutPage {
         branding: &pages.branding,
         csrf: &pages.csrf.code(&context.browser, FORM),
         request: &sealed,
         username: &session.username,
+        // A fixed text: anybody can write such a link.
+        note: if form::parameter(request, "note").as_deref() == Some("unregistered") { UNREGISTERED } else { "" },
     };
-    let origin = pages.log_out.origin(&sealed, &context.browser);
-    let page = layout::page_leading_to(StatusCode::OK, &page, origin.as_deref());
-    Ok(form::set_browser_cookie(pages, &context, page))
+    Ok(form::set_browser_cookie(pages, &context, layout::page(StatusCode::OK, &page)))
 }
 
 /// The answer.
@@ -53,14 +73,37 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     let sealed = form.text("request");
     let session = pages.session(request).await?;
     let then = pages.log_out.confirm(&sealed, &form.browser, session.as_ref()).await?;
-    Ok(forgotten(pages, see_other(then.as_deref().unwrap_or("/logout"))))
+    let response = then.map_or_else(|| see_other("/logout"), |then| leave(pages, &then, Via::Form));
+    Ok(forgotten(pages, response))
 }
 
 /// The page after a logout without a client to return to.
-pub(in crate::http) fn logged_out(pages: &Pages) -> Response {
-    let text = "Nobody is logged in in this browser now.";
+pub(in crate::http) fn logged_out(pages: &Pages, ending: Ending) -> Response {
+    let text = match ending {
+        Ending::Plain => "Nobody is logged in in this browser now.".to_owned(),
+        Ending::Refused => format!("Nobody is logged in in this browser now. {UNREGISTERED}"),
+    };
+    let text = text.as_str();
     let notice = Notice::new(&pages.branding, "You are logged out", text).with_link("/login", "Log in again");
     layout::page(StatusCode::OK, &notice)
+}
+
+/// The page after a logout that a client asked for which nobody vouches for: the person decides whether to go there.
+pub(in crate::http) fn offer(pages: &Pages, address: &str) -> Response {
+    let destination = redirect_uri::origin(address).unwrap_or_default();
+    let text = format!(
+        "Nobody is logged in in this browser now. The app that sent you registered itself, and the operator has not checked \
+         it. Go back to it only if you know {destination}."
+    );
+    let page = Offer {
+        branding: &pages.branding,
+        title: "You are logged out",
+        text: &text,
+        alarming: false,
+        address,
+        label: &format!("Go to {destination}"),
+    };
+    layout::page(StatusCode::OK, &page)
 }
 
 /// Has the browser forget its login, which is over.

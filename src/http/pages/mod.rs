@@ -14,7 +14,8 @@
 //! | `GET\|POST /forgot-password` | `forgot_password` |
 //! | `GET\|POST /reset-password` | `reset_password` |
 //! | `GET\|POST /verify-email` | `verify_email` |
-//! | `GET /assets/style.css`, `/assets/icon.svg`, `/assets/submit.js` | `branding` |
+//! | `GET /assets/style.css`, `/assets/icon.svg`, `/assets/submit.js`, `/favicon.ico`, `/robots.txt` | `branding` |
+//! | `GET /.well-known/change-password`, which leads to the account, as `/` does | here |
 //!
 //! A GET changes nothing: email scanners and browsers that look ahead use up no link.
 
@@ -42,9 +43,10 @@ use std::sync::Arc;
 
 #[cfg(test)]
 use poem::http::Method;
-use poem::{EndpointExt, Route, RouteMethod};
+use poem::{EndpointExt, Response, Route, RouteMethod};
 
 use self::context::Pages;
+use crate::http::redirect::see_other;
 
 /// Builds the routes of the pages, and the list of their paths and methods that the tests of `routes` compare.
 macro_rules! pages {
@@ -62,7 +64,14 @@ macro_rules! pages {
     };
 }
 
+/// Where password managers send people (W3C, a well-known URL for changing passwords).
+#[poem::handler]
+fn change_password() -> Response {
+    see_other("/account/password")
+}
+
 pages! {
+    "/.well-known/change-password": get GET change_password;
     "/account": get GET account::show, post POST account::send;
     "/account/apps": get GET account::apps::show, post POST account::apps::send;
     "/account/delete": get GET account::delete::show, post POST account::delete::send;

@@ -15,12 +15,15 @@ use crate::{
             context::Pages,
             error::PageError,
             form::{self, BrowserContext, Form},
-            send_on::send_on,
+            send_on::{Via, send_on},
         },
         redirect::see_other,
     },
     services::{
-        authorization::authorize::{Asking, AuthorizeOutcome},
+        authorization::{
+            authorize::AuthorizeOutcome,
+            question::{Asking, Progress},
+        },
         csrf::BrowserId,
     },
 };
@@ -69,6 +72,15 @@ impl PostAuthAction {
         Self { request, return_to }
     }
 
+    /// The address at which somebody who may be logged in already goes on.
+    pub(in crate::http) fn resumption(&self) -> String {
+        if self.request.is_empty() {
+            return if self.return_to.is_empty() { HOME.to_owned() } else { self.return_to.clone() };
+        }
+        let query = url::form_urlencoded::Serializer::new(String::new()).append_pair("resume", &self.request).finish();
+        format!("/oauth/authorize?{query}")
+    }
+
     /// The query that a link to another page of the same purpose has, `?` included.
     pub(in crate::http) fn query(&self) -> String {
         let given = [("request", &self.request), ("return_to", &self.return_to)];
@@ -101,7 +113,7 @@ impl PostAuthAction {
         Ok(self.asking(pages, browser).await?.is_none_or(|asking| asking.fresh))
     }
 
-    /// Sends who is logged in there.
+    /// Sends who is logged in there, and has sent a form of ours.
     ///
     /// # Errors
     /// [`PageError`] where the client's request cannot be gone on with.
@@ -112,8 +124,8 @@ impl PostAuthAction {
         session: &Session,
     ) -> Result<Response, PageError> {
         if !self.request.is_empty() {
-            let outcome = pages.authorize.resume(&self.request, browser, Some(session)).await?;
-            return Ok(send_on(pages, &BrowserContext::known(browser.clone()), outcome));
+            let outcome = pages.authorize.resume(&self.request, browser, Some(session), Progress::FORM).await?;
+            return Ok(send_on(pages, &BrowserContext::known(browser.clone()), outcome, Via::Form));
         }
         Ok(see_other(if self.return_to.is_empty() { HOME } else { &self.return_to }))
     }
@@ -147,18 +159,19 @@ impl PostAuthAction {
         pages: &Pages,
         browser: &BrowserId,
         request: &Request,
-        session: Session,
+        (session, pressed, via): (Session, bool, Via),
         stale_login: impl FnOnce(&Self) -> Response,
     ) -> Result<Response, PageError> {
         if self.request.is_empty() {
             return self.go_logged_in(pages, browser, request, (session, None)).await;
         }
+        // A login with a provider has chosen the account already.
+        let progress = Progress { account_chosen: true, pressed };
         let before = pages.cookies.find(request, SESSION);
         pages.browser_sessions.replace(before.as_deref(), &session).await?;
-        // A login with a provider has chosen the account already.
-        let response = match pages.authorize.continue_as(&self.request, browser, &session).await? {
+        let response = match pages.authorize.resume(&self.request, browser, Some(&session), progress).await? {
             AuthorizeOutcome::LogIn(request) => stale_login(&Self { request, return_to: String::new() }),
-            outcome => send_on(pages, &BrowserContext::known(browser.clone()), outcome),
+            outcome => send_on(pages, &BrowserContext::known(browser.clone()), outcome, via),
         };
         Ok(Self::remember(pages, &session, None, response))
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use askama::Template;
 use poem::{Body, Request, Response, handler, http::StatusCode, web::Data};
+use secrecy::SecretString;
 
 use super::{
     context::Pages,
@@ -13,6 +14,7 @@ use super::{
     layout::{self, Notice},
 };
 use crate::{
+    domain::{client_info::Credentials, session::Session},
     http::{
         middleware::{client_info::RequestOrigin, rate_limit::MailQuota},
         pages::{branding::Branding, post_auth_action::PostAuthAction},
@@ -77,7 +79,7 @@ pub(super) async fn send(
     let onward = PostAuthAction::of_form(&mut form);
     // Before an account is made for a request that leads nowhere.
     onward.asking(pages, &form.browser).await?;
-    let typed = Typed { username: form.text("username"), email: form.text("email") };
+    let typed = Typed { username: form.text("username"), email: form.text("email").trim().to_owned() };
     let password = form.secret("password");
     let email = Some(typed.email.as_str()).filter(|email| !email.is_empty());
     if email.is_some() {
@@ -95,12 +97,33 @@ pub(super) async fn send(
         }
         Err(RegisterError::Closed) => return Ok(closed(pages)),
         Err(RegisterError::UsernameTaken) => {
+            if let Some(logged_in) = again(pages, &typed.username, &password, &origin).await? {
+                return onward.go_logged_in(pages, &form.browser, request, logged_in).await;
+            }
             Errors { username: "This name is taken. Choose another one.".to_owned(), ..Errors::default() }
         }
         Err(RegisterError::Invalid(errors)) => tied(errors),
         Err(RegisterError::Unavailable(unavailable)) => return Err(unavailable.into()),
     };
     ask(pages, &form.browser, StatusCode::UNPROCESSABLE_ENTITY, &onward, &typed, errors).await
+}
+
+/// The login of an account that was made a moment ago, with the password that it was made with: the button was pressed
+/// twice, or the page reloaded.
+async fn again(
+    pages: &Pages,
+    username: &str,
+    password: &SecretString,
+    origin: &RequestOrigin,
+) -> Result<Option<(Session, Option<SecretString>)>, PageError> {
+    if !pages.register.is_new(username).await? {
+        return Ok(None);
+    }
+    match pages.log_in.at_pages(&Credentials { username, password }, &origin.0).await {
+        Ok(logged_in) => Ok(Some(logged_in)),
+        Err(GrantError::Unavailable(unavailable)) => Err(unavailable.into()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Each error at its field.
@@ -138,7 +161,7 @@ async fn ask(
         email: &typed.email,
         errors,
     };
-    Ok(layout::page_leading_to(status, &page, asking.as_ref().and_then(|asking| asking.origin.as_deref())))
+    Ok(layout::page(status, &page))
 }
 
 fn closed(pages: &Pages) -> Response {

@@ -60,11 +60,11 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
     }
     match pages.reset_password.run(&token, &new, providers).await {
         Ok(()) => {
-            let text = "Every device that was logged in has been logged out. Log in with the new password from now on.";
-            Ok(layout::page(StatusCode::OK, &Notice::new(&pages.branding, "Your password is changed", text)))
+            let notice = Notice::new(&pages.branding, "Your password is changed", CHANGED);
+            Ok(layout::page(StatusCode::OK, &notice.with_link("/login", "Log in")))
         }
         Err(ResetPasswordError::Password(why)) => again(&format!("The password {why}."), "").await,
-        Err(ResetPasswordError::InvalidToken) => Ok(over(pages)),
+        Err(ResetPasswordError::InvalidToken) => over(pages, &token).await,
         Err(ResetPasswordError::Unavailable(unavailable)) => Err(unavailable.into()),
     }
 }
@@ -78,7 +78,7 @@ async fn choose(
     error: &str,
     repeated_error: &str,
 ) -> Result<Response, PageError> {
-    let Some((owner, linked)) = pages.reset_password.peek(token).await? else { return Ok(over(pages)) };
+    let Some((owner, linked)) = pages.reset_password.peek(token).await? else { return over(pages, token).await };
     let page = ChoosePassword {
         branding: &pages.branding,
         csrf: &pages.csrf.code(browser, FORM),
@@ -91,9 +91,17 @@ async fn choose(
     Ok(layout::page(status, &page))
 }
 
-/// One page for every invalid link.
-fn over(pages: &Pages) -> Response {
+const CHANGED: &str = "Every device that was logged in has been logged out. Log in with the new password from now on.";
+
+/// A link that was used says so; there is one page for every other invalid link.
+async fn over(pages: &Pages, token: &SecretString) -> Result<Response, PageError> {
+    if pages.reset_password.is_used(token).await? {
+        let text = "This link has set a new password, and works no more. Log in with that password. If it was not you, get \
+                    a new link on the login page, by “Forgot your password?”.";
+        let notice = Notice::new(&pages.branding, "Your password is changed", text).with_link("/login", "Log in");
+        return Ok(layout::page(StatusCode::OK, &notice));
+    }
     let text = "It has been used, it is older than 30 minutes, or a newer one was sent.";
     let notice = Notice::new(&pages.branding, "This link does not work any more", text);
-    layout::page(StatusCode::BAD_REQUEST, &notice.with_link("/forgot-password", "Get a new link"))
+    Ok(layout::page(StatusCode::BAD_REQUEST, &notice.with_link("/forgot-password", "Get a new link")))
 }

@@ -78,9 +78,9 @@ impl Provider {
             .add_scopes(self.scopes().into_iter().map(Scope::new));
         if self.signs() {
             request = request.add_extra_param("nonce", asking.nonce);
-            if asking.fresh {
-                request = request.add_extra_param("prompt", self.preset.fresh_prompt);
-            }
+        }
+        for (name, value) in self.preset.fresh.iter().filter(|_| asking.fresh) {
+            request = request.add_extra_param(*name, *value);
         }
         if self.preset.form_post {
             request = request.add_extra_param("response_mode", "form_post");

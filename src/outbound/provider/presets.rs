@@ -15,8 +15,8 @@ pub(in crate::outbound) struct Preset {
     pub(in crate::outbound) scopes: &'static [&'static str],
     /// Whether the response comes as a form post, as Apple's does whenever a scope is requested.
     pub(in crate::outbound) form_post: bool,
-    /// The `prompt` that makes the provider authenticate again (OIDC Core §3.1.2.1), if it signs ID tokens.
-    pub(in crate::outbound) fresh_prompt: &'static str,
+    /// The parameters that make the provider authenticate again, or at least ask who it is.
+    pub(in crate::outbound) fresh: &'static [(&'static str, &'static str)],
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +41,8 @@ pub(in crate::outbound) fn of(kind: ProviderKind) -> Preset {
         origins: &[],
         scopes: OPENID,
         form_post: false,
-        fresh_prompt: "login",
+        // With `max_age` the provider must say when the person authenticated (OIDC Core §3.1.2.1).
+        fresh: &[("prompt", "login"), ("max_age", "0")],
     };
     match kind {
         ProviderKind::Google => Preset {
@@ -52,7 +53,7 @@ pub(in crate::outbound) fn of(kind: ProviderKind) -> Preset {
                 "https://www.googleapis.com",
             ],
             // It refuses words that it does not know, and `login` is none of its own.
-            fresh_prompt: "select_account",
+            fresh: &[("prompt", "select_account"), ("max_age", "0")],
             ..openid
         },
         ProviderKind::Microsoft => Preset {
@@ -81,6 +82,7 @@ pub(in crate::outbound) fn of(kind: ProviderKind) -> Preset {
                 userinfo: "https://graph.facebook.com/v23.0/me?fields=id,name,email",
             },
             scopes: &["public_profile", "email"],
+            fresh: &[("auth_type", "reauthenticate")],
             ..openid
         },
         ProviderKind::Github => Preset {
@@ -91,6 +93,7 @@ pub(in crate::outbound) fn of(kind: ProviderKind) -> Preset {
                 userinfo: "https://api.github.com/user",
             },
             scopes: &["user:email"],
+            fresh: &[("prompt", "select_account")],
             ..openid
         },
         ProviderKind::Oidc => openid,

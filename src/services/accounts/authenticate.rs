@@ -204,6 +204,8 @@ fn parse(password: &SecretString) -> Result<Password, AuthenticateError> {
 /// The account identifier that a typed name means, and its throttle key, the same for every spelling.
 fn identify(text: &str) -> Result<Name, AuthenticateError> {
     let malformed = |why: &str| Err(AuthenticateError::Malformed { field: "username", why: why.to_owned() });
+    // Keyboards of phones add white space.
+    let text = text.trim();
     if text.is_empty() {
         return malformed("must not be empty");
     }

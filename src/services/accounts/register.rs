@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use secrecy::SecretString;
 
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     store::{
         self, Database, StoreError,
         outbox::OutboxEvent,
-        users::{self, NewUser},
+        users::{self, Identifier, NewUser},
     },
 };
 
@@ -78,7 +79,20 @@ pub enum RegisterError {
     Unavailable(#[from] Unavailable),
 }
 
+/// How long after a registration the same form, sent again, logs in.
+const AGAIN: TimeDelta = TimeDelta::minutes(10);
+
 impl Register {
+    /// Whether the account of this name was registered a moment ago, perhaps by the first press of the same button.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn is_new(&self, username: &str) -> Result<bool, Unavailable> {
+        let Ok(username) = Username::parse(username) else { return Ok(false) };
+        let found = users::find_named(&self.db, &Identifier::Username(username)).await?;
+        Ok(found.is_some_and(|user| self.clock.now() < user.created_at + AGAIN))
+    }
+
     /// Registers an account. The result can log in without a second hash.
     pub async fn run(&self, registration: &NewAccount<'_>) -> Result<Authenticated, RegisterError> {
         if !self.open {

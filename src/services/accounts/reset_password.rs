@@ -93,6 +93,16 @@ impl ResetPassword {
         Ok(linked.into_iter().map(|link| link.provider).collect())
     }
 
+    /// Whether the secret has set a password, for whoever opens its link again.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn is_used(&self, token: &SecretString) -> Result<bool, Unavailable> {
+        let Ok(secret) = OneUseSecret::parse(token) else { return Ok(false) };
+        let digest = one_use_secret::digest(&secret);
+        Ok(one_use_secrets::find_consumed(&self.db, Purpose::PasswordReset, digest).await?.is_some())
+    }
+
     /// Uses the secret and sets the password. The account's sessions end, its other secrets are void, and its owner is
     /// notified.
     ///

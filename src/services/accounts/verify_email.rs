@@ -45,6 +45,15 @@ pub struct Claim {
     pub email: EmailAddress,
 }
 
+/// What became of a secret that was used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Used {
+    /// The address is the account's, and confirmed.
+    Confirmed,
+    /// The account has nothing to do with the address.
+    Removed,
+}
+
 /// Why nothing was verified.
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyEmailError {
@@ -79,6 +88,23 @@ impl VerifyEmail {
         let Some(live) = self.find(digest).await? else { return Ok(None) };
         let user = users::find(&self.db, live.user).await?;
         Ok(user.filter(|user| names(user, &live.email)).map(|user| Claim { user, email: live.email }))
+    }
+
+    /// What became of a secret that was used, for whoever opens its link again; `None` if it was not.
+    ///
+    /// # Errors
+    /// [`Unavailable`].
+    pub async fn used(&self, token: &SecretString) -> Result<Option<Used>, Unavailable> {
+        let Ok(digest) = digest(token) else { return Ok(None) };
+        let found = one_use_secrets::find_consumed(&self.db, Purpose::EmailVerification, digest).await?;
+        let Some(secret) = found else { return Ok(None) };
+        let Some(user) = users::find(&self.db, secret.user).await? else { return Ok(None) };
+        let own = user.email.as_ref().is_some_and(|own| own.key() == secret.email.key());
+        Ok(match (own, user.email_verified) {
+            (true, true) => Some(Used::Confirmed),
+            (true, false) => None,
+            (false, _) => Some(Used::Removed),
+        })
     }
 
     /// Uses the secret: the email address that it was sent to becomes the account's verified one. Other accounts'

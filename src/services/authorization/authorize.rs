@@ -58,9 +58,12 @@ pub struct Authorize {
 #[derive(Debug)]
 pub enum AuthorizeOutcome {
     Answer(Answer),
+    /// An error of a client that nobody vouches for, before anybody has logged in: it is shown, and the person decides
+    /// whether to go to the client (RFC 9700 §4.11.2).
+    Shown(Answer),
     /// The person must log in or choose an account; then this sealed request resumes.
     LogIn(String),
-    /// The person must consent; then this sealed request resumes.
+    /// The person must consent, or confirm that they go on; then this sealed request resumes.
     Consent(String),
 }
 
@@ -71,25 +74,6 @@ pub struct Answer {
     pub redirect_uri: String,
     pub response_mode: ResponseMode,
     pub parameters: Vec<(&'static str, String)>,
-}
-
-/// The request as a page shows it while it asks.
-#[derive(Debug)]
-pub struct Asking {
-    /// The client that asks.
-    pub client: Client,
-    /// The scope that it asks for.
-    pub scope: Scope,
-    /// The name to fill in.
-    pub login_hint: Option<String>,
-    /// The provider to suggest.
-    pub idp_hint: Option<String>,
-    /// Whether the person may continue as the account that is logged in.
-    pub may_continue: bool,
-    /// Whether the client asks for a recent login.
-    pub fresh: bool,
-    /// The origin of the redirect URI, for the page's content security policy.
-    pub origin: Option<String>,
 }
 
 /// Errors that are not sent to the client: the redirect URI must be known to be registered (RFC 9700 §4.11).
@@ -112,17 +96,23 @@ unavailable_from!(AuthorizeError: StoreError);
 /// What a request may be granted.
 #[derive(Debug)]
 pub(in crate::services) struct Permitted {
-    scope: Scope,
+    pub(super) scope: Scope,
     /// The resource, as it was registered.
-    resource: Option<String>,
+    pub(super) resource: Option<String>,
 }
 
 /// Whether the person lets the client have what it asks for.
 #[derive(Debug)]
-enum Allowance {
+pub(super) enum Allowance {
     NotNeeded,
     Given(Consent),
     Missing,
+}
+
+impl Allowance {
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing)
+    }
 }
 
 /// How long a code may be redeemed (RFC 6749 §4.1.2, RFC 9700 §2.1.1).
@@ -146,89 +136,41 @@ impl Authorize {
             Err(refusal) => {
                 // An unknown response mode is reported by the default one.
                 let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
-                return Ok(AuthorizeOutcome::Answer(self.refusal(redirect_uri, mode, state, refusal, &client.id)));
+                let answer = self.refusal(redirect_uri, mode, state, refusal, &client.id);
+                return Ok(refused(answer, &client, session, parameters.is_silent()));
             }
         };
         let asked_at = self.clock.now();
         let browser = browser.as_str().to_owned();
-        let pending = PendingAuthorization { request, browser, asked_at, reference, account_chosen: false };
+        let mut pending = PendingAuthorization {
+            request,
+            browser,
+            asked_at,
+            reference,
+            meant: None,
+            account_chosen: false,
+            pressed: false,
+        };
+        if let Some(hint) = pending.request.id_token_hint.take() {
+            match self.jwt.verify(IdTokenOfAnyAge, &hint, asked_at) {
+                Ok(claims) => pending.meant = Some(claims.sub),
+                // Nobody can say whom the client means. A person who is asked says so by logging in.
+                Err(_) if pending.request.prompt.none => {
+                    let refusal = AuthorizationRefusal::new(Code::LoginRequired, "the id_token_hint is not good");
+                    return Ok(self.refuse(pending.request, refusal, &client, session));
+                }
+                Err(_) => {}
+            }
+        }
         // With `prompt=none` the request need not travel.
         if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
             let refusal = AuthorizationRefusal::new(Code::InvalidRequest, "the parameters are too long together");
-            return Ok(self.refuse(pending.request, refusal, &client));
+            return Ok(self.refuse(pending.request, refusal, &client, session));
         }
         self.decide(&client, pending, session).await
     }
 
-    /// A sealed request, as a page shows it.
-    pub async fn asking(&self, sealed: &str, browser: &BrowserId) -> Result<Asking, AuthorizeError> {
-        let PendingAuthorization { request, .. } = self.open(sealed, browser)?;
-        let client = self.client(&request).await?;
-        Ok(Asking {
-            scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
-            may_continue: request.prompt.select_account && !request.prompt.login,
-            fresh: request.prompt.login || request.max_age.is_some(),
-            origin: redirect_uri::origin(&request.redirect_uri),
-            login_hint: request.login_hint,
-            idp_hint: request.idp_hint,
-            client,
-        })
-    }
-
-    /// Resumes a sealed request after the person was asked.
-    pub async fn resume(
-        &self,
-        sealed: &str,
-        browser: &BrowserId,
-        session: Option<&Session>,
-    ) -> Result<AuthorizeOutcome, AuthorizeError> {
-        let pending = self.open(sealed, browser)?;
-        let client = self.client(&pending.request).await?;
-        self.decide(&client, pending, session).await
-    }
-
-    /// Resumes a sealed request as the account that is logged in, which the person chose.
-    pub async fn continue_as(
-        &self,
-        sealed: &str,
-        browser: &BrowserId,
-        session: &Session,
-    ) -> Result<AuthorizeOutcome, AuthorizeError> {
-        let pending = PendingAuthorization { account_chosen: true, ..self.open(sealed, browser)? };
-        let client = self.client(&pending.request).await?;
-        self.decide(&client, pending, Some(session)).await
-    }
-
-    /// Stores the consent of the person who is logged in, and resumes the request.
-    pub async fn allow(
-        &self,
-        sealed: &str,
-        browser: &BrowserId,
-        session: &Session,
-    ) -> Result<AuthorizeOutcome, AuthorizeError> {
-        let pending = self.open(sealed, browser)?;
-        let client = self.client(&pending.request).await?;
-        let Ok(scope) = narrow(pending.request.scope.as_deref(), &client.scope) else {
-            return self.decide(&client, pending, Some(session)).await;
-        };
-        let before = consents::find(&self.db, session.user, &client.id).await?;
-        // Earlier consent is kept only within the client's registered scope.
-        let before = before.map(|before| before.scope).unwrap_or_default();
-        let scope = client.scope.clone().of_either(&before, &scope);
-        let consent = Consent { client: client.id.clone(), scope, given_at: self.clock.now() };
-        consents::put(&self.db, session.user, &consent).await?;
-        Event::done("consent").account(session.user).client(&client.id).session(session.id).record();
-        self.decide(&client, pending, Some(session)).await
-    }
-
-    /// Answers a request that the person denied.
-    pub async fn deny(&self, sealed: &str, browser: &BrowserId) -> Result<AuthorizeOutcome, AuthorizeError> {
-        let pending = self.open(sealed, browser)?;
-        let client = self.client(&pending.request).await?;
-        Ok(self.refuse(pending.request, AuthorizationRefusal::new(Code::AccessDenied, "the person said no"), &client))
-    }
-
-    fn open(&self, sealed: &str, browser: &BrowserId) -> Result<PendingAuthorization, AuthorizeError> {
+    pub(super) fn open(&self, sealed: &str, browser: &BrowserId) -> Result<PendingAuthorization, AuthorizeError> {
         let pending = PendingAuthorization::open(&self.sealer, sealed, browser, self.clock.now());
         pending.ok_or(AuthorizeError::Expired)
     }
@@ -266,7 +208,7 @@ impl Authorize {
     }
 
     /// The client of a request that was valid before; it may have been deleted since.
-    async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
+    pub(super) async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
         let found = clients::find(&self.db, &request.client).await?;
         let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
         if redirect_uri::is_registered(&client.redirect_uris, &request.redirect_uri) {
@@ -276,7 +218,7 @@ impl Authorize {
         }
     }
 
-    async fn decide(
+    pub(super) async fn decide(
         &self,
         client: &Client,
         pending: PendingAuthorization,
@@ -285,24 +227,34 @@ impl Authorize {
         let request = &pending.request;
         let permitted = match self.permit(client, request) {
             Ok(permitted) => permitted,
-            Err(refusal) => return Ok(self.refuse(pending.request, refusal, client)),
+            Err(refusal) => return Ok(self.refuse(pending.request, refusal, client, session)),
         };
         // Asking again would not help: the person has logged in, as another account than the hint names.
-        let another =
-            |session: &Session| session.authenticated_at >= pending.asked_at && !self.is_meant(request, session);
+        let another = |session: &Session| session.created_at >= pending.asked_at && !pending.means(session);
         if session.is_some_and(another) {
             let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody else is logged in");
-            return Ok(self.refuse(pending.request, refusal, client));
+            return Ok(self.refuse(pending.request, refusal, client, session));
         }
         let Some(session) = session.filter(|session| self.is_fresh_enough(&pending, session)) else {
             return Ok(if request.prompt.none {
                 let refusal = AuthorizationRefusal::new(Code::LoginRequired, "somebody must log in");
-                self.refuse(pending.request, refusal, client)
+                self.refuse(pending.request, refusal, client, session)
             } else {
                 AuthorizeOutcome::LogIn(pending.seal(&self.sealer))
             });
         };
-        let code = match self.allowance(client, &pending, &permitted.scope, session).await? {
+        let allowance = self.allowance(client, &pending, &permitted, session).await?;
+        // Nothing proves which program listens at such a redirect URI (RFC 8252 §8.6).
+        let unproved = !client.is_confidential() && !request.redirect_uri.starts_with("https://");
+        if unproved && !pending.pressed && !allowance.is_missing() {
+            return Ok(if request.prompt.none {
+                let refusal = AuthorizationRefusal::new(Code::InteractionRequired, "the person must confirm");
+                self.refuse(pending.request, refusal, client, Some(session))
+            } else {
+                AuthorizeOutcome::Consent(pending.seal(&self.sealer))
+            });
+        }
+        let code = match allowance {
             Allowance::Missing => None,
             Allowance::NotNeeded => self.code(&pending, permitted, session, None).await?,
             Allowance::Given(consent) => self.code(&pending, permitted, session, Some(&consent)).await?,
@@ -310,7 +262,7 @@ impl Authorize {
         let Some(code) = code else {
             return Ok(if request.prompt.none {
                 let refusal = AuthorizationRefusal::new(Code::ConsentRequired, "the person must consent");
-                self.refuse(pending.request, refusal, client)
+                self.refuse(pending.request, refusal, client, Some(session))
             } else {
                 AuthorizeOutcome::Consent(pending.seal(&self.sealer))
             });
@@ -341,28 +293,21 @@ impl Authorize {
     /// Whether the login is recent enough, and of the account that the client expects.
     fn is_fresh_enough(&self, pending: &PendingAuthorization, session: &Session) -> bool {
         let PendingAuthorization { request, asked_at, account_chosen, .. } = pending;
-        // A login after the request satisfies every prompt.
-        let since = session.authenticated_at >= *asked_at;
+        // A login after the request satisfies every prompt. A silent request has none.
+        let since = !request.prompt.none && session.authenticated_at >= *asked_at;
         let age = (self.clock.now() - session.authenticated_at).num_seconds();
-        let stale_login = request.max_age.is_some_and(|most| age > most);
+        // No login is younger than 0 seconds: `max_age=0` is `prompt=login`.
+        let stale_login = request.max_age.is_some_and(|most| most == 0 || age > most);
         let unchosen = request.prompt.select_account && !account_chosen;
-        self.is_meant(request, session) && (since || !(request.prompt.login || stale_login || unchosen))
+        pending.means(session) && (since || !(request.prompt.login || stale_login || unchosen))
     }
 
-    /// Whether the logged-in account is the one in the client's ID token hint, if any.
-    fn is_meant(&self, request: &AuthorizationRequest, session: &Session) -> bool {
-        request.id_token_hint.as_deref().is_none_or(|hint| {
-            let claims = self.jwt.verify(IdTokenOfAnyAge, hint, self.clock.now());
-            claims.is_ok_and(|claims| claims.sub == session.user)
-        })
-    }
-
-    /// Whether the person has consented to the scope. First-party clients need no consent.
-    async fn allowance(
+    /// Whether the person has consented to the scope and the resource. First-party clients need no consent.
+    pub(super) async fn allowance(
         &self,
         client: &Client,
         pending: &PendingAuthorization,
-        scope: &Scope,
+        permitted: &Permitted,
         session: &Session,
     ) -> Result<Allowance, StoreError> {
         if client.first_party && !pending.request.prompt.consent {
@@ -371,7 +316,7 @@ impl Authorize {
         let consent = consents::find(&self.db, session.user, &client.id).await?;
         let consent = consent.filter(|consent| {
             let anew = !pending.request.prompt.consent || consent.given_at >= pending.asked_at;
-            anew && scope.is_within(&consent.scope)
+            anew && permitted.scope.is_within(&consent.scope) && consent.covers(permitted.resource.as_deref())
         });
         Ok(consent.map_or(Allowance::Missing, Allowance::Given))
     }
@@ -419,14 +364,16 @@ impl Authorize {
         Ok(Some(text))
     }
 
-    fn refuse(
+    pub(super) fn refuse(
         &self,
         request: AuthorizationRequest,
         refusal: AuthorizationRefusal,
         client: &Client,
+        session: Option<&Session>,
     ) -> AuthorizeOutcome {
-        let AuthorizationRequest { redirect_uri, response_mode, state, .. } = request;
-        AuthorizeOutcome::Answer(self.refusal(redirect_uri, response_mode, state, refusal, &client.id))
+        let AuthorizationRequest { redirect_uri, response_mode, state, prompt, .. } = request;
+        let answer = self.refusal(redirect_uri, response_mode, state, refusal, &client.id);
+        refused(answer, client, session, prompt.none)
     }
 
     fn refusal(
@@ -454,5 +401,15 @@ impl Authorize {
         parameters.extend(state.map(|state| ("state", state)));
         parameters.push(("iss", self.issue.issuer.clone()));
         Answer { redirect_uri, response_mode, parameters }
+    }
+}
+
+/// How the error of a request reaches its client: a redirect to an address that a stranger registered would lead
+/// anybody anywhere by a link to us (RFC 9700 §4.11.2). Silent requests cannot be shown.
+fn refused(answer: Answer, client: &Client, session: Option<&Session>, silent: bool) -> AuthorizeOutcome {
+    if client.self_registered && session.is_none() && !silent {
+        AuthorizeOutcome::Shown(answer)
+    } else {
+        AuthorizeOutcome::Answer(answer)
     }
 }

@@ -5,3 +5,4 @@ pub mod consents;
 mod pending_request;
 pub mod push;
 mod pushed_request;
+pub mod question;

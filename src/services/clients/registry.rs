@@ -13,6 +13,7 @@ use crate::{
     },
     domain::{
         client::Client,
+        client_name,
         client_registration::{self, NotRegistrable},
         clock::Clock,
         ids::ClientId,
@@ -40,6 +41,8 @@ pub struct Clients {
     pub failures: FailureLimit,
     /// The audience of client assertions.
     pub issuer: String,
+    /// The name of the service on its pages.
+    pub service_name: String,
     pub random: Random,
     pub clock: Arc<dyn Clock>,
 }
@@ -47,6 +50,9 @@ pub struct Clients {
 /// The longest lifetime that any configuration may give an access token: another replica, with another configuration,
 /// may have issued the tokens.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
+
+/// Whatever the operator calls the service, this is its name, too.
+const PRODUCT: &str = "Signet";
 
 /// Sessions a transaction.
 const BATCH: u64 = 500;
@@ -110,6 +116,7 @@ impl Clients {
         event: &'static str,
     ) -> Result<Registered, RegistrationError> {
         Self::check(&client)?;
+        check_name(&client, &self.names_taken().await?)?;
         let secret = client.has_secret().then(|| self.random.secret());
         let transaction = store::begin(&self.db).await?;
         match clients::insert(&transaction, &client, secret.as_ref().map(secret_digest), registration).await {
@@ -131,14 +138,30 @@ impl Clients {
         id: &ClientId,
         revise: impl FnOnce(Client) -> Client,
     ) -> Result<Option<Registered>, RegistrationError> {
+        let taken = self.names_taken().await?;
         let transaction = store::begin(&self.db).await?;
         let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
+        let (name, redirect_uris) = (client.name.clone(), client.redirect_uris.clone());
         let client = revise(client);
         Self::check(&client)?;
+        if client.name != name {
+            check_name(&client, &taken)?;
+        }
+        // Nobody vouches for it: it is no longer what people consented to.
+        if client.self_registered && (client.name != name || client.redirect_uris != redirect_uris) {
+            consents::delete_of_client(&transaction, id).await?;
+        }
         let secret = (client.has_secret() && digest.is_none()).then(|| self.random.secret());
         let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
         self.write(transaction, &client, digest, "client_update").await?;
         Ok(Some(Registered { client, secret }))
+    }
+
+    /// The names by which a stranger's client would pass for this service, or for a client of the operator.
+    async fn names_taken(&self) -> Result<Vec<String>, Unavailable> {
+        let mut names = clients::names_by_operator(&self.db).await?;
+        names.extend([PRODUCT.to_owned(), self.service_name.clone(), Client::first_party().name]);
+        Ok(names)
     }
 
     /// Gives a client a new secret; `None` if it does not exist. The old secret is refused here at once, and at every
@@ -223,6 +246,11 @@ impl Clients {
         }
         Ok(existed || ended > 0)
     }
+}
+
+fn check_name(client: &Client, taken: &[String]) -> Result<(), NotRegistrable> {
+    let is_taken = client.self_registered && taken.iter().any(|name| client_name::look_alike(name, &client.name));
+    if is_taken { Err(NotRegistrable::NameTaken) } else { Ok(()) }
 }
 
 /// Secrets are stored as digests only.

@@ -36,6 +36,9 @@ pub enum FederateError {
     /// The identity is linked to another account.
     #[error("the identity is linked to another account")]
     Taken,
+    /// No form of ours started the login, and it would change whose browser this is, or an account.
+    #[error("nobody pressed a button")]
+    NotPressed,
     /// The person who started the link is no longer logged in.
     #[error("nobody is logged in")]
     NotLoggedIn,
@@ -68,6 +71,7 @@ impl FederateError {
             Self::Closed => "closed",
             Self::Disabled => "disabled",
             Self::Taken => "taken",
+            Self::NotPressed => "not_pressed",
             Self::NotLoggedIn => "not_logged_in",
             Self::Unavailable(_) => "trouble",
         }

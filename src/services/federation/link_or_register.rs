@@ -54,14 +54,20 @@ impl Federate {
             match self.meaning(configured, &unnamed).await? {
                 LinkDecision::LogIn(user) => {
                     if let Some(session) = self.log_in(user, &unnamed, origin).await? {
-                        return Ok(CallbackOutcome::LoggedIn(Box::new(session)));
+                        return Ok(CallbackOutcome::LoggedIn { session: Box::new(session), pressed: unnamed.pressed });
                     }
                 }
+                // An account changes by no link from elsewhere.
+                LinkDecision::Link(_) if !unnamed.pressed => return Err(FederateError::NotPressed),
                 LinkDecision::Link(user) => self.link_owner(configured, user, &unnamed).await?,
                 LinkDecision::NewAccount(_) if !self.open => return Err(FederateError::Closed),
                 LinkDecision::NewAccount(claim) => {
                     let proposal = unnamed.verified.profile.proposal();
                     let username = match (name.map(|typed| (typed, Username::parse(typed))), proposal) {
+                        // An account is made by a press.
+                        (None, UsernameSuggestion::Handle(username)) if !unnamed.pressed => {
+                            return Ok(self.ask_name(&unnamed, username.as_written(), String::new()));
+                        }
                         (Some((_, Ok(username))), _) | (None, UsernameSuggestion::Handle(username)) => username,
                         (Some((typed, Err(why))), _) => {
                             return Ok(self.ask_name(&unnamed, typed, format!("The username {why}.")));

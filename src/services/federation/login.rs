@@ -94,7 +94,12 @@ pub struct CallbackParams<'a> {
 #[derive(Debug)]
 pub enum CallbackOutcome {
     /// The person is logged in.
-    LoggedIn(Box<Session>),
+    LoggedIn {
+        /// The new login.
+        session: Box<Session>,
+        /// Whether they pressed a button of ours for it.
+        pressed: bool,
+    },
     /// The identity is linked to the account that is logged in.
     Linked,
     /// The person is new and must choose a username.
@@ -187,15 +192,18 @@ impl Federate {
         self.use_up(attempt.state.as_bytes(), attempt.begun_at).await?;
         let verified = within(self.verified_identity(configured, &attempt, returned)).await?;
         match attempt.intent {
-            Intent::LogIn { .. } => {
+            // A link from elsewhere replaces nobody's login.
+            Intent::LogIn { pressed: false, .. } if session.is_some() => Err(FederateError::NotPressed),
+            Intent::LogIn { pressed, .. } => {
                 let now = self.clock.now();
                 let unnamed = PendingSignup {
                     id: self.random.uuid_v7(now),
-                    authenticated_at: attempt.authenticated_at(verified.authenticated_at, now),
+                    authenticated_at: attempt.authenticated_at(verified.authenticated_at),
                     provider: attempt.provider,
                     browser: attempt.browser,
                     verified,
                     begun_at: attempt.begun_at,
+                    pressed,
                 };
                 self.link_or_register(configured, unnamed, None, origin).await
             }
@@ -229,7 +237,7 @@ impl Federate {
             }
             // Single use: the form in a browser's history must not log anyone in.
             self.use_up(unnamed.id.as_bytes(), unnamed.begun_at).await?;
-            let unnamed = PendingSignup { id: self.random.uuid_v7(self.clock.now()), ..unnamed };
+            let unnamed = PendingSignup { id: self.random.uuid_v7(self.clock.now()), pressed: true, ..unnamed };
             self.link_or_register(configured, unnamed, Some(name), origin).await
         };
         go.await.map_err(|error| refused(error, configured))

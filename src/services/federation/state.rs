@@ -9,6 +9,7 @@ use crate::{
     domain::{
         identity::ProviderName,
         ids::{SessionId, UserId},
+        session::UNKNOWN,
     },
 };
 
@@ -28,6 +29,8 @@ pub enum Intent {
     LogIn {
         /// Whether the provider must authenticate the person again.
         fresh: bool,
+        /// Whether the person pressed a button of ours for it. A link from elsewhere may have started it otherwise.
+        pressed: bool,
     },
     /// Link the identity to the account that is logged in with this session.
     Link(UserId, SessionId),
@@ -37,7 +40,7 @@ impl Intent {
     /// Whether the provider must authenticate the person again. Always for a link: the provider's login in this browser
     /// may be another person's.
     pub(in crate::services) fn wants_fresh(self) -> bool {
-        matches!(self, Self::LogIn { fresh: true } | Self::Link(..))
+        matches!(self, Self::LogIn { fresh: true, .. } | Self::Link(..))
     }
 }
 
@@ -54,20 +57,16 @@ pub(in crate::services) struct AuthState {
 }
 
 impl AuthState {
-    /// When the person authenticated, as the provider `said`; otherwise `now`. The caller decides whether that is
-    /// recent enough.
-    pub(in crate::services) fn authenticated_at(
-        &self,
-        said: Option<DateTime<Utc>>,
-        now: DateTime<Utc>,
-    ) -> DateTime<Utc> {
+    /// When the person authenticated, as the provider `said`; [`UNKNOWN`] where it did not, for it may have known them
+    /// from long ago. The caller decides whether that is recent enough.
+    pub(in crate::services) fn authenticated_at(&self, said: Option<DateTime<Utc>>) -> DateTime<Utc> {
         match said {
             // A new authentication was requested and done, by the provider's clock. `auth_time` is in whole seconds.
             Some(said) if self.intent.wants_fresh() && said.timestamp() + SKEW >= self.begun_at.timestamp() => {
                 Ord::max(said, self.begun_at)
             }
             Some(said) => said,
-            None => now,
+            None => UNKNOWN,
         }
     }
 }
@@ -83,6 +82,8 @@ pub(in crate::services) struct PendingSignup {
     /// When the person authenticated.
     pub(in crate::services) authenticated_at: DateTime<Utc>,
     pub(in crate::services) begun_at: DateTime<Utc>,
+    /// Whether the person pressed a button of ours for it.
+    pub(in crate::services) pressed: bool,
 }
 
 /// The key of the attempt with this `state`; `None` if the state cannot be ours.

@@ -111,7 +111,7 @@ impl TokenIssuer {
             scope: scope.clone(),
             user: Some(UserClaims {
                 sid: session.id,
-                auth_time: numeric_date(session.authenticated_at),
+                auth_time: session.auth_time(),
                 amr: session.amr.clone(),
                 preferred_username: carries("profile").then(|| session.username.clone()),
                 roles: if carries("roles") { session.roles.clone() } else { Vec::new() },
@@ -186,7 +186,7 @@ impl TokenIssuer {
             aud: Audience::One(client.id.to_string()),
             exp: numeric_date(now + self.lifetimes.access_token),
             iat: numeric_date(now),
-            auth_time: numeric_date(session.authenticated_at),
+            auth_time: session.auth_time(),
             amr: session.amr.clone(),
             nonce,
             at_hash: Jwt::access_token_hash(algorithm, tokens.access_token.expose_secret()),

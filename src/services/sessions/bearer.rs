@@ -11,7 +11,7 @@ use crate::{
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
-        session::Session,
+        session::{Session, UNKNOWN},
     },
     services::Unavailable,
     store::{Database, entity_cache::EntityCache, revocations::Revocations},
@@ -132,7 +132,10 @@ impl Bearer {
 fn caller(claims: AccessClaims, user: &UserClaims) -> Result<Caller, BearerError> {
     // Both hold for every token that we sign; a key of ours that is used elsewhere must not cause a panic.
     let subject = uuid::Uuid::parse_str(&claims.sub).map_err(|_| TokenError::Malformed)?;
-    let authenticated_at = DateTime::from_timestamp(user.auth_time, 0).ok_or(TokenError::Malformed)?;
+    let authenticated_at = match user.auth_time {
+        Some(time) => DateTime::from_timestamp(time, 0).ok_or(TokenError::Malformed)?,
+        None => UNKNOWN,
+    };
     Ok(Caller {
         user: UserId(subject),
         session: user.sid,

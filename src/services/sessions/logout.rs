@@ -16,7 +16,6 @@ use crate::{
         client::Client,
         clock::Clock,
         ids::ClientId,
-        redirect_uri,
         session::{EndReason, Session},
     },
     services::{Unavailable, audit::Event, csrf::BrowserId, sealed::Sealer, sessions::end::EndSession},
@@ -52,16 +51,36 @@ pub struct Parameters {
     pub state: Option<String>,
 }
 
+impl Parameters {
+    /// The names of the parameters that are read; all others have no effect.
+    pub const NAMES: [&str; 4] = ["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
+}
+
 /// The outcome.
 #[derive(Debug, PartialEq, Eq)]
 pub enum LogoutOutcome {
     /// The browser is logged out.
-    LoggedOut {
-        /// Where the browser goes; `None` without a valid URI.
-        then: Option<String>,
+    LoggedOut(Destination),
+    /// The person must confirm first.
+    Ask {
+        /// The sealed request; empty where the client gets nothing back.
+        sealed: String,
+        /// Whether the client named an address that is not registered for it.
+        refused: bool,
     },
-    /// The person must confirm first, with this sealed request.
-    Ask(String),
+}
+
+/// Where a browser that is logged out goes.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Nowhere: the client named no address.
+    Stays,
+    /// Nowhere: the client named an address that is not registered for it.
+    Refused,
+    /// Back to the client.
+    Client(String),
+    /// Back to the client, if the person wants to: nobody vouches for it, and it showed no token of theirs.
+    Offered(String),
 }
 
 /// The logout request, while the person is asked.
@@ -98,23 +117,23 @@ impl LogOut {
             (Some(audience), Some(named)) if audience != named => (None, None),
             (audience, named) => (audience.or(named), hint.as_ref()),
         };
-        let pending = self.destination(client, asked, browser).await?;
-        let Some(session) = session else {
-            return Ok(LogoutOutcome::LoggedOut { then: pending.as_ref().map(PendingLogout::location) });
+        let found = self.destination(client, asked, browser).await?;
+        let refused = asked.post_logout_redirect_uri.is_some() && found.is_none();
+        let destination = |found: Option<(PendingLogout, bool)>| match found {
+            Some((pending, true)) if hint.is_none() => Destination::Offered(pending.location()),
+            Some((pending, _)) => Destination::Client(pending.location()),
+            None if refused => Destination::Refused,
+            None => Destination::Stays,
         };
+        let Some(session) = session else { return Ok(LogoutOutcome::LoggedOut(destination(found))) };
         if let Some(hint) = hint
             && self.is_of(hint, session).await?
         {
             self.end(session, Some(&hint.aud)).await?;
-            return Ok(LogoutOutcome::LoggedOut { then: pending.as_ref().map(PendingLogout::location) });
+            return Ok(LogoutOutcome::LoggedOut(destination(found)));
         }
-        Ok(LogoutOutcome::Ask(pending.map(|pending| self.sealer.seal(CONTEXT, &pending)).unwrap_or_default()))
-    }
-
-    /// The origin that a sealed logout request leads to, for the page's content security policy.
-    #[must_use]
-    pub fn origin(&self, sealed: &str, browser: &BrowserId) -> Option<String> {
-        redirect_uri::origin(&self.open(sealed, browser)?.redirect_uri)
+        let sealed = found.map(|(pending, _)| self.sealer.seal(CONTEXT, &pending)).unwrap_or_default();
+        Ok(LogoutOutcome::Ask { sealed, refused })
     }
 
     /// Logs out the person, who confirmed it. Returns where the browser goes, if a sealed request names a URI that is
@@ -148,22 +167,25 @@ impl LogOut {
         Ok(child.is_some_and(|child| child.user == session.user && child.parent == Some(session.id)))
     }
 
-    /// Where the browser is to go, if the client may say so.
+    /// Where the browser is to go, if the client may say so, and whether the client registered itself.
     async fn destination(
         &self,
         client: Option<&str>,
         asked: &Parameters,
         browser: &BrowserId,
-    ) -> Result<Option<PendingLogout>, Unavailable> {
+    ) -> Result<Option<(PendingLogout, bool)>, Unavailable> {
         let id = client.and_then(|id| ClientId::parse(id).ok());
         let (Some(id), Some(uri)) = (id, &asked.post_logout_redirect_uri) else { return Ok(None) };
         let found = clients::find(&self.db, &id).await?;
-        Ok(found.filter(|(client, _)| is_registered(client, uri)).map(|(client, _)| PendingLogout {
-            client: client.id,
-            redirect_uri: uri.clone(),
-            state: asked.state.clone(),
-            browser: browser.as_str().to_owned(),
-            asked_at: self.clock.now(),
+        Ok(found.filter(|(client, _)| is_registered(client, uri)).map(|(client, _)| {
+            let pending = PendingLogout {
+                client: client.id,
+                redirect_uri: uri.clone(),
+                state: asked.state.clone(),
+                browser: browser.as_str().to_owned(),
+                asked_at: self.clock.now(),
+            };
+            (pending, client.self_registered)
         }))
     }
 

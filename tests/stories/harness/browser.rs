@@ -180,6 +180,20 @@ impl Browser {
         first
     }
 
+    /// Has the page open a popup at this URL, and turns to it.
+    pub(crate) async fn opens_popup(&self, url: &str) {
+        let first = self.client.window().await.expect("it has one");
+        self.runs("window.popup = window.open(arguments[0], 'login', 'width=500,height=600')", vec![json!(url)]).await;
+        let all = self.client.windows().await.expect("it has some");
+        let popup = all.into_iter().find(|window| *window != first).expect("it opened");
+        self.turns_to(popup).await;
+    }
+
+    /// Goes back one page, as by the browser's button.
+    pub(crate) async fn goes_back(&self) {
+        self.client.back().await.expect("there is a page before");
+    }
+
     pub(crate) async fn turns_to(&self, tab: WindowHandle) {
         self.client.switch_to_window(tab).await.expect("it is there");
     }

@@ -38,6 +38,13 @@ impl BrowserSession {
         self.posts(path, &[&all[..], fields].concat()).await
     }
 
+    /// Presses "Continue as" on the login page.
+    pub(crate) async fn continues(&self, page: &Answer) -> Answer {
+        let fields = hidden_of_first(&page.text(), "/login");
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.posts("/login", &[&fields[..], &[("answer", "continue")]].concat()).await
+    }
+
     /// Posts these fields alone, with the headers of a same-origin form.
     pub(crate) async fn posts(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
         let request = self.site.post(path).header("sec-fetch-site", "same-origin").header("origin", &self.issuer);
@@ -79,9 +86,14 @@ impl BrowserSession {
     }
 }
 
-/// The `Location` of an answer, which must be a 303.
+/// Where an answer leads: the `Location` of a 303, or the `Refresh` of a page that answers a form.
 #[track_caller]
 pub(crate) fn location(answer: &Answer) -> String {
+    if answer.status == 200
+        && let Some(address) = answer.header("refresh").strip_prefix("0;url=")
+    {
+        return address.to_owned();
+    }
     assert_eq!(answer.status, 303, "{answer:?}");
     answer.header("location").to_owned()
 }
@@ -99,7 +111,15 @@ pub(crate) fn parameter(address: &str, name: &str) -> String {
 
 /// The hidden fields of the page's last form for `path`.
 pub(crate) fn hidden(page: &str, path: &str) -> Vec<(String, String)> {
-    let begin = page.rfind(&format!("action=\"{path}\"")).unwrap_or_else(|| panic!("no form for {path}: {page}"));
+    fields_at(page, page.rfind(&format!("action=\"{path}\"")).unwrap_or_else(|| panic!("no form for {path}: {page}")))
+}
+
+/// The same of its first form.
+fn hidden_of_first(page: &str, path: &str) -> Vec<(String, String)> {
+    fields_at(page, page.find(&format!("action=\"{path}\"")).unwrap_or_else(|| panic!("no form for {path}: {page}")))
+}
+
+fn fields_at(page: &str, begin: usize) -> Vec<(String, String)> {
     let (form, _) = page[begin..].split_once("</form>").expect("a form ends");
     let attribute = |input: &str, name: &str| {
         let (_, rest) = input.split_once(&format!("{name}=\"")).unwrap_or_else(|| panic!("no {name}: {input}"));

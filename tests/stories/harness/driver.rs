@@ -105,7 +105,7 @@ fn capabilities(folder: &Path, scripts: Scripts) -> Capabilities {
     let profile = format!("--user-data-dir={}", folder.join("profile").display());
     // Nothing leaves this machine.
     let hosts = format!(
-        "--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+        "--host-resolver-rules=MAP {FOREIGN_HOST} 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE ::1, EXCLUDE localhost"
     );
     let mut options = json!({
         "binary": program("SIGNET_TEST_CHROMIUM", &["chromium", "google-chrome"], "chromium"),

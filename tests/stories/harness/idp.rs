@@ -87,6 +87,8 @@ pub(crate) struct Script {
     keys: Vec<(String, Arc<EcdsaKeyPair>)>,
     nonce: String,
     challenge: String,
+    /// Whether `auth_time` was asked for, by `max_age`.
+    says_when: bool,
     clock: Option<StoryClock>,
 }
 
@@ -120,6 +122,7 @@ impl Idp {
             keys: vec![("first".to_owned(), key())],
             nonce: String::new(),
             challenge: String::new(),
+            says_when: false,
             clock: None,
         };
         let script = Arc::new(Mutex::new(script));
@@ -192,6 +195,7 @@ impl Idp {
         let mut script = self.script();
         script.nonce = parameter(address, "nonce");
         script.challenge = parameter(address, "code_challenge");
+        script.says_when = parameter(address, "max_age") == "0";
         let issuer = self.issuer();
         let answer = [("code", CODE), ("state", &parameter(address, "state")), ("iss", &issuer)];
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(answer).finish();
@@ -360,6 +364,7 @@ impl ProviderEndpoint {
                 "iss": self.issuer, "sub": "ada-at-idp", "aud": CLIENT, "nonce": script.nonce, "iat": now, "exp": now + 300,
                 "preferred_username": "ada",
             });
+            let claims = if script.says_when { edited(claims, &json!({"auth_time": now})) } else { claims };
             let (kid, key) = &script.keys[0];
             let alg = match script.signer {
                 Signer::Own | Signer::Forger => "ES256",

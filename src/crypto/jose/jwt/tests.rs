@@ -64,7 +64,7 @@ fn access() -> AccessClaims {
         scope: Scope::parse("openid").unwrap(),
         user: Some(UserClaims {
             sid: SessionId(Uuid::from_u128(9)),
-            auth_time: numeric_date(now()),
+            auth_time: Some(numeric_date(now())),
             amr: vec!["pwd".into()],
             preferred_username: Some("ada".into()),
             roles: vec![],

@@ -43,7 +43,7 @@ pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Requ
     let rows = all.into_iter().map(|(consent, name)| Row {
         id: consent.client.to_string(),
         name,
-        lines: consent::lines(&consent.scope),
+        lines: consent::lines(&consent.scope, &consent.resources),
         since: (consent.given_at.to_rfc3339(), moment(consent.given_at)),
     });
     let rows = rows.collect();

@@ -20,6 +20,9 @@ use crate::{
 };
 
 const PATH: &str = "/account/delete";
+/// A provider may not say when somebody logged in; then its login is never new.
+const TOO_OLD: &str = "Your login is too old for this. Log out, log in again, and come back within five minutes. If your \
+                       provider does not say when you logged in, set a password first, by mail.";
 
 #[derive(Template)]
 #[template(path = "account_delete.html")]
@@ -62,9 +65,7 @@ pub(in crate::http) async fn send(
             let error = errors.first().map(|error| format!("The password {}.", error.message));
             again("", &error.unwrap_or_default()).await
         }
-        Err(AccountError::LogInTooOld) => {
-            again("Your login is too old for this. Log out, log in again, and come back within five minutes.", "").await
-        }
+        Err(AccountError::LogInTooOld) => again(TOO_OLD, "").await,
         Err(AccountError::TooMany { retry_after }) => {
             let response = ask(pages, &member, StatusCode::TOO_MANY_REQUESTS, &patience(retry_after), "").await?;
             Ok(with_patience(response, retry_after))

@@ -60,6 +60,15 @@ struct OtherRow {
     title: String,
 }
 
+/// The code of the form is good for the login that it was given to, as those of all pages of the account.
+fn form_name(session: &Session) -> String {
+    format!("{FORM} {}", session.id)
+}
+
+/// A provider may not say when somebody logged in; then its login is never new.
+const TOO_OLD: &str = "You logged in some time ago, or your provider does not say when. Log out, log in again, and then come \
+                       back; or set a password first, by mail.";
+
 /// The list.
 #[handler]
 pub(in crate::http) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
@@ -82,8 +91,8 @@ pub(in crate::http) async fn change(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let mut form = Form::read(pages, FORM, request, body).await?;
     let Some(session) = pages.session(request).await? else { return Ok(see_other(LOGIN)) };
+    let mut form = Form::read(pages, &form_name(&session), request, body).await?;
     let (link, unlink, password) = (form.text("link"), form.text("unlink"), form.secret("current_password"));
     if let Err(error) = pages.identities.prove(&session, &password).await {
         return refuse(pages, &form.browser, &session, error).await;
@@ -116,9 +125,7 @@ async fn refuse(
             (StatusCode::CONFLICT, "It is the only way into your account, and stays. Set a password first, by mail.")
         }
         IdentitiesError::WrongPassword => (StatusCode::UNPROCESSABLE_ENTITY, "The password is wrong."),
-        IdentitiesError::LogInTooOld => {
-            (StatusCode::FORBIDDEN, "You logged in some time ago. Log out, log in again, and then come back.")
-        }
+        IdentitiesError::LogInTooOld => (StatusCode::FORBIDDEN, TOO_OLD),
         IdentitiesError::TooMany { retry_after } => {
             wait = Some(TooManyRequests::after(retry_after).retry_after);
             (StatusCode::TOO_MANY_REQUESTS, "There were too many attempts. Try again later.")
@@ -152,7 +159,7 @@ async fn list(
         .map(|(name, kind)| OtherRow { title: title(&name, Some(kind)), name: name.to_string() });
     let page = ProvidersPage {
         branding: &pages.branding,
-        csrf: &pages.csrf.code(browser, FORM),
+        csrf: &pages.csrf.code(browser, &form_name(session)),
         done,
         alert,
         linked: linked.collect(),
