@@ -19,6 +19,8 @@ const PUBLIC: [&str; 9] = [
     "/docs/start.js",
     "/docs/swagger-ui.js",
     "/docs/swagger-ui.css",
+    "/favicon.ico",
+    "/robots.txt",
 ];
 
 fn is_public(path: &str) -> bool {

@@ -5,7 +5,7 @@ use signet::testing::Clock;
 use crate::{
     guessing::counting_place,
     harness::{
-        Ask, PASSWORD, TestApp, TestEnvBuilder,
+        Ask, NEW_PASSWORD, PASSWORD, TestApp, TestEnvBuilder,
         browser::Browser,
         browser_session::{BrowserSession, hidden, location, parameter},
         callback::Callback,
@@ -163,7 +163,7 @@ async fn somebody_new_registers_on_the_way(signet: TestApp) {
         login.text().split_once("href=\"/register").map(|(a, b)| (a.to_owned(), b.to_owned())).expect("a link");
     let link = format!("/register{}", rest.split('"').next().expect("it ends").replace("&#38;", "&"));
     let page = session_browser.opens(&link).await.is(200);
-    let taken = [("username", "Ada"), ("password", PASSWORD), ("email", "")];
+    let taken = [("username", "Ada"), ("password", NEW_PASSWORD), ("email", "")];
     let again = session_browser.sends(&page, "/register", &taken).await.is(422);
     assert!(again.text().contains("This name is taken"), "{again:?}");
     let wrong = [("username", "grace hopper"), ("password", PASSWORD), ("email", "nonsense")];
@@ -317,7 +317,7 @@ async fn every_page_fits_every_screen(signet: TestApp) {
         browser.follows("Create an account").await;
         browser.is_looked_at(&format!("register-{page}")).await;
         browser.types("Username", &username).await;
-        browser.types("Password", PASSWORD).await;
+        browser.types("Password", NEW_PASSWORD).await;
         browser.presses("Create the account").await;
         browser.sees("This name is taken").await;
         browser.is_looked_at(&format!("register-taken-{page}")).await;

@@ -19,8 +19,8 @@ async fn what_no_page_reads_has_no_effect(builder: TestEnvBuilder) {
     let signet = idp.open_app(builder).await;
     let app = RelyingParty::registers_first_party(&signet).await;
     let grace = signet.registers("grace").await;
-    let browser = BrowserSession::at(&signet);
     for more in ["utm_x=a&utm_x=b", "x=%ff", "x=%", "%ff=1&%ff=1"] {
+        let browser = BrowserSession::at(&signet);
         for path in ["/login", "/register", "/forgot-password"] {
             browser.opens(&format!("{path}?{more}")).await.is(200);
         }

@@ -91,7 +91,10 @@ pub(in crate::http) async fn change(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let Some(session) = pages.session(request).await? else { return Ok(see_other(LOGIN)) };
+    let Some(session) = pages.session(request).await? else {
+        // Nobody's form: the code is of a login.
+        return Err(PageError::Stale);
+    };
     let mut form = Form::read(pages, &form_name(&session), request, body).await?;
     let (link, unlink, password) = (form.text("link"), form.text("unlink"), form.secret("current_password"));
     if let Err(error) = pages.identities.prove(&session, &password).await {
