@@ -9,7 +9,7 @@ use crate::harness::{Answer, Ask, Durability, PASSWORD, TestApp, TestEnvBuilder,
 
 /// What caches may keep: it is the same for all who ask. A trailing slash stands for what is below. The first three are
 /// for every site.
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 11] = [
     "/.well-known/jwks.json",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-authorization-server",
