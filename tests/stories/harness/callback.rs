@@ -86,7 +86,7 @@ fn by_form(Data(seen): Data<&Seen>, form: Form<Parameters>) -> Html<String> {
 }
 
 /// To another origin, with what came.
-fn hop(port: u16, parameters: &Parameters) -> Response {
+fn hop(port: u16, parameters: Parameters) -> Response {
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     let there = format!("http://{FOREIGN_HOST}:{port}/callback?{query}");
     Response::builder().status(StatusCode::FOUND).header("location", there).finish()
@@ -94,12 +94,12 @@ fn hop(port: u16, parameters: &Parameters) -> Response {
 
 #[handler]
 fn hop_by_query(Data(port): Data<&u16>, query: Query<Parameters>) -> Response {
-    hop(*port, &query.0)
+    hop(*port, query.0)
 }
 
 #[handler]
 fn hop_by_form(Data(port): Data<&u16>, form: Form<Parameters>) -> Response {
-    hop(*port, &form.0)
+    hop(*port, form.0)
 }
 
 #[handler]
