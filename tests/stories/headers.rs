@@ -114,13 +114,15 @@ async fn walks_every_route(signet: &TestApp, https: bool) -> BTreeSet<u16> {
         }
         let twice = signet.site.request(method.clone(), &format!("{path}?a=1&a=2"));
         let twice = looks(&path, twice).await;
-        assert!(is_public(&path) || twice.status == 400, "{twice:?}");
+        // A page reads its own parameters alone.
+        let page = twice.status == 303 || twice.header("content-type").starts_with("text/html");
+        assert!(is_public(&path) || page || twice.status == 400, "{twice:?}");
         // Last, since it may well succeed: an account is deleted here, and comes back.
         looks(&path, request().bearer_auth(&token).json(&credentials)).await;
         let back = signet.site.post("/v1/users").json(&credentials);
         looks("/v1/users", back).await;
     }
-    looks("/", signet.site.get("/")).await.is(404);
+    looks("/", signet.site.get("/")).await.is(303);
     let long = signet.site.post("/v1/users").header("content-type", "application/json").body(" ".repeat(70_000));
     looks("/v1/users", long).await.is(413);
     met
