@@ -68,22 +68,26 @@ async fn apple_is_known_by_heart_and_signs() {
 }
 
 #[tokio::test]
-async fn whoever_signs_is_asked_for_a_new_proof_in_its_own_words() {
+async fn every_provider_is_asked_for_a_new_proof_in_its_own_words() {
     use ProviderKind::{Apple, Facebook, Github, Google, Microsoft, Oidc};
-    for (kind, word) in [
-        (Google, Some("select_account")),
-        (Microsoft, Some("login")),
-        (Apple, Some("login")),
-        (Oidc, Some("login")),
-        (Github, None),
-        (Facebook, None),
+    for (kind, asked) in [
+        (Google, &[("prompt", "select_account"), ("max_age", "0")][..]),
+        (Microsoft, &[("prompt", "login"), ("max_age", "0")]),
+        (Apple, &[("prompt", "login"), ("max_age", "0")]),
+        (Oidc, &[("prompt", "login"), ("max_age", "0")]),
+        (Github, &[("prompt", "select_account")]),
+        (Facebook, &[("auth_type", "reauthenticate")]),
     ] {
         let issuer = (kind == Oidc).then(|| "https://id.example".to_owned());
         let provider = provider(Settings { issuer, ..settings(kind) });
         if matches!(kind, Google | Microsoft | Oidc) {
             discovered(&provider);
         }
-        assert_eq!(said(&address(&provider, true).await, "prompt").as_deref(), word, "{kind:?}");
-        assert_eq!(said(&address(&provider, false).await, "prompt"), None, "{kind:?}");
+        let (fresh, plain) = (address(&provider, true).await, address(&provider, false).await);
+        for name in ["prompt", "max_age", "auth_type"] {
+            let wanted = asked.iter().find(|(given, _)| *given == name).map(|(_, value)| *value);
+            assert_eq!(said(&fresh, name).as_deref(), wanted, "{kind:?}");
+            assert_eq!(said(&plain, name), None, "{kind:?}");
+        }
     }
 }
