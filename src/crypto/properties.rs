@@ -132,6 +132,7 @@ fn access() -> AccessClaims {
             sid: SessionId(Uuid::from_u128(9)),
             auth_time: Some(second()),
             amr: vec!["pwd".to_owned()],
+            acr: Some("1".to_owned()),
             preferred_username: Some("ada".to_owned()),
             roles: vec![],
             status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),

@@ -89,6 +89,9 @@ pub struct UserClaims {
     pub auth_time: Option<i64>,
     /// How (RFC 8176).
     pub amr: Vec<String>,
+    /// How much that proves ([`Session::acr`](super::session::Session::acr)). A token of an older version has none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    pub acr: Option<String>,
     /// The username, as it was written at registration: for first-party clients, or with scope `profile`.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub preferred_username: Option<String>,
@@ -134,6 +137,9 @@ pub struct IdClaims {
     pub auth_time: Option<i64>,
     /// How (RFC 8176).
     pub amr: Vec<String>,
+    /// How much that proves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acr: Option<String>,
     /// The `nonce` of the request: it binds the token to that request, so that another token cannot be injected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nonce: Option<String>,
@@ -141,6 +147,9 @@ pub struct IdClaims {
     pub at_hash: String,
     /// The session: a logout token names it (OIDC Back-Channel Logout 1.0 §2.1).
     pub sid: SessionId,
+    /// The name to show, which is the username: with scope `profile`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// With scope `profile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,

@@ -59,6 +59,12 @@ pub const FEDERATED: &str = "fed";
 /// The time of an authentication of which nobody knows the time. It is older than any that a request may ask for.
 pub const UNKNOWN: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
+/// The authentication context classes (`acr`, OIDC Core §2) that a login can reach, weakest first. The standards leave
+/// their names to the issuer.
+pub const CONTEXT_CLASSES: [&str; 1] = [ONE_FACTOR];
+/// One factor: a password, or a login with a provider.
+const ONE_FACTOR: &str = "1";
+
 /// The number of refresh tokens that a session has had, counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Generation(pub i64);
@@ -149,6 +155,13 @@ impl Session {
     #[must_use]
     pub fn auth_time(&self) -> Option<i64> {
         (self.authenticated_at > UNKNOWN).then(|| self.authenticated_at.timestamp())
+    }
+
+    /// How much the login proves (`acr`).
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "every login proves one factor so far")]
+    pub fn acr(&self) -> &'static str {
+        ONE_FACTOR
     }
 
     /// Whether it began with a login at a provider.

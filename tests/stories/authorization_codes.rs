@@ -27,9 +27,16 @@ async fn a_person_logs_in_and_the_client_learns_who_it_is(signet: TestApp) {
     assert_eq!(jwt::sid(&tokens.access), jwt::sid(&id_token));
     assert_eq!(jwt::claims(&tokens.access)["client_id"], app.client.id);
     assert_eq!(jwt::claims(&tokens.access)["amr"], serde_json::json!(["pwd"]));
+    // One factor, in both tokens (OIDC Core §2, RFC 9068 §2.2.1).
+    assert_eq!((&claims["acr"], &jwt::claims(&tokens.access)["acr"]), (&"1".into(), &"1".into()));
+    let metadata = signet.site.get("/.well-known/openid-configuration").answer().await.json();
+    assert_eq!(metadata["acr_values_supported"], serde_json::json!(["1"]));
+    assert_eq!((&claims["name"], &claims["name"]), (&"ada".into(), &claims["preferred_username"]));
 
     let user = signet.site.user_info(&tokens.access).await.is(200).json();
-    assert_eq!((&user["sub"], &user["preferred_username"]), (&claims["sub"], &claims["preferred_username"]));
+    for same in ["sub", "preferred_username", "name"] {
+        assert_eq!(user[same], claims[same], "{same}");
+    }
 
     signet.clock.advance(seconds(60));
     let refreshed = app.client.refreshes(&signet.site, &tokens).await;
@@ -47,8 +54,8 @@ async fn each_scope_brings_its_claims_and_no_other(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
     for (scope, has, lacks) in [
-        ("openid", &[][..], &["preferred_username", "email", "email_verified"][..]),
-        ("openid profile", &["preferred_username"], &["email", "email_verified"]),
+        ("openid", &[][..], &["name", "preferred_username", "email", "email_verified"][..]),
+        ("openid profile", &["name", "preferred_username"], &["email", "email_verified"]),
     ] {
         let code = app.gets_a_code_for(&session_browser, &ada, &[("scope", scope)]).await;
         let answer = app.redeems(&code).await.is(200);

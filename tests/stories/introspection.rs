@@ -138,10 +138,12 @@ async fn a_users_token_is_told_to_the_api_that_it_is_for(signet: TestApp) {
         "jti",
         "sid",
         "auth_time",
+        "amr",
+        "acr",
     ];
     assert_eq!(members(&json), BTreeSet::from(wanted));
     let claims = jwt::claims(&tokens.access);
-    for member in ["sub", "exp", "iat", "iss", "jti", "client_id", "sid", "scope", "auth_time"] {
+    for member in ["sub", "exp", "iat", "iss", "jti", "client_id", "sid", "scope", "auth_time", "amr", "acr"] {
         assert_eq!(json[member], claims[member], "{member}");
     }
     assert_eq!((&json["sub"], &json["username"]), (&json!(ada.id), &json!("ada")));

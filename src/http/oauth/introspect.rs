@@ -68,6 +68,10 @@ struct Introspection {
     sid: Option<String>,
     /// When the user proved who they are.
     auth_time: Option<i64>,
+    /// How (RFC 8176).
+    amr: Option<Vec<String>>,
+    /// How much that proves: `1` is one factor.
+    acr: Option<String>,
     /// The account's roles at issue.
     roles: Option<Vec<String>>,
 }
@@ -88,6 +92,8 @@ impl Example for Introspection {
             jti: Some("QhMqFwIo8m5pXbW2xkNf0g".to_owned()),
             sid: Some(crate::http::openapi::docs::EXAMPLE_ID.to_string()),
             auth_time: Some(1_800_000_000),
+            amr: Some(vec!["pwd".to_owned()]),
+            acr: Some("1".to_owned()),
             roles: Some(vec!["clerk".to_owned()]),
         }
     }
@@ -121,6 +127,8 @@ impl From<AccessClaims> for Introspection {
                 username: user.preferred_username,
                 sid: Some(user.sid.to_string()),
                 auth_time: user.auth_time,
+                amr: Some(user.amr),
+                acr: user.acr,
                 roles: (!user.roles.is_empty())
                     .then(|| user.roles.iter().map(|role| role.as_str().to_owned()).collect()),
                 ..about_token
@@ -131,6 +139,7 @@ impl From<AccessClaims> for Introspection {
 
 impl From<(RefreshClaims, Session)> for Introspection {
     fn from((claims, session): (RefreshClaims, Session)) -> Self {
+        let acr = session.acr().to_owned();
         Self {
             active: true,
             scope: Some(session.scope.to_string()),
@@ -144,6 +153,8 @@ impl From<(RefreshClaims, Session)> for Introspection {
             iss: Some(claims.iss),
             jti: Some(claims.jti),
             sid: Some(claims.sid.to_string()),
+            acr: Some(acr),
+            amr: Some(session.amr),
             ..Self::default()
         }
     }

@@ -5,7 +5,7 @@ use poem_openapi::{Object, OpenApi, param::Header, types::Example, types::ToJSON
 use crate::{
     domain::{
         client::AuthenticationMethod, client_assertion, client_registration::SCOPES, oauth::GrantType,
-        signing_key::SigningAlgorithm,
+        session::CONTEXT_CLASSES, signing_key::SigningAlgorithm,
     },
     http::openapi::document::Document,
     services::{clients::register::RegisterClient, keys::published::ETagged},
@@ -68,6 +68,8 @@ struct Metadata {
     code_challenge_methods_supported: Vec<String>,
     /// Whether a `sub` is the same for every client.
     subject_types_supported: Vec<String>,
+    /// How much a login can prove (`acr`): `1` is one factor.
+    acr_values_supported: Vec<String>,
     /// The claims that ID tokens and userinfo may have.
     claims_supported: Vec<String>,
     /// How ID tokens may be signed: RS256, unless the client registered another. Access tokens are signed with one of
@@ -92,7 +94,7 @@ struct Metadata {
 }
 
 /// The claims of ID tokens and userinfo.
-const CLAIMS: [&str; 14] = [
+const CLAIMS: [&str; 16] = [
     "iss",
     "sub",
     "aud",
@@ -100,9 +102,11 @@ const CLAIMS: [&str; 14] = [
     "iat",
     "auth_time",
     "amr",
+    "acr",
     "nonce",
     "at_hash",
     "sid",
+    "name",
     "preferred_username",
     "email",
     "email_verified",
@@ -144,6 +148,7 @@ impl Metadata {
             prompt_values_supported: words(&["none", "login", "consent", "select_account"]),
             code_challenge_methods_supported: words(&["S256"]),
             subject_types_supported: words(&["public"]),
+            acr_values_supported: words(&CONTEXT_CLASSES),
             claims_supported: words(&CLAIMS),
             id_token_signing_alg_values_supported: words(&[
                 SigningAlgorithm::RS256.as_str(),

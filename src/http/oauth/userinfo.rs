@@ -21,6 +21,9 @@ pub(in crate::http) struct UserinfoApi {
 struct UserinfoBody {
     /// The subject: the user's id.
     sub: uuid::Uuid,
+    /// The name to show, which is the username: with scope `profile`.
+    #[oai(skip_serializing_if_is_none)]
+    name: Option<String>,
     /// The username, with scope `profile`.
     #[oai(skip_serializing_if_is_none)]
     preferred_username: Option<String>,
@@ -39,6 +42,7 @@ impl Example for UserinfoBody {
     fn example() -> Self {
         Self {
             sub: crate::http::openapi::docs::EXAMPLE_ID,
+            name: Some("ada".to_owned()),
             preferred_username: Some("ada".to_owned()),
             email: Some("ada@example.com".to_owned()),
             email_verified: Some(true),
@@ -51,6 +55,7 @@ impl From<UserClaims> for UserinfoBody {
     fn from(claims: UserClaims) -> Self {
         Self {
             sub: claims.sub.0,
+            name: claims.preferred_username.clone(),
             preferred_username: claims.preferred_username,
             email: claims.email,
             email_verified: claims.email_verified,

@@ -113,6 +113,7 @@ impl TokenIssuer {
                 sid: session.id,
                 auth_time: session.auth_time(),
                 amr: session.amr.clone(),
+                acr: Some(session.acr().to_owned()),
                 preferred_username: carries("profile").then(|| session.username.clone()),
                 roles: if carries("roles") { session.roles.clone() } else { Vec::new() },
                 status: Some(StatusClaim::of(&self.issuer, session.status)),
@@ -180,6 +181,7 @@ impl TokenIssuer {
         }
         let algorithm = client.id_token_algorithm();
         let email = user.email.as_ref().filter(|_| tokens.scope.contains("email"));
+        let username = tokens.scope.contains("profile").then(|| user.username.as_written().to_owned());
         let claims = IdClaims {
             iss: self.issuer.clone(),
             sub: user.id,
@@ -188,10 +190,12 @@ impl TokenIssuer {
             iat: numeric_date(now),
             auth_time: session.auth_time(),
             amr: session.amr.clone(),
+            acr: Some(session.acr().to_owned()),
             nonce,
             at_hash: Jwt::access_token_hash(algorithm, tokens.access_token.expose_secret()),
             sid: session.id,
-            preferred_username: tokens.scope.contains("profile").then(|| user.username.as_written().to_owned()),
+            name: username.clone(),
+            preferred_username: username,
             email: email.map(|email| email.as_str().to_owned()),
             email_verified: email.map(|_| user.email_verified),
             roles: if tokens.scope.contains("roles") { session.roles.clone() } else { Vec::new() },

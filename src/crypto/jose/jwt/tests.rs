@@ -66,6 +66,7 @@ fn access() -> AccessClaims {
             sid: SessionId(Uuid::from_u128(9)),
             auth_time: Some(numeric_date(now())),
             amr: vec!["pwd".into()],
+            acr: Some("1".to_owned()),
             preferred_username: Some("ada".into()),
             roles: vec![],
             status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),
