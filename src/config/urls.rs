@@ -309,6 +309,9 @@ mod tests {
         let both = "https://app.example.org http://localhost:5173";
         assert_eq!(origins("https://app.example.org, http://localhost:5173"), Ok(both.to_owned()));
         assert_eq!(origins("http://[::1]:8000"), Ok("http://[::1]:8000".to_owned()));
+        for app in ["capacitor://localhost", "chrome-extension://abcdef", "tauri://localhost"] {
+            assert_eq!(origins(app), Ok(app.to_owned()));
+        }
         for text in [
             "*",
             "null",
@@ -328,9 +331,13 @@ mod tests {
             "https://a.example.org, null",
             "file:///",
             "file://app.html",
-            "capacitor://localhost",
-            "chrome-extension://abcdef",
+            "Capacitor://localhost",
+            "capacitor://localhost/",
+            "capacitor://",
+            "://localhost",
             "javascript:alert(1)",
+            "javascript://alert",
+            "data://x",
             "https://",
         ] {
             let refused = origins(text).expect_err(text);

@@ -132,7 +132,8 @@ fn access() -> AccessClaims {
             sid: SessionId(Uuid::from_u128(9)),
             auth_time: Some(second()),
             amr: vec!["pwd".to_owned()],
-            acr: Some("1".to_owned()),
+            // The saved corpus has tokens of a version without it.
+            acr: None,
             preferred_username: Some("ada".to_owned()),
             roles: vec![],
             status: Some(StatusClaim::of(ISSUER, StatusPosition { list: 2, index: 7 })),

@@ -73,6 +73,7 @@ async fn a_password_is_shown_nowhere(env: TestEnv) {
 }
 
 async fn wrong_usage_is_told_from_failure(env: TestEnv) {
+    env.runs(&["migrate", "up"]).await.well();
     let wrong: [&[&str]; 16] = [
         &["user"],
         &["user", "rename", "ada"],

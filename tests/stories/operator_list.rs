@@ -58,6 +58,8 @@ async fn an_account_is_shown_without_its_secrets(signet: TestApp) {
 
 async fn all_accounts_are_listed(env: TestEnv) {
     const MANY: usize = 1_234;
+    env.runs(&["migrate", "up"]).await.well();
+    assert_eq!(env.runs(&["user", "list", "--json"]).await.well().out, "[]\n");
     assert_eq!(env.runs(&["user", "list", "--json"]).await.well().out, "[]\n");
     is_peopled(&env, MANY - 1).await;
     let listed = env.runs(&["user", "list", "--json"]).await.well();

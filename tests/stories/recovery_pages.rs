@@ -89,7 +89,7 @@ async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut mail_app: TestAppW
     browser.sees("Your address is confirmed").await;
     browser.turns_to(first).await;
     browser.presses(CONFIRM).await;
-    browser.sees(OVER).await;
+    browser.sees("Your address is confirmed").await; // a second press tells the outcome of the first
 
     let reset = mail_app.reset_link("ada", ADA).await;
     scans(&mail_app, &reset).await;
@@ -99,11 +99,11 @@ async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut mail_app: TestAppW
     browser.sees("Your password is changed").await;
     browser.turns_to(first).await;
     chooses(&browser, PASSWORD, PASSWORD).await;
-    browser.sees(OVER).await;
+    browser.sees("This link has set a new password, and works no more").await;
     browser.visits(&reset).await;
-    browser.sees(OVER).await;
-    browser.follows("Get a new link").await;
-    browser.is_at("/forgot-password").await;
+    browser.sees("This link has set a new password, and works no more").await;
+    browser.follows("Log in").await;
+    browser.is_at("/login").await;
     person.tries(PASSWORD).await.refused("invalid_grant");
     person.tries(NEW_PASSWORD).await.granted();
     browser.closes().await;
@@ -165,7 +165,7 @@ async fn not_me_takes_the_address_away(mut mail_app: TestAppWithSmtp) {
     let account = mallory.sends(Method::GET, "/v1/users/me", &tokens, None).await.is(200).json();
     assert_eq!((&account["email"], &account["email_verified"]), (&Value::Null, &json!(false)));
     browser.visits(&link).await;
-    browser.sees(OVER).await;
+    browser.sees("Your address is removed").await;
 
     // Nor does the account's old claim stand in the owner's way.
     mail_app.registers("ada", ADA).await;
@@ -188,6 +188,9 @@ async fn every_page_fits_every_screen(mut mail_app: TestAppWithSmtp) {
     browser.sees("Your address is confirmed").await;
     browser.is_looked_at("verify-email-done").await;
     browser.visits(&verify).await;
+    browser.sees("Your address is confirmed").await;
+    browser.is_looked_at("verify-email-used").await;
+    browser.visits(&mail_app.url("/verify-email?token=nonsense")).await;
     browser.sees(OVER).await;
     browser.is_looked_at("verify-email-over").await;
     browser.visits(&mail_app.reset_link(&username, &email).await).await;
@@ -230,6 +233,9 @@ async fn every_page_fits_every_screen(mut mail_app: TestAppWithSmtp) {
     browser.sees("Your password is changed").await;
     browser.is_looked_at("reset-password-done").await;
     browser.visits(&reset).await;
+    browser.sees("This link has set a new password, and works no more").await;
+    browser.is_looked_at("reset-password-used").await;
+    browser.visits(&mail_app.url("/reset-password?token=nonsense")).await;
     browser.sees(OVER).await;
     browser.is_looked_at("reset-password-over").await;
 

@@ -24,7 +24,7 @@ fn bad_usernames() -> Vec<String> {
         " ",
         "\u{0}",
         "ada\u{0}",
-        "ada\n",
+        "ad\na",
         "ad\u{200b}a",        // a zero-width space
         "\u{202e}ada",        // right-to-left override
         "ad\u{430}",          // a Cyrillic look-alike of the last letter

@@ -146,6 +146,7 @@ async fn an_access_token_says_what_rfc_9068_wants(signet: TestApp) {
         "sid",
         "auth_time",
         "amr",
+        "acr",
         "preferred_username",
     ];
     assert_eq!(members, BTreeSet::from(wanted));

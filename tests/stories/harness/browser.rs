@@ -139,15 +139,27 @@ impl Browser {
     /// The field with this label is marked as wrong, and the text that is tied to it says this: what somebody hears who
     /// does not see the page (WAI-ARIA 1.2, `aria-invalid`, `aria-describedby`).
     pub(crate) async fn hears_at(&self, label: &str, words: &str) {
-        let field = self.field(label).await;
-        let attribute = async |name: &str| field.attr(name).await.expect("it is there").unwrap_or_default();
-        assert_eq!(attribute("aria-invalid").await, "true", "{label}");
-        let mut heard = String::new();
-        for id in attribute("aria-describedby").await.split_whitespace() {
-            let text = self.client.find(Locator::Id(id)).await.unwrap_or_else(|_| panic!("{label}: no {id}"));
-            heard = heard + &text.text().await.expect("it is there") + " ";
+        let begin = Instant::now();
+        loop {
+            // The page may still be on its way, and the field that was found gone with the last one.
+            let heard = self.heard_at(label).await;
+            if heard.as_ref().is_ok_and(|(is_wrong, heard)| *is_wrong && heard.contains(words)) {
+                return;
+            }
+            assert!(begin.elapsed() < PATIENCE, "{label} says {heard:?}, not {words:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        assert!(heard.contains(words), "{label} says {heard:?}, not {words:?}");
+    }
+
+    /// Whether the field with this label is marked as wrong, and the text that is tied to it.
+    async fn heard_at(&self, label: &str) -> Result<(bool, String), CmdError> {
+        let field = self.field(label).await;
+        let is_wrong = field.attr("aria-invalid").await?.is_some_and(|invalid| invalid == "true");
+        let mut heard = String::new();
+        for id in field.attr("aria-describedby").await?.unwrap_or_default().split_whitespace() {
+            heard = heard + &self.client.find(Locator::Id(id)).await?.text().await? + " ";
+        }
+        Ok((is_wrong, heard))
     }
 
     /// Whether it has something with this CSS selector.
