@@ -1,4 +1,4 @@
-//! What a listener has counted.
+//! The counters of a listener.
 
 use std::sync::{
     Arc,

@@ -81,7 +81,7 @@ impl Server {
         self.address
     }
 
-    /// What the listener counts while it serves.
+    /// The listener's counters.
     #[must_use]
     pub fn counts(&self) -> Counts {
         self.counts.clone()

@@ -101,7 +101,7 @@ impl Signet {
         let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), keyring, dropped)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
-        // So that there is a list to serve where the database fails before anybody has asked for one.
+        // Builds the first list now: it must be there if the database fails before the first request for it.
         wired.services.status_lists.get(0).await?;
         wired.password_costs.load().await?;
 
@@ -172,7 +172,7 @@ pub struct CommandContext {
     pub administer: Administer,
 }
 
-/// What a command does where there is no SQLite file.
+/// The behaviour of a command where there is no SQLite file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingDatabase {
     Create,

@@ -1,4 +1,4 @@
-//! What can be typed: the commands of the interface, and a flag for every key of the configuration.
+//! The command line: the commands of the interface, and a flag for every key of the configuration.
 
 use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 
@@ -146,7 +146,7 @@ impl AccountRole {
     /// The account and the role.
     ///
     /// # Errors
-    /// What is wrong with them, in one line.
+    /// The problem, in one line.
     pub(super) fn parse(self) -> Result<(Account, Role), String> {
         let mut words = self.words;
         let role = words.pop().unwrap_or_default();
@@ -182,7 +182,7 @@ pub(super) struct NewUser {
 /// Reads the command line.
 ///
 /// # Errors
-/// What is wrong with it, or the help that was asked for.
+/// The usage error, or the help that was asked for.
 pub(super) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let command = with_configuration(Root::command(), true);
     let matches = command.try_get_matches_from(line)?;

@@ -11,7 +11,7 @@ pub struct KeyDescription {
     pub environment: &'static str,
     /// The default, or in words what it follows from; empty where a provider needs the key.
     pub default: &'static str,
-    /// What the key does, in one line.
+    /// The effect of the key, in one line.
     pub help: &'static str,
     /// Whether the value is secret or may hold a password: then it is never echoed.
     pub secret: bool,
@@ -224,7 +224,7 @@ fn is_provider_name(name: &str) -> bool {
     ProviderName::parse(name).is_ok()
 }
 
-/// What to say of an unknown `key`: where the right ones are found.
+/// The error text for an unknown `key`: it says where the right keys are found.
 pub(super) fn advice(key: &str) -> String {
     if let Some(rest) = key.strip_prefix("providers.") {
         let (name, field) = rest.split_once('.').unwrap_or((rest, ""));
@@ -241,7 +241,7 @@ pub(super) fn advice(key: &str) -> String {
     }
 }
 
-/// What to say of an unknown environment variable.
+/// The error text for an unknown environment variable.
 pub(super) fn advice_on_variable(name: &str) -> String {
     let single = |environment: &str| environment.replace("__", "_");
     let base = name.strip_suffix("_FILE").unwrap_or(name);

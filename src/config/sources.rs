@@ -171,7 +171,7 @@ fn is_of_others(name: &OsStr) -> bool {
             || rest.starts_with("SERVICE_PORT_")
             || rest.starts_with("PORT_")
     };
-    // Of `signet-something` the variables of a Service begin behind any underscore.
+    // The variables of a Service called `signet-something` begin behind any underscore.
     let of_other_service = || rest.match_indices('_').any(|(at, _)| of_service(&rest[at + 1..]));
     rest.starts_with("TEST_") || rest.starts_with("SERVICE_") || of_service(rest) || of_other_service()
 }

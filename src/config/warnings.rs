@@ -1,4 +1,4 @@
-//! What works but should be looked at: looser than advised, or readable by others.
+//! Warnings about settings that work but are looser than advised, or readable by others.
 
 use secrecy::ExposeSecret as _;
 

@@ -38,7 +38,7 @@ const P256: &[u8] =
     b"\x30\x41\x02\x01\x00\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\
 \x07\x04\x27\x30\x25\x02\x01\x01\x04\x20";
 
-/// Who signs and verifies, and all that was ever signed.
+/// The signer and verifier, and everything that was ever signed.
 struct Fixture {
     keyring: Arc<Keyring>,
     /// Signs with ES256.

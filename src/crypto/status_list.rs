@@ -71,7 +71,7 @@ mod tests {
         &[0, 1993, 25460, 159_495, 495_669, 554_353, 645_645, 723_232, 854_545, 934_534, 1_000_345],
     );
 
-    /// What a gateway does with `lst`.
+    /// The reading of `lst` by a gateway.
     fn decode(lst: &str) -> Vec<u8> {
         let compressed = BASE64_URL_SAFE_NO_PAD.decode(lst).unwrap();
         let mut bytes = Vec::new();

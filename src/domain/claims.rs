@@ -72,7 +72,7 @@ pub struct AccessClaims {
     pub jti: String,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// What it allows.
+    /// Its scope.
     pub scope: Scope,
     /// The claims of a token for a user; `None` for client credentials.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]

@@ -8,7 +8,7 @@ use super::{claims::Audience, ids::ClientId};
 /// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What an assertion may be signed with: `alg` as the client's key says it, never as the assertion does.
+/// The algorithms of assertions. The client's key decides which one, never the assertion's `alg`.
 pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
 
 /// How far ahead an assertion may end. One that was made has to be remembered so long, to be taken once; libraries in
@@ -24,9 +24,9 @@ const MAX_JTI: usize = 512;
 /// The claims of an assertion. Times are whole seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AssertionClaims {
-    /// Who says so.
+    /// `iss`: the client.
     pub iss: ClientId,
-    /// Of whom: the same.
+    /// `sub`; must equal `iss`.
     pub sub: ClientId,
     /// To whom.
     pub aud: Audience,

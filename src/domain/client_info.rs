@@ -16,7 +16,7 @@ pub struct ClientInfo {
     pub device: Option<SecretString>,
 }
 
-/// What a person typed to log in.
+/// The username and password that a person typed to log in.
 #[derive(Debug)]
 pub struct Credentials<'a> {
     /// A username or a verified email address.

@@ -21,7 +21,7 @@ pub struct ClientMetadata {
     pub redirect_uris: Option<Vec<String>>,
     /// How it proves who it is.
     pub token_endpoint_auth_method: Option<String>,
-    /// What its assertions are signed with; its keys say so too.
+    /// The algorithm of its assertions; its keys say it too.
     pub token_endpoint_auth_signing_alg: Option<String>,
     /// The grants that it will use.
     pub grant_types: Option<Vec<String>>,
@@ -29,7 +29,7 @@ pub struct ClientMetadata {
     pub response_types: Option<Vec<String>>,
     /// Its display name.
     pub client_name: Option<String>,
-    /// What it may ask for.
+    /// The scope that it may ask for.
     pub scope: Option<String>,
     /// Its public keys, as JSON.
     pub jwks: Option<String>,

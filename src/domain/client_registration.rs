@@ -90,7 +90,7 @@ pub enum NotRegistrable {
     /// A member of the metadata that would not hold.
     #[error("{0} is not supported")]
     NotTaken(&'static str),
-    /// What is for the operator to give.
+    /// A property that only the operator can give.
     #[error("a client that registers itself has no {0}")]
     OperatorsOwn(&'static str),
 }
@@ -213,7 +213,7 @@ fn is_audience(name: &str) -> bool {
     (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// What changes of a client; what is `None` stays as it is. A list takes the place of the whole list.
+/// Changes of a client. A field that is `None` stays; a list replaces the whole list.
 #[expect(clippy::option_option, reason = "an absent member keeps the value; `Some(None)` removes it")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {

@@ -43,7 +43,7 @@ impl Color {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
-    /// What can be read on this colour: black or white, whichever stands out more.
+    /// The text colour that stands out more on this colour: black or white.
     #[must_use]
     pub fn ink(self) -> Self {
         if self.contrast(WHITE) >= self.contrast(BLACK) { WHITE } else { BLACK }

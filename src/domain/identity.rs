@@ -248,7 +248,7 @@ fn username_of(text: &str) -> Option<Username> {
     Username::parse(&joined).ok()
 }
 
-/// What stands for the organization in the issuer of Microsoft's metadata that serves all of them.
+/// The placeholder for the organization in the issuer of Microsoft's common metadata.
 pub const TENANT: &str = "{tenantid}";
 
 /// Whether `iss` is the issuer that metadata name as `issuer`, byte for byte; where [`TENANT`] stands in it, with the

@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::backoff::Backoff;
 
-/// What a job does.
+/// The kinds of jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobKind {
     /// Sends an email.

@@ -43,7 +43,7 @@ pub enum Message {
     AccountChanged {
         /// The username of the account after the change; empty where it is not known any more.
         username: String,
-        /// What changed.
+        /// The change.
         change: AccountChange,
         /// When it happened.
         at: DateTime<Utc>,

@@ -13,13 +13,13 @@ pub struct MailServer {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// What protects the way there.
+    /// The protection of the connection.
     pub protection: Protection,
-    /// Who we say we are, where it wants to know (RFC 4954).
+    /// The credentials, if the server wants any (RFC 4954).
     pub credentials: Option<Credentials>,
 }
 
-/// What protects the way to a mail server.
+/// The protection of the connection to a mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
     /// TLS from the first byte (RFC 8314 §3.3).

@@ -52,7 +52,7 @@ impl OAuthErrorCode {
     }
 }
 
-/// What a client may exchange for tokens (RFC 6749 §1.3).
+/// The grant types (RFC 6749 §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {

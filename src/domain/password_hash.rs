@@ -1,4 +1,4 @@
-//! What is kept of a password.
+//! The stored hash of a password.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ pub struct PasswordCost {
 }
 
 impl PasswordCost {
-    /// What every hash of this cost begins with.
+    /// The beginning of every hash of this cost.
     #[must_use]
     pub fn phc_prefix(&self) -> String {
         let Self { memory_kib, iterations, parallelism } = self;

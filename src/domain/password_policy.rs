@@ -64,7 +64,7 @@ impl Password {
         Ok(Self(normalized.into_owned().into()))
     }
 
-    /// What is hashed: at most [`MAX_BYTES`](Self::MAX_BYTES) of UTF-8.
+    /// The input of the hash: at most [`MAX_BYTES`](Self::MAX_BYTES) of UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
@@ -77,7 +77,7 @@ impl fmt::Debug for Password {
     }
 }
 
-/// What passwords may be chosen. The same for registration, change, reset and the operator.
+/// The password policy, the same for registration, change, reset and the operator.
 #[derive(Debug, Clone)]
 pub struct PasswordPolicy {
     /// The fewest code points, counted after normalization.
@@ -102,7 +102,7 @@ impl PasswordPolicy {
 
     /// The most kinds of [`LETTER_SIGNS`](Self::LETTER_SIGNS) in a password that zxcvbn looks at.
     ///
-    /// Of text with more kinds the signs are taken out first.
+    /// From a text with more kinds, the signs are removed first.
     ///
     /// It tries every combination of substitutions: text of nothing but such signs costs 190 ms for 24 code points and
     /// 940 ms for 100, measured on one core. With at most six kinds that is 40 ms, and usual passwords cost below 1 ms;

@@ -29,7 +29,7 @@ impl Pkce {
     }
 }
 
-/// What an authorization request promises to know: BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
+/// The code challenge: BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeChallenge(String);
 
@@ -38,7 +38,7 @@ pub struct CodeChallenge(String);
 #[error("code_challenge is 43 characters of base64url: the SHA-256 digest of the verifier")]
 pub struct NotAChallenge;
 
-/// What a token request shows that it knows (RFC 7636 §4.1).
+/// The code verifier of a token request (RFC 7636 §4.1).
 #[derive(Debug)]
 pub struct CodeVerifier(SecretString);
 

@@ -5,7 +5,7 @@
 
 use url::{Host, Url};
 
-/// What a URI is registered for.
+/// The purpose of a registered URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
     /// Codes are sent there.

@@ -59,14 +59,14 @@ impl Scope {
         self.0.iter().any(|given| given == token)
     }
 
-    /// Those tokens of this scope that are in `one` or in `other`.
+    /// The tokens of this scope that are in `one` or in `other`.
     #[must_use]
     pub fn of_either(mut self, one: &Self, other: &Self) -> Self {
         self.0.retain(|token| one.contains(token) || other.contains(token));
         self
     }
 
-    /// Those tokens of this scope that are in `allowed`.
+    /// The tokens of this scope that are in `allowed`.
     #[must_use]
     pub fn within(mut self, allowed: &Self) -> Self {
         self.0.retain(|token| allowed.contains(token));

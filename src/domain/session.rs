@@ -14,7 +14,7 @@ use super::{
 pub struct Session {
     /// The `sid` of its tokens.
     pub id: SessionId,
-    /// Whose it is.
+    /// The user.
     pub user: UserId,
     /// The client that its tokens are issued to.
     pub client: ClientId,
@@ -77,11 +77,11 @@ impl Generation {
 /// How long the tokens of a session live.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// Of an access token.
+    /// The life of an access token.
     pub access_token: TimeDelta,
-    /// Of a refresh token that is not used.
+    /// The life of a refresh token that is not used.
     pub refresh_token: TimeDelta,
-    /// Of the session, used or not.
+    /// The life of the session, used or not.
     pub session: TimeDelta,
     /// How long after a rotation the previous generation is still answered.
     pub grace: TimeDelta,

@@ -126,9 +126,9 @@ impl ThrottleRule {
 /// The rules of all counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleRules {
-    /// Of one network, device or session.
+    /// The limit of one network, device or session.
     one: ThrottleRule,
-    /// Of an identifier or account, over all networks.
+    /// The limit of an identifier or account, over all networks.
     all: ThrottleRule,
 }
 

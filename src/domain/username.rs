@@ -120,7 +120,7 @@ impl Username {
         drawn(&drawn(&self.display.nfkc().collect::<String>()))
     }
 
-    /// What decides whether two names are the same: stored under a unique index.
+    /// The key that decides whether two names are the same, stored under a unique index.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key

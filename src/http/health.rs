@@ -1,4 +1,4 @@
-//! What orchestrators ask: is the process alive, and can it do its work.
+//! The health checks of orchestrators: whether the process is alive, and whether it can do its work.
 
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
 

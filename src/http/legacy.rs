@@ -74,7 +74,7 @@ impl OriginalCredentials {
     }
 }
 
-/// What creation and login gave.
+/// The result of creation and login.
 #[derive(Debug, Deserialize, Object)]
 #[oai(rename = "OriginalSession", example)]
 struct OriginalSession {
@@ -89,13 +89,13 @@ impl Example for OriginalSession {
     }
 }
 
-/// What every route answers.
+/// The answer of every route.
 #[derive(Debug, Object)]
 #[oai(rename = "OriginalAnswer", example)]
 struct OriginalAnswer {
     /// Whether it was done.
     success: bool,
-    /// What was done, or why not.
+    /// The message: the result, or the reason of the refusal.
     message: String,
     /// The signed access token, from creation and login.
     #[oai(skip_serializing_if_is_none)]

@@ -120,7 +120,7 @@ pub struct Services {
 pub struct HttpConfig {
     /// `iss`, and the beginning of every URL that we publish.
     pub issuer: String,
-    /// What access tokens are signed with.
+    /// The algorithm that signs access tokens.
     pub algorithm: SigningAlgorithm,
     /// The published keys.
     pub published_keys: PublishedKeys,

@@ -167,7 +167,7 @@ pub fn content_type(data: &[u8]) {
     }
 }
 
-/// Whom an `Authorization` field names, and with what secret; `None` where it is refused, or is not there.
+/// The client and secret of an `Authorization` field; `None` if the field is refused, or is not there.
 fn basic(field: &[u8]) -> Option<(ClientId, String)> {
     let request = with_fields(&header::AUTHORIZATION, [field])?;
     let credentials = BasicCredentials::of(&request).ok()?;

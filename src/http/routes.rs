@@ -158,7 +158,7 @@ const UNKNOWN: &[(&str, ErrorShape, CorsClass)] = &[
     ("/", Problem, Ours),
 ];
 
-/// What the table says about a path.
+/// The table's entry for a path.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::http) struct RouteMatch {
     route: Option<&'static Route>,

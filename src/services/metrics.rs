@@ -250,7 +250,7 @@ pub struct MetricsSnapshot {
     /// For the ages of its keys.
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,
-    /// What the listener has counted: open connections, and requests refused with 400 and with 431.
+    /// The listener's counters: open connections, and requests refused with 400 and with 431.
     pub listener: Arc<dyn Fn() -> [u64; 3] + Send + Sync>,
 }
 

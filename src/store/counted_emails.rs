@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::{StoreError, Transaction, database::is_postgres};
 use crate::domain::ids::UserId;
 
-/// Who gets an email: an account, at a mailbox.
+/// The recipient of an email: an account, at a mailbox.
 #[derive(Debug, Clone, Copy)]
 pub struct Recipient {
     pub user: UserId,

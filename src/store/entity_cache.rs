@@ -23,7 +23,7 @@ use crate::{
 /// The most bytes of each kind. Anybody may register an account, and where registration is open a client of some 60 kB, so
 /// a number of entries would bound nothing.
 const MOST: u64 = 16 * 1024 * 1024;
-/// What an entry takes beside its texts: its structs, and moka's own.
+/// The size of an entry beside its texts, in bytes: its structs, and moka's own.
 const BESIDE: usize = 1024;
 /// How long an entry lives without an invalidation.
 const LIFETIME: Duration = Duration::from_mins(5);

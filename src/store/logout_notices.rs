@@ -66,7 +66,7 @@ pub async fn write(db: &impl ConnectionTrait, ended: &[SessionId], now: DateTime
     Ok(written)
 }
 
-/// What a notice says.
+/// The content of a notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogoutNotice {
     /// The session that ended.

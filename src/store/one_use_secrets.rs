@@ -144,9 +144,9 @@ pub async fn claimed_address(db: &impl ConnectionTrait, user: UserId) -> Result<
 pub enum SecretSelector<'a> {
     /// All of an account.
     AllOf(UserId),
-    /// Those of one purpose of an account.
+    /// The secrets of one purpose of an account.
     Of(UserId, Purpose),
-    /// Those sent to this email address for any other account.
+    /// The secrets sent to this email address for any other account.
     MailedTo(&'a EmailAddress, UserId),
 }
 

@@ -126,7 +126,7 @@ impl Builder {
         self
     }
 
-    /// What to do with tokens whose status cannot be told: [`StatusPolicy::FailClosed`] unless set.
+    /// The policy for tokens whose status is unknown: [`StatusPolicy::FailClosed`] unless set.
     pub fn status_policy(mut self, policy: StatusPolicy) -> Self {
         self.policy = Some(policy);
         self

@@ -1,4 +1,4 @@
-//! What an access token says (RFC 9068 §2.2).
+//! The claims of an access token (RFC 9068 §2.2).
 
 use serde::{Deserialize, Deserializer};
 
@@ -14,7 +14,7 @@ pub(crate) const MAX_SKEW: i64 = 30;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct Claims {
-    /// Who issued it.
+    /// The issuer.
     pub iss: String,
     /// The user's id, or the client's for client credentials.
     pub sub: String,

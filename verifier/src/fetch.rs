@@ -17,7 +17,7 @@ pub(crate) struct Fetcher {
     client: Client,
 }
 
-/// What the issuer answered.
+/// The issuer's answer.
 pub(crate) enum Answer {
     /// The copy that we have is still the newest.
     NotModified(Freshness),

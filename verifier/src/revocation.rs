@@ -55,7 +55,7 @@ pub(crate) enum Lists {
     Published { origin: Origin, copies: Mutex<HashMap<String, Arc<RemoteCopy<StatusListSource>>>> },
 }
 
-/// What fetching a status list takes.
+/// The settings for fetching status lists.
 #[derive(Debug, Clone)]
 pub(crate) struct Origin {
     pub(crate) fetcher: Fetcher,

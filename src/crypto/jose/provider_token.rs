@@ -46,7 +46,7 @@ struct ProviderKey {
 #[error("not a JWK set")]
 pub struct NotAKeySet;
 
-/// What a token must contain to be accepted.
+/// The claims that a token must contain to be accepted.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected<'a> {
     /// The kind of provider, which decides some exceptions.

@@ -11,7 +11,7 @@ pub enum KeyError {
     #[error("cannot read {}: {source}", path.display())]
     Unreadable {
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The file or folder cannot be written.
@@ -51,7 +51,7 @@ pub enum KeyError {
     #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
     WrongKey {
         path: PathBuf,
-        /// What is wrong with the key.
+        /// The problem with the key.
         reason: NotASigningKey,
     },
     /// No root secret.

@@ -96,7 +96,7 @@ impl RootSecret {
         self.published
     }
 
-    /// What refresh tokens are signed with.
+    /// The key that signs refresh tokens.
     pub(in crate::crypto) fn refresh_signing(&self) -> &EncodingKey {
         &self.refresh_signing
     }

@@ -56,7 +56,7 @@ impl KeySet {
         }
     }
 
-    /// What identifies each key, root secrets among them, and reveals nothing of its private half.
+    /// The fingerprint of each key and root secret. It reveals nothing of the private half.
     #[must_use]
     pub fn fingerprints(&self) -> Vec<(KeyKind, String)> {
         let signing = self.signing.iter().map(|key| (KeyKind::Signing(key.algorithm()), key.kid().to_owned()));

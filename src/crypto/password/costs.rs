@@ -1,4 +1,4 @@
-//! What a failed password check costs.
+//! The cost of a failed password check.
 
 use std::{
     collections::BTreeSet,

@@ -44,7 +44,7 @@ pub(in crate::crypto) struct HashJob {
     pub(in crate::crypto) password: Option<Password>,
     pub(in crate::crypto) salt: Vec<u8>,
     pub(in crate::crypto) length: usize,
-    /// What a failed check costs beside this hash.
+    /// The cost of a failed check beside this hash.
     pub(in crate::crypto) failure: Option<FailureCost>,
 }
 

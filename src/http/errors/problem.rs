@@ -16,7 +16,7 @@ use crate::{
 
 pub(in crate::http) const CONTENT_TYPE: &str = "application/problem+json";
 
-/// What went wrong (RFC 9457 §3).
+/// The code of the problem (RFC 9457 §3).
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "Problem", example)]
 pub(in crate::http) struct ProblemBody {

@@ -30,7 +30,7 @@ impl BearerToken {
         bearer.account(self.0.expose_secret()).await.map_err(tell)
     }
 
-    /// What its holder may know of its user.
+    /// The claims that its holder may read.
     pub(in crate::http) async fn userinfo(&self, userinfo: &Userinfo) -> Result<UserClaims, BearerRefusal> {
         userinfo.run(self.0.expose_secret()).await.map_err(tell)
     }

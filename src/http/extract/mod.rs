@@ -1,4 +1,4 @@
-//! What endpoints read from a request.
+//! Extractors: the parts of a request that endpoints read.
 
 pub(in crate::http) mod bearer;
 pub(in crate::http) mod body;

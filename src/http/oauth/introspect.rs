@@ -22,13 +22,13 @@ pub(in crate::http) struct IntrospectApi {
     pub(in crate::http) introspect: Introspect,
 }
 
-/// What to describe.
+/// An introspection request.
 #[derive(Deserialize, Object)]
 #[oai(rename = "IntrospectionRequest", example)]
 pub(in crate::http) struct IntrospectionRequest {
     /// An access token or a refresh token.
     token: Option<String>,
-    /// What the token is; it is a hint, which the token itself does not need.
+    /// The kind of token: a hint, which the service does not need.
     token_type_hint: Option<String>,
 }
 
@@ -44,7 +44,7 @@ impl Example for IntrospectionRequest {
 struct Introspection {
     /// Whether the token is good now.
     active: bool,
-    /// What it allows.
+    /// Its scope.
     scope: Option<String>,
     /// The client that it was issued to.
     client_id: Option<String>,
@@ -58,9 +58,9 @@ struct Introspection {
     iat: Option<i64>,
     /// The user's id, or the client's for its own token.
     sub: Option<String>,
-    /// Who it is for.
+    /// Its audience.
     aud: Option<Vec<String>>,
-    /// Who issued it.
+    /// Its issuer.
     iss: Option<String>,
     /// Its identifier.
     jti: Option<String>,

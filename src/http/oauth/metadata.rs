@@ -44,13 +44,13 @@ struct Metadata {
     revocation_endpoint: String,
     /// How clients may authenticate there.
     revocation_endpoint_auth_methods_supported: Vec<String>,
-    /// What their assertions may be signed with there.
+    /// The algorithms that may sign their assertions there.
     revocation_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where tokens are described (RFC 7662).
     introspection_endpoint: String,
     /// How clients may authenticate there.
     introspection_endpoint_auth_methods_supported: Vec<String>,
-    /// What their assertions may be signed with there.
+    /// The algorithms that may sign their assertions there.
     introspection_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// Where a token's user is described (OIDC Discovery §3).
     userinfo_endpoint: String,
@@ -77,7 +77,7 @@ struct Metadata {
     id_token_signing_alg_values_supported: Vec<String>,
     /// How clients may authenticate at the token endpoint, and where they push requests.
     token_endpoint_auth_methods_supported: Vec<String>,
-    /// What their assertions (`private_key_jwt`) may be signed with.
+    /// The algorithms that may sign their assertions (`private_key_jwt`).
     token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     /// How access tokens are signed (a member of ours: RFC 8414 has none for it).
     access_token_signing_alg_values_supported: Vec<String>,
@@ -191,7 +191,7 @@ impl MetadataApi {
     }
 }
 
-/// What this authorization server can do.
+/// The capabilities of this authorization server.
 #[OpenApi(tag = "crate::http::openapi::docs::Tag::OAuth")]
 impl MetadataApi {
     /// Authorization server metadata (RFC 8414)

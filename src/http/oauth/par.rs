@@ -31,13 +31,13 @@ struct PushedRequest {
     response_type: Option<String>,
     /// `query` or `form_post`.
     response_mode: Option<String>,
-    /// What goes back with the answer.
+    /// The answer returns it.
     state: Option<String>,
-    /// What is asked for; all that the client is registered for where it is left out.
+    /// The requested scope; by default all that the client is registered for.
     scope: Option<String>,
     /// For which resource (RFC 8707).
     resource: Option<String>,
-    /// What the ID token says back.
+    /// The ID token returns it.
     nonce: Option<String>,
     /// BASE64URL(SHA-256(code verifier)) (RFC 7636).
     code_challenge: Option<String>,
@@ -112,7 +112,7 @@ impl From<PushedRequest> for Parameters {
 #[derive(Debug, Object)]
 #[oai(rename = "PushedAuthorization", example)]
 struct Reference {
-    /// What the browser brings to the authorization endpoint, beside `client_id`.
+    /// The browser brings it to the authorization endpoint, beside `client_id`.
     request_uri: String,
     /// How many seconds it is valid.
     expires_in: i64,

@@ -33,13 +33,13 @@ pub(in crate::http) struct MetadataBody {
     redirect_uris: Option<Vec<String>>,
     /// `client_secret_basic` (the default), `client_secret_post`, `private_key_jwt` or `none`.
     token_endpoint_auth_method: Option<String>,
-    /// What its assertions are signed with: `ES256`, `EdDSA`, `RS256` or `PS256`. Its keys decide.
+    /// The algorithm of its assertions: `ES256`, `EdDSA`, `RS256` or `PS256`. Its keys decide.
     token_endpoint_auth_signing_alg: Option<String>,
     /// `authorization_code` (the default), and `refresh_token`; others are left away.
     grant_types: Option<Vec<String>>,
     /// `code`; others are left away.
     response_types: Option<Vec<String>>,
-    /// What people read where they consent.
+    /// The name that people read on the consent page.
     client_name: Option<String>,
     /// Of `openid`, `profile`, `email` and `offline_access` one or more; others are left away. All of them where none is
     /// left.
@@ -143,7 +143,7 @@ struct Information {
     client_id_issued_at: i64,
     /// 0: the secret does not run out. Where there is one in the answer.
     client_secret_expires_at: Option<i64>,
-    /// What it is shown, changed and deleted with, as a bearer token.
+    /// The bearer token that shows, changes and deletes the client.
     registration_access_token: String,
     /// Where.
     registration_client_uri: String,
@@ -155,9 +155,9 @@ struct Information {
     grant_types: Vec<String>,
     /// The response types that it may use.
     response_types: Vec<String>,
-    /// What people read where they consent.
+    /// The name that people read on the consent page.
     client_name: String,
-    /// What it may ask for.
+    /// The scope that it may ask for.
     scope: String,
     /// Its public keys.
     jwks: Option<Value>,
@@ -223,7 +223,7 @@ impl Information {
 /// The client is registered.
 #[derive(ApiResponse)]
 enum Made {
-    /// What is registered of it, which may be less than was asked for.
+    /// The registered metadata, which may be less than the request.
     #[oai(status = 201)]
     Created(Json<Information>),
 }

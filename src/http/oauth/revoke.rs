@@ -18,13 +18,13 @@ pub(in crate::http) struct RevokeApi {
     pub(in crate::http) revoke: Revoke,
 }
 
-/// What to revoke.
+/// A revocation request.
 #[derive(Deserialize, Object)]
 #[oai(rename = "RevocationRequest", example)]
 pub(in crate::http) struct RevocationRequest {
     /// A refresh token or an access token.
     token: Option<String>,
-    /// What the token is; it is a hint, which the token itself does not need.
+    /// The kind of token: a hint, which the service does not need.
     token_type_hint: Option<String>,
 }
 

@@ -91,10 +91,10 @@ struct TokenBody {
     /// For this endpoint alone; each use gives the next one. Not for clients' own tokens.
     #[oai(skip_serializing_if_is_none)]
     refresh_token: Option<String>,
-    /// Who logged in (OIDC Core §2): in the code flow, with scope `openid`.
+    /// The ID token (OIDC Core §2): in the code flow, with scope `openid`.
     #[oai(skip_serializing_if_is_none)]
     id_token: Option<String>,
-    /// What the access token allows.
+    /// The scope of the access token.
     scope: String,
 }
 
@@ -137,7 +137,7 @@ impl From<ClientToken> for TokenBody {
     }
 }
 
-/// What a grant gives.
+/// The answer to a grant.
 #[derive(ApiResponse)]
 enum Granted {
     /// The tokens. A login (`password`) also sets a cookie that opens nothing; it keeps strangers' failed passwords from

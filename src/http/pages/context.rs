@@ -46,7 +46,7 @@ pub(in crate::http) struct Pages {
     pub(in crate::http) change_password: ChangePassword,
     /// Where people are logged in.
     pub(in crate::http) sessions: Sessions,
-    /// What people have allowed.
+    /// The consents of people.
     pub(in crate::http) consents: Consents,
     /// Makes accounts.
     pub(in crate::http) register: Register,
@@ -65,7 +65,7 @@ pub(in crate::http) struct Pages {
 }
 
 impl Pages {
-    /// Who is logged in in the browser that asks.
+    /// The user who is logged in in this browser.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.

@@ -73,7 +73,7 @@ struct ContinuePage<'a> {
     button: &'a Button,
     /// The client that asks.
     client: &'a str,
-    /// Who is logged in here; empty where there is nobody.
+    /// The user who is logged in here; empty if there is none.
     username: &'a str,
 }
 

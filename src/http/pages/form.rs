@@ -17,7 +17,7 @@ const BROWSER: &str = "browser";
 /// A form that somebody sent from one of our pages.
 pub(in crate::http) struct Form {
     fields: Map<String, Value>,
-    /// Who sent it.
+    /// The browser that sent it.
     pub(in crate::http) browser: BrowserId,
 }
 

@@ -1,4 +1,4 @@
-//! What every page has in common.
+//! The common parts of every page.
 
 use askama::Template;
 use poem::{

@@ -146,7 +146,7 @@ async fn ask(
     let asking = onward.asking(pages, browser).await?;
     let session = pages.session(request).await?;
     let hint = asking.as_ref().and_then(|asking| asking.login_hint.as_deref());
-    // Who is logged in and is asked again is probably the one who will answer.
+    // A user who is logged in and is asked again will probably answer, so the form names them.
     let known = session.as_ref().map(|session| session.username.as_str());
     let present = known.filter(|_| asking.as_ref().is_some_and(|asking| asking.may_continue)).unwrap_or_default();
     let guess = if present.is_empty() { hint.or(known) } else { hint };

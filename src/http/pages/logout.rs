@@ -38,7 +38,7 @@ struct LogOutPage<'a> {
 const UNREGISTERED: &str =
     "The app that sent you named an address to go back to that is not registered for it. You stay here.";
 
-/// What is said after a logout without a client to return to.
+/// The page after a logout without a client to return to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Ending {
     /// The client named no address.

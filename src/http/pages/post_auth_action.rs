@@ -60,7 +60,7 @@ impl PostAuthAction {
         Self { request: String::new(), return_to: path.to_owned() }
     }
 
-    /// What [`Self::query`] made.
+    /// Reads the text that [`Self::query`] writes.
     pub(in crate::http) fn of_text(query: &str) -> Self {
         let given = body::parameters(query.trim_start_matches('?').as_bytes()).unwrap_or_default();
         let text = |name: &str| given.get(name).and_then(Value::as_str).unwrap_or_default();

@@ -50,7 +50,7 @@ struct Errors {
     password: String,
 }
 
-/// What somebody typed, but for the password, which is typed again.
+/// The fields of the form. The password is left out: it is typed again.
 #[derive(Debug, Default)]
 struct Typed {
     username: String,

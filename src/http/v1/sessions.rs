@@ -85,7 +85,7 @@ struct SessionTokens {
     expires_in: i64,
     /// For the next refresh; each use gives the next one.
     refresh_token: String,
-    /// What the access token allows.
+    /// The scope of the access token.
     scope: String,
     /// The account.
     user_id: uuid::Uuid,

@@ -30,7 +30,7 @@ pub struct Settings {
     pub from: Mailbox,
     /// The public origin of the service: the links of emails lead there, and its host greets the mail server.
     pub issuer: String,
-    /// What emails call the service (`pages.name`), on one line.
+    /// The service's name in emails (`pages.name`), on one line.
     pub name: String,
     /// The colour of an email's button (`pages.color`).
     pub color: Color,

@@ -27,7 +27,7 @@ pub(in crate::outbound) struct Sender {
     pub(in crate::outbound) from: Mailbox,
     /// The origin of the service: links lead there, and the text gives its host beside the name.
     pub(in crate::outbound) issuer: Url,
-    /// What emails call the service (`pages.name`).
+    /// The service's name in emails (`pages.name`).
     pub(in crate::outbound) name: String,
     /// The colour of the button (`pages.color`).
     pub(in crate::outbound) color: Color,

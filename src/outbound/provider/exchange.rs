@@ -1,4 +1,4 @@
-//! What one login asks of a provider: the authorization request, the exchange of its code, and user info.
+//! The requests of one login to a provider: the authorization request, the exchange of its code, and user info.
 
 use oauth2::{
     AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointNotSet,

@@ -1,4 +1,4 @@
-//! What a provider is known by and asked for, before anything is read from it.
+//! Tests of a provider's settings and requests, before anything is read from it.
 
 use secrecy::SecretString;
 

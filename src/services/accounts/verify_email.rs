@@ -36,7 +36,7 @@ pub struct VerifyEmail {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What a secret proves.
+/// The claim that a secret proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The account that claims the address.
@@ -45,7 +45,7 @@ pub struct Claim {
     pub email: EmailAddress,
 }
 
-/// What became of a secret that was used.
+/// The outcome of a used secret.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Used {
     /// The address is the account's, and confirmed.
@@ -79,7 +79,7 @@ impl VerifyEmail {
         Ok(())
     }
 
-    /// What the secret proves, if anything. It stays unused: email scanners open links, too.
+    /// The claim that the secret proves, if any. The secret stays unused: email scanners open links, too.
     ///
     /// # Errors
     /// [`Unavailable`].
@@ -90,7 +90,7 @@ impl VerifyEmail {
         Ok(user.filter(|user| names(user, &live.email)).map(|user| Claim { user, email: live.email }))
     }
 
-    /// What became of a secret that was used, for whoever opens its link again; `None` if it was not.
+    /// The outcome of a used secret, for a person who opens its link again; `None` if it was not used.
     ///
     /// # Errors
     /// [`Unavailable`].

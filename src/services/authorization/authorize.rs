@@ -93,7 +93,7 @@ pub enum AuthorizeError {
 
 unavailable_from!(AuthorizeError: StoreError);
 
-/// What a request may be granted.
+/// The scope and resource that a request may be granted.
 #[derive(Debug)]
 pub(in crate::services) struct Permitted {
     pub(super) scope: Scope,
@@ -272,7 +272,7 @@ impl Authorize {
         Ok(AuthorizeOutcome::Answer(self.answer(redirect_uri, response_mode, state, parameters)))
     }
 
-    /// What the request may be granted.
+    /// The scope and resource that the request may be granted.
     pub(in crate::services) fn permit(
         &self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! What our pages ask a person for an authorization request, and what follows from the answer.
+//! The questions of our pages for an authorization request, and the effects of their answers.
 
 use crate::{
     domain::{
@@ -41,7 +41,7 @@ pub struct Asking {
     pub destination: String,
 }
 
-/// What the person has done at our pages for a request.
+/// The actions of the person at our pages for a request.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Progress {
     /// Whether they chose to continue as the account that is logged in.
@@ -57,7 +57,7 @@ impl Progress {
     pub const CHOICE: Self = Self { account_chosen: true, pressed: true };
 }
 
-/// What the consent page asks.
+/// The question of the consent page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Question {
     /// Whether the client may have what it asks for.

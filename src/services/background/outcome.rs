@@ -1,10 +1,10 @@
-//! What became of a job.
+//! The outcome of a job.
 
 use chrono::{DateTime, Utc};
 
 use crate::services::audit::Event;
 
-/// What a handler did with a job.
+/// The outcome of a job.
 #[derive(Debug)]
 pub(super) enum JobOutcome {
     /// It is done.

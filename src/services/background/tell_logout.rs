@@ -26,7 +26,7 @@ use crate::{
 pub struct TellLogout {
     /// Where the clients are.
     pub db: Database,
-    /// Whom to tell.
+    /// The clients to notify.
     pub entities: EntityCache,
     /// Signs the logout tokens.
     pub jwt: Arc<Jwt>,

@@ -21,11 +21,11 @@ use crate::{
 pub struct RegisterClient {
     /// Where they are registered.
     pub clients: Clients,
-    /// Who may register clients.
+    /// The policy for clients that register themselves.
     pub admission: RegistrationPolicy,
 }
 
-/// Who may register a client.
+/// The policy for clients that register themselves.
 #[derive(Debug, Clone)]
 pub enum RegistrationPolicy {
     /// The operator alone.

@@ -72,7 +72,7 @@ pub enum EstablishError {
 
 unavailable_from!(EstablishError: store::StoreError);
 
-/// Who asks for the keys.
+/// The caller that needs the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Caller {
     /// The service: where an older version recorded no fingerprint, its folder is the database's.

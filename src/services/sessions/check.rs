@@ -14,7 +14,7 @@ pub struct Check {
     pub audience: String,
 }
 
-/// What a token must have. All of it counts.
+/// The conditions for a token. All of them count.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions {
     /// The audience; by default the configured one.

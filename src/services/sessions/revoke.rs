@@ -41,7 +41,7 @@ pub enum RevokeError {
     Unavailable(#[from] Unavailable),
 }
 
-/// What a verified token refers to.
+/// The target of a revocation, named by a verified token.
 enum RevocationTarget {
     ForSession(SessionId),
     ForItself { token: String, expires: i64 },

@@ -1,4 +1,4 @@
-//! What a thief, a forger and a confused client present.
+//! Tokens that a thief, a forger and a confused client present.
 
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};

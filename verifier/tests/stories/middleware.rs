@@ -1,4 +1,4 @@
-//! What a client of a poem service is told.
+//! The answers to a client of a poem service.
 
 use std::collections::BTreeMap;
 

@@ -56,7 +56,7 @@ impl Provider {
         verify(token, &self.keys(), &Expected { kind, issuer, client_id: CLIENT, nonce: "n", now: now() })
     }
 
-    /// What becomes of a token whose claims have these members instead; `null` takes one away.
+    /// The result for a token whose claims have these members instead; `null` removes one.
     fn with(&self, members: &Value) -> Result<VerifiedIdentity, ProviderTokenError> {
         self.judges(&self.signs(&self.header(), &edited(self.claims(), members)))
     }

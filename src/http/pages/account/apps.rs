@@ -29,7 +29,7 @@ struct AppsPage<'a> {
 struct Row {
     id: String,
     name: String,
-    /// What it may do.
+    /// The permissions of the app, one a line.
     lines: Vec<String>,
     /// Since when, for programs and for people.
     since: (String, String),
