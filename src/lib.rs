@@ -4,8 +4,9 @@
 //!
 //! - `cli` and `app`: read the configuration, build every part once, listen.
 //! - `http`: parse, call one service, render; the only layer that knows HTTP.
-//! - `services`: one use case a file, where the layers below meet.
-//! - `crypto` (keys and hashes), `store` (the database and its caches) and `outbound` (mail, providers, client call-backs), which never meet.
+//! - `services`: one use case a file, which uses the layers below.
+//! - `crypto` (keys and hashes), `store` (the database and its caches) and `outbound` (mail, providers, client
+//!   call-backs), which do not use each other.
 //! - `domain`: types, states, rules; no async, no I/O.
 
 #![warn(clippy::unwrap_used)]

@@ -16,8 +16,8 @@ use crate::{
     store::{self, Use, sqlite_file},
 };
 
-/// Copies the SQLite database to a new file `to`, for its owner alone, while services run. When this returns, the copy is
-/// whole and survives a crash.
+/// Copies the SQLite database to a new file `to`, for its owner alone, while services run. When this returns, the copy
+/// is whole and survives a crash.
 ///
 /// The database is not migrated: a copy is made before an upgrade, too.
 ///
@@ -31,7 +31,7 @@ pub async fn backup(config: &Config, to: &Path) -> Result<(), StartError> {
     close_to_others(config)?;
     let cannot = |cause| StartError::Backup { path: to.to_owned(), cause };
     let name = to.to_str().ok_or_else(|| cannot(io::Error::other("its name is not UTF-8")))?;
-    // SQLite takes an empty file as none, and keeps its mode.
+    // SQLite treats an empty file as a missing one, and keeps its mode.
     File::options().write(true).create_new(true).mode(0o600).open(to).map_err(cannot)?;
     let copied = copy(config, name).await;
     if copied.is_err() {

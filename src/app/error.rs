@@ -11,10 +11,10 @@ use crate::{
 };
 use listener::tls::TlsError;
 
-/// Why the service did not start: one line that says what to do.
+/// The reason why the service did not start: one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     #[error("cannot listen on {address}: {cause}; choose another address with listen, or stop what uses it")]
     Listen {
         /// The address.
@@ -22,7 +22,7 @@ pub enum StartError {
         /// The error of the system.
         cause: io::Error,
     },
-    /// The metrics address cannot be listened on.
+    /// The service cannot listen on the metrics address.
     #[error(
         "cannot listen on {address} for the metrics: {cause}; choose another address with metrics_listen, or turn them \
          off with metrics_listen = off"
@@ -50,7 +50,7 @@ pub enum StartError {
     /// Another process serves the database.
     #[error("another signet serves this SQLite database (it holds {0}): stop it first, or use Postgres to run several")]
     Locked(PathBuf),
-    /// The SQLite file does not exist, and the command makes none.
+    /// The SQLite file does not exist, and the command does not create one.
     #[error(
         "there is no database at {}: run this where the service runs, or set database_url or data_dir as it has them \
          (`signet migrate up` makes a new one)",
@@ -112,7 +112,7 @@ impl From<SchemaError> for StartError {
 }
 
 impl StartError {
-    /// Whether the configuration is wrong, or a file or folder that it names.
+    /// Whether the fault is in the configuration, or in a file or folder that it names.
     #[must_use]
     pub fn is_of_the_configuration(&self) -> bool {
         match self {

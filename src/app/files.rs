@@ -35,8 +35,8 @@ pub(super) fn require_database(config: &Config) -> Result<(), StartError> {
     }
 }
 
-/// Takes the SQLite file, and the files of its journal, from everyone but their owner: a restored database often has the
-/// mode of the archive. The files are not opened: closing a descriptor would drop the locks of SQLite.
+/// Restricts the SQLite file, and the files of its journal, to their owner: a restored database often has the mode of
+/// the archive. The files are not opened: closing a descriptor would drop the locks of SQLite.
 pub(super) fn close_to_others(config: &Config) -> Result<(), StartError> {
     let Some(database) = sqlite_file(&config.database_url) else { return Ok(()) };
     for ending in ["", "-wal", "-shm"] {

@@ -67,7 +67,7 @@ impl Signet {
         Self::start_logging(config, clock, Arc::new(|| 0)).await
     }
 
-    /// As [`Self::start`]; the metrics tell how many lines the log has `dropped`.
+    /// Like [`Self::start`]; the metrics report how many lines the log has `dropped`.
     ///
     /// # Errors
     /// [`StartError`]; then nothing runs.
@@ -101,7 +101,7 @@ impl Signet {
         let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), keyring, dropped)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
-        // Builds the first list now: it must be there if the database fails before the first request for it.
+        // Make a list now, so that one can be served if the database fails before the first request for it.
         wired.services.status_lists.get(0).await?;
         wired.password_costs.load().await?;
 
@@ -129,7 +129,7 @@ impl Signet {
             // A message and a dropped sender both mean: stop.
             let stopped = async move { stopped.await.unwrap_or(()) };
             server.run(endpoint, stopped, DRAIN).await;
-            // The last requests have written their jobs; those under way may finish.
+            // The last requests have written their jobs; jobs in progress may finish.
             drop(stop_jobs);
             if let Err(cause) = run_jobs.await {
                 tracing::error!(%cause, "the jobs failed");
@@ -146,8 +146,8 @@ impl Signet {
         self.address
     }
 
-    /// From now on the service is not ready, although it still answers: a balancer that looks learns that it will stop.
-    /// Returns for how long it should go on before [`Self::stop`].
+    /// Marks the service as not ready, although it still answers, so that a load balancer learns that it will stop.
+    /// Returns how long the service should go on before [`Self::stop`].
     #[must_use]
     pub fn announce_stop(&self) -> Duration {
         self.readiness.stop();
@@ -172,7 +172,7 @@ pub struct CommandContext {
     pub administer: Administer,
 }
 
-/// The behaviour of a command where there is no SQLite file.
+/// The behaviour of a command when there is no SQLite file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MissingDatabase {
     Create,
@@ -219,8 +219,8 @@ async fn serve_metrics(server: Option<Server>, watch: MetricsSnapshot) {
     }
 }
 
-/// Creates the first key for `client`'s ID tokens, if it can get any and no key exists. A running service loads the file
-/// within two seconds.
+/// Creates the first key for `client`'s ID tokens, if it can get any and no key exists. A running service loads the
+/// file within two seconds.
 ///
 /// # Errors
 /// [`StartError`].

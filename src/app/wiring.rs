@@ -32,7 +32,7 @@ use crate::{
 
 /// The parts of a running process.
 pub(super) struct Components {
-    /// Run by requests.
+    /// The services that requests run.
     pub(super) services: Services,
     pub(super) http: HttpConfig,
     pub(super) changes: ChangeFeed,

@@ -14,7 +14,7 @@ use crate::{
 /// A command and the configuration's flags.
 #[derive(Debug)]
 pub(super) struct Arguments {
-    /// What to do.
+    /// The command to run.
     pub(super) command: Command,
     /// Keys of the configuration and their values.
     pub(super) flags: BTreeMap<String, String>,
@@ -30,14 +30,14 @@ struct Root {
     command: Option<Command>,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Run the service (what happens without a command)
     Serve,
-    /// Move the database's schema; `serve` does so itself unless `auto_migrate` is off
+    /// Migrate the database's schema; `serve` does so itself unless `auto_migrate` is off
     Migrate {
-        /// Where to
+        /// The direction of the migration
         direction: Direction,
         /// Do not ask before `down`, which deletes data
         #[arg(long)]
@@ -48,7 +48,7 @@ pub(super) enum Command {
     },
     /// Copy the SQLite database to a new file, while the service runs
     Backup {
-        /// The copy
+        /// The new file
         #[arg(value_name = "FILE")]
         to: PathBuf,
     },
@@ -70,22 +70,22 @@ pub(super) enum Command {
     Healthcheck,
 }
 
-/// Where the schema goes.
+/// The direction of a migration.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum Direction {
-    /// Take every step not yet taken
+    /// Apply every step that is not yet applied
     Up,
-    /// Take the newest step back, and lose what it holds
+    /// Revert the newest step, and lose the data that it holds
     Down,
     /// Show the steps
     Status,
 }
 
-/// What to do with accounts. A NAME is a username in any spelling, an account's id, or its verified email address.
-/// `--id` names an account by its id alone.
+/// Actions on accounts. A NAME is a username in any spelling, an account's id, or its verified email address. `--id`
+/// names an account by its id alone.
 #[derive(Debug, Subcommand)]
 pub(super) enum UserAction {
-    /// Make an account and print it as JSON; its password is asked for, or is the one line of standard input
+    /// Create an account and print it as JSON; its password comes from a prompt, or is the one line of standard input
     Create(Box<NewUser>),
     /// Print an account as JSON
     Show {
@@ -101,16 +101,16 @@ pub(super) enum UserAction {
         #[arg(long)]
         json: bool,
     },
-    /// Shut an account out: its sessions end, and it cannot log in
+    /// Disable an account: its sessions end, and it cannot log in
     Disable(Account),
-    /// Let a disabled account log in again, and forgive its failed passwords; its sessions stay ended
+    /// Let a disabled account log in again, and reset its failed passwords; its sessions stay ended
     Enable(Account),
-    /// Forgive an account's failed passwords, so that its owner can log in at once
+    /// Reset an account's failed passwords, so that its owner can log in at once
     Unlock(Account),
     /// Delete an account; its sessions end
     Delete(Account),
-    /// Give an account another password, which is asked for, or is the one line of standard input; its sessions end, and
-    /// its failed passwords are forgiven
+    /// Give an account another password, which comes from a prompt, or is the one line of standard input; its sessions
+    /// end, and its failed passwords are reset
     SetPassword(Account),
     /// End an account's sessions
     RevokeSessions(Account),
@@ -120,7 +120,7 @@ pub(super) enum UserAction {
     RevokeRole(AccountRole),
 }
 
-/// Which account.
+/// The account that a command names.
 #[derive(Debug, clap::Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Account {
@@ -146,7 +146,7 @@ impl AccountRole {
     /// The account and the role.
     ///
     /// # Errors
-    /// The problem, in one line.
+    /// A message of one line that says which argument is wrong.
     pub(super) fn parse(self) -> Result<(Account, Role), String> {
         let mut words = self.words;
         let role = words.pop().unwrap_or_default();
@@ -159,7 +159,7 @@ impl AccountRole {
     }
 }
 
-/// An account to be.
+/// The account to create.
 #[derive(Debug, clap::Args)]
 pub(super) struct NewUser {
     /// Its username
@@ -168,7 +168,7 @@ pub(super) struct NewUser {
     /// Its email address
     #[arg(long, value_parser = EmailAddress::parse)]
     pub(super) email: Option<EmailAddress>,
-    /// The address is known to be its owner's: they may log in with it
+    /// The email address is known to be its owner's: they may log in with it
     #[arg(long, requires = "email")]
     pub(super) email_verified: bool,
     /// A role that it has (repeatable)
@@ -182,7 +182,7 @@ pub(super) struct NewUser {
 /// Reads the command line.
 ///
 /// # Errors
-/// The usage error, or the help that was asked for.
+/// The message about wrong usage, or the requested help.
 pub(super) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Arguments, clap::Error> {
     let command = with_configuration(Root::command(), true);
     let matches = command.try_get_matches_from(line)?;
@@ -193,7 +193,7 @@ pub(super) fn parse(line: impl IntoIterator<Item = OsString>) -> Result<Argument
     Ok(arguments)
 }
 
-/// Gives every command a flag for each key, but where the command has one of that name itself.
+/// Gives every command a flag for each key, unless the command has a flag of that name itself.
 fn with_configuration(command: clap::Command, shown: bool) -> clap::Command {
     let taken: Vec<String> = command.get_arguments().filter_map(|arg| arg.get_long().map(str::to_owned)).collect();
     let flag = |id: String, long: String, help: String| {
@@ -219,7 +219,7 @@ fn with_configuration(command: clap::Command, shown: bool) -> clap::Command {
     })
 }
 
-/// Collects the configuration's flags from a command and the one below it, which wins.
+/// Collects the configuration's flags from a command and its subcommand, whose flags win.
 fn gather(matches: &ArgMatches, arguments: &mut Arguments) {
     for key in KEYS {
         if let Ok(Some(value)) = matches.try_get_one::<String>(&format!("key {}", key.key)) {

@@ -84,7 +84,7 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
     };
     let client = read(options)?.apply(blank);
     Clients::check(&client).map_err(refused)?;
-    // The key first: without it, the users of the new client would meet errors at login.
+    // Create the key first: without it, the users of the new client would meet errors at login.
     establish_key_for(config, &client, clock).await?;
     let Registered { client, secret } = clients.create(client).await.map_err(refused)?;
     print(&with_secret(json!({ "client_id": client.id.as_str() }), secret).to_string());
@@ -207,7 +207,7 @@ fn usual_grants(options: &ClientOptions) -> BTreeSet<GrantType> {
     grants
 }
 
-/// The default scope of a client: what a user who logs in there expects it to see.
+/// The default scope of a client: the data that a user who logs in there expects the client to see.
 fn usual_scope(grants: &BTreeSet<GrantType>) -> Scope {
     let usual = if grants.contains(&GrantType::AuthorizationCode) { "openid profile email" } else { "" };
     Scope::parse(usual).unwrap_or_default()

@@ -23,10 +23,10 @@ pub(in crate::cli) enum ClientAction {
         #[arg(long)]
         json: bool,
     },
-    /// Change a client, and print it as JSON, with its secret where it gets one. What is not named stays; a list takes
-    /// the place of the whole list, and '' takes a value away. Its sessions go on
+    /// Change a client and print it as JSON, with its secret if it gets one. Properties that are not named stay; a list
+    /// replaces the whole list, and '' removes a value. The client's sessions go on
     Update(Box<ChangedClient>),
-    /// Give a client another secret, and print it as JSON, this once; the old one is refused from now on
+    /// Give a client another secret and print it as JSON, only now; the old one is refused from now on
     RotateSecret {
         /// Its id
         id: String,
@@ -47,7 +47,7 @@ pub(in crate::cli) struct NewClient {
     /// Its display name
     #[arg(long)]
     pub(in crate::cli) name: String,
-    /// Its id; drawn where it is left out
+    /// Its id; generated if left out
     #[arg(long)]
     pub(in crate::cli) id: Option<String>,
     #[command(flatten)]
@@ -84,8 +84,8 @@ pub(in crate::cli) struct ClientOptions {
     /// A grant that it may use: `password`, `refresh_token`, `authorization_code`, `client_credentials` (repeatable)
     #[arg(long = "grant")]
     pub(in crate::cli) grants: Vec<String>,
-    /// A scope that it may ask for (repeatable, or several in one); `openid profile email` for a new client of the code
-    /// flow where none is named
+    /// A scope that it may ask for (repeatable, or several in one); the default for a new client of the code flow is
+    /// `openid profile email`
     #[arg(long = "scope")]
     pub(in crate::cli) scopes: Vec<String>,
     /// The resource server that it is, for introspection (repeatable)
@@ -94,8 +94,8 @@ pub(in crate::cli) struct ClientOptions {
     /// A resource that it may request tokens for (repeatable)
     #[arg(long = "resource", value_name = "URI")]
     pub(in crate::cli) resources: Vec<String>,
-    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`; without it, its secret is
-    /// taken in either way
+    /// How it authenticates: `client_secret_basic`, `client_secret_post`, `private_key_jwt`; without this option, its
+    /// secret is accepted in either way
     #[arg(long = "auth-method", value_name = "METHOD", conflicts_with = "public")]
     pub(in crate::cli) authentication_method: Option<String>,
     /// Its public keys, a JWK set: P-256, Ed25519, or RSA of 2048 bits and more
@@ -104,7 +104,7 @@ pub(in crate::cli) struct ClientOptions {
     /// The algorithm of its ID tokens: `RS256`, `ES256`, `EdDSA`
     #[arg(long = "id-token-alg", value_name = "ALG")]
     pub(in crate::cli) id_token_algorithm: Option<String>,
-    /// Whether each of its codes is proved by PKCE: `required` (the default), or `optional` for a confidential client that
+    /// Whether PKCE protects each of its codes: `required` (the default), or `optional` for a confidential client that
     /// cannot send a challenge
     #[arg(long, value_name = "WHEN")]
     pub(in crate::cli) pkce: Option<String>,

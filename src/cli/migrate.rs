@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{arguments::Direction, failure::Failure, output::print};
 use crate::{app::schema, config::Config};
 
-/// How the steps are listed.
+/// The format of the list of steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Style {
     Json,

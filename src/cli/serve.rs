@@ -10,7 +10,7 @@ use tokio::{
 use super::failure::Failure;
 use crate::{app::Signet, config::Config, domain::clock::Clock, services::metrics::DroppedLines};
 
-/// Serves until SIGTERM or SIGINT, then finishes what is in flight.
+/// Serves until SIGTERM or SIGINT, then finishes the work in flight.
 pub(super) async fn run(config: Config, clock: Arc<dyn Clock>, dropped: DroppedLines) -> Result<(), Failure> {
     let mut signals = Signals::listen()?;
     let service = tokio::select! {

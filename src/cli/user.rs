@@ -26,13 +26,13 @@ use crate::{
     services::admin::accounts::{AccountOverview, Administer, AdministerError, NewAccount, NewEmail},
 };
 
-/// Makes, shows, changes and deletes accounts.
+/// Creates, shows, changes and deletes accounts.
 pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: UserAction) -> Result<(), Failure> {
     let missing = match action {
         UserAction::Create(_) => MissingDatabase::Create,
         _ => MissingDatabase::Refuse,
     };
-    // Wrong usage is told before anything is opened.
+    // Report wrong usage before opening anything.
     if let UserAction::GrantRole(which) | UserAction::RevokeRole(which) = &action {
         which.clone().parse().map_err(Failure::Usage)?;
     }
@@ -156,7 +156,7 @@ async fn find(administer: &Administer, account: &Account) -> Result<User, Failur
     found.map_err(failed(account))
 }
 
-/// What to say of `account`, and what to do.
+/// The message for an error about `account`, with advice.
 fn failed(account: &Account) -> impl Fn(AdministerError) -> Failure {
     let Account { name, id } = account;
     let name = name.clone().or(id.map(|id| id.to_string())).unwrap_or_default();
@@ -176,7 +176,7 @@ fn failed(account: &Account) -> impl Fn(AdministerError) -> Failure {
     }
 }
 
-/// Tells what was done, and how many sessions that ended.
+/// Prints what was done, and how many sessions ended.
 fn say(what: &str, ended: Option<usize>) {
     match ended {
         None => eprintln!("signet: {what}"),

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Where a value came from.
+/// The source of a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ValueSource {
     /// The default; no source gave a value.
@@ -36,9 +36,9 @@ impl fmt::Display for ValueSource {
 
 /// The value of one key from one source.
 pub(super) struct Given {
-    /// The value; `None` where it could not be read, which has been reported.
+    /// The value; `None` if it could not be read, which has been reported.
     pub(super) text: Option<String>,
-    /// Where it came from.
+    /// The source of the value.
     pub(super) origin: ValueSource,
 }
 

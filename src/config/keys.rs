@@ -1,17 +1,17 @@
-//! The table of keys: what may be configured, under which names, with which default.
+//! The table of keys: the names, defaults and descriptions of all settings.
 
 use crate::domain::identity::ProviderName;
 
 /// One key of the configuration, as `--help`, the documentation and [`Config::show`](super::Config::show) name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KeyDescription {
-    /// The key in the TOML file; a dot parts table and key.
+    /// The key in the TOML file; a dot separates table and key.
     pub key: &'static str,
-    /// The environment variable; with `_FILE` behind it, the variable that names a file with the value.
+    /// The environment variable; with `_FILE` appended, the variable that names a file with the value.
     pub environment: &'static str,
-    /// The default, or in words what it follows from; empty where a provider needs the key.
+    /// The default, or a description of how it is derived; empty where a provider needs the key.
     pub default: &'static str,
-    /// The effect of the key, in one line.
+    /// A description of the key, in one line.
     pub help: &'static str,
     /// Whether the value is secret or may hold a password: then it is never echoed.
     pub secret: bool,
@@ -154,11 +154,11 @@ pub const KEYS: &[KeyDescription] = &[
         "Where traces are sent, by OTLP over HTTP (has no effect yet)"),
 ];
 
-/// The keys of [`KEYS`] whose feature is still to come. They are checked and accepted, with a warning.
+/// The keys of [`KEYS`] for future features. They are checked and accepted, with a warning.
 pub(super) const PLANNED: [&str; 6] =
     ["client_id_documents", "key_rotation", "key_lead_time", "keys_passphrase", "audit_retention", "otlp_endpoint"];
 
-/// The keys of one provider, where `NAME` stands for the name it is given. They have no flags.
+/// The keys of one provider, where `NAME` stands for the name of the provider. They have no flags.
 #[rustfmt::skip] // as above
 pub const PROVIDER_KEYS: &[KeyDescription] = &[
     plain("providers.NAME.kind", "SIGNET_PROVIDERS__NAME__KIND", "",
@@ -185,7 +185,7 @@ pub const PROVIDER_KEYS: &[KeyDescription] = &[
         "Whether an address that the provider verified may link to a local account that verified it too"),
 ];
 
-/// The description of `key`; of `providers.NAME.…` the row with `NAME`. `None` where the key is unknown.
+/// The description of `key`; for `providers.NAME.…`, the row with `NAME`. `None` if the key is unknown.
 pub(super) fn find(key: &str) -> Option<&'static KeyDescription> {
     let Some((name, field)) = key.strip_prefix("providers.").and_then(|rest| rest.split_once('.')) else {
         return KEYS.iter().find(|description| description.key == key);
@@ -206,12 +206,12 @@ pub(super) fn is_list(key: &str) -> bool {
         || (key.starts_with("providers.") && key.ends_with(".scopes"))
 }
 
-/// The key that the environment variable `name` sets, its `_FILE` already taken off; `None` where there is none.
+/// The key that the environment variable `name` sets, without the suffix `_FILE`; `None` if there is no such key.
 pub(super) fn of_variable(name: &str) -> Option<String> {
     let Some((provider, field)) = name.strip_prefix("SIGNET_PROVIDERS__").and_then(|rest| rest.split_once("__")) else {
         return KEYS.iter().find(|description| description.environment == name).map(|found| found.key.to_owned());
     };
-    // Variables are written in capitals, names of providers stand in paths in small letters.
+    // Variables are in upper case; names of providers in paths are in lower case.
     let provider = provider.to_ascii_lowercase();
     let environment = format!("SIGNET_PROVIDERS__NAME__{field}");
     let row =
@@ -219,12 +219,12 @@ pub(super) fn of_variable(name: &str) -> Option<String> {
     Some(row.key.replacen("NAME", &provider, 1))
 }
 
-/// Whether `name` can name a provider: it stands in the path `/federation/{name}`.
+/// Whether `name` can name a provider: the name is part of the path `/federation/{name}`.
 fn is_provider_name(name: &str) -> bool {
     ProviderName::parse(name).is_ok()
 }
 
-/// The error text for an unknown `key`: it says where the right keys are found.
+/// The advice for an unknown `key`: where to find the right ones.
 pub(super) fn advice(key: &str) -> String {
     if let Some(rest) = key.strip_prefix("providers.") {
         let (name, field) = rest.split_once('.').unwrap_or((rest, ""));
@@ -241,7 +241,7 @@ pub(super) fn advice(key: &str) -> String {
     }
 }
 
-/// The error text for an unknown environment variable.
+/// The advice for an unknown environment variable.
 pub(super) fn advice_on_variable(name: &str) -> String {
     let single = |environment: &str| environment.replace("__", "_");
     let base = name.strip_suffix("_FILE").unwrap_or(name);
@@ -254,7 +254,7 @@ pub(super) fn advice_on_variable(name: &str) -> String {
     "`signet --help` lists every key".to_owned()
 }
 
-/// The last parts of the keys that begin with `prefix`, parted by commas.
+/// The last parts of the keys that begin with `prefix`, separated by commas.
 fn names_under(prefix: &str) -> String {
     let names = KEYS.iter().chain(PROVIDER_KEYS).filter_map(|description| description.key.strip_prefix(prefix));
     names.collect::<Vec<_>>().join(", ")

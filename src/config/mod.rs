@@ -1,7 +1,7 @@
 //! The configuration: gathered from flags, environment and file, and checked as a whole.
 //!
 //! [`Config::load`] is the only constructor, so every configuration is valid. Only `cli` and `app` see it; every other
-//! module is given plain values.
+//! module gets plain values.
 //!
 //! No configuration crate (`figment`, `config`) is used: they lose the file and line of a value, stop at the first
 //! problem, and know neither `_FILE` variables nor hints for misspelled keys.
@@ -35,7 +35,7 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] with every problem found: unknown keys and variables, unreadable files, values that are not
-    /// allowed, alone or together. Of an unreadable file the values are not judged, since half of them may be missing.
+    /// allowed, alone or together. The values of an unreadable file are not checked, since half of them may be missing.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
         let values = sources::gather(sources)?;
         read::read(values, sources.terminal)

@@ -34,7 +34,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The algorithm that signs access tokens.
     pub signing_algorithm: SigningAlgorithm,
-    /// The `aud` of access tokens where the client asks for none; `None` stands for the issuer.
+    /// The `aud` of access tokens if the client requests none; `None` stands for the issuer.
     pub audience: Option<String>,
     /// Lifetime of an access token, in whole seconds.
     pub access_token_ttl: TimeDelta,
@@ -50,9 +50,9 @@ pub struct Config {
     pub client_registration: ClientRegistration,
     /// The initial access token that registration requires, if one is set.
     pub client_registration_token: Option<SecretString>,
-    /// The resources that every client may ask tokens for which registered itself.
+    /// The resources for which every self-registered client may request tokens.
     pub open_resources: Vec<String>,
-    /// Certificate and key, where the service terminates TLS itself.
+    /// Certificate and key, if the service terminates TLS itself.
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are trusted.
     pub trusted_proxies: Vec<IpNet>,
@@ -62,13 +62,13 @@ pub struct Config {
     pub smtp_url: Option<SecretString>,
     /// The sender of emails.
     pub mail_from: Mailbox,
-    /// How passwords are hashed and what new ones must be.
+    /// The hashing of passwords, and the rules for new ones.
     pub password: PasswordConfig,
     /// The rate limits.
     pub rate_limits: RateLimits,
     /// The usernames that only the operator can give.
     pub reserved_usernames: Vec<Username>,
-    /// How the browser pages look.
+    /// The appearance of the browser pages.
     pub pages: PagesConfig,
     /// How long the port still answers once the service must stop.
     pub shutdown_delay: Duration,
@@ -78,7 +78,7 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The identity providers to log in with, by name.
     pub providers: BTreeMap<ProviderName, Provider>,
-    /// The keys of features to come that were given, as texts.
+    /// The keys of future features that were given, as texts.
     pub(super) planned: BTreeMap<&'static str, String>,
     /// Settings that work but deserve attention, one line each, without secrets.
     pub warnings: Vec<String>,
@@ -91,14 +91,14 @@ pub struct Config {
 pub enum ClientRegistration {
     /// Only the operator registers clients.
     Off,
-    /// Any client may, or, if an initial access token is set, any client that presents it.
+    /// Any client may register itself. If an initial access token is set, the client must present it.
     Open,
 }
 
 /// Whether anyone may register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistrationMode {
-    /// Anyone may.
+    /// Anyone may register.
     Open,
     /// Only the operator creates accounts.
     Closed,
@@ -122,7 +122,7 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// How passwords are hashed (argon2id, RFC 9106) and what new ones must be.
+/// The hashing of passwords (argon2id, RFC 9106), and the rules for new ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordConfig {
     /// Memory of one hash in KiB; at least 8 times `parallelism` (RFC 9106 §3.1).
@@ -160,7 +160,7 @@ pub struct RateLimits {
     pub account: RateLimit,
 }
 
-/// How the browser pages look.
+/// The appearance of the browser pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PagesConfig {
     /// The name of the service on the pages.
@@ -190,16 +190,16 @@ pub struct Provider {
     pub userinfo_url: Option<String>,
     /// Scopes to request; empty stands for the preset's.
     pub scopes: Vec<String>,
-    /// Whether an email address that it verified may link to a local account that verified the same one.
+    /// Whether an email address that the provider verified may link to a local account that verified the same one.
     pub trust_email: bool,
 }
 
 /// Apple's identifiers of the private key that stands for a client secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AppleKey {
-    /// The team that it belongs to.
+    /// The team that the key belongs to.
     pub team_id: String,
-    /// Its identifier.
+    /// The identifier of the key.
     pub key_id: String,
 }
 

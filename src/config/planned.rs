@@ -1,4 +1,4 @@
-//! Checks the values of keys whose feature is still to come, so that a configuration which is written today stays valid.
+//! Checks the values of keys for future features, so that a configuration that is written today stays valid.
 
 use std::time::Duration;
 

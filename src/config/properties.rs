@@ -1,10 +1,10 @@
-//! Properties of the configuration: what holds for any file. The saved corpus and the fuzzers share them.
+//! Properties of the configuration that hold for any file. The saved corpus and the fuzzers share them.
 
 use std::path::Path;
 
 use super::{given::Gathered, model::Config, read, toml_file};
 
-/// A file is refused for reasons of one line each, or what is shown of it loads again and is shown as the same.
+/// A file is refused for reasons of one line each, or its printed form loads again and is printed as the same.
 pub fn configuration(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Some(config) = load(text) else { return };
@@ -24,12 +24,12 @@ fn load(text: &str) -> Option<Config> {
         None => problems,
     };
     assert!(!problems.is_empty(), "refused without a reason");
-    // What ends a line for `str::lines`, for terminals and for logs.
+    // Characters that end a line for `str::lines`, for terminals and for logs.
     assert!(!problems.iter().any(|problem| problem.contains(char::is_control)), "{problems:?}");
     None
 }
 
-/// Where a value came from stands behind it, and differs.
+/// Removes the source of each value, which is printed after it and differs.
 fn without_comments(shown: &str) -> Vec<&str> {
     shown.lines().map(|line| line.rsplit_once(" # ").map_or(line, |(value, _)| value)).collect()
 }

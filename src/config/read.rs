@@ -22,7 +22,7 @@ use super::{
 };
 use crate::domain::identity::{ProviderKind, ProviderName};
 
-/// Reads the configuration from the values gathered; `terminal` is whether standard error is one.
+/// Reads the configuration from the gathered values; `terminal` is whether standard error is a terminal.
 ///
 /// # Errors
 /// [`ConfigError`] with the problems of gathering and of reading.
@@ -115,7 +115,7 @@ impl Reader {
             log_format: log_format?.unwrap_or(if terminal { LogFormat::Text } else { LogFormat::Json }),
             providers: providers
                 .into_iter()
-                // The name is one, or the key would have been unknown.
+                // The name is valid; otherwise the key would have been unknown.
                 .map(|(provider, name)| Ok((ProviderName::parse(&name).map_err(|_| Reported)?, provider?)))
                 .collect::<Result<_, Reported>>()?,
             planned: planned?,
@@ -141,7 +141,7 @@ impl Reader {
                     listen.port()
                 ));
             }
-            // The default, http:// and this address, is what an issuer must not be.
+            // The default, http:// and this address, must not be the issuer.
             if matches!(issuer, Ok(None)) {
                 self.problems.push(format!(
                     "issuer must be set where listen is not a loopback address: the https:// origin that clients use \
@@ -263,7 +263,7 @@ impl Reader {
         })
     }
 
-    /// The keys of features to come, where they are given.
+    /// The keys of future features that were given.
     fn planned(&mut self) -> Result<BTreeMap<&'static str, String>, Reported> {
         let read: Vec<_> = keys::PLANNED
             .into_iter()
@@ -276,7 +276,7 @@ impl Reader {
         Ok(given)
     }
 
-    /// The names of the providers of which any key is given.
+    /// The names of the providers with at least one given key.
     fn provider_names(&self) -> BTreeSet<String> {
         let name = |key: &String| key.strip_prefix("providers.")?.split_once('.').map(|(name, _)| name.to_owned());
         self.values.keys().filter_map(name).collect()
@@ -316,7 +316,7 @@ impl Reader {
         })
     }
 
-    /// What Apple calls its key, of which no other kind has one.
+    /// Apple's identifiers of its key; no other kind of provider has them.
     fn apple(&mut self, kind: Option<ProviderKind>, team: &str, id: &str) -> Result<Option<AppleKey>, Reported> {
         if kind == Some(ProviderKind::Apple) {
             let (team_id, key_id) = (self.required(team, values::identifier), self.required(id, values::identifier));
@@ -330,7 +330,7 @@ impl Reader {
         Ok(None)
     }
 
-    /// The value of `key`, its default where none is given.
+    /// The value of `key`, or its default if none is given.
     fn value<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, Reported> {
         if let Some(value) = self.given(key, &parse)? {
             return Ok(value);
@@ -347,18 +347,18 @@ impl Reader {
         })
     }
 
-    /// The value of `key`, where one is given.
+    /// The value of `key`, if one is given.
     fn given<T>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Reported> {
         let Some(given) = self.values.get(key) else { return Ok(None) };
         let Some(text) = &given.text else { return Err(Reported) };
         parse(text).map(Some).map_err(|rule| self.refuse(key, &rule))
     }
 
-    /// Notes that the value of `key` breaks `rule`, and quotes it where it cannot be a secret.
+    /// Records that the value of `key` breaks `rule`, and quotes the value if it cannot be a secret.
     fn refuse(&mut self, key: &str, rule: &str) -> Reported {
         let secret = keys::find(key).is_none_or(|description| description.secret);
         let quoted = self.values.get(key).and_then(|given| {
-            // A named file, or a URL with user information, holds a secret for every key.
+            // A named file may hold a secret for every key, and so may a URL with user information.
             let from_file = matches!(given.origin, ValueSource::NamedFile { .. });
             let text = given.text.as_ref().filter(|text| !secret && !from_file && text.len() <= 80)?;
             (!text.contains('@')).then(|| format!(" = {text:?}"))

@@ -15,8 +15,8 @@ use super::{
 };
 
 impl Config {
-    /// The configuration as `signet config` prints it: TOML, one line a key, each with a comment that says where its
-    /// value came from. Secrets are redacted; a key that has no value stands in a comment.
+    /// The configuration as `signet config` prints it: TOML, one line per key, each with a comment that names the
+    /// value's source. Secrets are redacted; a key without a value appears as a comment.
     #[must_use]
     pub fn show(&self) -> String {
         let mut lines = Vec::new();
@@ -89,7 +89,7 @@ impl Config {
         rows
     }
 
-    /// The value of a key whose feature is still to come.
+    /// The value of a key for a future feature.
     fn planned(&self, key: &str) -> Option<Value> {
         let description = keys::find(key)?;
         match self.planned.get(key) {
@@ -122,7 +122,7 @@ fn text(value: impl Display) -> Value {
     Value::String(value.to_string())
 }
 
-/// Names parted by commas, as their default is written.
+/// Names separated by commas, as their default is written.
 fn names(names: &[impl Display]) -> String {
     names.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }

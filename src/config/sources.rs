@@ -22,11 +22,11 @@ pub struct Sources {
     pub flags: BTreeMap<String, String>,
     /// The TOML file that `--config` names.
     pub file: Option<PathBuf>,
-    /// The process's environment; of it only names that begin with `SIGNET_` matter.
+    /// The environment of the process; only names that begin with `SIGNET_` matter.
     pub environment: Vec<(OsString, OsString)>,
-    /// The working directory: `signet.toml` is looked for in it, and relative names of files to read start there.
+    /// The working directory: Signet looks for `signet.toml` in it, and resolves relative file names against it.
     pub directory: PathBuf,
-    /// Whether standard error is a terminal, from which the default of `log_format` follows.
+    /// Whether standard error is a terminal, which decides the default of `log_format`.
     pub terminal: bool,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn gather(sources: &Sources) -> Result<Gathered, ConfigError> {
     Ok(Gathered { values, problems })
 }
 
-/// The values of the TOML file, none where there is no file; `None` where it cannot be read.
+/// The values of the TOML file, none if there is no file; `None` if the file cannot be read.
 fn file(sources: &Sources, variable: Option<PathBuf>, problems: &mut Vec<String>) -> Option<Values> {
     let (named, origin) = match (&sources.file, variable) {
         (Some(path), _) => (Some(path.clone()), "flag --config"),
@@ -156,22 +156,22 @@ fn from_named_file(variable: &str, path: PathBuf) -> (Result<String, String>, Va
     (text, ValueSource::NamedFile { variable: variable.to_owned(), path })
 }
 
-/// Whether another program sets this variable: Kubernetes, for the Services of the namespace that are called `signet` or
-/// `signet-something`, or the tests. It is never one of ours.
+/// Whether another program sets this variable: the tests, or Kubernetes for Services of the namespace that are called
+/// `signet` or `signet-something`. Such a variable is never a key of Signet.
 fn is_of_others(name: &OsStr) -> bool {
     let Some(name) = name.to_str() else { return false };
     let is_key = |name: &str| keys::of_variable(name).is_some();
     if is_key(name) || name.strip_suffix("_FILE").is_some_and(is_key) {
         return false;
     }
-    // A nested key has two underscores, and a mistyped one must not be passed over.
+    // A nested key has two underscores, and a mistyped one must not be ignored.
     let Some(rest) = name.strip_prefix("SIGNET_").filter(|rest| !rest.contains("__")) else { return false };
     let of_service = |rest: &str| {
         ["SERVICE_HOST", "SERVICE_PORT", "PORT"].contains(&rest)
             || rest.starts_with("SERVICE_PORT_")
             || rest.starts_with("PORT_")
     };
-    // The variables of a Service called `signet-something` begin behind any underscore.
+    // The variables of a Service `signet-something` begin after any underscore.
     let of_other_service = || rest.match_indices('_').any(|(at, _)| of_service(&rest[at + 1..]));
     rest.starts_with("TEST_") || rest.starts_with("SERVICE_") || of_service(rest) || of_other_service()
 }

@@ -11,7 +11,7 @@ use super::{
 
 /// The values that `text`, the content of the file at `path`, gives; unknown keys and wrong types go to `problems`.
 ///
-/// `None` where the text is not TOML. No problem quotes the text: any line may hold a secret.
+/// `None` if the text is not TOML. No problem quotes the text: any line may hold a secret.
 pub(super) fn values(path: &Path, text: &str, problems: &mut Vec<String>) -> Option<Values> {
     let mut reading = Tables { path, text, values: Values::new(), problems };
     match DeTable::parse(text) {
@@ -45,7 +45,7 @@ impl Tables<'_> {
         for (part, value) in table {
             let key = if name.is_empty() { part.get_ref().to_string() } else { format!("{name}.{}", part.get_ref()) };
             let origin = self.origin(part.span().start);
-            // A quoted name with a dot in it would pass for a nested key.
+            // A quoted name with a dot in it would look like a nested key.
             let known = !part.get_ref().contains('.');
             match value.get_ref() {
                 DeValue::Table(inner) if known && keys::is_table(&key) => self.table(&key, inner),
@@ -71,7 +71,7 @@ impl Tables<'_> {
     }
 }
 
-/// The value as an environment variable would give it; `None` for types that no key takes.
+/// The value as an environment variable would give it; `None` for types that no key accepts.
 fn text_of(value: &DeValue<'_>, list: bool) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),

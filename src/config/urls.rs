@@ -38,28 +38,28 @@ const PLAIN_PARAMETERS: &[&str] = &[
 /// The issuer: an origin, in its normalized form, https unless its host is loopback (RFC 8414 §2).
 pub(super) fn issuer(text: &str) -> Result<String, String> {
     let origin = origin(text)?;
-    // Every token carries it up to four times, and no token is longer than 4096 bytes.
+    // Every token carries the issuer up to four times, and no token is longer than 4096 bytes.
     if origin.len() > 200 {
         return Err("must be a URL of at most 200 bytes".to_owned());
     }
     Ok(origin)
 }
 
-/// The origins of browser apps, parted by commas or spaces, each as browsers send it (RFC 6454 §6.2).
+/// The origins of browser apps, separated by commas or spaces, each as browsers send it (RFC 6454 §6.2).
 pub(super) fn origins(text: &str) -> Result<Vec<String>, String> {
-    // A wildcard would let anybody's script in, and `null` is what every sandboxed frame sends.
+    // A wildcard would allow the scripts of any website, and every sandboxed frame sends `null`.
     if words(text).any(|word| word.contains('*') || word == "null") {
         return Err("must be exact origins such as https://app.example.org, without * and null".to_owned());
     }
     words(text).map(|word| app_origin(word).unwrap_or_else(|| origin(word))).collect()
 }
 
-/// Schemes whose origins browsers compare otherwise, or send as `null`.
+/// Schemes whose origins browsers compare differently, or send as `null`.
 const NO_APP_SCHEMES: [&str; 11] =
     ["about", "blob", "data", "file", "filesystem", "ftp", "http", "https", "javascript", "ws", "wss"];
 
-/// The origin of an app or a browser extension, as it sends it: `capacitor://localhost`, `tauri://localhost`. `None` for
-/// the schemes of the web.
+/// The origin of an app or a browser extension, as the app sends it: `capacitor://localhost`, `tauri://localhost`.
+/// `None` for web schemes.
 fn app_origin(text: &str) -> Option<Result<String, String>> {
     let (scheme, host) = text.split_once("://")?;
     if NO_APP_SCHEMES.iter().any(|known| known.eq_ignore_ascii_case(scheme)) {
@@ -77,13 +77,13 @@ fn app_origin(text: &str) -> Option<Result<String, String>> {
     }))
 }
 
-/// An origin in the one way to write it, https unless its host is loopback.
+/// An origin in its normalized form, https unless its host is loopback.
 fn origin(text: &str) -> Result<String, String> {
     let url = web_url(text)?;
     if !matches!(url.path(), "" | "/") || url.query().is_some() {
         return Err("must be an origin such as https://auth.example.org, without path and query".to_owned());
     }
-    // Others compare it byte by byte: verifiers the issuer of a token, we the origin of a request.
+    // The origin is compared byte by byte: verifiers compare a token's issuer, Signet compares a request's origin.
     let origin = url.origin().ascii_serialization();
     if text != origin {
         return Err(format!("must be written {origin}"));
@@ -91,7 +91,7 @@ fn origin(text: &str) -> Result<String, String> {
     Ok(origin)
 }
 
-/// Resources, parted by commas or spaces: absolute URIs without fragment (RFC 8707 §2).
+/// Resources, separated by commas or spaces: absolute URIs without fragment (RFC 8707 §2).
 pub(super) fn resources(text: &str) -> Result<Vec<String>, String> {
     let absolute = |word: &str| word.len() <= 200 && parse(word).is_some_and(|url| url.fragment().is_none());
     if words(text).all(absolute) {
@@ -109,8 +109,8 @@ pub(super) fn endpoint(text: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a database URL leads over a network, and does not insist on TLS. (The driver's default takes TLS where the
-/// server offers it, which whoever stands between can prevent.)
+/// Whether a database URL leads over a network without requiring TLS. (By default the driver uses TLS if the server
+/// offers it, which an attacker on the way can prevent.)
 pub(super) fn is_plain_network_postgres(text: &str) -> bool {
     if database(text) != Some(Database::Postgres) {
         return false;
@@ -137,7 +137,7 @@ pub(super) fn provider_url(text: &str) -> Result<String, String> {
     web_url(text).map(|_| text.to_owned())
 }
 
-/// The issuer of an identity provider: as its URLs, and without a query (OpenID Connect Discovery 1.0 §3).
+/// The issuer of an identity provider: like its URLs, and without a query (OpenID Connect Discovery 1.0 §3).
 pub(super) fn provider_issuer(text: &str) -> Result<String, String> {
     if web_url(text)?.query().is_some() {
         return Err("must be an issuer, a URL without query".to_owned());
@@ -151,7 +151,7 @@ fn web_url(text: &str) -> Result<Url, String> {
     if url.scheme() != "https" && !(url.scheme() == "http" && is_loopback_host(host)) {
         return Err("must be an https:// URL; http:// is for loopback hosts alone".to_owned());
     }
-    // Wherever it stands: what comes before an '@' may be a password that was not percent-encoded.
+    // Refuse an '@' anywhere: the text before it may be a password that was not percent-encoded.
     if text.contains('@') || url.fragment().is_some() {
         return Err("must be a URL without user name, password and fragment".to_owned());
     }
@@ -194,7 +194,7 @@ pub(super) fn database_url(text: &str) -> Result<SecretString, String> {
     }
 }
 
-/// Whether a SQLite URL names no file, however it spells that.
+/// Whether a SQLite URL names no file, in any spelling.
 fn is_in_memory(text: &str) -> bool {
     let pairs = text.replace('?', "&");
     let pairs = url::form_urlencoded::parse(pairs.as_bytes());
@@ -214,8 +214,8 @@ pub(super) fn smtp_url(text: &str) -> Result<SecretString, String> {
 
 /// A URL of a server with user name and password.
 ///
-/// The parser ends the host at the first `/`, `?` or `#`: a password with one of them, not percent-encoded, would be
-/// taken for path or query, and shown. Its `@` gives it away.
+/// The parser ends the host at the first `/`, `?` or `#`. It would take a password with one of these, not
+/// percent-encoded, for path or query, and the password would be shown. The `@` after the password reveals this case.
 fn server_url(text: &str) -> Result<Url, String> {
     let url = parse(text).ok_or("must be a URL, with special characters of user name and password percent-encoded")?;
     if url.fragment().is_some() || url.path().contains('@') || url.query().is_some_and(|query| query.contains('@')) {
@@ -226,7 +226,7 @@ fn server_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-/// `text`, a URL that its key allows, with what may be secret in it redacted.
+/// `text`, a URL that its key allows, with every possible secret redacted.
 pub(super) fn redacted(text: &str) -> String {
     let (address, query) = text.split_once('?').map_or((text, None), |(address, query)| (address, Some(query)));
     let mut shown = match address.split_once("://") {

@@ -77,8 +77,8 @@ pub(super) fn number<T: FromStr + PartialOrd + Display>(text: &str, range: &Rang
 
 /// A duration in `range`, to the millisecond: numbers with the units ms, s, m, h, d or w.
 pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<Duration, String> {
-    // Of what humantime reads, capitals are left out, for 10M would be ten months, and so are fractions; long texts
-    // too, since its sum of a number of seconds near 2^64 and others panics.
+    // humantime accepts more texts. Capitals are refused because 10M would be ten months; fractions are refused too.
+    // Long texts are refused because humantime panics when it adds seconds near 2^64 to other numbers.
     let plain = text.len() <= 20 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'z' | b' '));
     let read = plain.then(|| humantime::parse_duration(text).ok()).flatten();
     read.filter(|duration| range.contains(duration) && duration.subsec_nanos() % 1_000_000 == 0).ok_or_else(|| {
@@ -87,7 +87,7 @@ pub(super) fn duration(text: &str, range: &RangeInclusive<Duration>) -> Result<D
     })
 }
 
-/// A lifetime of at most `longest`, in whole seconds, as the dates of tokens are (RFC 7519 §2).
+/// A lifetime of at most `longest`, in whole seconds, like the times in tokens (RFC 7519 §2).
 pub(super) fn lifetime(text: &str, longest: Duration) -> Result<TimeDelta, String> {
     let read = duration(text, &(SECOND..=longest))?;
     let whole = i64::try_from(read.as_secs()).ok().and_then(TimeDelta::try_seconds);
@@ -139,7 +139,7 @@ pub(super) fn client_registration(text: &str) -> Result<ClientRegistration, Stri
     }
 }
 
-/// A token that stands in an `Authorization` field (RFC 6750 §2.1), too long to be guessed.
+/// A token for an `Authorization` field (RFC 6750 §2.1), too long to be guessed.
 pub(super) fn token(text: &str) -> Result<SecretString, String> {
     let text = text.trim_end_matches('\n');
     if (32..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
@@ -198,8 +198,8 @@ pub(super) fn client_secret(text: &str) -> Result<SecretString, String> {
     Ok(text.into())
 }
 
-/// A private key in PKCS#8 as PEM (RFC 7468 §10), as Apple gives it in a `.p8` file. Whether it can sign is seen when the
-/// provider is set up.
+/// A private key in PKCS#8 as PEM (RFC 7468 §10), as Apple gives it in a `.p8` file. The setup of the provider checks
+/// whether the key can sign.
 pub(super) fn private_key(text: &str) -> Result<SecretString, String> {
     let pem = text.trim();
     let framed = pem.starts_with("-----BEGIN PRIVATE KEY-----") && pem.ends_with("-----END PRIVATE KEY-----");
@@ -209,19 +209,19 @@ pub(super) fn private_key(text: &str) -> Result<SecretString, String> {
     Ok(pem.into())
 }
 
-/// Networks, parted by commas or spaces; an address alone is the network of that one host.
+/// Networks, separated by commas or spaces; an address alone is the network of that one host.
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let network = |word: &str| word.parse::<IpNet>().ok().or_else(|| word.parse::<IpAddr>().ok().map(IpNet::from));
     let networks = words(text).map(|word| network(word).map(|network| network.trunc())).collect::<Option<_>>();
     networks.ok_or_else(|| "must be networks such as 10.0.0.0/8, fd00::/8, parted by commas".to_owned())
 }
 
-/// Usernames, parted by commas or spaces.
+/// Usernames, separated by commas or spaces.
 pub(super) fn usernames(text: &str) -> Result<Vec<Username>, String> {
     words(text).map(|word| Username::parse(word).map_err(|why| format!("{word} is no username: it {why}"))).collect()
 }
 
-/// Scopes, parted by commas or spaces (their characters: RFC 6749 §3.3, less the comma).
+/// Scopes, separated by commas or spaces (their characters: RFC 6749 §3.3, less the comma).
 pub(super) fn scopes(text: &str) -> Result<Vec<String>, String> {
     let well_formed = |word: &str| word.bytes().all(|b| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E));
     if text.len() > 1024 || !words(text).all(well_formed) {
@@ -230,21 +230,21 @@ pub(super) fn scopes(text: &str) -> Result<Vec<String>, String> {
     Ok(words(text).map(str::to_owned).collect())
 }
 
-/// The values of a list, parted by commas or spaces.
+/// The values of a list, separated by commas or spaces.
 pub(super) fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split([',', ' ']).filter(|word| !word.is_empty())
 }
 
-/// The sender of mail: an address, or `Name <address>`; the name may stand in quotes.
+/// The sender of emails: an email address, or `Name <address>`; the name may be in quotes.
 pub(super) fn mailbox(text: &str) -> Result<Mailbox, String> {
     let (name, address) = match text.strip_suffix('>').and_then(|rest| rest.rsplit_once('<')) {
         Some((name, address)) => (name.trim(), address),
         None => ("", text),
     };
     let name = name.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(name);
-    // A control character would start a header line of the sender's choosing.
+    // A control character could start another header line.
     let named = name.len() <= 255 && !name.contains(|c: char| c.is_control() || matches!(c, '<' | '>' | '"'));
-    // An address that is not ASCII needs servers that take it (RFC 6531), all the way.
+    // An email address outside ASCII needs every server on the way to accept it (RFC 6531).
     let plain = address.is_ascii() && address.len() <= 254;
     let address = address.rsplit_once('@').and_then(|(local, domain)| Address::new(local, domain).ok());
     match address {
@@ -293,7 +293,7 @@ mod tests {
         {
             assert!(duration(text, &(Duration::ZERO..=most)).is_err(), "{text:?}");
         }
-        // Would overflow inside the library.
+        // This number would overflow inside the library.
         assert!(duration("18446744073709551615s 1000ms", &(Duration::ZERO..=most)).is_err());
         for (text, seconds) in
             [("90s", 90), ("10m", 600), ("12h", 43_200), ("30d", 2_592_000), ("1h 30m", 5400), ("1h30m", 5400)]

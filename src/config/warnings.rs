@@ -1,4 +1,4 @@
-//! Warnings about settings that work but are looser than advised, or readable by others.
+//! Warnings about settings that work but need attention: looser than advised, or readable by others.
 
 use secrecy::ExposeSecret as _;
 
@@ -15,7 +15,7 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut warn = |text: &str| warnings.push(text.to_owned());
     let password = &config.password;
-    // The least that OWASP's cheat sheet on password storage advises.
+    // The minimum that OWASP's cheat sheet on password storage advises.
     if password.memory_kib < 19_456 || password.iterations < 2 {
         warn(
             "password.memory_kib and password.iterations are weaker than 19456 and 2: stolen password hashes are \

@@ -60,7 +60,7 @@ pub struct Parameters {
     /// Parameters that were pushed (RFC 9126).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_uri: Option<String>,
-    /// Whether one of these parameters came twice, or cannot be decoded. That one is left out.
+    /// Whether one of these parameters came twice or cannot be decoded. That parameter is left out.
     #[serde(skip)]
     pub malformed: bool,
 }
@@ -87,7 +87,7 @@ impl Parameters {
         "request_uri",
     ];
 
-    /// Whether the client asks that no page is shown, well-formed as its request may be or not.
+    /// Whether the client asks for no page. The rest of the request may be malformed.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|word| word == "none"))
@@ -172,7 +172,7 @@ pub enum AuthorizationErrorCode {
     UnsupportedResponseType,
     /// The scope is malformed or wider than registered.
     InvalidScope,
-    /// The resource is not this client's to ask for (RFC 8707 §2).
+    /// This client may not request the resource (RFC 8707 §2).
     InvalidTarget,
     /// The user must log in, but no page may be shown (OIDC Core §3.1.2.6).
     LoginRequired,
@@ -189,21 +189,21 @@ pub enum AuthorizationErrorCode {
 /// The refusal of a request, as the client receives it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AuthorizationRefusal {
-    /// For programs.
+    /// The error code, for programs.
     pub code: AuthorizationErrorCode,
-    /// For developers: fixed words.
+    /// The description, for developers: a fixed text.
     pub description: &'static str,
 }
 
-/// The longest `state` or hint, in bytes: what fits an address line with all the others.
+/// The longest `state` or hint, in bytes: it must fit into a URL with all other parameters.
 const MAX_LENGTH: usize = 2048;
-/// The longest `nonce`, in bytes: an ID token carries it, twice as long where JSON escapes it.
+/// The longest `nonce`, in bytes: an ID token carries it, and JSON escapes may double its length.
 const MAX_NONCE: usize = 512;
 /// The longest `scope`, in bytes.
 const MAX_SCOPE: usize = 1024;
 /// The longest `resource`, in bytes.
 const MAX_RESOURCE: usize = 512;
-/// The longest `id_token_hint`, in bytes: no token of ours is longer.
+/// The longest `id_token_hint`, in bytes: Signet makes no longer token.
 const MAX_TOKEN: usize = 4096;
 
 impl AuthorizationErrorCode {
@@ -235,10 +235,10 @@ impl AuthorizationRefusal {
 }
 
 impl ResponseMode {
-    /// The mode that a request names; for `code` it is `query` where none is named.
+    /// The response mode that a request names; the default for `code` is `query`.
     ///
     /// # Errors
-    /// [`AuthorizationRefusal`] for any other.
+    /// [`AuthorizationRefusal`] for any other mode.
     pub fn parse(text: Option<&str>) -> Result<Self, AuthorizationRefusal> {
         match text {
             None | Some("query") => Ok(Self::Query),
@@ -268,7 +268,7 @@ impl Prompt {
 }
 
 impl AuthorizationRequest {
-    /// Reads a request of `client` to `redirect_uri`, both of which have been found good, to be answered by
+    /// Parses a request of `client` to `redirect_uri`, both of them already validated. The response uses
     /// `response_mode`.
     ///
     /// # Errors
@@ -338,13 +338,13 @@ impl AuthorizationRequest {
 fn check_challenge(pkce: Pkce, parameters: &Parameters) -> Result<(), AuthorizationRefusal> {
     let method = parameters.code_challenge_method.as_deref();
     let Some(challenge) = &parameters.code_challenge else {
-        // A method alone is a request whose challenge was lost, or taken out.
+        // A method without a challenge: the challenge was lost, or an attacker removed it.
         return match (pkce, method) {
             (Pkce::Optional, None) => Ok(()),
             (Pkce::Optional, Some(_)) | (Pkce::Required, _) => Err(invalid("code_challenge is required (RFC 7636)")),
         };
     };
-    // RFC 7636 §4.3 takes a request without the method for `plain`, which reveals the verifier to every reader of the request.
+    // Without a method, RFC 7636 §4.3 assumes `plain`, which reveals the verifier to every reader of the request.
     if method != Some("S256") {
         return Err(invalid("code_challenge_method must be S256"));
     }

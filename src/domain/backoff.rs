@@ -14,7 +14,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// When to try again after the `attempts`th failure, counted from 1; `None`: it is given up.
+    /// The time of the next attempt after failure number `attempts`, counted from 1; `None` if the job is given up.
     ///
     /// `chance` takes up to half of the wait away, so that jobs that failed together are not all retried at one moment.
     #[must_use]

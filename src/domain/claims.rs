@@ -10,7 +10,7 @@ use super::{
     status_list::StatusClaim,
 };
 
-/// The `aud` claim (RFC 7519 §4.1.3): written as one string where there is one, as an array where there are more.
+/// The `aud` claim (RFC 7519 §4.1.3): written as one string if it has one name, otherwise as an array.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Audience {
@@ -19,7 +19,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// An audience of these, doubles left out.
+    /// An audience of these names, without duplicates.
     #[must_use]
     pub fn of(names: impl IntoIterator<Item = String>) -> Self {
         let mut many: Vec<String> = Vec::new();
@@ -31,7 +31,7 @@ impl Audience {
         if many.len() == 1 { Self::One(many.remove(0)) } else { Self::Many(many) }
     }
 
-    /// Whether `name` is one of them, byte for byte.
+    /// Whether the audience contains `name`, byte for byte.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
         match self {
@@ -40,7 +40,7 @@ impl Audience {
         }
     }
 
-    /// Its names, in order.
+    /// The names of the audience, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         match self {
             Self::One(one) => std::slice::from_ref(one),
@@ -50,7 +50,7 @@ impl Audience {
         .map(String::as_str)
     }
 
-    /// Whether it names no audience.
+    /// Whether the audience is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         matches!(self, Self::Many(many) if many.is_empty())
@@ -61,18 +61,18 @@ impl Audience {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessClaims {
     pub iss: String,
-    /// The user's id, or the client's for client credentials.
+    /// The user's id, or the client's id for client credentials.
     pub sub: String,
-    /// The resource servers that it is for.
+    /// The resource servers that the token is for.
     pub aud: Audience,
-    /// When it ends.
+    /// When the token expires.
     pub exp: i64,
     pub iat: i64,
-    /// Its own identifier, never given twice.
+    /// The token's own identifier, never used twice.
     pub jti: String,
     /// The client that it was issued to.
     pub client_id: ClientId,
-    /// Its scope.
+    /// The granted scope.
     pub scope: Scope,
     /// The claims of a token for a user; `None` for client credentials.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -84,12 +84,13 @@ pub struct AccessClaims {
 pub struct UserClaims {
     /// The session. When it has ended, the token is invalid.
     pub sid: SessionId,
-    /// When the user last proved who they are (OIDC Core §2); absent where their provider did not say.
+    /// When the user last proved who they are (OIDC Core §2); absent if their provider did not say.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
-    /// How (RFC 8176).
+    /// How the user proved it (RFC 8176).
     pub amr: Vec<String>,
-    /// How much that proves ([`Session::acr`](super::session::Session::acr)). A token of an older version has none.
+    /// How much the login proves ([`Session::acr`](super::session::Session::acr)). A token of an older version has
+    /// none.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub acr: Option<String>,
     /// The username, as it was written at registration: for first-party clients, or with scope `profile`.
@@ -98,12 +99,13 @@ pub struct UserClaims {
     /// The account's roles at issue (RFC 9068 §2.2.3.1): for first-party clients, or with scope `roles`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
-    /// The status list index, by which gateways learn whether the session has ended (draft-ietf-oauth-status-list-21 §6.1).
+    /// The status list index (draft-ietf-oauth-status-list-21 §6.1): gateways learn by it whether the session has
+    /// ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<StatusClaim>,
 }
 
-/// The claims of a refresh token. It names a session and a generation; the session's row decides.
+/// The claims of a refresh token. The token names a session and a generation; the session's row decides about it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefreshClaims {
     pub iss: String,
@@ -132,12 +134,12 @@ pub struct IdClaims {
     /// The client must refuse it from this time on.
     pub exp: i64,
     pub iat: i64,
-    /// When the user last proved who they are; absent where their provider did not say.
+    /// When the user last proved who they are; absent if their provider did not say.
     #[serde(default, deserialize_with = "present", skip_serializing_if = "Option::is_none")]
     pub auth_time: Option<i64>,
-    /// How (RFC 8176).
+    /// How the user proved it (RFC 8176).
     pub amr: Vec<String>,
-    /// How much that proves.
+    /// How much the login proves.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub acr: Option<String>,
     /// The `nonce` of the request: it binds the token to that request, so that another token cannot be injected.
@@ -150,16 +152,16 @@ pub struct IdClaims {
     /// The name to show, which is the username: with scope `profile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// With scope `profile`.
+    /// The username, with scope `profile`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preferred_username: Option<String>,
-    /// With scope `email`, where the account has an email address.
+    /// The email address, with scope `email`, if the account has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email: Option<String>,
-    /// Beside `email`.
+    /// Whether the email address is verified; present together with `email`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub email_verified: Option<bool>,
-    /// With scope `roles`.
+    /// The account's roles, with scope `roles`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub roles: Vec<Role>,
 }
@@ -176,7 +178,7 @@ pub struct LogoutClaims {
     pub iat: i64,
     /// The client must refuse it from this time on.
     pub exp: i64,
-    /// Its own identifier, never given twice.
+    /// The token's own identifier, never used twice.
     pub jti: String,
     /// The one event, which marks this as a logout token.
     pub events: LogoutEvents,
@@ -197,7 +199,7 @@ pub struct LogoutEvents {
 pub struct NoMembers {}
 
 impl LogoutClaims {
-    /// The claims that tell `client` of the end of `session`, valid `from` one time `until` another.
+    /// The claims that tell `client` that `session` has ended, valid `from` one time `until` another.
     #[must_use]
     pub fn of(
         issuer: &str,
@@ -219,7 +221,7 @@ impl LogoutClaims {
     }
 }
 
-/// Unlike an `Option` by itself, this refuses `null`.
+/// The deserializer of an optional claim. Unlike a plain `Option`, it refuses `null`.
 fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
     T::deserialize(value).map(Some)
 }

@@ -19,7 +19,7 @@ pub enum AuthenticationMethod {
     ClientSecretPost,
     /// A JWT under its own key (RFC 7523).
     PrivateKeyJwt,
-    /// Not at all: a public client.
+    /// No authentication: a public client.
     None,
 }
 
@@ -34,13 +34,13 @@ impl AuthenticationMethod {
         Self::ALL.into_iter().find(|method| method.as_str() == text)
     }
 
-    /// The method as the database has it.
+    /// The method as the database stores it.
     #[must_use]
     pub fn stored(self) -> &'static str {
         if self == Self::ClientSecret { Self::CLIENT_SECRET } else { self.as_str() }
     }
 
-    /// Reads [`Self::stored`].
+    /// Parses the result of [`Self::stored`].
     #[must_use]
     pub fn from_stored(text: &str) -> Option<Self> {
         if text == Self::CLIENT_SECRET { Some(Self::ClientSecret) } else { Self::parse(text) }
@@ -53,7 +53,7 @@ impl AuthenticationMethod {
         self == method || (self == Self::ClientSecret && by_secret)
     }
 
-    /// The method's name in metadata; the default of RFC 7591 §2 where none was registered.
+    /// The method's name in metadata; the default of RFC 7591 §2 if the client registered none.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -69,9 +69,9 @@ impl AuthenticationMethod {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ApplicationType {
-    /// On a server, or in a browser.
+    /// An application on a server or in a browser.
     Web,
-    /// On a user's device (RFC 8252).
+    /// An application on a user's device (RFC 8252).
     Native,
 }
 
@@ -102,7 +102,7 @@ pub struct Client {
     pub authentication: AuthenticationMethod,
     /// The grants that it may use.
     pub grants: BTreeSet<GrantType>,
-    /// The widest scope it may ask for; it gets this one when it asks for none.
+    /// The widest scope that the client may request; also its default scope.
     pub scope: Scope,
     /// As a resource server: the `aud` values of tokens that it may introspect.
     pub audiences: Vec<String>,
@@ -114,13 +114,14 @@ pub struct Client {
     pub post_logout_redirect_uris: Vec<String>,
     /// The URI that receives logout tokens (OIDC Back-Channel Logout 1.0).
     pub backchannel_logout_uri: Option<String>,
-    /// The algorithm of its ID tokens, where it chose one.
+    /// The algorithm of its ID tokens, if the client chose one.
     pub id_token_algorithm: Option<SigningAlgorithm>,
     /// Its public keys, a JWK set by value (`private_key_jwt`).
     pub jwks: Option<String>,
     /// Whether its codes need a challenge (RFC 7636).
     pub pkce: Pkce,
-    /// Whether it is the operator's own: it may use the password grant, and its users' tokens open `/v1`.
+    /// Whether the client belongs to the operator: then it may use the password grant, and its users' tokens open
+    /// `/v1`.
     pub first_party: bool,
     /// Its application type, if it declared one.
     pub application_type: Option<ApplicationType>,
@@ -171,7 +172,8 @@ impl Client {
         )
     }
 
-    /// The algorithm of its ID tokens: the one that every client can verify, unless it chose another (OIDC Registration §2).
+    /// The algorithm of its ID tokens: the one that every client can verify, unless it chose another (OIDC Registration
+    /// §2).
     #[must_use]
     pub fn id_token_algorithm(&self) -> SigningAlgorithm {
         self.id_token_algorithm.unwrap_or(SigningAlgorithm::RS256)

@@ -1,4 +1,4 @@
-//! Client assertions (RFC 7523 §3): a JWT under a client's own key, in the place of a secret.
+//! Client assertions (RFC 7523 §3): a JWT that a client signs with its own key, in place of a secret.
 
 use chrono::TimeDelta;
 use serde::{Deserialize, Deserializer};
@@ -8,14 +8,14 @@ use super::{claims::Audience, ids::ClientId};
 /// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// The algorithms of assertions. The client's key decides which one, never the assertion's `alg`.
+/// The algorithms that may sign an assertion. The client's key decides which one, never the assertion itself.
 pub const ALGORITHMS: [&str; 4] = ["ES256", "EdDSA", "RS256", "PS256"];
 
-/// How far ahead an assertion may end. One that was made has to be remembered so long, to be taken once; libraries in
-/// wide use let it live an hour by default.
+/// The longest time until an assertion ends. Signet remembers each assertion that long, so that it is accepted once.
+/// Popular libraries let it live for an hour by default.
 pub const LONGEST: TimeDelta = TimeDelta::hours(1);
 
-/// How far the clocks of clients may be from ours.
+/// The largest difference between the clocks of clients and ours.
 const SKEW: TimeDelta = TimeDelta::seconds(30);
 
 /// The longest `jti`, in bytes.
@@ -24,39 +24,39 @@ const MAX_JTI: usize = 512;
 /// The claims of an assertion. Times are whole seconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AssertionClaims {
-    /// `iss`: the client.
+    /// The client that made the assertion.
     pub iss: ClientId,
-    /// `sub`; must equal `iss`.
+    /// The client that the assertion is about: the same one.
     pub sub: ClientId,
-    /// To whom.
+    /// The parties that the assertion is for.
     pub aud: Audience,
-    /// When it ends.
+    /// When the assertion expires.
     pub exp: i64,
-    /// Its own identifier: no other assertion of this client has it.
+    /// The assertion's own identifier: no other assertion of this client has it.
     pub jti: String,
-    /// When it was made.
+    /// When the assertion was made.
     #[serde(default, deserialize_with = "numeric_date")]
     pub iat: Option<i64>,
-    /// When it begins to count.
+    /// When the assertion becomes valid.
     #[serde(default, deserialize_with = "numeric_date")]
     pub nbf: Option<i64>,
 }
 
-/// Unlike an `Option`, this refuses `null`.
+/// The deserializer of an optional time. Unlike a plain `Option`, it refuses `null`.
 fn numeric_date<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
     i64::deserialize(value).map(Some)
 }
 
-/// Why an assertion proves nothing. A client gets one answer for all of these; which it was is for the log.
+/// The reason why an assertion is not valid. A client gets one answer for all reasons; the log has the reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnAssertion {
-    /// `iss` is another client's, or `jti` says nothing or too much.
+    /// `iss` names another client, or `jti` is empty or too long.
     #[error("the claims name two clients, or no assertion")]
     Claims,
     /// `aud` is empty, or names a party other than this issuer.
     #[error("for another audience")]
     Audience,
-    /// `exp` has come.
+    /// `exp` has passed.
     #[error("expired")]
     Expired,
     /// `exp` is further ahead than [`LONGEST`].
@@ -82,8 +82,8 @@ impl NotAnAssertion {
 }
 
 impl AssertionClaims {
-    /// Judges the claims of an assertion whose signature is that of the client `sub`, at `now` in seconds. `ours` are
-    /// the names that it may call us by.
+    /// Checks the claims of an assertion at `now` in seconds, after its signature was verified as that of the client
+    /// `sub`. `ours` are the names by which the assertion may call this issuer.
     ///
     /// Every `aud` value must name this issuer: another audience of the assertion could present it here.
     ///

@@ -1,4 +1,4 @@
-//! Where a request came from, and the credentials that a person typed.
+//! The origin of a request, and the credentials that a person typed.
 
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -6,17 +6,17 @@ use secrecy::SecretString;
 /// How long a device is known after its last login.
 pub const KNOWN_FOR: TimeDelta = TimeDelta::days(180);
 
-/// Where a request came from, as far as it is known.
+/// The origin of a request, as far as it is known.
 #[derive(Debug, Clone, Default)]
 pub struct ClientInfo {
-    /// The program, as it named itself.
+    /// The name that the program gave itself.
     pub user_agent: Option<String>,
     pub ip: Option<String>,
     /// The token of a device that has logged in before.
     pub device: Option<SecretString>,
 }
 
-/// The username and password that a person typed to log in.
+/// The credentials that a person typed to log in.
 #[derive(Debug)]
 pub struct Credentials<'a> {
     /// A username or a verified email address.

@@ -1,4 +1,4 @@
-//! Client metadata (RFC 7591 §2, OIDC Registration §2): what a client says of itself when it registers itself.
+//! Client metadata (RFC 7591 §2, OIDC Registration §2): how a client describes itself when it registers itself.
 
 use std::collections::BTreeSet;
 
@@ -14,14 +14,14 @@ use super::{
     signing_key::SigningAlgorithm,
 };
 
-/// The metadata, in the words of the standards. `None` is a member that was left out, or `null`.
+/// The metadata, with the member names of the standards. `None` means that a member is missing or `null`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientMetadata {
-    /// Where codes may be sent.
+    /// The redirect URIs, which receive codes.
     pub redirect_uris: Option<Vec<String>>,
-    /// How it proves who it is.
+    /// The method by which the client authenticates.
     pub token_endpoint_auth_method: Option<String>,
-    /// The algorithm of its assertions; its keys say it too.
+    /// The algorithm that signs the client's assertions; its keys name the algorithm too.
     pub token_endpoint_auth_signing_alg: Option<String>,
     /// The grants that it will use.
     pub grant_types: Option<Vec<String>>,
@@ -29,13 +29,13 @@ pub struct ClientMetadata {
     pub response_types: Option<Vec<String>>,
     /// Its display name.
     pub client_name: Option<String>,
-    /// The scope that it may ask for.
+    /// The scope that the client may request.
     pub scope: Option<String>,
     /// Its public keys, as JSON.
     pub jwks: Option<String>,
     /// `web` or `native`.
     pub application_type: Option<String>,
-    /// `public`.
+    /// `public`, the only supported value.
     pub subject_type: Option<String>,
     /// The algorithm of its ID tokens.
     pub id_token_signed_response_alg: Option<String>,
@@ -45,15 +45,15 @@ pub struct ClientMetadata {
     pub others: BTreeSet<String>,
 }
 
-/// What a client cannot have here, and must not believe that it has. Any other member that means nothing to us is passed
-/// over (RFC 7591 §2), and not in the answer.
+/// Members that Signet refuses, so that no client relies on them. Signet ignores other unknown members (RFC 7591 §2)
+/// and leaves them out of the answer.
 const NOT_TAKEN: [&str; 19] = [
-    // We fetch nothing that a stranger names.
+    // Signet fetches nothing that a stranger names.
     "jwks_uri",
     "sector_identifier_uri",
     "backchannel_logout_uri",
     "software_statement",
-    // It would wait for what we do not make, or believe itself safer than it is.
+    // The client would wait for something that Signet does not make, or believe itself safer than it is.
     "id_token_encrypted_response_alg",
     "id_token_encrypted_response_enc",
     "userinfo_signed_response_alg",
@@ -68,19 +68,20 @@ const NOT_TAKEN: [&str; 19] = [
     "dpop_bound_access_tokens",
     "introspection_signed_response_alg",
     "authorization_signed_response_alg",
-    // People would be asked for their passwords less often than it believes.
+    // Users would be asked for their passwords less often than the client believes.
     "default_max_age",
 ];
 
 impl ClientMetadata {
-    /// The client that these describe, what is left out as RFC 7591 §2 has it. What such a client cannot have of its
-    /// grants, response types, scopes and methods is left away, and the answer says so (§3.2.1); where nothing is left it
-    /// gets what it would get unasked. But a client that has no use for a code has none for us.
+    /// The client that this metadata describes, with the defaults of RFC 7591 §2 for missing members.
     ///
-    /// Whether it can be registered so, [`super::client_registration::check`] says.
+    /// Grants, response types, scopes and methods that such a client cannot have are left out, and the answer says so
+    /// (§3.2.1). If none is left, the client gets the default. A client that does not use codes is refused.
+    ///
+    /// [`super::client_registration::check`] decides whether the client can be registered.
     ///
     /// # Errors
-    /// [`NotRegistrable`] for words that are not known here.
+    /// [`NotRegistrable`] for values that are not supported.
     pub fn client(self, id: ClientId, now: DateTime<Utc>) -> Result<Client, NotRegistrable> {
         if let Some(name) = NOT_TAKEN.into_iter().find(|name| self.others.contains(*name)) {
             return Err(NotRegistrable::NotTaken(name));
@@ -102,7 +103,7 @@ impl ClientMetadata {
         };
         let code = |types: &Vec<String>| types.iter().any(|name| name == "code");
         known("response_types", self.response_types.as_ref().is_none_or(code).then_some(()))?;
-        // A code is the only thing that all else comes of (RFC 7591 §2.1).
+        // Everything else that such a client gets begins with a code (RFC 7591 §2.1).
         known("grant_types", grants.contains(&GrantType::AuthorizationCode).then_some(()))?;
         known("subject_type", self.subject_type.as_deref().is_none_or(|kind| kind == "public").then_some(()))?;
         let id_token_algorithm = match self.id_token_signed_response_alg.as_deref() {
@@ -112,7 +113,7 @@ impl ClientMetadata {
         let redirect_uris = self.redirect_uris.unwrap_or_default();
         let application_type = match self.application_type.as_deref().and_then(ApplicationType::parse) {
             Some(kind) => kind,
-            // RFC 7591 knows no such member, and native clients that follow it alone are many.
+            // RFC 7591 does not define this member, and many native clients follow RFC 7591 alone.
             None if redirect_uris.iter().all(|uri| uri.starts_with("https://")) => ApplicationType::Web,
             None => ApplicationType::Native,
         };
@@ -135,7 +136,7 @@ impl ClientMetadata {
     }
 }
 
-/// What a word means, or that the member `name` has one that is not known here.
+/// The value that was read, or the error that the member `name` has a value that is not supported.
 fn known<T>(name: &'static str, read: Option<T>) -> Result<T, NotRegistrable> {
     read.ok_or(NotRegistrable::NotKnown(name))
 }

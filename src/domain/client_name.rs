@@ -1,5 +1,5 @@
-//! The names of clients, which people read where they consent: a name reads as it is written, and nobody passes for
-//! somebody else.
+//! The names of clients, which users read before they consent. A name reads as it is written, and no client passes for
+//! another.
 
 use icu_casemap::CaseMapper;
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
@@ -10,8 +10,8 @@ use unicode_security::{
 /// The longest name, in bytes.
 const MAX_LENGTH: usize = 100;
 
-/// Ranges of characters that show nothing, or move what stands beside them: bidi controls and all else of the property
-/// `Default_Ignorable_Code_Point`, blank letters, private use, noncharacters.
+/// Ranges of characters that are invisible, or that move the text beside them: bidi controls and the rest of the
+/// property `Default_Ignorable_Code_Point`, blank letters, private use, noncharacters.
 const HIDDEN: [(char, char); 25] = [
     ('\u{ad}', '\u{ad}'),
     ('\u{34f}', '\u{34f}'),
@@ -40,8 +40,8 @@ const HIDDEN: [(char, char); 25] = [
     ('\u{100000}', '\u{10ffff}'),
 ];
 
-/// Whether a name reads as it is written: 1 to 100 bytes with a letter or digit, nothing hidden, and no white space but
-/// single spaces between words.
+/// Whether a name reads as it is written: 1 to 100 bytes with a letter or digit, no hidden characters, and no white
+/// space except single spaces between words.
 #[must_use]
 pub fn is_readable(name: &str) -> bool {
     let is_hidden = |letter: char| HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&letter));
@@ -52,8 +52,9 @@ pub fn is_readable(name: &str) -> bool {
         && name.contains(is_letter_or_digit)
 }
 
-/// Whether a stranger may call a client so: letters and digits that UTS 39 §3.1 allows in identifiers, of scripts mixed
-/// at most as §5.2 *highly restrictive* does, each mark on a letter, and the punctuation of ASCII.
+/// Whether a stranger may give a client this name. Letters and digits are those that UTS 39 §3.1 allows in identifiers,
+/// and scripts are mixed at most as §5.2 *highly restrictive* allows. Each mark is on a letter, and punctuation is
+/// ASCII.
 #[must_use]
 pub fn is_plain(name: &str) -> bool {
     let allowed = |letter: char| {

@@ -1,12 +1,12 @@
-//! The network that a request comes from, which is as much of a stranger as can be told from others.
+//! The network that a request comes from: the most that distinguishes one stranger from another.
 
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-/// One IPv4 address, or the IPv6 addresses that share their first 64 bits. The other 64 are each host's own to choose
-/// (RFC 4291 §2.5.1), and to change with every request.
+/// One IPv4 address, or the IPv6 addresses that share their first 64 bits. Each host chooses the other 64 bits itself
+/// (RFC 4291 §2.5.1), and may change them with every request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ClientNetwork {
     /// A single address.
@@ -16,7 +16,8 @@ pub enum ClientNetwork {
 }
 
 impl From<IpAddr> for ClientNetwork {
-    /// An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2) is that IPv4 address, or all of IPv4 would be one network.
+    /// An IPv4 address mapped into IPv6 (RFC 4291 §2.5.5.2) is that IPv4 address; otherwise all of IPv4 would be one
+    /// network.
     fn from(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self::V4(address),

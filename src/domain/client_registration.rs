@@ -12,23 +12,23 @@ use super::{
     signing_key::SigningAlgorithm,
 };
 
-/// The scopes that have a meaning of ours.
+/// The scopes that have a meaning in Signet.
 pub const SCOPES: [&str; 5] = ["openid", "profile", "email", "roles", "offline_access"];
 
-/// The scopes that a client may have which registered itself: what says who somebody is, and nothing that an operator's
-/// own services may take for a right, as they take `roles`.
+/// The scopes that a self-registered client may have. They say who a user is; no service of the operator may take them
+/// for a permission, as it may take `roles`.
 pub const OPEN_SCOPES: [&str; 4] = ["openid", "profile", "email", "offline_access"];
 
-/// The grants that a client may have which registered itself.
+/// The grants that a self-registered client may have.
 pub const OPEN_GRANTS: [GrantType; 2] = [GrantType::AuthorizationCode, GrantType::RefreshToken];
 
-/// The most URIs of a kind that a client may have which registered itself.
+/// The most URIs of one kind that a self-registered client may have.
 const MOST_URIS: usize = 20;
 
-/// Why something cannot be registered as a client.
+/// The reason why a client cannot be registered.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotRegistrable {
-    /// An id of our own.
+    /// The id is that of a built-in client.
     #[error("the ids first-party and pages are built in; choose another one")]
     BuiltIn,
     /// The name is not readable.
@@ -36,35 +36,35 @@ pub enum NotRegistrable {
         "a name is 1 to 100 bytes with a letter or digit, words with single spaces between them, and no hidden characters"
     )]
     Name,
-    /// A stranger's name that people could take for another.
+    /// The name of a self-registered client that people could take for another name.
     #[error("a name has letters of one script, digits, spaces and the punctuation of ASCII")]
     NameOfScripts,
     /// The name of the service, or of a client of the operator.
     #[error("the name is taken here; choose another one")]
     NameTaken,
-    /// It could do nothing.
+    /// The client has no grant, so it could do nothing.
     #[error("a client needs a grant")]
     NoGrant,
     /// The password grant of a third-party client (RFC 9700 §2.4).
     #[error("the password grant is for first-party clients alone")]
     PasswordGrant,
-    /// A grant of credentials that it does not have.
+    /// The grant of credentials for a client that has none.
     #[error("a public client has no credentials, and so not the grant client_credentials")]
     PublicCredentials,
     /// A public client without PKCE (RFC 9700 §2.1.1).
     #[error("a public client proves its codes by PKCE alone: pkce is required")]
     PublicPkce,
-    /// Nowhere to send a code.
+    /// The code flow without a URI that receives codes.
     #[error("the grant authorization_code needs a redirect URI")]
     NoRedirectUri,
-    /// No value that `aud` could have.
+    /// The value cannot be an `aud`.
     #[error("an audience or resource is 1 to 200 characters of printable ASCII without spaces")]
     Audience,
-    /// A redirect URI to which neither codes nor users must be sent.
+    /// A redirect URI that must receive neither codes nor users.
     #[error("{why}")]
     RedirectUri {
         uri: String,
-        /// Why not.
+        /// The rule that the URI breaks.
         why: NotARedirectUri,
     },
     /// A redirect URI that does not fit the kind of application (OIDC Registration §2, `application_type`).
@@ -78,16 +78,16 @@ pub enum NotRegistrable {
         /// The member's name.
         field: &'static str,
         uri: String,
-        /// Why not.
+        /// The rule that the URI breaks.
         why: NotARedirectUri,
     },
-    /// No keys to verify its assertions with.
+    /// The client has no keys that verify its assertions.
     #[error("private_key_jwt needs the client's public keys, a JWK set by value")]
     NoKeys,
-    /// A member of the metadata has a word that means nothing here.
+    /// A member of the metadata has a value that is not supported.
     #[error("{0} has a value that is not supported")]
     NotKnown(&'static str),
-    /// A member of the metadata that would not hold.
+    /// A member of the metadata that Signet does not support.
     #[error("{0} is not supported")]
     NotTaken(&'static str),
     /// A property that only the operator can give.
@@ -96,7 +96,7 @@ pub enum NotRegistrable {
 }
 
 impl NotRegistrable {
-    /// Whether it is about a redirect URI (RFC 7591 §3.2.2).
+    /// Whether the reason concerns a redirect URI (RFC 7591 §3.2.2).
     #[must_use]
     pub fn is_about_redirects(&self) -> bool {
         match self {
@@ -119,10 +119,10 @@ impl NotRegistrable {
     }
 }
 
-/// Whether this can be registered.
+/// Checks whether `client` can be registered.
 ///
 /// # Errors
-/// The first rule that it breaks.
+/// The first rule that the client breaks.
 pub fn check(client: &Client) -> Result<(), NotRegistrable> {
     if client.id.is_built_in() {
         return Err(NotRegistrable::BuiltIn);
@@ -175,7 +175,7 @@ fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
             why,
         })?;
     }
-    // It is called by us, so that an app's own scheme is no use.
+    // Signet itself calls this URI, so an app's own scheme is of no use.
     if let Some(uri) = &client.backchannel_logout_uri {
         redirect_uri::check(uri, Purpose::BackchannelLogout, AppSchemes::None).map_err(|why| NotRegistrable::Uri {
             field: "backchannel_logout_uri",
@@ -186,8 +186,9 @@ fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
     Ok(())
 }
 
-/// A stranger's client is a third party's: it gets who somebody is from them, by way of their browser, and no more. What
-/// we call by ourselves, and what our own services believe, only the operator registers.
+/// Checks a client that a stranger registered, which belongs to a third party. Such a client learns who users are, by
+/// way of their browsers, and nothing more. Only the operator registers URIs that Signet calls, and values that the
+/// operator's services trust.
 fn check_self_registered(client: &Client) -> Result<(), NotRegistrable> {
     let refused = [
         (client.first_party, "first-party rights"),
@@ -213,23 +214,23 @@ fn is_audience(name: &str) -> bool {
     (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// Changes of a client. A field that is `None` stays; a list replaces the whole list.
+/// The changes of a client; `None` keeps the old value. A list replaces the whole old list.
 #[expect(clippy::option_option, reason = "an absent member keeps the value; `Some(None)` removes it")]
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
     /// Its display name.
     pub name: Option<String>,
-    /// How it proves who it is.
+    /// The method by which the client authenticates.
     pub authentication: Option<AuthenticationMethod>,
     /// The grants that it may use.
     pub grants: Option<BTreeSet<GrantType>>,
-    /// The most it may ask for.
+    /// The widest scope that the client may request.
     pub scope: Option<Scope>,
-    /// The resource server that it is itself.
+    /// The `aud` values of the client as a resource server.
     pub audiences: Option<Vec<String>>,
-    /// The resources that it may ask tokens for.
+    /// The resources for which the client may request tokens.
     pub resources: Option<Vec<String>>,
-    /// Where codes may be sent.
+    /// Its redirect URIs, which receive codes.
     pub redirect_uris: Option<Vec<String>>,
     /// Its post-logout redirect URIs.
     pub post_logout_redirect_uris: Option<Vec<String>>,
@@ -241,12 +242,12 @@ pub struct Revision {
     pub jwks: Option<Option<String>>,
     /// Whether its codes need a challenge.
     pub pkce: Option<Pkce>,
-    /// Whether it is the operator's own.
+    /// Whether the client belongs to the operator.
     pub first_party: Option<bool>,
 }
 
 impl Revision {
-    /// `client` as it is then. Whether it can be registered so, [`check`] says.
+    /// Applies the changes to `client`. [`check`] decides whether the result can be registered.
     #[must_use]
     pub fn apply(self, client: Client) -> Client {
         Client {
@@ -343,7 +344,7 @@ mod tests {
             Client { redirect_uris: bad(), ..app() },
             Client { post_logout_redirect_uris: bad(), ..app() },
             Client { backchannel_logout_uri: bad().pop(), ..app() },
-            // No client listens there.
+            // Signet calls this URI, and no client listens at an app's own scheme.
             Client {
                 authentication: AuthenticationMethod::None,
                 backchannel_logout_uri: Some("com.example.app:/logout".to_owned()),

@@ -1,4 +1,4 @@
-//! The one colour that an operator chooses for the pages, and what can be read beside it.
+//! The one colour that an operator chooses for the pages, and the colours that are readable beside it.
 
 use std::fmt;
 
@@ -6,17 +6,17 @@ use std::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Color(pub [u8; 3]);
 
-/// Why a text names no colour.
+/// The text is not a colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be a colour as #rrggbb")]
 pub struct NotAColor;
 
-/// What the pages are written on by day, and by night.
+/// The background of the pages by day and by night.
 pub const PAPER: [Color; 2] = [Color([0xff; 3]), Color([0x1a, 0x1c, 0x22])];
 const BLACK: Color = Color([0; 3]);
 const WHITE: Color = Color([0xff; 3]);
 
-/// The least contrast of text with what it stands on (WCAG 2.2, success criterion 1.4.3).
+/// The least contrast between text and its background (WCAG 2.2, success criterion 1.4.3).
 pub const READABLE: f64 = 4.5;
 
 impl Color {
@@ -43,7 +43,7 @@ impl Color {
         (a.max(b) + 0.05) / (a.min(b) + 0.05)
     }
 
-    /// The text colour that stands out more on this colour: black or white.
+    /// The readable text colour on this background: black or white, whichever has more contrast.
     #[must_use]
     pub fn ink(self) -> Self {
         if self.contrast(WHITE) >= self.contrast(BLACK) { WHITE } else { BLACK }

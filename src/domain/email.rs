@@ -3,17 +3,17 @@
 use unicode_normalization::UnicodeNormalization;
 use url::Host;
 
-/// An address that mail can be sent to: a dot-atom, `@` and a domain (RFC 5321 §4.1.2). It is all ASCII.
+/// An email address that mail can be sent to: a dot-atom, `@` and a domain (RFC 5321 §4.1.2). It is all ASCII.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EmailAddress {
     address: String,
     key: String,
 }
 
-/// Why a text is no address. The messages are predicates of the field and never repeat what was given.
+/// The reason why a text is not an email address. The messages are predicates of the field and never repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnEmailAddress {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
     /// More than [`EmailAddress::MAX_LENGTH`] bytes, or [`EmailAddress::MAX_LOCAL_LENGTH`] before the `@`.
@@ -23,13 +23,13 @@ pub enum NotAnEmailAddress {
         EmailAddress::MAX_LOCAL_LENGTH
     )]
     TooLong,
-    /// The part before the `@` needs a mail system that takes more than ASCII (RFC 6531).
+    /// The part before the `@` needs a mail system that accepts more than ASCII (RFC 6531).
     #[error("must have only unaccented Latin letters, digits and common signs before the '@'")]
     NotAscii,
-    /// It does not have the form of an address.
+    /// The text does not have the form of an email address.
     #[error("must be an address such as name@example.org")]
     Malformed,
-    /// What follows the `@` is no domain that can receive mail from everywhere.
+    /// The part after the `@` is not a domain that can receive mail from everywhere.
     #[error("must have a full domain name such as example.org after the '@'")]
     Domain,
 }
@@ -41,11 +41,11 @@ impl EmailAddress {
     /// The longest local part, in bytes (RFC 5321 §4.5.3.1.1).
     pub const MAX_LOCAL_LENGTH: usize = 64;
 
-    /// Reads an address as a person typed it. White space around it is not counted.
+    /// Reads an email address as a person typed it. White space around it is ignored.
     ///
-    /// The local part is a dot-atom of ASCII (RFC 5322 §3.2.3), without quoted strings, comments and what else only
-    /// old mail systems know. The domain has two labels or more, none of them an IP address; an internationalized one
-    /// is turned into its ASCII form (RFC 5890 §2.3.2.1).
+    /// The local part is a dot-atom of ASCII (RFC 5322 §3.2.3), without quoted strings, comments and other forms that
+    /// only old mail systems know. The domain has two labels or more, and is not an IP address; an internationalized
+    /// domain is turned into its ASCII form (RFC 5890 §2.3.2.1).
     ///
     /// # Errors
     /// [`NotAnEmailAddress`] says which rule the text breaks.
@@ -54,7 +54,7 @@ impl EmailAddress {
         if text.is_empty() {
             return Err(NotAnEmailAddress::Empty);
         }
-        // Every code point takes a byte or more in the ASCII form, and nothing longer needs to be looked at.
+        // Every code point takes at least one byte in the ASCII form, so a longer text cannot be an address.
         if text.chars().nth(Self::MAX_LENGTH).is_some() {
             return Err(NotAnEmailAddress::TooLong);
         }
@@ -77,27 +77,28 @@ impl EmailAddress {
         Ok(Self { address, key })
     }
 
-    /// The way back from the database, whose rows hold only what [`parse`](Self::parse) made: nothing is checked.
+    /// Restores an address from the database, whose rows hold only results of [`parse`](Self::parse). Nothing is
+    /// checked.
     #[must_use]
     pub fn from_stored(address: String, key: String) -> Self {
         Self { address, key }
     }
 
-    /// Where mail goes: the local part as it was written, for its case may matter to its host (RFC 5321 §2.4), and the
-    /// domain in lower case.
+    /// The address that receives mail: the local part as it was written, since its case may matter to its host (RFC
+    /// 5321 §2.4), and the domain in lower case.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.address
     }
 
-    /// The address in lower case, for look-up alone: mail never goes here.
+    /// The address in lower case, only for lookups: mail never goes to this form.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// The mailbox that limits count: the address in lower case, without a tag (`ada+news@`, RFC 5233), of which one
-    /// mailbox has any number. Where the `+` begins the address there is nothing else to count by.
+    /// The mailbox that limits count: the address in lower case, without a tag (`ada+news@`, RFC 5233), because one
+    /// mailbox has any number of tags. An address that begins with `+` is counted whole.
     #[must_use]
     pub fn mailbox(&self) -> String {
         let (local, domain) = self.key.rsplit_once('@').unwrap_or((&self.key, ""));
@@ -112,7 +113,7 @@ fn is_dot_atom(text: &str) -> bool {
     text.split('.').all(|atom| !atom.is_empty() && atom.bytes().all(atext))
 }
 
-/// The domain in ASCII and lower case; `None` for what is no full domain name.
+/// The domain in ASCII and lower case; `None` if the text is not a full domain name.
 fn ascii_domain(text: &str) -> Option<String> {
     let Ok(Host::Domain(ascii)) = Host::parse(text) else { return None };
     // The URL parser decodes percent signs, drops invisible characters and maps look-alikes (UTS 46 §4). They
@@ -156,7 +157,7 @@ mod tests {
     fn nothing_that_could_end_a_mail_header_passes() {
         for c in "\r\n\0\t \u{b}\u{7f}\u{85}\u{a0}\u{2028},;:<>()[]\\\"@\u{200b}\u{200d}\u{ad}\u{202e}\u{feff}".chars()
         {
-            // White space around an address is left out.
+            // White space around an address is ignored.
             for text in [
                 format!("x{c}a@example.org"),
                 format!("a{c}b@example.org"),

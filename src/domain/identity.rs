@@ -1,7 +1,7 @@
 //! Identities at other providers, and the effect of a login with one (OIDC Core §5.7).
 //!
-//! The pair of issuer and subject identifies a user at a provider. An email address never does: addresses change hands,
-//! and any provider may claim any of them.
+//! The pair of issuer and subject identifies a user at a provider. An email address never does: email addresses get new
+//! owners, and any provider may claim any of them.
 
 use std::{borrow::Borrow, fmt};
 
@@ -61,7 +61,8 @@ pub struct Profile {
     pub name: Option<String>,
 }
 
-/// The standard claims that ID tokens and user info share (OIDC Core §5.1). A claim of the wrong type counts as missing.
+/// The standard claims that ID tokens and user info share (OIDC Core §5.1). A claim of the wrong type counts as
+/// missing.
 #[derive(Debug, Default, Deserialize)]
 pub struct ProfileClaims {
     email: Option<Value>,
@@ -85,7 +86,7 @@ impl ProfileClaims {
         };
         let verified = match &self.email_verified {
             Some(Value::Bool(verified)) => *verified,
-            // Apple's documentation has it as either type.
+            // Apple's documentation shows this claim as a boolean and as a string.
             Some(Value::String(text)) => kind == ProviderKind::Apple && text == "true",
             _ => false,
         };
@@ -101,11 +102,11 @@ impl ProfileClaims {
 /// A suggested username for a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UsernameSuggestion {
-    /// It is public at the provider, and may be used unasked.
+    /// The name is public at the provider, and may be used without asking.
     Handle(Username),
-    /// Derived from the user's real name: ask first, because usernames are public here.
+    /// The name is derived from the user's real name: ask first, because usernames are public here.
     FromName(Username),
-    /// There is none.
+    /// There is no suggestion.
     Nothing,
 }
 
@@ -114,7 +115,7 @@ pub enum UsernameSuggestion {
 pub enum LinkDecision {
     /// The account that this identity is linked to logs in.
     LogIn(UserId),
-    /// The identity is linked to this account, whose owner proved the same address, and logs in.
+    /// The identity is linked to this account, whose owner proved the same email address, and logs in.
     Link(UserId),
     /// A new account is created.
     NewAccount(Option<Claim>),
@@ -123,9 +124,9 @@ pub enum LinkDecision {
 /// The email address of a new account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Claim {
-    /// A provider that the operator trusts for it says that it was proved.
+    /// The provider says that the email address was proved, and the operator trusts the provider in this.
     Proved(EmailAddress),
-    /// It is yet to be proved, by a mail.
+    /// The email address is not proved yet; an email will ask its owner.
     Unproved(EmailAddress),
 }
 
@@ -194,8 +195,8 @@ impl ProviderKind {
         }
     }
 
-    /// Whether its `email_verified` says that the address is that person's own mailbox. Facebook does not say so, and
-    /// at Microsoft the administrator of any organization may write any address into its accounts.
+    /// Whether the provider's `email_verified` says that the address is that person's own mailbox. Facebook does not
+    /// say so, and at Microsoft the administrator of any organization may write any address into its accounts.
     #[must_use]
     pub fn proves_addresses(self) -> bool {
         !matches!(self, Self::Facebook | Self::Microsoft)
@@ -206,10 +207,10 @@ impl Identity {
     /// The longest subject, in bytes (OIDC Core §2).
     pub const MAX_SUBJECT: usize = 255;
 
-    /// `subject` at `issuer`.
+    /// The identity of `subject` at `issuer`.
     ///
     /// # Errors
-    /// [`NotASubject`] for what no provider may give (OIDC Core §2).
+    /// [`NotASubject`] for values that no provider may give (OIDC Core §2).
     pub fn new(issuer: &str, subject: &str) -> Result<Self, NotASubject> {
         let printable = subject.bytes().all(|byte| matches!(byte, b' '..=b'~'));
         if !printable || subject.trim().is_empty() || subject.len() > Self::MAX_SUBJECT {
@@ -220,19 +221,20 @@ impl Identity {
 }
 
 impl Profile {
-    /// The address, where it is one.
+    /// The email address, if it is valid.
     #[must_use]
     pub fn address(&self) -> Option<EmailAddress> {
         self.email.as_deref().and_then(|text| EmailAddress::parse(text).ok())
     }
 
-    /// The address, where the provider says that it was proved and the operator trusts it for that.
+    /// The email address, if the provider says that it was proved and the operator trusts the provider in this.
     #[must_use]
     pub fn trusted_address(&self, trust_email: bool) -> Option<EmailAddress> {
         self.address().filter(|_| self.email_verified && trust_email)
     }
 
-    /// A suggested username for a new account. An address never becomes one, not in part: usernames are public, addresses are not.
+    /// A suggested username for a new account. No part of an email address becomes one: usernames are public, email
+    /// addresses are not.
     #[must_use]
     pub fn proposal(&self) -> UsernameSuggestion {
         let name = |text: &Option<String>| text.as_deref().filter(|text| !text.contains('@')).and_then(username_of);
@@ -248,11 +250,11 @@ fn username_of(text: &str) -> Option<Username> {
     Username::parse(&joined).ok()
 }
 
-/// The placeholder for the organization in the issuer of Microsoft's common metadata.
+/// The placeholder for the organization in the issuer of Microsoft's metadata for all organizations.
 pub const TENANT: &str = "{tenantid}";
 
-/// Whether `iss` is the issuer that metadata name as `issuer`, byte for byte; where [`TENANT`] stands in it, with the
-/// UUID of an organization in its place.
+/// Whether `iss` is the issuer that metadata name as `issuer`, byte for byte. If `issuer` contains [`TENANT`], `iss`
+/// must have the UUID of an organization in its place.
 #[must_use]
 pub fn is_issuer(issuer: &str, iss: &str) -> bool {
     let Some((before, after)) = issuer.split_once(TENANT) else { return issuer == iss };
@@ -262,9 +264,9 @@ pub fn is_issuer(issuer: &str, iss: &str) -> bool {
 
 /// Decides the effect of a login with an identity.
 ///
-/// `linked` is the account that the identity is linked to; `owner` the one that has verified `profile`'s email
-/// address here. Unverified addresses count for nothing. An attacker who registered with a victim's address gains nothing
-/// when the victim logs in with a provider; neither does a provider that claims the address for another user.
+/// `linked` is the account that the identity is linked to; `owner` is the account that has verified `profile`'s email
+/// address here. Unverified addresses count for nothing. An attacker who registered with a victim's address gains
+/// nothing when the victim logs in with a provider; neither does a provider that claims the address for another user.
 #[must_use]
 pub fn decide(linked: Option<UserId>, owner: Option<UserId>, profile: &Profile, trust_email: bool) -> LinkDecision {
     if let Some(user) = linked {

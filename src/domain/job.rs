@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 
 use super::backoff::Backoff;
 
-/// The kinds of jobs.
+/// The kind of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum JobKind {
     /// Sends an email.

@@ -19,29 +19,29 @@ pub struct Email {
     pub written_at: DateTime<Utc>,
 }
 
-/// The content of an email. A username stands only in what goes to an address that its account has proved: a stranger may
-/// choose a name that reads as a link, and anybody's address.
+/// The content of an email. A username appears only in emails to an address that its account has proved: a stranger may
+/// choose a name that reads as a link, and any email address.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// A password reset was requested; the link allows its holder to set a new password.
     PasswordReset {
         /// The username of the account.
         username: String,
-        /// The page that sets it; built from the issuer alone, never from a request.
+        /// The link to the page that sets the new password, built from the issuer alone, never from a request.
         link: SecretString,
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
     /// An account names this email address; opening the link proves that the owner reads it.
     EmailVerification {
-        /// The page that verifies it; built from the issuer alone, never from a request.
+        /// The link to the page that verifies the email address, built from the issuer alone, never from a request.
         link: SecretString,
         /// How long the link works, from `written_at`.
         valid_for: TimeDelta,
     },
-    /// A change of the account, to the address that was verified before it.
+    /// A change of the account. The email goes to the address that was verified before the change.
     AccountChanged {
-        /// The username of the account after the change; empty where it is not known any more.
+        /// The username of the account after the change; empty if the name is no longer known.
         username: String,
         /// The change.
         change: AccountChange,
@@ -57,14 +57,14 @@ pub enum Message {
     },
 }
 
-/// A change that the owner of an account is told of: somebody else may have made it.
+/// A change of an account. Its owner gets an email, because somebody else may have made the change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AccountChange {
     /// The password was changed.
     Password,
     /// The account has this email address now.
     Email(EmailAddress),
-    /// The username was changed; this was the old one.
+    /// The username was changed; this is the old one.
     Username(String),
     /// This provider can log in to the account now.
     ProviderLinked(String),

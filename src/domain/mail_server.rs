@@ -1,4 +1,4 @@
-//! The mail server that takes what we send (RFC 6409), as its URL describes it.
+//! The mail server that accepts our emails (RFC 6409), as its URL describes it.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode_str;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-/// A mail server, and how it is talked to.
+/// A mail server, and how to connect to it.
 #[derive(Debug, Clone)]
 pub struct MailServer {
     /// A domain name, or an IP address without brackets.
@@ -15,18 +15,18 @@ pub struct MailServer {
     pub port: u16,
     /// The protection of the connection.
     pub protection: Protection,
-    /// The credentials, if the server wants any (RFC 4954).
+    /// The login at the server, if it requires one (RFC 4954).
     pub credentials: Option<Credentials>,
 }
 
-/// The protection of the connection to a mail server.
+/// The protection of a connection to a mail server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protection {
     /// TLS from the first byte (RFC 8314 §3.3).
     Tls,
     /// TLS by STARTTLS (RFC 3207); where the server does not offer it, nothing is sent.
     StartTls,
-    /// None: the server is this machine.
+    /// None: the server runs on this machine.
     Loopback,
 }
 
@@ -39,13 +39,13 @@ pub struct Credentials {
     pub password: SecretString,
 }
 
-/// Why a URL is that of no mail server that we talk to. None repeats what was given.
+/// The reason why a URL is not that of a supported mail server. No message repeats the URL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAMailServer {
     /// Not a URL with a host, or with more than a mail server's URL has.
     #[error("must be a URL such as smtps://USER:PASSWORD@HOST:PORT, without path")]
     Malformed,
-    /// The mail would travel in the clear.
+    /// Emails would travel in the clear.
     #[error("must be smtps://HOST or smtp://HOST?tls=required; smtp:// without TLS is for loopback hosts alone")]
     Unprotected,
     /// One of user name and password is missing, or not UTF-8, or has a control character.
@@ -54,11 +54,10 @@ pub enum NotAMailServer {
 }
 
 impl MailServer {
-    /// Reads `smtps://…`, `smtp://…?tls=required`, or `smtp://…` to a loopback host; the ports that they have by
-    /// themselves are 465, 587 and 25.
+    /// Parses `smtps://…`, `smtp://…?tls=required`, or `smtp://…` to a loopback host. Their default ports are 465, 587
+    /// and 25.
     ///
-    /// TLS where the server happens to offer it is not among them: it is none as soon as someone stands between
-    /// (RFC 3207 §6).
+    /// Opportunistic TLS is not supported: an attacker on the way to the server can switch it off (RFC 3207 §6).
     ///
     /// # Errors
     /// [`NotAMailServer`] says which rule the URL breaks.
@@ -85,8 +84,8 @@ impl MailServer {
     }
 }
 
-/// A domain name in ASCII, or an IP address without brackets. The URL parser takes any word as the host of a scheme
-/// that is not the web's, and percent-encodes what is not ASCII.
+/// A domain name in ASCII, or an IP address without brackets. The URL parser accepts any word as the host of a scheme
+/// that is not a web scheme, and percent-encodes characters outside ASCII.
 fn host(text: &str) -> Option<String> {
     let address = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
     if let Ok(address) = address.parse::<IpAddr>() {
@@ -94,7 +93,7 @@ fn host(text: &str) -> Option<String> {
     }
     match Host::parse(text) {
         Ok(Host::Domain(domain)) if !text.contains('%') => Some(domain),
-        // Not as an address is written: 127.1 and its like deceive the eye.
+        // An unusual spelling of an address: 127.1 and similar forms deceive readers.
         _ => None,
     }
 }
@@ -103,7 +102,7 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
-/// RFC 3986 §2.1. A NUL would part the fields of the PLAIN mechanism (RFC 4616 §2).
+/// Decodes percent-encoding (RFC 3986 §2.1). A NUL would separate the fields of the PLAIN mechanism (RFC 4616 §2).
 fn decoded(text: &str) -> Result<String, NotAMailServer> {
     let decoded = percent_decode_str(text).decode_utf8().map_err(|_| NotAMailServer::Credentials)?;
     if decoded.contains(char::is_control) { Err(NotAMailServer::Credentials) } else { Ok(decoded.into_owned()) }

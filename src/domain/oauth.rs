@@ -1,10 +1,10 @@
-//! The protocol's own words: error codes and grant types.
+//! The error codes and grant types of OAuth.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Error codes of the token endpoint and its neighbours.
+/// The error codes of the token endpoint and related endpoints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OAuthErrorCode {
@@ -12,23 +12,23 @@ pub enum OAuthErrorCode {
     InvalidRequest,
     /// Client authentication failed (RFC 6749 §5.2).
     InvalidClient,
-    /// The credentials, refresh token or code are not good (RFC 6749 §5.2).
+    /// The credentials, refresh token or code are not valid (RFC 6749 §5.2).
     InvalidGrant,
     /// The client may not use this grant (RFC 6749 §5.2).
     UnauthorizedClient,
-    /// No such grant here (RFC 6749 §5.2).
+    /// Signet does not support this grant (RFC 6749 §5.2).
     UnsupportedGrantType,
     /// The scope is unknown, malformed or wider than allowed (RFC 6749 §5.2).
     InvalidScope,
-    /// The resource is unknown or not this client's to ask for (RFC 8707 §2).
+    /// The resource is unknown, or this client may not request it (RFC 8707 §2).
     InvalidTarget,
-    /// The access token is not good (RFC 6750 §3.1).
+    /// The access token is not valid (RFC 6750 §3.1).
     InvalidToken,
     /// A redirect URI that cannot be registered (RFC 7591 §3.2.2).
     InvalidRedirectUri,
     /// Metadata that cannot be registered (RFC 7591 §3.2.2).
     InvalidClientMetadata,
-    /// Trouble on our side; the grant may still be good (RFC 6749 §4.1.2.1, used here with status 503).
+    /// Signet has a fault; the grant may still be valid (RFC 6749 §4.1.2.1, used here with status 503).
     TemporarilyUnavailable,
 }
 
@@ -52,7 +52,7 @@ impl OAuthErrorCode {
     }
 }
 
-/// The grant types (RFC 6749 §1.3).
+/// The grant that a client exchanges for tokens (RFC 6749 §1.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GrantType {

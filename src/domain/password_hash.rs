@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The parameters of an argon2id hash, which decide what it costs (RFC 9106 §3.1).
+/// The parameters of an argon2id hash, which decide its cost (RFC 9106 §3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PasswordCost {
     pub memory_kib: u32,
@@ -11,7 +11,7 @@ pub struct PasswordCost {
 }
 
 impl PasswordCost {
-    /// The beginning of every hash of this cost.
+    /// The prefix of every hash of this cost.
     #[must_use]
     pub fn phc_prefix(&self) -> String {
         let Self { memory_kib, iterations, parallelism } = self;
@@ -24,7 +24,7 @@ impl PasswordCost {
 pub struct PasswordHash(String);
 
 impl PasswordHash {
-    /// Takes what the database keeps; whether it can be read turns out when it is verified against.
+    /// Takes the text that the database stores; only verification shows whether the text can be parsed.
     #[must_use]
     pub fn from_stored(phc: String) -> Self {
         Self(phc)

@@ -1,4 +1,4 @@
-//! Passwords: how one is read (RFC 8265 §4) and which may be chosen (NIST SP 800-63B-4 §3.1.1.2).
+//! Passwords: how one is parsed (RFC 8265 §4) and which may be chosen (NIST SP 800-63B-4 §3.1.1.2).
 
 use std::fmt;
 
@@ -7,17 +7,18 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{email::EmailAddress, username::Username};
 
-/// A password as it is hashed, whether for keeping or for checking: the RFC 8265 `OpaqueString` of what was typed.
+/// A password in the form that is hashed, for storage and for verification: the RFC 8265 `OpaqueString` of the typed
+/// text.
 #[derive(Clone)]
 pub struct Password(SecretString);
 
-/// Why a text cannot be any password. The messages are predicates of the field and never repeat what was given.
+/// The reason why a text cannot be a password. The messages are predicates of the field and never repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAPassword {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
-    /// More than [`Password::MAX_BYTES`], as given or normalized.
+    /// The text has more than [`Password::MAX_BYTES`], as given or normalized.
     #[error("must have at most {} bytes", Password::MAX_BYTES)]
     TooLong,
     /// It holds a control or invisible character, or one that RFC 8264 does not know.
@@ -25,13 +26,13 @@ pub enum NotAPassword {
     Character,
 }
 
-/// Why a password may not be chosen. The messages are predicates of the field and never repeat what was given.
+/// The reason why a password may not be chosen. The messages are predicates of the field and never repeat the password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum WeakPassword {
     /// It has fewer code points than this.
     #[error("must have at least {0} characters")]
     TooShort(usize),
-    /// It is among the first that are tried.
+    /// Attackers try this password among the first.
     #[error("must not be a common password, a simple pattern, or close to the username or the email address")]
     TooCommon,
 }
@@ -46,8 +47,8 @@ impl Password {
     /// differently write the same password (RFC 8265 §4.2.2). Nothing is trimmed, cut off or folded.
     ///
     /// # Errors
-    /// [`NotAPassword`] for the empty text, for more than [`MAX_BYTES`](Self::MAX_BYTES), which is looked at before
-    /// anything else, and for characters outside the `FreeformClass` (RFC 8264 §4.3), NUL among them.
+    /// [`NotAPassword`] for the empty text, and for characters outside the `FreeformClass` (RFC 8264 §4.3), NUL among
+    /// them. It is also returned for more than [`MAX_BYTES`](Self::MAX_BYTES), which is checked before anything else.
     pub fn parse(text: &SecretString) -> Result<Self, NotAPassword> {
         let text = text.expose_secret();
         if text.is_empty() {
@@ -64,7 +65,7 @@ impl Password {
         Ok(Self(normalized.into_owned().into()))
     }
 
-    /// The input of the hash: at most [`MAX_BYTES`](Self::MAX_BYTES) of UTF-8.
+    /// The bytes to be hashed: at most [`MAX_BYTES`](Self::MAX_BYTES) of UTF-8.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()
@@ -77,37 +78,37 @@ impl fmt::Debug for Password {
     }
 }
 
-/// The password policy, the same for registration, change, reset and the operator.
+/// The rules for new passwords, the same for registration, change, reset and the operator.
 #[derive(Debug, Clone)]
 pub struct PasswordPolicy {
     /// The fewest code points, counted after normalization.
     pub min_length: usize,
-    /// The names of the service, in small letters (NIST SP 800-63B-4 §3.1.1.2: context-specific words).
+    /// The names of the service, in lower case (NIST SP 800-63B-4 §3.1.1.2: context-specific words).
     names: Vec<String>,
 }
 
 impl PasswordPolicy {
-    /// The most guesses at which a password counts as common.
+    /// The number of guesses up to which a password counts as common.
     ///
     /// zxcvbn's list has 30,000 passwords, and its estimate for one of them in lower case is at most its rank plus
     /// one: every entry is refused. So are single words, names, dates, keyboard rows, repetitions, and two of those
     /// put together where both are easy.
     const COMMON_GUESSES: u64 = 30_001;
 
-    /// How many code points zxcvbn looks at. Its longest entry has 20.
+    /// The number of code points that zxcvbn examines. Its longest entry has 20.
     const JUDGED_LENGTH: usize = 24;
 
-    /// The signs that zxcvbn takes for letters (`p@ssw0rd`), digits aside.
+    /// The signs that zxcvbn reads as letters (`p@ssw0rd`), digits aside.
     const LETTER_SIGNS: &'static str = "@({[<!|$+%";
 
-    /// The most kinds of [`LETTER_SIGNS`](Self::LETTER_SIGNS) in a password that zxcvbn looks at.
+    /// The most kinds of [`LETTER_SIGNS`](Self::LETTER_SIGNS) in a password that zxcvbn examines.
     ///
-    /// From a text with more kinds, the signs are removed first.
+    /// In a text with more kinds, the signs are removed first.
     ///
-    /// It tries every combination of substitutions: text of nothing but such signs costs 190 ms for 24 code points and
-    /// 940 ms for 100, measured on one core. With at most six kinds that is 40 ms, and usual passwords cost below 1 ms;
-    /// the first use takes 20 ms more and 9 MB that stay, for building the lists. No entry of the list has two kinds,
-    /// and the number row with shift, from `!` to `+`, has six.
+    /// zxcvbn tries every combination of substitutions: text of nothing but such signs costs 190 ms for 24 code points
+    /// and 940 ms for 100, measured on one core. With at most six kinds that is 40 ms, and usual passwords cost below 1
+    /// ms; the first use takes 20 ms more and 9 MB that stay, for building the lists. No entry of the list has two
+    /// kinds, and the number row with shift, from `!` to `+`, has six.
     const MAX_LETTER_SIGNS: usize = 6;
 
     /// The most digits around a word that do not make it a password: a year, or less.
@@ -116,7 +117,7 @@ impl PasswordPolicy {
     /// The shortest part of a service's name that counts as a name.
     const SHORTEST_NAME: usize = 4;
 
-    /// A policy for a service with these names: what its pages call it, and its host.
+    /// A policy for a service with these names: its name on the pages, and its host.
     #[must_use]
     pub fn new(min_length: usize, service: &[&str]) -> Self {
         let mut names = vec!["signet".to_owned()];
@@ -130,14 +131,15 @@ impl PasswordPolicy {
         Self { min_length, names }
     }
 
-    /// Judges `password` for the account of `username` and `email`. There are no rules of composition, and long
+    /// Checks `password` for the account of `username` and `email`. There are no rules of composition, and long
     /// passphrases are welcome.
     ///
     /// # Errors
-    /// [`WeakPassword::TooShort`] below `min_length`; [`WeakPassword::TooCommon`] for passwords that an attacker
-    /// tries among the first 30,000, in any letter case, which those made of the account's and the service's names are
-    /// too. A year, a few digits and signs around such a word change nothing: `Summer2026!` is what people choose where
-    /// digits and signs are asked for.
+    /// [`WeakPassword::TooShort`] below `min_length`. [`WeakPassword::TooCommon`] for passwords that an attacker tries
+    /// among the first 30,000, in any letter case, and for passwords made of the names of the account and the service.
+    ///
+    /// A year, a few digits and signs around such a word change nothing: people choose `Summer2026!` where digits and
+    /// signs are required.
     pub fn judge(
         &self,
         password: &Password,
@@ -153,7 +155,7 @@ impl PasswordPolicy {
             let local = email.key().split('@').next().unwrap_or_default();
             names.extend([email.key().to_owned(), local.to_owned()]);
         }
-        // zxcvbn counts unusual capitals as work for the attacker; letter case must not take an entry off the list.
+        // zxcvbn counts unusual capitals as extra guesses; letter case must not hide an entry of the list.
         let lowered: SecretString = text.to_lowercase().into();
         let lowered = lowered.expose_secret();
         let is_username = Username::parse(text).is_ok_and(|spelt| spelt.key() == username.key());
@@ -169,7 +171,7 @@ impl PasswordPolicy {
     }
 }
 
-/// Whether an attacker tries `text` early, who knows these names. Both are in small letters.
+/// Whether an attacker who knows these names tries `text` early. Both are in lower case.
 fn is_common(text: &str, names: &[&str]) -> bool {
     let joined: SecretString = letters_and_digits(text).into();
     if names.contains(&text) || names.contains(&joined.expose_secret()) {
@@ -190,7 +192,7 @@ fn letters_and_digits(text: &str) -> String {
     text.chars().filter(|c| c.is_alphanumeric()).collect()
 }
 
-/// The word in a password that is nothing but a word, signs around it and up to four digits.
+/// The word in a password that consists of one word, signs around it and up to four digits.
 fn undecorated(text: &str) -> Option<&str> {
     let word = text.trim_matches(|c: char| !c.is_alphabetic());
     let digits = |text: &str| text.chars().filter(|c| c.is_numeric()).count();
@@ -377,7 +379,7 @@ mod tests {
         let signs = "4@8({[<369!1|70$5+%2";
         assert_eq!(judge(signs), Ok(()));
         assert_eq!(judge(&signs.repeat(5)), Ok(()));
-        // What zxcvbn's regular expressions backtrack over, and letters whose case changes their number.
+        // Texts on which zxcvbn's regular expressions backtrack, and letters whose case changes their number.
         for base in ["a", "ab", "aab", "İ", "Σς"] {
             assert_eq!(judge(&base.repeat(200)), Err(WeakPassword::TooCommon), "{base}");
         }

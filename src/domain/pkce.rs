@@ -6,9 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 /// Whether a client's codes need a challenge. Public clients always do (RFC 9700 §2.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pkce {
-    /// Every request has one.
+    /// Every request has a challenge.
     Required,
-    /// A request may have none. Then its code is redeemed without a verifier, and refused with one (RFC 9700 §4.8.2).
+    /// A request may have no challenge. Then its code is redeemed without a verifier, and refused with one (RFC 9700
+    /// §4.8.2).
     Optional,
 }
 
@@ -29,11 +30,11 @@ impl Pkce {
     }
 }
 
-/// The code challenge: BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
+/// The code challenge of an authorization request: BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CodeChallenge(String);
 
-/// Why a text is no code challenge.
+/// The text is not a code challenge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("code_challenge is 43 characters of base64url: the SHA-256 digest of the verifier")]
 pub struct NotAChallenge;
@@ -42,7 +43,7 @@ pub struct NotAChallenge;
 #[derive(Debug)]
 pub struct CodeVerifier(SecretString);
 
-/// Why a text is no code verifier.
+/// The text is not a code verifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is 43 to 128 letters, digits, '-', '.', '_' and '~'")]
 pub struct NotAVerifier;
@@ -51,7 +52,7 @@ impl CodeChallenge {
     /// Reads a challenge.
     ///
     /// # Errors
-    /// [`NotAChallenge`] for anything that is no digest.
+    /// [`NotAChallenge`] for a text that is not a digest.
     pub fn parse(text: &str) -> Result<Self, NotAChallenge> {
         let digest = BASE64_URL_SAFE_NO_PAD.decode(text).ok().filter(|digest| digest.len() == 32);
         digest.map(|_| Self(text.to_owned())).ok_or(NotAChallenge)
@@ -85,7 +86,7 @@ impl CodeVerifier {
         }
     }
 
-    /// Its bytes, to be digested.
+    /// The bytes of the verifier, to be digested.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.expose_secret().as_bytes()

@@ -1,4 +1,4 @@
-//! Properties of the rules: what holds for any bytes. Property tests, the saved corpus and the fuzzers share them.
+//! Properties of the rules that hold for any bytes. Property tests, the saved corpus and the fuzzers share them.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use super::{
     username::Username,
 };
 
-/// A text is no username, or one with a key that is its own key, and that every other spelling of the name has too.
+/// A text is not a username, or its key is its own key and the key of every other spelling of the name.
 pub fn username(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(name) = Username::parse(text) else { return };
@@ -38,13 +38,13 @@ pub fn username(data: &[u8]) {
     }
 }
 
-/// A text is no email address, or one that mail can be sent to, and that is read back as it is written.
+/// A text is not an email address, or mail can be sent to the address, and its written form parses as the same address.
 pub fn email(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(email) = EmailAddress::parse(text) else { return };
     let address = email.as_str();
     assert!(address.bytes().all(|b| b.is_ascii_graphic()), "{text:?}: {address:?}");
-    // What would end, part or group addresses in a header field (RFC 5322 §3.4).
+    // Characters that would end, part or group addresses in a header field (RFC 5322 §3.4).
     assert!(!address.contains([',', ';', ':', '<', '>', '(', ')', '[', ']', '"', '\\']), "{text:?}: {address:?}");
     assert_eq!(address.matches('@').count(), 1, "{text:?}: {address:?}");
     assert!(address.len() <= EmailAddress::MAX_LENGTH, "{text:?}: {address:?}");
@@ -54,11 +54,11 @@ pub fn email(data: &[u8]) {
         let other = EmailAddress::parse(&spelling);
         assert_eq!(other.as_ref().map(EmailAddress::key), Ok(email.key()), "{text:?} and {spelling:?}");
     }
-    // The local part is the person: not a byte of it may be taken for another's.
+    // The local part identifies the person: no byte of it may become another one.
     assert_eq!(address.split('@').next(), text.trim().split('@').next(), "{text:?}");
 }
 
-/// A text is no scope, or one that has each of its words once, in their order, and is read back as it is written.
+/// A text is not a scope, or the scope has each word once, in order, and its written form parses as the same scope.
 pub fn scope(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(scope) = Scope::parse(text) else { return };
@@ -71,9 +71,10 @@ pub fn scope(data: &[u8]) {
     assert!(scope.clone().without(&words).is_empty(), "{text:?}");
 }
 
-/// A text is no password, or one that is read again as the same, and that the policy judges alike in every letter case.
+/// A text is not a password, or it parses again as the same password, and the policy decides alike in every letter
+/// case.
 ///
-/// `data` has the password, the username and the email address a line each; the latter two may be left out.
+/// `data` has the password, the username and the email address, one per line; the last two may be missing.
 pub fn password(data: &[u8]) {
     let policy = PasswordPolicy::new(8, &["Signet", "127.0.0.1:8080"]);
     let Ok(text) = str::from_utf8(data) else { return };

@@ -1,34 +1,34 @@
-//! Redirect URIs (RFC 6749 §3.1.2): which may be registered, and which one a request may name.
+//! Redirect URIs (RFC 6749 §3.1.2): which URIs may be registered, and which URI a request may name.
 //!
-//! No parser takes part in the decision whether a request's URI is a registered one: what two parsers read differently is
-//! how codes were stolen. The texts are compared byte by byte (RFC 9700 §2.1).
+//! No parser decides whether a request's URI is a registered one: codes were stolen through URIs that two parsers read
+//! differently. The texts are compared byte by byte (RFC 9700 §2.1).
 
 use url::{Host, Url};
 
 /// The purpose of a registered URI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// Codes are sent there.
+    /// The URI receives codes.
     Redirect,
-    /// Browsers are sent there after a logout.
+    /// Browsers return to the URI after a logout.
     PostLogout,
-    /// We call it ourselves.
+    /// Signet calls the URI itself.
     BackchannelLogout,
 }
 
-/// Which schemes of an app's own a client may register (RFC 8252 §7.1).
+/// The schemes of an app's own that a client may register (RFC 8252 §7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppSchemes {
-    /// None: the client keeps a secret, so it is no app on a device.
+    /// None: the client keeps a secret, so it is not an app on a device.
     None,
-    /// Those with a dot in it, and others with a host behind it, as `cursor://anysphere.cursor-mcp/cb`. Editors register
-    /// themselves so; people are asked before a code goes there.
+    /// Schemes with a dot, and other schemes with a host after them, such as `cursor://anysphere.cursor-mcp/cb`.
+    /// Editors register themselves with such URIs; users are asked before a code goes there.
     WithDotOrHost,
-    /// Any: the operator knows the app.
+    /// Any scheme: the operator knows the app.
     Any,
 }
 
-/// Why a redirect URI cannot be registered.
+/// The reason why a redirect URI cannot be registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotARedirectUri {
     /// Not an absolute URI of printable ASCII.
@@ -40,7 +40,7 @@ pub enum NotARedirectUri {
     /// User information, which deceives readers about the host.
     #[error("a redirect URI names no user or password")]
     UserInformation,
-    /// `http` to another host than a loopback address (RFC 8252 §7.3), or a scheme that this client may not have.
+    /// `http` to a host that is not loopback (RFC 8252 §7.3), or a scheme that this client may not have.
     #[error(
         "a redirect URI is https, http to 127.0.0.1, [::1] or localhost, or, for a public client, an app's own scheme \
          such as com.example.app:/callback"
@@ -54,10 +54,10 @@ pub enum NotARedirectUri {
         "the host of a redirect URI has letters, digits, dots and hyphens alone, or is an IPv6 address in brackets"
     )]
     Host,
-    /// A pattern.
+    /// A pattern, which no request's URI equals.
     #[error("a redirect URI is compared byte by byte, so that a * matches nothing; register every URI by itself")]
     Pattern,
-    /// Several in one.
+    /// Several URIs in one text.
     #[error("these are several redirect URIs in one; register each on its own")]
     List,
     /// A parameter that the answer adds.
@@ -85,7 +85,7 @@ const OF_ANSWERS: [&str; 12] = [
     "expires_in",
 ];
 
-/// Schemes without a dot that are no app's own: browsers run, open or fetch what follows them, or hand it to another
+/// Schemes without a dot that belong to no app: browsers run, open or fetch the rest of the URI, or hand it to another
 /// program.
 const FOREIGN: [&str; 46] = [
     "javascript",
@@ -136,7 +136,8 @@ const FOREIGN: [&str; 46] = [
     "search-ms",
 ];
 
-/// Whether `uri` can be registered: `https`, `http` to this machine for native apps and development, or one of `schemes`.
+/// Whether `uri` can be registered: `https`, `http` to this machine for native apps and development, or one of
+/// `schemes`.
 ///
 /// # Errors
 /// [`NotARedirectUri`].
@@ -176,17 +177,17 @@ pub fn check(uri: &str, purpose: Purpose, schemes: AppSchemes) -> Result<(), Not
     reserved.iter().find(taken).map_or(Ok(()), |name| Err(NotARedirectUri::Reserved(name)))
 }
 
-/// What stands between `://` and the path, as it is written.
+/// The text between `://` and the path, unchanged.
 fn authority(uri: &str) -> Option<&str> {
     let (_, rest) = uri.split_once("://")?;
     rest.split(['/', '?', '#']).next()
 }
 
-/// A parser may mend a host, and a policy or another parser read the unmended one differently.
+/// Refuses a host that parsers read differently: one may correct it, while a policy or another parser does not.
 fn check_host(uri: &str) -> Result<(), NotARedirectUri> {
     let authority = authority(uri).ok_or(NotARedirectUri::Malformed)?;
     if authority.starts_with('[') {
-        // The parser takes nothing but an IPv6 address and a port.
+        // The parser accepts only an IPv6 address and a port here.
         return Ok(());
     }
     let host = authority.split_once(':').map_or(authority, |(host, _)| host);
@@ -195,7 +196,7 @@ fn check_host(uri: &str) -> Result<(), NotARedirectUri> {
 }
 
 fn check_app_scheme(scheme: &str, uri: &str, schemes: AppSchemes) -> Result<(), NotARedirectUri> {
-    // Windows' own begin with `ms-`.
+    // Windows has schemes of its own, which begin with `ms-`.
     if FOREIGN.contains(&scheme) || (!scheme.contains('.') && (scheme.starts_with("http") || scheme.starts_with("ms-")))
     {
         return Err(NotARedirectUri::ForeignScheme);
@@ -208,8 +209,8 @@ fn check_app_scheme(scheme: &str, uri: &str, schemes: AppSchemes) -> Result<(), 
     if allowed { Ok(()) } else { Err(NotARedirectUri::Scheme) }
 }
 
-/// Whether a request may name `presented`: it is one of `registered`, byte for byte. Of a loopback IP address alone the
-/// port may be another, which a native app learns only when it runs (RFC 8252 §7.3).
+/// Whether a request may name `presented`: the text must equal one of `registered`, byte for byte. Only the port of a
+/// loopback IP address may differ, because a native app learns its port when it runs (RFC 8252 §7.3).
 #[must_use]
 pub fn is_registered(registered: &[String], presented: &str) -> bool {
     registered.iter().any(|uri| {
@@ -218,7 +219,7 @@ pub fn is_registered(registered: &[String], presented: &str) -> bool {
     })
 }
 
-/// The origin without its port, and what follows it, of an `http` URI to a loopback IP literal; `None` of any other.
+/// Splits an `http` URI to a loopback IP literal into its origin without the port, and the rest; `None` for other URIs.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
     ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|origin| {
         let rest = uri.strip_prefix(origin)?;
@@ -231,13 +232,13 @@ fn without_port(uri: &str) -> Option<(&str, &str)> {
             }
             None => (rest.is_empty() || rest.starts_with('/')).then_some(rest)?,
         };
-        // A URI without a path is one with the path `/` (RFC 3986 §6.2.3).
+        // A URI without a path has the path `/` (RFC 3986 §6.2.3).
         Some((origin, if path.is_empty() { "/" } else { path }))
     })
 }
 
-/// The origin of a registered URI, as a content security policy names it: a scheme with host and port, or an app's own
-/// scheme alone.
+/// The origin of a registered URI for a content security policy: scheme, host and port, or only the scheme if it is an
+/// app's own.
 #[must_use]
 pub fn origin(uri: &str) -> Option<String> {
     let url = Url::parse(uri).ok()?;

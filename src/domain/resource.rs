@@ -1,18 +1,18 @@
-//! Resource indicators (RFC 8707): which spellings name one resource.
+//! Resource indicators (RFC 8707): when two spellings name one resource.
 
 use std::borrow::Cow;
 
-/// Whether `one` and `other` name the same resource: the texts are equal once the case of scheme and host, the scheme's
-/// default port and a lone slash behind the host are normalized (RFC 3986 §6.2.2.1, §6.2.3).
+/// Whether `one` and `other` name the same resource. The comparison normalizes the case of scheme and host, the
+/// scheme's default port and a lone slash after the host (RFC 3986 §6.2.2.1, §6.2.3).
 ///
-/// Nothing else is: percent-encoding, dot segments and every other path are compared byte by byte, as the resource server
-/// compares `aud`.
+/// Nothing else is normalized: percent-encoding, dot segments and every other path are compared byte by byte, as the
+/// resource server compares `aud`.
 #[must_use]
 pub fn is_same(one: &str, other: &str) -> bool {
     one == other || normalized(one) == normalized(other)
 }
 
-/// The one resource in `asked`, where a request that names several has a space between them; `None` if they differ.
+/// The one resource in `asked`, which separates several resources by spaces; `None` if they differ.
 #[must_use]
 pub fn only_one(asked: &str) -> Option<&str> {
     let mut all = asked.split(' ').filter(|name| !name.is_empty());
@@ -29,7 +29,7 @@ fn normalized(resource: &str) -> Cow<'_, str> {
     }
     let scheme = scheme.to_ascii_lowercase();
     let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-    // User information is not the host's, and its case counts.
+    // User information does not belong to the host, and its case matters.
     let (user, host) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
     let host = host.to_ascii_lowercase();
     let default_port = match scheme.as_str() {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Role(String);
 
-/// Why a text is no role.
+/// The text is not a role.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a role is 1 to 32 of a-z, 0-9, '-', '_', '.' and ':'")]
 pub struct NotARole;
 
 impl Role {
-    /// How many roles one account may have: tokens carry them all, and are bounded to 4096 bytes.
+    /// The most roles of one account: tokens carry all of them, and a token has at most 4096 bytes.
     pub const MOST: usize = 16;
 
     /// Reads a role's name.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct Scope(Vec<String>);
 
-/// Why a text is no scope.
+/// The text is not a scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a scope is words of printable ASCII without '\"' and '\\', parted by spaces, {} bytes in all",
@@ -18,7 +18,7 @@ pub struct Scope(Vec<String>);
 pub struct NotAScope;
 
 impl Scope {
-    /// The longest scope, in bytes: tokens carry it, and they are bounded.
+    /// The longest scope, in bytes: tokens carry it, and their size is bounded.
     pub const MAX_LENGTH: usize = 512;
 
     /// Reads `scope` (RFC 6749 §3.3). A token given twice counts once, and so does a run of spaces.
@@ -80,7 +80,7 @@ impl Scope {
         self
     }
 
-    /// Whether there is no token in it.
+    /// Whether the scope is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -14,11 +14,11 @@ use super::{
 pub struct Session {
     /// The `sid` of its tokens.
     pub id: SessionId,
-    /// The user.
+    /// The user who logged in.
     pub user: UserId,
     /// The client that its tokens are issued to.
     pub client: ClientId,
-    /// The browser session that it came from. It ends when that one ends.
+    /// The browser session that the login came from. This session ends when the browser session ends.
     pub parent: Option<SessionId>,
     /// The granted scope; a refresh may narrow it, never widen it.
     pub scope: Scope,
@@ -32,7 +32,7 @@ pub struct Session {
     pub amr: Vec<String>,
     /// The live refresh token's generation.
     pub generation: Generation,
-    /// When the user authenticated; [`UNKNOWN`] where their provider did not say, so that the login is never fresh.
+    /// When the user authenticated; [`UNKNOWN`] if their provider did not say, so that the login is never fresh.
     pub authenticated_at: DateTime<Utc>,
     /// When the row was made.
     pub created_at: DateTime<Utc>,
@@ -56,7 +56,7 @@ pub struct Session {
 /// use.
 pub const FEDERATED: &str = "fed";
 
-/// The time of an authentication of which nobody knows the time. It is older than any that a request may ask for.
+/// The time of an authentication at an unknown time. It is older than any time that a request may ask for.
 pub const UNKNOWN: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
 /// The authentication context classes (`acr`, OIDC Core §2) that a login can reach, weakest first. The standards leave
@@ -77,11 +77,11 @@ impl Generation {
 /// How long the tokens of a session live.
 #[derive(Debug, Clone, Copy)]
 pub struct Lifetimes {
-    /// The life of an access token.
+    /// The lifetime of an access token.
     pub access_token: TimeDelta,
-    /// The life of a refresh token that is not used.
+    /// The lifetime of a refresh token that is not used.
     pub refresh_token: TimeDelta,
-    /// The life of the session, used or not.
+    /// The lifetime of the session, used or not.
     pub session: TimeDelta,
     /// How long after a rotation the previous generation is still answered.
     pub grace: TimeDelta,
@@ -92,13 +92,13 @@ pub struct Lifetimes {
 pub enum StaleRefresh {
     /// The answer to its rotation was lost: return the live generation again, change nothing.
     Repeated,
-    /// It was rotated away before: two parties hold copies. The session ends.
+    /// The token was rotated away before: two parties hold copies. The session ends.
     Reused,
     /// The session has ended, or the token never belonged to it: refuse, change nothing.
     Over,
 }
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
     /// Its user logged out of this session or of all.
@@ -151,7 +151,7 @@ impl Session {
         self.ended_at.is_none() && now < self.ends_at && now < self.idle_ends_at
     }
 
-    /// The `auth_time` of its tokens (OIDC Core §2); `None` where the provider did not say when the user authenticated.
+    /// The `auth_time` of its tokens (OIDC Core §2); `None` if the provider did not say when the user authenticated.
     #[must_use]
     pub fn auth_time(&self) -> Option<i64> {
         (self.authenticated_at > UNKNOWN).then(|| self.authenticated_at.timestamp())
@@ -170,12 +170,12 @@ impl Session {
         self.amr.iter().any(|method| method == FEDERATED)
     }
 
-    /// Judges a refresh token of `generation`, presented at `now` by the session's own client, after the rotation
-    /// refused it.
+    /// Decides about a refresh token of `generation`, presented at `now` by the session's own client, after the
+    /// rotation refused it.
     ///
     /// The generation just before the live one is [`StaleRefresh::Repeated`] for `grace` after the rotation (the answer
-    /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that has
-    /// ended is never `Reused`: a logout must not be logged as a theft. Signet never issued a later generation.
+    /// was lost), and [`StaleRefresh::Reused`] from then on, as are all older ones (RFC 9700 §4.14.2). A session that
+    /// has ended is never `Reused`: a logout must not be logged as a theft. Signet never issued a later generation.
     ///
     /// With a `grace` of zero nothing is ever `Repeated`: of requests that arrive together, one may have read its clock
     /// before the rotation of another, so `now` can be earlier than `rotated_at`.
@@ -202,7 +202,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// In its third generation, rotated at second 100.
+    /// A session in its third generation, rotated at second 100.
     fn session() -> Session {
         Session {
             id: SessionId(Uuid::nil()),

@@ -7,7 +7,7 @@
 use chrono::TimeDelta;
 use serde::{Deserialize, Serialize};
 
-/// A session's list and its index there.
+/// A session's status list and the session's index in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct StatusPosition {
     /// The number of the list.
@@ -21,7 +21,7 @@ impl StatusPosition {
     pub const LIST_LENGTH: u32 = 1 << 20;
 }
 
-/// The `status` claim of an access token (§6.1): where to learn whether it is still valid.
+/// The `status` claim of an access token (§6.1): it says where to learn whether the token is still valid.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusClaim {
     /// The one mechanism that Signet uses.
@@ -49,13 +49,13 @@ impl StatusClaim {
 pub struct StatusListClaims {
     /// The issuer. The draft does not require it; some verifiers compare the issuer of every token.
     pub iss: String,
-    /// The list, by the `uri` that tokens refer to it with.
+    /// The URL of the list, which is the `uri` in tokens.
     pub sub: String,
     /// When the list was made.
     pub iat: i64,
     /// Verifiers must not rely on it from this time on.
     pub exp: i64,
-    /// After how many seconds a copy should be fetched again (§13.7).
+    /// The seconds after which a copy should be fetched again (§13.7).
     pub ttl: u32,
     /// The list itself.
     pub status_list: StatusList,
@@ -68,7 +68,7 @@ impl StatusListClaims {
     /// How long a list is valid for gateways that cannot fetch a newer one.
     pub const LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-    /// The claims of the list that is counted as `number`, whose bits are `lst`, as of `iat` and until `exp`.
+    /// The claims of list `number` with the bits `lst`, issued at `iat` and valid until `exp`.
     #[must_use]
     pub fn of(issuer: &str, number: u16, lst: String, iat: i64, exp: i64) -> Self {
         Self {
@@ -85,7 +85,7 @@ impl StatusListClaims {
 /// A status list in JSON (§4.2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusList {
-    /// How many bits a token has.
+    /// The number of bits per token.
     pub bits: u8,
     /// The bits, compressed and in base64url.
     pub lst: String,

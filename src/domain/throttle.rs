@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 /// The most failures in a row that are evaluated before an account is locked (NIST SP 800-63B-4 §3.2.2).
 pub const MOST_FAILURES: i32 = 100;
-/// How long it stays locked, and after how long without an attempt its failures are forgotten.
+/// How long the account stays locked. Without an attempt for as long, its failures are forgotten.
 pub const REST: TimeDelta = TimeDelta::days(30);
 /// The longest wait for the next attempt before the lock.
 const LONGEST_WAIT: TimeDelta = TimeDelta::days(1);
@@ -38,13 +38,13 @@ pub enum Counting {
     Rate,
     /// One device or session of an account: failures in a row, with growing waits. A right password ends the row.
     Row,
-    /// An identifier from one network: failures of a day, with growing waits. A right password takes off its own attempt
-    /// alone, for the same reason as in [`Counting::Rate`].
+    /// An identifier from one network: failures of a day, with growing waits. A right password takes off its own
+    /// attempt alone, for the same reason as in [`Counting::Rate`].
     Source,
     /// An account, over all networks: failures in a row, with growing waits. A right password ends the row.
     Account,
-    /// An identifier that no account has: as [`Counting::Account`], but forgotten after a day. Nobody's password can be
-    /// guessed, and rows that strangers make must not stay.
+    /// An identifier that no account has: as [`Counting::Account`], but forgotten after a day. There is no password to
+    /// guess, and rows that strangers create must not stay.
     Nobody,
 }
 
@@ -126,9 +126,9 @@ impl ThrottleRule {
 /// The rules of all counters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThrottleRules {
-    /// The limit of one network, device or session.
+    /// The rule for one network, device or session.
     one: ThrottleRule,
-    /// The limit of an identifier or account, over all networks.
+    /// The rule for an identifier or account, over all networks.
     all: ThrottleRule,
 }
 
@@ -151,8 +151,8 @@ impl ThrottleRules {
         }
     }
 
-    /// How far `free_at` can rightly be in the future. A counter that says more was written before the clock was set
-    /// back, and refuses nothing.
+    /// The furthest that `free_at` can be in the future. A counter with a later time was written before the clock was
+    /// set back, and refuses nothing.
     #[must_use]
     pub fn longest(&self, counting: Counting, failures: i32) -> TimeDelta {
         match counting {
@@ -168,8 +168,8 @@ impl ThrottleRules {
         forget_at > now && free_at > now && free_at <= now + self.longest(counting, failures)
     }
 
-    /// Counts an attempt at `now`. `None` where it must wait until [`ThrottleState::free_at`]: it is not evaluated, and does
-    /// not count, so that an owner who waits can log in while a stranger goes on trying.
+    /// Counts an attempt at `now`. `None` if the attempt must wait until [`ThrottleState::free_at`]: then it is not
+    /// evaluated and does not count, so that an owner who waits can log in while a stranger goes on trying.
     #[must_use]
     pub fn attempt(
         &self,

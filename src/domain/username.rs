@@ -1,4 +1,4 @@
-//! Usernames: public names, of which no two look or fold alike by accident of writing (RFC 8265 §3, UTS 39).
+//! Usernames: public names. No two of them look alike or fold alike by accident of writing (RFC 8265 §3, UTS 39).
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -10,26 +10,26 @@ use precis_profiles::{
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 use unicode_security::{GeneralSecurityProfile, RestrictionLevel, RestrictionLevelDetection, confusable_detection};
 
-/// A username: how its owner wrote it, and the key that decides whether two names are one.
+/// A username: the name as its owner wrote it, and the key that decides whether two names are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username {
     display: String,
     key: String,
 }
 
-/// Why a text is no username. The messages are predicates of the field and never repeat what was given.
+/// The reason why a text is not a username. The messages are predicates of the field and never repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAUsername {
-    /// Nothing was given.
+    /// The text is empty.
     #[error("must not be empty")]
     Empty,
-    /// More than [`Username::MAX_LENGTH`] code points, as written or normalized.
+    /// The text has more than [`Username::MAX_LENGTH`] code points, as written or normalized.
     #[error("must have at most {} characters", Username::MAX_LENGTH)]
     TooLong,
     /// It holds a character that no username may hold, or an accent without a letter under it.
     #[error("must consist of letters, digits, '.', '_' and '-' alone")]
     Character,
-    /// It holds punctuation alone.
+    /// It holds only punctuation.
     #[error("must contain a letter or a digit")]
     NoLetterOrDigit,
     /// Its letters or digits come from writing systems that are not used together.
@@ -50,21 +50,23 @@ impl Username {
     /// The most accents on one letter. UTS 39 §5.4 advises four nonspacing ones; spacing vowel signs count here too.
     const MAX_MARKS: usize = 6;
 
-    /// How often a name is normalized and folded before it must be stable. No single character needs more than two
-    /// rounds, the second of which only shows that nothing changes any more.
+    /// The most rounds of normalizing and folding until a name must be stable. No single character needs more than two
+    /// rounds; the second only shows that nothing changes any more.
     const MAX_ROUNDS: usize = 4;
 
     /// Reads a name as a person typed it.
     ///
-    /// The key is NFKC, full case folding and NFKC again, until nothing changes; only then are the rules applied to
-    /// it: letters, marks and digits that UTS 39 §3.1 allows in identifiers, `.`, `_`, `-`; scripts mixed at most as
-    /// UTS 39 §5.2 *highly restrictive* does; digits of one kind; the `IdentifierClass` and the Bidi rule of RFC 8265.
-    /// There is never an `@`, so that a name is not mistaken for an email address. Each character of the written form
-    /// must itself stand for allowed ones, since that form is displayed.
+    /// The key is NFKC, full case folding and NFKC again, until nothing changes. The rules apply to the key: it
+    /// consists of letters, marks and digits that UTS 39 §3.1 allows in identifiers, and of `.`, `_`, `-`. Scripts are
+    /// mixed at most as UTS 39 §5.2 *highly restrictive* allows, and all digits are of one kind. The `IdentifierClass`
+    /// and the Bidi rule of RFC 8265 hold.
+    ///
+    /// A name never contains an `@`, so that it is not mistaken for an email address. The written form is displayed, so
+    /// each of its characters must itself stand for allowed ones.
     ///
     /// A name never reads as a UUID, with or without its hyphens: operators and logs name accounts by their ids.
     ///
-    /// White space around the name is not counted: keyboards of phones add it.
+    /// White space around the name is ignored: phone keyboards add it.
     ///
     /// # Errors
     /// [`NotAUsername`] says which rule the text breaks.
@@ -73,7 +75,7 @@ impl Username {
         if reads_as_uuid(&name.key) { Err(NotAUsername::Uuid) } else { Ok(name) }
     }
 
-    /// Reads a name that an account may already have, for a look-up: names that read as UUIDs were allowed once.
+    /// Parses a name that an account may already have, for a lookup: older versions allowed names that read as UUIDs.
     ///
     /// # Errors
     /// [`NotAUsername`] says which other rule the text breaks.
@@ -93,41 +95,42 @@ impl Username {
         Ok(Self { display: text.to_owned(), key })
     }
 
-    /// The way back from the database, whose rows hold only what [`parse`](Self::parse) made: nothing is checked, so
-    /// that a name stays good where later Unicode tables would refuse it.
+    /// Restores a name from the database, whose rows hold only results of [`parse`](Self::parse). Nothing is checked,
+    /// so that a name stays valid even if later Unicode tables would refuse it.
     #[must_use]
     pub fn from_stored(display: String, key: String) -> Self {
         Self { display, key }
     }
 
-    /// As it was written at registration: only ever displayed, never compared.
+    /// The name as its owner wrote it at registration: only displayed, never compared.
     #[must_use]
     pub fn as_written(&self) -> &str {
         &self.display
     }
 
-    /// What the name looks like (UTS 39 §4): two names with one skeleton are drawn alike, in whatever scripts. It is
+    /// The skeleton of the name (UTS 39 §4): two names with one skeleton look alike, in any scripts. The skeleton is
     /// stored under a unique index, and never displayed.
     ///
-    /// The written form decides, since that is what people see: `PaypaI` looks like `Paypal`, and `paypai` does not.
+    /// The skeleton comes from the written form, because people see that form: `PaypaI` looks like `Paypal`, and
+    /// `paypai` does not.
     #[must_use]
     pub fn skeleton(&self) -> String {
         let drawn = |text: &str| -> String {
             let skeleton: String = confusable_detection::skeleton(text).collect();
             CaseMapper::new().fold_string(&skeleton).nfkc().collect()
         };
-        // Folding may give letters that have look-alikes of their own.
+        // Folding may produce letters that have look-alikes of their own.
         drawn(&drawn(&self.display.nfkc().collect::<String>()))
     }
 
-    /// The key that decides whether two names are the same, stored under a unique index.
+    /// The key that decides whether two names are the same: stored under a unique index.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 }
 
-/// Names that only the operator can give, and what looks like them. Clones share them.
+/// The names that only the operator can give, and their look-alikes. Clones share the names.
 #[derive(Debug, Clone, Default)]
 pub struct ReservedUsernames(Arc<BTreeSet<String>>);
 
@@ -139,7 +142,7 @@ impl ReservedUsernames {
 
     #[must_use]
     pub fn contain(&self, name: &Username) -> bool {
-        // The key too: a name may be written so that it looks like none, and folds to one.
+        // Check the key too: a name may look like no reserved name as written, and still fold to one.
         let folded = Username::from_stored(name.key.clone(), name.key.clone());
         self.0.contains(&name.skeleton()) || self.0.contains(&folded.skeleton())
     }
@@ -151,7 +154,7 @@ impl fmt::Display for Username {
     }
 }
 
-/// Whether the text is 32 hexadecimal digits, however they are parted: parsers of UUIDs differ in that.
+/// Whether the text is 32 hexadecimal digits with any separators: UUID parsers accept different ones.
 fn reads_as_uuid(text: &str) -> bool {
     let mut digits = text.chars().filter(|c| !matches!(c, '.' | '_' | '-'));
     digits.clone().count() == 32 && digits.all(|c| c.is_ascii_hexdigit())
@@ -169,7 +172,7 @@ fn is_name_character(c: char) -> bool {
     matches!(c, '.' | '_' | '-') || c.is_alphanumeric() || is_combining_mark(c)
 }
 
-/// The name's key; `None` where it does not settle, which no known text does.
+/// The name's key; `None` if the key never becomes stable, which happens for no known text.
 fn fold(text: &str) -> Option<String> {
     let mut key: String = text.nfkc().collect();
     for _ in 0..Username::MAX_ROUNDS {
@@ -182,7 +185,7 @@ fn fold(text: &str) -> Option<String> {
     None
 }
 
-/// Applies the rules to a key. They ask nothing that folding could change, so a key is its own key.
+/// Applies the rules to a key. No rule depends on anything that folding changes, so a key is its own key.
 fn check(key: &str) -> Result<(), NotAUsername> {
     if is_over_long(key) {
         return Err(NotAUsername::TooLong);
@@ -201,14 +204,14 @@ fn check(key: &str) -> Result<(), NotAUsername> {
     }
     match UsernameCasePreserved::enforce(key) {
         Ok(enforced) if enforced == key => Ok(()),
-        // The profile's word for a broken Bidi rule, and for that alone.
+        // The profile returns this error only for a broken Bidi rule.
         Err(PrecisError::Invalid) => Err(NotAUsername::Direction),
         Ok(_) | Err(_) => Err(NotAUsername::Character),
     }
 }
 
-/// Whether every mark sits on a letter or digit, and not too many on one: a tower of accents spills over what is
-/// displayed around the name.
+/// Whether every mark sits on a letter or digit, with a bounded number on each: stacked accents cover the text around
+/// the name.
 fn marks_have_letters(key: &str) -> bool {
     let mut room = 0_usize;
     key.chars().all(|c| {

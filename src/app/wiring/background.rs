@@ -63,7 +63,7 @@ impl Parts<'_> {
         })
     }
 
-    /// Where emails are written while there is no mail server.
+    /// The folder that receives emails while there is no mail server.
     fn outbox_folder(&self) -> PathBuf {
         self.core.config.data_dir.join("outbox")
     }

@@ -34,7 +34,7 @@ pub(in crate::app) struct Core<'a> {
     pub(super) db: Database,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Random,
-    /// `iss`.
+    /// The issuer (`iss`).
     pub(super) issuer: String,
     pub(super) lifetimes: Lifetimes,
     pub(super) changes: ChangeFeed,
@@ -45,7 +45,7 @@ pub(in crate::app) struct Core<'a> {
 }
 
 impl<'a> Core<'a> {
-    /// Where no issuer is configured, it follows from `address`.
+    /// Makes the parts. If no issuer is configured, the issuer follows from `address`.
     pub(in crate::app) fn new(config: &'a Config, address: SocketAddr, db: Database, clock: &Arc<dyn Clock>) -> Self {
         let awake = Arc::default();
         let changes = ChangeFeed {
@@ -131,7 +131,7 @@ impl<'a> Core<'a> {
     }
 }
 
-/// As many client authentications of one network may fail as it may make token requests.
+/// The quota of failed client authentications: one network may fail as often as it may make token requests.
 fn client_failures(config: &Config, clock: &Arc<dyn Clock>) -> FailureLimit {
     let limits = &config.rate_limits;
     if limits.enabled && limits.network {

@@ -128,7 +128,7 @@ impl Parts<'_> {
         }
     }
 
-    /// The audience of access tokens where the client asks for none.
+    /// The audience of access tokens if the client requests none.
     fn audience(&self) -> String {
         self.core.config.audience.clone().unwrap_or_else(|| self.core.issuer.clone())
     }

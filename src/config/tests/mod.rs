@@ -20,7 +20,7 @@ use crate::{
     domain::identity::{ProviderKind, ProviderName},
 };
 
-/// An operator's machine: a working directory, and what is given so far.
+/// An operator's machine: a working directory, and the sources given so far.
 struct Operator {
     directory: TempDir,
     sources: Sources,

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Every text that a start with these sources shows anyone.
+/// Every text that a start with these sources shows.
 fn everything_said(operator: &Operator) -> String {
     match Config::load(&operator.sources) {
         Ok(config) => format!("{}\n{config:?}\n{}", config.show(), config.warnings.join("\n")),
@@ -50,7 +50,7 @@ fn a_secret_given_to_the_wrong_key_is_not_echoed() {
     tells(&refused, &["audience must be", "SIGNET_DATABASE_PASSWORD", "issuer must be a URL without user name"]);
 }
 
-/// Passwords: some fit into a URL as they are, some break it, none is found in other words by chance.
+/// Passwords: some fit into a URL unchanged, some break it, and none is part of other words by chance.
 fn secret() -> impl Strategy<Value = String> {
     "[A-Za-z0-9!$&'()*+,;=:@/?#%\\[\\] \"\\\\~^`{|}é-]{0,12}[0-9]{8}"
 }

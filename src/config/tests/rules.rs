@@ -229,7 +229,7 @@ fn a_provider_needs_its_kind_its_client_and_for_oidc_its_issuer() {
     assert!(!provider.trust_email);
 }
 
-/// A private key as Apple gives it, but for the key.
+/// A private key in the form that Apple gives it, with the key itself cut short.
 const P8: &str = "-----BEGIN PRIVATE KEY-----\nMIG=\n-----END PRIVATE KEY-----\n";
 
 #[test]

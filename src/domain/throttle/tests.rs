@@ -8,7 +8,7 @@ fn rules() -> ThrottleRules {
     ThrottleRules::new(10, TimeDelta::minutes(15))
 }
 
-/// Attempts, one at each of these times: which of them are evaluated.
+/// Makes an attempt at each of these times, and returns which attempts are evaluated.
 fn evaluated(rules: ThrottleRules, counting: Counting, times: impl IntoIterator<Item = DateTime<Utc>>) -> Vec<bool> {
     let mut standing = None;
     let attempt = |now| {
@@ -111,7 +111,7 @@ proptest! {
     ) {
         let rules = ThrottleRules::new(count, TimeDelta::seconds(seconds));
         let mut now = NOW;
-        // Up to thirty days after the first: what is forgotten begins a new row.
+        // The attempts span up to thirty days: forgotten failures begin a new row.
         let times: Vec<_> = gaps.into_iter().map(|gap| { now += TimeDelta::seconds(gap / 300); now }).collect();
         for counting in [Counting::Row, Counting::Account] {
             let last = [NOW + REST - TimeDelta::seconds(1); 300];

@@ -7,8 +7,8 @@ fn key(text: &str) -> String {
     Username::parse(text).unwrap_or_else(|error| panic!("{text:?} {error}")).key
 }
 
-/// Characters that show nothing, or move what stands beside them: controls, white space, bidi controls and all
-/// else of the property `Default_Ignorable_Code_Point`, private use, noncharacters.
+/// Characters that are invisible, or that move the text beside them: controls, white space, bidi controls and the rest
+/// of the property `Default_Ignorable_Code_Point`, private use, noncharacters.
 fn hidden() -> impl Iterator<Item = char> {
     let ranges = [
         ('\0', '\u{20}'),
@@ -95,13 +95,13 @@ fn no_name_reads_as_a_uuid() {
 fn nothing_invisible_hides_in_a_name() {
     for c in hidden() {
         for name in [format!("{c}"), format!("a{c}b"), format!("{c}ada"), format!("ada{c}"), format!("김{c}김")] {
-            // White space around a name is left out.
+            // White space around a name is ignored.
             if name.trim() == "ada" {
                 continue;
             }
             assert!(Username::parse(&name).is_err(), "U+{:04X} in {name:?}", u32::from(c));
         }
-        // Where joiners, variation selectors and fillers belong to the script.
+        // Texts of the scripts that use joiners, variation selectors and fillers.
         for name in [format!("क्{c}ष"), format!("ᠮᠣ{c}ᠩ"), format!("فا{c}رس"), format!("\u{1100}{c}\u{11a8}")]
         {
             assert!(Username::parse(&name).is_err(), "U+{:04X} in {name:?}", u32::from(c));
@@ -114,7 +114,7 @@ fn punctuation_and_symbols_of_other_grammars_are_refused() {
     for c in "@/\\:;,'\"`<>()[]{}|!?#$%&*+=^~ \t\r\n\0´¸·’‘…€§🙂\u{2044}\u{ff20}\u{2010}\u{2011}\u{2215}".chars()
     {
         let name = format!("a{c}b");
-        // The ellipsis and the one-dot leader are the only ones that stand for allowed characters.
+        // The ellipsis and the one-dot leader are the only ones that normalize to allowed characters.
         let expected = if c == '…' { Ok("a...b") } else { Err(NotAUsername::Character) };
         let found = Username::parse(&name);
         assert_eq!(found.as_ref().map(Username::key).map_err(|e| *e), expected, "{name:?}");
@@ -217,7 +217,7 @@ proptest! {
 
     #[test]
     fn a_name_keeps_its_key_in_every_spelling(
-        // Letters with marks, look-alikes, ligatures, and what folds to something longer.
+        // Letters with marks, look-alikes, ligatures, and characters that fold to longer text.
         text in "[a-zA-Zſßẞ\u{130}ıİŁłǅﬁﬀ\u{300}-\u{308}\u{323}éÉΣςσµＡａ𝐀²②\u{1e9e}\u{212a}\u{212b}K]{1,10}"
     ) {
         properties::username(text.as_bytes());
