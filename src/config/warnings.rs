@@ -56,7 +56,7 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
         if counts && urls::is_plain_network_postgres(url.expose_secret()) {
             warn(&format!(
                 "{key} leads over a network without TLS, which shows password hashes and the password of the database to \
-                 whoever listens: append ?sslmode=verify-full"
+                 anyone who listens: append ?sslmode=verify-full"
             ));
         }
     }

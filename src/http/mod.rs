@@ -182,7 +182,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         limit: setting.limit,
         metrics: setting.metrics,
         https: setting.https,
-        transport: Transport { tls: setting.tls, trusted_proxies: setting.trusted_proxies, told: Arc::default() },
+        transport: Transport { tls: setting.tls, trusted_proxies: setting.trusted_proxies, has_warned: Arc::default() },
         cors: cors::Cors(setting.cors_origins),
     };
     let docs = docs::routes(&service);

@@ -219,7 +219,7 @@ mod tests {
         }
     }
 
-    /// Between the look at the consent and the code, it may be withdrawn, or given anew for less.
+    /// The consent may be withdrawn, or given again for less, between its check and the code.
     #[tokio::test]
     async fn a_code_is_there_only_with_the_consent_that_it_rests_on() {
         let folder = tempfile::tempdir().expect("a folder");

@@ -175,7 +175,7 @@ pub async fn put_off_topic(
 }
 
 /// The job is given up, and kept for the operator.
-pub async fn bury(
+pub async fn keep_dead(
     db: &impl ConnectionTrait,
     job: &Job,
     now: DateTime<Utc>,

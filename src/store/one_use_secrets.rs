@@ -115,7 +115,7 @@ pub async fn consume(
     Ok(used.into_iter().next().map(live))
 }
 
-/// Finds a secret that was used: whoever opens its link again is told what became of it.
+/// Finds a secret that was used, for the page that shows its outcome when the link is opened again.
 pub async fn find_consumed(
     db: &impl ConnectionTrait,
     purpose: Purpose,

@@ -84,8 +84,8 @@ pub async fn merge_claims(
     Ok(merged)
 }
 
-/// Deletes what is stored about an account that is deleted. Notices to its owner are still to be sent: whoever deletes
-/// an account must not hide what they did with it.
+/// Deletes the events of a deleted account, but for the notices to its owner: a thief who deletes the account must not
+/// hide what they did with it.
 pub async fn forget(db: &impl ConnectionTrait, user: UserId) -> Result<(), StoreError> {
     let requests = Condition::any()
         .add(Column::Topic.is_in([Kind::ResetRequested, Kind::EmailClaimed].map(Kind::as_str)))

@@ -102,7 +102,7 @@ impl Ends {
 
 /// A refresh token that is presented.
 #[derive(Debug, Clone, Copy)]
-pub struct Turn<'a> {
+pub struct Rotation<'a> {
     pub session: SessionId,
     /// The generation of the token.
     pub generation: Generation,
@@ -248,7 +248,7 @@ fn continued() -> OnConflict {
 /// Rotates a refresh token. `None` if it is not the live generation's, or not for its targets; [`find`] says why.
 pub async fn rotate(
     db: &impl ConnectionTrait,
-    turn: &Turn<'_>,
+    rotation: &Rotation<'_>,
     lifetimes: &Lifetimes,
     now: DateTime<Utc>,
 ) -> Result<Option<Session>, StoreError> {
@@ -263,10 +263,10 @@ pub async fn rotate(
         .col_expr(Column::RotatedAt, Expr::value(now))
         .col_expr(Column::IdleEndsAt, idle_end.into())
         .col_expr(Column::AccessEndsAt, access_end.into())
-        .filter(Column::Id.eq(turn.session.0))
-        .filter(Column::Generation.eq(turn.generation.0))
-        .filter(Column::ClientId.eq(turn.client.as_str()))
-        .filter(Column::Resource.is_null().or(Column::Resource.is_in(turn.targets.iter().copied())))
+        .filter(Column::Id.eq(rotation.session.0))
+        .filter(Column::Generation.eq(rotation.generation.0))
+        .filter(Column::ClientId.eq(rotation.client.as_str()))
+        .filter(Column::Resource.is_null().or(Column::Resource.is_in(rotation.targets.iter().copied())))
         .filter(live(now))
         .exec_with_returning(db)
         .await?;

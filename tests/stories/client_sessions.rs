@@ -41,11 +41,11 @@ async fn the_next_code_continues_the_clients_session(signet: TestApp) {
     // The refresh token of an earlier code is an older one of the same session: that it is used tells of a theft.
     app.client.refreshes(&signet.site, &first).await.refused("invalid_grant");
     app.client.refreshes(&signet.site, &newest).await.refused("invalid_grant");
-    // The child alone has ended. The login and the other client go on, and the next code begins a session anew.
+    // The child alone has ended. The login and the other client go on, and the next code begins a new session.
     other.client.refreshes(&signet.site, &elsewhere).await.granted();
-    let anew = again(&app, &browser).await;
-    assert_ne!(jwt::sid(&anew.access), jwt::sid(&first.access));
-    app.client.refreshes(&signet.site, &anew).await.granted();
+    let renewed = again(&app, &browser).await;
+    assert_ne!(jwt::sid(&renewed.access), jwt::sid(&first.access));
+    app.client.refreshes(&signet.site, &renewed).await.granted();
 }
 
 async fn an_answer_that_was_lost_is_repeated_after_a_code_too(signet: TestApp) {

@@ -179,7 +179,7 @@ async fn a_client_that_comes_to_the_code_flow_brings_a_key(signet: TestApp) {
     eventually(BOUND, "the key is published", algorithms).await;
 }
 
-/// Whoever fetches the keys anew while a clock is behind must find those that have signed.
+/// A verifier that fetches the keys again while a clock is behind must find those that have signed.
 async fn a_clock_that_is_set_back_hides_no_key(signet: TestApp) {
     let client = signet.registers_service(&[]).await;
     let options = ["--grant", "authorization_code", "--scope", "openid", "--redirect-uri", "https://app.example/cb"];

@@ -40,7 +40,7 @@ async fn an_empty_secret_is_none(signet: TestApp) {
     answer.oauth_error(401, "invalid_client");
 }
 
-/// RFC 6749 §6 and RFC 7009 have no `client_id`: the token of a public client says whose it is.
+/// RFC 6749 §6 and RFC 7009 have no `client_id`: the token of a public client names its client.
 async fn a_public_clients_token_names_its_client(signet: TestApp) {
     let public = signet.registers_public_client(&["--grant", "refresh_token"]).await;
     let ada = signet.registers("ada").await;

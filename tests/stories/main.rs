@@ -33,6 +33,7 @@ mod federation_fresh;
 mod federation_links;
 mod forwarding;
 mod guessing;
+mod guessing_counters;
 mod headers;
 mod introspection;
 mod known_devices;

@@ -130,7 +130,7 @@ async fn a_changed_username_is_told(signet: TestApp) {
     inbox.delivers_nothing().await;
 }
 
-/// Whoever had the account may have linked a provider of theirs: a reset shows it, and unlinks it if its owner wishes.
+/// A thief may have linked a provider of their own. A reset shows it, and unlinks it if the owner wishes.
 async fn a_reset_shows_the_linked_providers_and_unlinks_them(builder: TestEnvBuilder) {
     let idp = Idp::opens().await;
     let signet = idp.open_app(builder).await;

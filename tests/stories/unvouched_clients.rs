@@ -116,7 +116,7 @@ async fn errors_of_a_stranger_are_shown_before_a_login(builder: TestEnvBuilder) 
         let page = browser.opens(&app.link(other)).await;
         is_shown(&page, error);
         assert!(page.text().contains(&format!("href=\"{CALLBACK}?error={error}")), "{page:?}");
-        // Silent requests have no page; whoever is logged in has proved who they are.
+        // Silent requests have no page, and the user who is logged in has proved who they are.
         app.is_refused(&browser.opens(&app.link(&[other, &[("prompt", "none")]].concat())).await, error);
         app.gets_a_code(&browser, &ada).await;
         app.is_refused(&browser.opens(&app.link(other)).await, error);

@@ -66,8 +66,8 @@ pub(in crate::http) struct ClientForm<T> {
 }
 
 impl<T> ClientForm<T> {
-    /// The client, authenticated, and its request. Where the request names no client, `unnamed` says whose it is; that
-    /// client must be public.
+    /// The client, authenticated, and its request. Where the request names no client, `unnamed` names one, which
+    /// must be public.
     pub(in crate::http) async fn authenticated(
         self,
         clients: &Clients,

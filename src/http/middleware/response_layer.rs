@@ -204,7 +204,7 @@ mod tests {
             request_ids: RequestIds::default(),
             metrics: Metrics::new(DateTime::UNIX_EPOCH),
             branding: Branding::new("Signet".to_owned(), Color([0; 3])),
-            transport: Transport { tls: true, trusted_proxies: Vec::new(), told: Arc::default() },
+            transport: Transport { tls: true, trusted_proxies: Vec::new(), has_warned: Arc::default() },
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,

@@ -16,7 +16,7 @@ use poem::{
 
 use crate::http::{errors::failure::Misdirected, extract::body::BodyError};
 
-/// Judges requests by how they came.
+/// Checks how requests reached the service.
 #[derive(Debug, Clone)]
 pub(in crate::http) struct Transport {
     /// Whether the listener speaks TLS itself.
@@ -24,7 +24,7 @@ pub(in crate::http) struct Transport {
     /// The networks that may speak plain HTTP, this machine besides; their forwarding fields are trusted.
     pub(in crate::http) trusted_proxies: Vec<IpNet>,
     /// Whether a forwarding field of another peer has been logged.
-    pub(in crate::http) told: Arc<AtomicBool>,
+    pub(in crate::http) has_warned: Arc<AtomicBool>,
 }
 
 impl Transport {
@@ -42,16 +42,16 @@ impl Transport {
     fn check_peer(&self, peer: IpAddr, headers: &HeaderMap) -> Result<(), Misdirected> {
         let is_trusted = self.trusted_proxies.iter().any(|network| network.contains(&peer));
         if !is_trusted {
-            self.tell_forwarding(peer, headers);
+            self.warn_of_forwarding(peer, headers);
         }
         if self.tls || is_trusted || peer.is_loopback() { Ok(()) } else { Err(Misdirected) }
     }
 
     /// Says once that there is a proxy that the configuration does not name.
-    fn tell_forwarding(&self, peer: IpAddr, headers: &HeaderMap) {
+    fn warn_of_forwarding(&self, peer: IpAddr, headers: &HeaderMap) {
         const FIELDS: [HeaderName; 2] = [header::FORWARDED, HeaderName::from_static("x-forwarded-for")];
         let forwards = FIELDS.iter().any(|field| headers.contains_key(field));
-        if forwards && !self.told.swap(true, Ordering::Relaxed) {
+        if forwards && !self.has_warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 %peer,
                 "the forwarding field of a peer that is not in trusted_proxies was ignored; if it is a proxy of yours, \
@@ -105,7 +105,7 @@ mod tests {
         let transport = |tls| Transport {
             tls,
             trusted_proxies: vec!["10.0.0.0/8".parse().expect("a network")],
-            told: Arc::default(),
+            has_warned: Arc::default(),
         };
         let admits =
             |tls, peer: &str| transport(tls).check_peer(peer.parse().expect("an address"), &HeaderMap::new()).is_ok();

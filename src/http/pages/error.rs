@@ -120,8 +120,8 @@ pub(in crate::http) fn page(
     response
 }
 
-/// A way on from a form or a request that is over: the page that the form stood on, or the login page, which leads
-/// whoever is logged in to their account.
+/// A way on from a form or a request that is over: the page that the form stood on, or the login page, which leads a
+/// user who is logged in to the account.
 fn way_on(error: &poem::Error, route: &RouteMatch) -> Option<Link> {
     let page = match error.downcast_ref::<PageError>()? {
         PageError::Stale | PageError::Foreign if route.has_page() => route.name(),

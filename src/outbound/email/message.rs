@@ -177,7 +177,7 @@ impl Sender {
             AccountChange::ProviderLinked(provider) => (
                 format!("A login with {provider} can log in to your account at {name}"),
                 format!(
-                    "The login provider {provider} was linked to {account} at {service} on {at}. Whoever logs in there \
+                    "The login provider {provider} was linked to {account} at {service} on {at}. Anyone who logs in there \
                      with the linked identity is logged in to your account."
                 ),
                 "If it was you, you need not do anything. If it was not, set a new password at once, and unlink the \

@@ -85,8 +85,8 @@ impl ChangePassword {
         if !replaced {
             return Err(ChangePasswordError::WrongPassword);
         }
-        let told = self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await;
-        told.map_err(Unavailable::from)?;
+        let written = self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await;
+        written.map_err(Unavailable::from)?;
         let others = SessionSelector::AllOfBut(user.id, caller.session);
         let ending = self
             .end_session

@@ -49,7 +49,7 @@ pub struct ResetPassword {
     pub clock: Arc<dyn Clock>,
 }
 
-/// What becomes of the providers that are linked to the account. Whoever knew the old password may have linked one.
+/// The choice for the linked providers. A thief of the old password may have linked one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkedProviders {
     Stay,
@@ -93,7 +93,7 @@ impl ResetPassword {
         Ok(linked.into_iter().map(|link| link.provider).collect())
     }
 
-    /// Whether the secret has set a password, for whoever opens its link again.
+    /// Whether the secret has set a password. The page of a used link says so.
     ///
     /// # Errors
     /// [`Unavailable`].

@@ -315,8 +315,8 @@ impl Authorize {
         }
         let consent = consents::find(&self.db, session.user, &client.id).await?;
         let consent = consent.filter(|consent| {
-            let anew = !pending.request.prompt.consent || consent.given_at >= pending.asked_at;
-            anew && permitted.scope.is_within(&consent.scope) && consent.covers(permitted.resource.as_deref())
+            let is_recent = !pending.request.prompt.consent || consent.given_at >= pending.asked_at;
+            is_recent && permitted.scope.is_within(&consent.scope) && consent.covers(permitted.resource.as_deref())
         });
         Ok(consent.map_or(Allowance::Missing, Allowance::Given))
     }

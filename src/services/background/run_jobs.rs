@@ -64,35 +64,35 @@ const COUNT_EVERY: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(5);
 
 /// The workers of one kind.
-struct Lane {
+struct Workers {
     kind: JobKind,
     /// One permit a free worker.
     free: Arc<Semaphore>,
     /// When this kind looks for jobs next.
     looks_at: Instant,
-    /// Whether the present trouble was logged.
-    is_troubled: bool,
+    /// Whether the last look failed; it was logged then.
+    has_failed: bool,
 }
 
-impl Lane {
+impl Workers {
     fn new(kind: JobKind) -> Self {
         // A server that stalls holds up no more than these, each for the deadline of its kind.
         let at_once = match kind {
             JobKind::Email => 4,
             JobKind::LogoutNotice => 16,
         };
-        Self { kind, free: Arc::new(Semaphore::new(at_once)), looks_at: Instant::now(), is_troubled: false }
+        Self { kind, free: Arc::new(Semaphore::new(at_once)), looks_at: Instant::now(), has_failed: false }
     }
 }
 
 /// The jobs that this process works on.
 #[derive(Default)]
-struct UnderWay {
+struct RunningJobs {
     tasks: JoinSet<()>,
     jobs: HashMap<task::Id, Uuid>,
 }
 
-impl UnderWay {
+impl RunningJobs {
     fn end(&mut self, ended: &Result<(task::Id, ()), task::JoinError>) {
         let task = match ended {
             Ok((task, ())) => *task,
@@ -109,8 +109,8 @@ impl RunJobs {
     /// Works until `stop` resolves; then lets what is under way finish within a bound, and lets go of the rest.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let claim = self.random.uuid_v7(self.clock.now());
-        let mut lanes = JobKind::ALL.map(Lane::new);
-        let mut under_way = UnderWay::default();
+        let mut all_workers = JobKind::ALL.map(Workers::new);
+        let mut running = RunningJobs::default();
         let mut counts_at = Instant::now();
         tokio::pin!(stop);
         loop {
@@ -118,37 +118,37 @@ impl RunJobs {
                 counts_at = Instant::now() + COUNT_EVERY;
                 self.count().await;
             }
-            for lane in &mut lanes {
-                if Instant::now() >= lane.looks_at {
-                    lane.looks_at = Instant::now() + POLL;
-                    self.take_on(lane, claim, &mut under_way).await;
+            for workers in &mut all_workers {
+                if Instant::now() >= workers.looks_at {
+                    workers.looks_at = Instant::now() + POLL;
+                    self.take_on(workers, claim, &mut running).await;
                 }
             }
-            let next = lanes.iter().map(|lane| lane.looks_at).min().unwrap_or_else(Instant::now);
+            let next = all_workers.iter().map(|workers| workers.looks_at).min().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = &mut stop => break,
-                Some(ended) = under_way.tasks.join_next_with_id() => {
-                    under_way.end(&ended);
+                Some(ended) = running.tasks.join_next_with_id() => {
+                    running.end(&ended);
                     // A worker is free: there may be more to do.
-                    for lane in &mut lanes {
-                        lane.looks_at = Instant::now();
+                    for workers in &mut all_workers {
+                        workers.looks_at = Instant::now();
                     }
                 }
                 () = self.awake.notified() => {
-                    for lane in &mut lanes {
-                        self.wake(lane);
+                    for workers in &mut all_workers {
+                        self.wake(workers);
                     }
                 }
                 () = sleep_until(next) => {}
             }
         }
         let finish = async {
-            while let Some(ended) = under_way.tasks.join_next_with_id().await {
-                under_way.end(&ended);
+            while let Some(ended) = running.tasks.join_next_with_id().await {
+                running.end(&ended);
             }
         };
         if timeout(GRACE, finish).await.is_err() {
-            under_way.tasks.shutdown().await;
+            running.tasks.shutdown().await;
         }
         if let Err(cause) = jobs::release(&self.db, claim, self.clock.now()).await {
             tracing::warn!(%cause, "another process does what was not finished after {} s", LEASE.num_seconds());
@@ -170,53 +170,53 @@ impl RunJobs {
     }
 
     /// Lets a kind look for jobs soon.
-    fn wake(&self, lane: &mut Lane) {
-        let pause = match lane.kind {
+    fn wake(&self, workers: &mut Workers) {
+        let pause = match workers.kind {
             JobKind::Email => {
                 let chance = u64::from(u16::from_be_bytes(self.random.bytes()));
                 Duration::from_millis(PAUSE_MS * chance / u64::from(u16::MAX))
             }
             JobKind::LogoutNotice => Duration::ZERO,
         };
-        lane.looks_at = lane.looks_at.min(Instant::now() + pause);
+        workers.looks_at = workers.looks_at.min(Instant::now() + pause);
     }
 
     /// Takes on what is due of a kind, as far as its workers are free.
-    async fn take_on(&self, lane: &mut Lane, claim: Uuid, under_way: &mut UnderWay) {
-        match self.claim(lane, claim).await {
+    async fn take_on(&self, workers: &mut Workers, claim: Uuid, running: &mut RunningJobs) {
+        match self.claim(workers, claim).await {
             Ok(claimed) => {
-                lane.is_troubled = false;
+                workers.has_failed = false;
                 for job in claimed {
                     // The lease lapsed while this process works on the job: it has the lease again.
-                    if under_way.jobs.values().any(|id| *id == job.id) {
+                    if running.jobs.values().any(|id| *id == job.id) {
                         continue;
                     }
                     // There is one: nobody else takes permits. Without it the job is done when its lease is over.
-                    let Ok(permit) = Arc::clone(&lane.free).try_acquire_owned() else { break };
+                    let Ok(permit) = Arc::clone(&workers.free).try_acquire_owned() else { break };
                     let (this, metrics) = (self.clone(), self.metrics.clone());
                     let id = job.id;
-                    let task = under_way.tasks.spawn(metrics.counting(async move {
+                    let task = running.tasks.spawn(metrics.counting(async move {
                         this.work(&job).await;
                         drop(permit);
                     }));
-                    under_way.jobs.insert(task.id(), id);
+                    running.jobs.insert(task.id(), id);
                 }
             }
-            Err(cause) if !lane.is_troubled => {
-                lane.is_troubled = true;
-                tracing::error!(%cause, kind = lane.kind.as_str(), "the jobs cannot be read; it will be tried again");
+            Err(cause) if !workers.has_failed => {
+                workers.has_failed = true;
+                tracing::error!(%cause, kind = workers.kind.as_str(), "the jobs cannot be read; it will be tried again");
             }
             Err(_) => {}
         }
     }
 
-    async fn claim(&self, lane: &Lane, claim: Uuid) -> Result<Vec<Job>, Unavailable> {
+    async fn claim(&self, workers: &Workers, claim: Uuid) -> Result<Vec<Job>, Unavailable> {
         let now = self.clock.now();
-        let free = u64::try_from(lane.free.available_permits()).unwrap_or(0);
-        if free == 0 || !jobs::is_due(&self.db, lane.kind, now).await? {
+        let free = u64::try_from(workers.free.available_permits()).unwrap_or(0);
+        if free == 0 || !jobs::is_due(&self.db, workers.kind, now).await? {
             return Ok(Vec::new());
         }
-        Ok(jobs::claim(&self.db, lane.kind, claim, now, now + LEASE, free).await?)
+        Ok(jobs::claim(&self.db, workers.kind, claim, now, now + LEASE, free).await?)
     }
 
     /// Tries a job once, and writes down what became of it.
@@ -300,7 +300,7 @@ impl RunJobs {
         tracing::error!(job = %job.id, kind, topic, attempts, why, "a job was given up");
         failure.given_up.because(word).record();
         if job.kind.is_kept_when_dead() {
-            jobs::bury(&self.db, job, self.clock.now(), word).await?;
+            jobs::keep_dead(&self.db, job, self.clock.now(), word).await?;
         } else {
             jobs::drop_own(&self.db, job).await?;
         }

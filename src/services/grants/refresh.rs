@@ -28,7 +28,7 @@ use crate::{
     store::{
         Database, StoreError,
         entity_cache::EntityCache,
-        sessions::{self, SessionSelector, Turn},
+        sessions::{self, Rotation, SessionSelector},
     },
 };
 
@@ -78,7 +78,7 @@ impl Refresh {
         let targets: Vec<&str> = self.issue.targets(client).collect();
         let session = match self.rotate(&claims, client, &targets, now).await? {
             Some(session) => session,
-            None => self.not_its_turn(&claims, client, now).await?,
+            None => self.judge_stale(&claims, client, now).await?,
         };
         let (scope, audience) = self.grantable(&session, client, asked)?;
         let tokens = self.issue.session_tokens_for(audience, &session, client, &scope, now)?;
@@ -97,8 +97,9 @@ impl Refresh {
         targets: &[&str],
         now: DateTime<Utc>,
     ) -> Result<Option<Session>, StoreError> {
-        let turn = Turn { session: claims.sid, generation: Generation(claims.generation), client: &client.id, targets };
-        let rotated = sessions::rotate(&self.db, &turn, &self.issue.lifetimes, now).await?;
+        let rotation =
+            Rotation { session: claims.sid, generation: Generation(claims.generation), client: &client.id, targets };
+        let rotated = sessions::rotate(&self.db, &rotation, &self.issue.lifetimes, now).await?;
         if let Some(session) = &rotated {
             Event::done("refresh").account(session.user).client(&client.id).session(session.id).record();
         }
@@ -144,7 +145,7 @@ impl Refresh {
     }
 
     /// Distinguishes a lost response from a theft, by the session row.
-    async fn not_its_turn(
+    async fn judge_stale(
         &self,
         claims: &RefreshClaims,
         client: &Client,
@@ -156,7 +157,7 @@ impl Refresh {
             return Err(GrantError::InvalidGrant);
         };
         if session.is_live(now) && session.generation == Generation(claims.generation) {
-            return self.not_its_target(&session, claims, client, now).await;
+            return self.judge_target(&session, claims, client, now).await;
         }
         match session.presented(Generation(claims.generation), now, self.issue.lifetimes.grace) {
             StaleRefresh::Repeated => {
@@ -181,7 +182,7 @@ impl Refresh {
     }
 
     /// Judges the live token of a session whose resource is not registered as it is spelled.
-    async fn not_its_target(
+    async fn judge_target(
         &self,
         session: &Session,
         claims: &RefreshClaims,
