@@ -94,7 +94,6 @@ fn http_config(parts: &Parts<'_>) -> HttpConfig {
     let config = core.config;
     HttpConfig {
         issuer: core.issuer.clone(),
-        algorithm: config.signing_algorithm,
         limit: limit(core),
         csrf: Csrf { keyring: Arc::clone(keyring), random: core.random.clone(), clock: core.clock.clone() },
         published_keys: PublishedKeys { keyring: Arc::clone(keyring) },

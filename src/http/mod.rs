@@ -34,7 +34,7 @@ use self::{
     pages::{branding::Branding, context::Pages, provider_button::Button},
 };
 use crate::{
-    domain::{color::Color, signing_key::SigningAlgorithm},
+    domain::color::Color,
     services::{
         accounts::{
             account::Account, change_password::ChangePassword, register::Register, request_reset::RequestReset,
@@ -120,8 +120,6 @@ pub struct Services {
 pub struct HttpConfig {
     /// `iss`, and the beginning of every URL that we publish.
     pub issuer: String,
-    /// The algorithm that signs access tokens.
-    pub algorithm: SigningAlgorithm,
     /// The published keys.
     pub published_keys: PublishedKeys,
     /// Whether requests can be answered.
@@ -271,7 +269,7 @@ fn apis(flows: Services, setting: &HttpConfig) -> impl OpenApi + 'static + use<>
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
         oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
-        oauth::metadata::MetadataApi::new(&setting.issuer, setting.algorithm, &flows.register_client),
+        oauth::metadata::MetadataApi::new(&setting.issuer, &flows.register_client),
         oauth::register::RegisterApi { register_client: flows.register_client, issuer: setting.issuer.clone() },
         legacy::OriginalApi {
             register: flows.register,

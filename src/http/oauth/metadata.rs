@@ -79,8 +79,6 @@ struct Metadata {
     token_endpoint_auth_methods_supported: Vec<String>,
     /// The algorithms that may sign their assertions (`private_key_jwt`).
     token_endpoint_auth_signing_alg_values_supported: Vec<String>,
-    /// How access tokens are signed (a member of ours: RFC 8414 has none for it).
-    access_token_signing_alg_values_supported: Vec<String>,
     /// Whether answers of the authorization endpoint say whose they are (RFC 9207).
     authorization_response_iss_parameter_supported: bool,
     /// Whether `claims` is taken (OIDC Core §5.5).
@@ -114,7 +112,7 @@ const CLAIMS: [&str; 16] = [
 ];
 
 impl Metadata {
-    fn of(issuer: &str, algorithm: SigningAlgorithm, registration: Option<&str>) -> Self {
+    fn of(issuer: &str, registration: Option<&str>) -> Self {
         let methods = [
             AuthenticationMethod::None.as_str(),
             AuthenticationMethod::ClientSecretBasic.as_str(),
@@ -157,7 +155,6 @@ impl Metadata {
             ]),
             token_endpoint_auth_methods_supported: words(&methods),
             token_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
-            access_token_signing_alg_values_supported: words(&[algorithm.as_str()]),
             authorization_response_iss_parameter_supported: true,
             claims_parameter_supported: false,
             request_parameter_supported: false,
@@ -169,7 +166,7 @@ impl Metadata {
 
 impl Example for Metadata {
     fn example() -> Self {
-        Self::of("https://id.example.com", SigningAlgorithm::ES256, Some(REGISTRATION))
+        Self::of("https://id.example.com", Some(REGISTRATION))
     }
 }
 
@@ -181,9 +178,9 @@ const MAX_AGE: i64 = 3600;
 
 impl MetadataApi {
     /// The metadata of this issuer.
-    pub(in crate::http) fn new(issuer: &str, algorithm: SigningAlgorithm, register_client: &RegisterClient) -> Self {
+    pub(in crate::http) fn new(issuer: &str, register_client: &RegisterClient) -> Self {
         let registration = register_client.is_on().then_some(REGISTRATION);
-        Self { document: ETagged::of(Metadata::of(issuer, algorithm, registration).to_json_string()) }
+        Self { document: ETagged::of(Metadata::of(issuer, registration).to_json_string()) }
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {
