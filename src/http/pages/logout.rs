@@ -38,6 +38,10 @@ struct LogOutPage<'a> {
 const UNREGISTERED: &str =
     "The app that sent you named an address to go back to that is not registered for it. You stay here.";
 
+/// The same, after the logout.
+const WRONG_ADDRESS: &str = "You are logged out. The app wants you to be sent to an address that is not registered for it, \
+                             so you were not sent there. Tell the operator of the app.";
+
 /// The page after a logout without a client to return to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) enum Ending {
@@ -79,12 +83,15 @@ pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body
 
 /// The page after a logout without a client to return to.
 pub(in crate::http) fn logged_out(pages: &Pages, ending: Ending) -> Response {
-    let text = match ending {
-        Ending::Plain => "Nobody is logged in in this browser now.".to_owned(),
-        Ending::Refused => format!("Nobody is logged in in this browser now. {UNREGISTERED}"),
+    let notice = match ending {
+        Ending::Plain => Notice::new(&pages.branding, "You are logged out", "Nobody is logged in in this browser now."),
+        // The logout is done all the same: an app's mistake must not leave a person logged in.
+        Ending::Refused => Notice {
+            alarming: true,
+            ..Notice::new(&pages.branding, "This app asked for the wrong address", WRONG_ADDRESS)
+        },
     };
-    let text = text.as_str();
-    let notice = Notice::new(&pages.branding, "You are logged out", text).with_link("/login", "Log in again");
+    let notice = notice.with_link("/login", "Log in again");
     layout::page(StatusCode::OK, &notice)
 }
 
