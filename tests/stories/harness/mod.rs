@@ -5,6 +5,7 @@ pub(crate) mod browser_session;
 pub(crate) mod callback;
 pub(crate) mod client_key;
 pub(crate) mod clock;
+pub(crate) mod conformance;
 pub(crate) mod driver;
 pub(crate) mod idp;
 pub(crate) mod inbox;
