@@ -83,6 +83,7 @@ mod sessions;
 mod slow;
 mod start;
 mod status_lists;
+mod stock_clients;
 mod third_parties;
 mod tokens;
 mod unvouched_clients;

@@ -4,6 +4,7 @@ pub(crate) mod browser;
 pub(crate) mod browser_session;
 pub(crate) mod callback;
 pub(crate) mod client_key;
+pub(crate) mod client_program;
 pub(crate) mod clock;
 pub(crate) mod conformance;
 pub(crate) mod driver;
