@@ -7,6 +7,7 @@
 //! `services` decides which claims a token carries and whether its session is live, `store` keeps the hashes, and `app`
 //! re-reads the key folder. The states of keys are rules of [`crate::domain::signing_key`].
 
+pub mod compress;
 pub mod digest;
 pub mod jose;
 pub mod keys;

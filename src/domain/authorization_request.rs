@@ -148,7 +148,7 @@ pub struct AuthorizationRequest {
     /// The maximum age of the login, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<i64>,
-    /// `login_hint`: the user who is probably logging in.
+    /// `login_hint`: the user who is probably logging in. A hint that is too long to name anybody is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
     /// An ID token of the user whom the client knows already.
@@ -195,8 +195,10 @@ pub struct AuthorizationRefusal {
     pub description: &'static str,
 }
 
-/// The longest `state` or hint, in bytes: it must fit into a URL with all other parameters.
-const MAX_LENGTH: usize = 2048;
+/// The longest `state`, in bytes: it must fit into a URL with all other parameters.
+const MAX_STATE: usize = 2048;
+/// The longest hint that can name anybody or anything here, in bytes: an email address has at most 254.
+const MAX_HINT: usize = 254;
 /// The longest `nonce`, in bytes: an ID token carries it, and JSON escapes may double its length.
 const MAX_NONCE: usize = 512;
 /// The longest `scope`, in bytes.
@@ -298,9 +300,12 @@ impl AuthorizationRequest {
             None => return Err(invalid("response_type is required")),
         }
         let is_text = |text: &String, most| text.len() <= most && !text.chars().any(char::is_control);
-        let texts = [&parameters.state, &parameters.login_hint, &parameters.idp_hint];
-        if !texts.into_iter().flatten().all(|text| is_text(text, MAX_LENGTH)) {
-            return Err(invalid("state and hints are at most 2048 bytes without control characters"));
+        let hints = [&parameters.login_hint, &parameters.idp_hint].into_iter().flatten();
+        if !parameters.state.iter().all(|text| is_text(text, MAX_STATE)) {
+            return Err(invalid("state is at most 2048 bytes without control characters"));
+        }
+        if !hints.into_iter().all(|text| is_text(text, usize::MAX)) {
+            return Err(invalid("a hint has no control characters"));
         }
         if !parameters.nonce.as_ref().is_none_or(|nonce| is_text(nonce, MAX_NONCE)) {
             return Err(invalid("nonce is at most 512 bytes without control characters"));
@@ -328,9 +333,9 @@ impl AuthorizationRequest {
             code_challenge: parameters.code_challenge,
             prompt: Prompt::parse(parameters.prompt.as_deref())?,
             max_age: max_age.transpose()?,
-            login_hint: parameters.login_hint,
+            login_hint: parameters.login_hint.filter(|hint| hint.len() <= MAX_HINT),
             id_token_hint: parameters.id_token_hint,
-            idp_hint: parameters.idp_hint,
+            idp_hint: parameters.idp_hint.filter(|hint| hint.len() <= MAX_HINT),
         })
     }
 }

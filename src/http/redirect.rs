@@ -5,7 +5,14 @@ use poem::{
     http::{StatusCode, header},
 };
 
-use crate::http::{extract::body, pages::error::PageError};
+use crate::http::{
+    extract::body,
+    pages::{
+        branding::Branding,
+        error::PageError,
+        layout::{LONGEST_LOCATION, Leaving},
+    },
+};
 
 /// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
 const LONGEST_QUERY: usize = 7 * 1024;
@@ -17,12 +24,29 @@ pub(in crate::http) fn see_other(location: &str) -> Response {
 
 /// A client's form comes from another site, so that the browser keeps its cookies back (`SameSite=Lax`); asked again
 /// with GET at `path`, it brings them.
-pub(in crate::http) async fn ask_again(path: &str, request: &Request, body: Body) -> Result<Response, PageError> {
+pub(in crate::http) async fn ask_again(
+    branding: &Branding,
+    path: &str,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
     let form = body::form(request, &mut RequestBody::new(body)).await?;
     let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    come_again(branding, path, &query)
+}
+
+/// Has the browser ask again, with GET and this query.
+///
+/// # Errors
+/// [`PageError`] where that is longer than a request's first line may be.
+pub(in crate::http) fn come_again(branding: &Branding, path: &str, query: &str) -> Result<Response, PageError> {
     if query.len() > LONGEST_QUERY {
         return Err(PageError::Incomplete);
     }
-    Ok(see_other(&format!("{path}?{query}")))
+    let address = format!("{path}?{query}");
+    if address.len() <= LONGEST_LOCATION {
+        return Ok(see_other(&address));
+    }
+    Ok(Leaving::new(branding, "One moment", "If nothing happens, continue here.", &address).response())
 }

@@ -201,8 +201,8 @@ async fn several_tabs_log_in_each_by_itself(builder: TestEnvBuilder) {
         let page = BrowserSession::opens(&session_browser, "/register").await.is(200);
         presses(&session_browser, &page, "idp").await;
     }
-    let kept = session_browser.cookies().iter().filter(|cookie| cookie.contains("federation-")).count();
-    assert!(kept <= 5, "{kept} attempts are kept");
+    let bytes: usize = session_browser.cookies().iter().map(String::len).sum();
+    assert!(bytes < 5000, "{bytes} bytes of cookies");
 }
 
 async fn a_provider_may_answer_by_a_form(builder: TestEnvBuilder) {

@@ -99,26 +99,8 @@ async fn a_log_in_is_as_old_as_the_provider_says(builder: TestEnvBuilder) {
     }
 }
 
-/// Browsers drop cookies of more than 4096 bytes without a word.
-async fn what_no_cookie_holds_is_refused_at_once(builder: TestEnvBuilder) {
-    let idp = Idp::opens().await;
-    let signet = idp.open_app(builder).await;
-    let app = RelyingParty::registers_first_party(&signet).await;
-    let (long, longest) = ("n".repeat(1800), "n".repeat(2048));
-    let session_browser = BrowserSession::at(&signet);
-    let other = [("idp_hint", longest.as_str()), ("login_hint", longest.as_str())];
-    app.is_refused(&session_browser.opens(&app.link(&other)).await, "invalid_request");
-    // Where nobody is asked it goes nowhere.
-    let none = [&other[..], &[("prompt", "none")]].concat();
-    app.is_refused(&session_browser.opens(&app.link(&none)).await, "login_required");
-    let address = leaves_for("idp", &session_browser, &app, &[("login_hint", &long)]).await;
-    assert!(session_browser.cookies().iter().all(|cookie| cookie.len() <= 4096), "{:?}", session_browser.cookies());
-    app.is_given_a_code(&session_browser.opens(&idp.logs_in(&address)).await);
-}
-
 stories_on![Sqlite:
     a_log_in_is_as_old_as_the_provider_says,
     who_wants_a_fresh_log_in_has_the_provider_ask,
     a_silent_log_in_is_no_fresh_one,
-    what_no_cookie_holds_is_refused_at_once,
 ];

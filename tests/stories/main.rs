@@ -48,6 +48,7 @@ mod lenient_requests;
 mod login_attacks;
 mod login_pages;
 mod logout;
+mod long_requests;
 mod mail_limits;
 mod mailer;
 mod metrics;

@@ -39,8 +39,12 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
 
 /// `POST` (OIDC Core §3.1.2.1): a client's own form.
 #[handler]
-pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
-    ask_again("/oauth/authorize", request, body).await
+pub(in crate::http) async fn ask_by_form(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    ask_again(&pages.branding, "/oauth/authorize", request, body).await
 }
 
 async fn run(

@@ -12,8 +12,9 @@ use crate::{
             error::PageError,
             form,
             logout::{Ending, forgotten, logged_out, offer},
+            send_on::{Via, leave},
         },
-        redirect::{ask_again, see_other},
+        redirect::{ask_again, come_again, see_other},
     },
     services::sessions::logout::{Destination, LogoutOutcome, Parameters},
 };
@@ -35,7 +36,7 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
             let response = match destination {
                 Destination::Stays => logged_out(pages, Ending::Plain),
                 Destination::Refused => logged_out(pages, Ending::Refused),
-                Destination::Client(then) => see_other(&then),
+                Destination::Client(then) => leave(pages, &then, Via::Link),
                 Destination::Offered(then) => offer(pages, &then),
             };
             // Without a login to end, clear no cookie: any site may have sent the browser here.
@@ -43,13 +44,17 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
         }
         LogoutOutcome::Ask { refused: true, .. } => see_other("/logout?note=unregistered"),
         LogoutOutcome::Ask { sealed, .. } if sealed.is_empty() => see_other("/logout"),
-        LogoutOutcome::Ask { sealed, .. } => see_other(&format!("/logout?request={sealed}")),
+        LogoutOutcome::Ask { sealed, .. } => come_again(&pages.branding, "/logout", &format!("request={sealed}"))?,
     };
     Ok(form::set_browser_cookie(pages, &context, response))
 }
 
 /// `POST`: a client's own form, which comes from another site, so that the browser keeps its cookies back.
 #[handler]
-pub(in crate::http) async fn ask_by_form(request: &Request, body: Body) -> Result<Response, PageError> {
-    ask_again("/oauth/logout", request, body).await
+pub(in crate::http) async fn ask_by_form(
+    Data(pages): Data<&Arc<Pages>>,
+    request: &Request,
+    body: Body,
+) -> Result<Response, PageError> {
+    ask_again(&pages.branding, "/oauth/logout", request, body).await
 }

@@ -17,7 +17,7 @@ use super::{
     context::Pages,
     error::PageError,
     form::{self, BrowserContext, Form},
-    layout::{self, Leaving, Offer},
+    layout::{self, LONGEST_LOCATION, Leaving, Offer},
 };
 use crate::{
     domain::{identity::ProviderName, session::Session},
@@ -25,7 +25,7 @@ use crate::{
         extract::body,
         middleware::client_info::RequestOrigin,
         pages::{branding::Branding, post_auth_action::PostAuthAction, provider_button::Button, send_on::Via},
-        redirect::see_other,
+        redirect::{come_again, see_other},
     },
     services::{
         csrf::BrowserId,
@@ -37,13 +37,14 @@ use crate::{
 const FORM: &str = "federation";
 /// The form with a name.
 const NAME_FORM: &str = "federation name";
-/// The beginning of the names of cookies that hold attempts.
+/// The beginning of the names of cookies that hold attempts: each the sealed attempt, a dot, and the query of what to go
+/// on with.
 const ATTEMPT: &str = "federation-";
-/// The same of what to go on with.
-const ONWARD: &str = "onward-";
-/// How many bytes of attempts a browser keeps at a time. nginx takes 8 kB for all cookies of a request, and 4 kB for the
-/// header of a response.
-const MOST_BYTES: usize = 3000;
+/// How many bytes of attempts a browser keeps at a time: the largest go first, [`MOST_GONE`] with each new one. nginx
+/// takes 8 kB for all cookies of a request by default; attempts have at most 3.3 kB each, so that they stay below 7 kB.
+const MOST_BYTES: usize = 4000;
+/// How many attempts an answer has the browser forget: nginx takes 4 kB for the header of an answer by default.
+const MOST_GONE: usize = 2;
 /// When to try a provider again that does not answer, in seconds.
 const RETRY_AFTER: u16 = 30;
 
@@ -138,8 +139,13 @@ pub(super) async fn start_from_hint(
     let intent = Intent::LogIn { fresh: asking.fresh, pressed: false };
     match pages.federate.start(&name, &context.browser, intent).await {
         Ok(started) => {
+            let fields = kept(pages, request, &started, &onward);
+            let cookies: usize = fields.iter().map(String::len).sum();
+            if started.address.len() + cookies > LONGEST_LOCATION {
+                return Ok(redirect_to_provider(pages, request, &name, &started, &onward));
+            }
             let mut response = see_other(&started.address);
-            keep(pages, request, &started, &onward, &mut response);
+            set(&mut response, fields);
             Ok(form::set_browser_cookie(pages, &context, response))
         }
         Err(error) => failed(pages, &name, error, &onward),
@@ -179,32 +185,33 @@ pub(super) fn redirect_to_provider(
     onward: &PostAuthAction,
 ) -> Response {
     let title = pages.providers.iter().find(|button| button.name == name).map(|button| button.title.as_str());
-    let page = Leaving {
-        branding: &pages.branding,
-        title: &format!("Going on to {}", title.unwrap_or(name)),
-        text: "You log in there, and then come back.",
-        address: &started.address,
-    };
-    let mut response = page.response();
-    keep(pages, request, started, onward, &mut response);
+    let title = format!("Going on to {}", title.unwrap_or(name));
+    let text = "You log in there, and then come back.";
+    let fields = kept(pages, request, started, onward);
+    let cookies = fields.iter().map(String::len).sum();
+    let page = Leaving::new(&pages.branding, &title, text, &started.address);
+    let mut response = page.response_beside(cookies);
+    set(&mut response, fields);
     response
 }
 
-/// Has the browser keep an attempt, and what to go on with after it. Where that is too much for its requests, the
-/// others go.
-fn keep(pages: &Pages, request: &Request, started: &Started, onward: &PostAuthAction, response: &mut Response) {
-    let query = onward.query();
-    let kept: Vec<(String, usize)> =
-        [ATTEMPT, ONWARD].iter().flat_map(|beginning| pages.cookies.sizes(request, beginning)).collect();
-    let bytes = kept.iter().map(|(_, size)| size).sum::<usize>() + started.sealed.len() + query.len();
-    let gone = kept.iter().filter(|_| bytes > MOST_BYTES).map(|(name, _)| pages.cookies.gone(name));
-    let mut fields: Vec<String> = gone.collect();
-    let age = PATIENCE.to_std().ok();
-    fields.push(pages.cookies.field(&format!("{ATTEMPT}{}", started.key), &started.sealed, age));
-    if !query.is_empty() {
-        fields.push(pages.cookies.field(&format!("{ONWARD}{}", started.key), &query, age));
+/// The `Set-Cookie` fields that have the browser keep an attempt, and what to go on with after it. Where that is too
+/// much for its requests, the largest of the others go.
+fn kept(pages: &Pages, request: &Request, started: &Started, onward: &PostAuthAction) -> Vec<String> {
+    let value = format!("{}.{}", started.sealed, onward.query());
+    let mut others = pages.cookies.sizes(request, ATTEMPT);
+    others.sort_by_key(|(_, size)| *size);
+    let mut bytes = others.iter().map(|(_, size)| size).sum::<usize>() + value.len();
+    let mut fields = Vec::new();
+    while bytes > MOST_BYTES
+        && fields.len() < MOST_GONE
+        && let Some((name, size)) = others.pop()
+    {
+        fields.push(pages.cookies.gone(&name));
+        bytes -= size;
     }
-    set(response, fields);
+    fields.push(pages.cookies.field(&format!("{ATTEMPT}{}", started.key), &value, PATIENCE.to_std().ok()));
+    fields
 }
 
 fn set(response: &mut Response, fields: Vec<String>) {
@@ -229,15 +236,14 @@ pub(super) async fn callback(
     let parameter = |name: &str| query.get(name).and_then(Value::as_str);
     let state = parameter("state").unwrap_or_default();
     let key = federation::key(state).unwrap_or_default();
-    let (attempt, onward) = (format!("{ATTEMPT}{key}"), format!("{ONWARD}{key}"));
-    let sealed = pages.cookies.find(request, &attempt);
-    let goal = PostAuthAction::of_text(&pages.cookies.find(request, &onward).unwrap_or_default());
+    let attempt = format!("{ATTEMPT}{key}");
+    let kept = pages.cookies.find(request, &attempt);
+    let (sealed, onward) = kept.as_deref().and_then(|kept| kept.split_once('.')).unzip();
+    let goal = PostAuthAction::of_text(onward.unwrap_or_default());
     let returned = CallbackParams { state, code: parameter("code"), error: parameter("error"), iss: parameter("iss") };
     let session = pages.session(request).await?;
-    let finished = pages
-        .federate
-        .finish(&name, Some(&context.browser), sealed.as_deref(), &returned, session.as_ref(), &origin.0)
-        .await;
+    let finished =
+        pages.federate.finish(&name, Some(&context.browser), sealed, &returned, session.as_ref(), &origin.0).await;
     if let (Err(FederateError::Stale), Some(session)) = (&finished, &session) {
         return Ok(already(pages, session, &goal));
     }
@@ -249,7 +255,7 @@ pub(super) async fn callback(
         Err(error) => failed(pages, &name, error, &goal),
     }?;
     if over {
-        set(&mut response, vec![pages.cookies.gone(&attempt), pages.cookies.gone(&onward)]);
+        set(&mut response, vec![pages.cookies.gone(&attempt)]);
     }
     Ok(response)
 }
@@ -258,6 +264,7 @@ pub(super) async fn callback(
 /// cookies. Nothing is looked at here; asked again with GET, the browser brings them.
 #[handler]
 pub(super) async fn come_back_by_form(
+    Data(pages): Data<&Arc<Pages>>,
     request: &Request,
     Path(name): Path<String>,
     body: Body,
@@ -267,16 +274,11 @@ pub(super) async fn come_back_by_form(
     let pairs = RETURNED.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
     let name = ProviderName::parse(&name).map_err(|_| PageError::Incomplete)?;
-    if query.len() > LONGEST_QUERY {
-        return Err(PageError::Incomplete);
-    }
-    Ok(see_other(&format!("/federation/{name}/callback?{query}")))
+    come_again(&pages.branding, &format!("/federation/{name}/callback"), &query)
 }
 
 /// The parameters of a provider's answer that are read.
 const RETURNED: [&str; 4] = ["state", "code", "error", "iss"];
-/// The longest query that a form is turned into, in bytes: what proxies take in a request's first line.
-const LONGEST_QUERY: usize = 7 * 1024;
 
 /// Somebody new says how they want to be called.
 #[handler]

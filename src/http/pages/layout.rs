@@ -35,11 +35,30 @@ pub(in crate::http) struct Leaving<'a> {
     pub(in crate::http) title: &'a str,
     pub(in crate::http) text: &'a str,
     pub(in crate::http) address: &'a str,
+    /// Whether the body has the `Refresh`, and not the header.
+    by_body: bool,
 }
 
-impl Leaving<'_> {
+/// The longest address in the header of an answer, in bytes. nginx takes 4 kB for the whole header by default; cookies
+/// and the fields that every answer has may need the rest.
+pub(in crate::http) const LONGEST_LOCATION: usize = 2600;
+
+impl<'a> Leaving<'a> {
+    pub(in crate::http) fn new(branding: &'a Branding, title: &'a str, text: &'a str, address: &'a str) -> Self {
+        Self { branding, title, text, address, by_body: false }
+    }
+
     /// The page.
     pub(in crate::http) fn response(&self) -> Response {
+        self.response_beside(0)
+    }
+
+    /// The page, whose header has this many bytes of cookies too. An address that does not fit beside them is followed
+    /// from the body.
+    pub(in crate::http) fn response_beside(&self, cookies: usize) -> Response {
+        if self.address.len() + cookies > LONGEST_LOCATION {
+            return page(StatusCode::OK, &Self { by_body: true, ..*self });
+        }
         let mut response = page(StatusCode::OK, self);
         // A URL holds no character that could end the field, and no white space.
         if let Ok(refresh) = HeaderValue::from_str(&format!("0;url={}", self.address)) {

@@ -10,7 +10,7 @@ use crate::{
             branding::Branding,
             context::Pages,
             form::{self, BrowserContext},
-            layout::{self, Leaving, Offer},
+            layout::{self, LONGEST_LOCATION, Leaving, Offer},
         },
         redirect::see_other,
     },
@@ -75,14 +75,11 @@ pub(in crate::http) fn send_on(
 /// Sends the browser back to a client.
 pub(in crate::http) fn leave(pages: &Pages, address: &str, via: Via) -> Response {
     match via {
-        Via::Link => see_other(address),
-        Via::Form => Leaving {
-            branding: &pages.branding,
-            title: "You are on your way back",
-            text: "If the app does not open by itself, continue here.",
-            address,
+        Via::Link if address.len() <= LONGEST_LOCATION => see_other(address),
+        Via::Link | Via::Form => {
+            let text = "If the app does not open by itself, continue here.";
+            Leaving::new(&pages.branding, "You are on your way back", text, address).response()
         }
-        .response(),
     }
 }
 

@@ -5,46 +5,74 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    crypto::compress,
     domain::{authorization_request::AuthorizationRequest, ids::UserId, session::Session},
     services::{csrf::BrowserId, sealed::Sealer},
 };
 
 /// An authorization request while its person logs in or consents.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(in crate::services) struct PendingAuthorization {
     pub(in crate::services) request: AuthorizationRequest,
     /// The browser that brought the request.
     pub(in crate::services) browser: String,
     pub(in crate::services) asked_at: DateTime<Utc>,
     /// The name of the pushed request that this is, if it was pushed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::services) reference: Option<String>,
     /// The person whom the client's ID token hint names, if it has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::services) meant: Option<UserId>,
     /// Whether the person chose to continue as the account that is logged in.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::services) account_chosen: bool,
     /// Whether the person pressed a button of ours for this request.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(in crate::services) pressed: bool,
+}
+
+/// What is ours of a pending request. It is not compressed: the length would tell the client about the browser's id.
+#[derive(Serialize, Deserialize)]
+struct Ours {
+    browser: String,
+    asked_at: DateTime<Utc>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reference: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    meant: Option<UserId>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    account_chosen: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pressed: bool,
 }
 
 /// The context that requests are sealed for.
 const CONTEXT: &str = "authorization request";
 /// How long a person may take to log in and to consent.
 const PATIENCE: TimeDelta = TimeDelta::hours(1);
-/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, and browsers
-/// silently drop cookies of more than 4096 bytes (RFC 6265 §6.1); in a `Location` it has to fit into the 4 kB that nginx
-/// takes for the header of an answer.
-const MAX_LENGTH: usize = 3300;
+/// The longest sealed request, in bytes. On the way to a provider and back it is a cookie's value, beside the attempt
+/// and all other fields of that answer's header, for which nginx takes 4 kB by default.
+const MAX_LENGTH: usize = 2700;
+/// The longest request, in bytes of JSON.
+const MAX_PLAIN: usize = 16 * 1024;
 
 impl PendingAuthorization {
+    /// One line of JSON that is [`Ours`], and the client's request, compressed.
     pub(in crate::services) fn seal(&self, sealer: &Sealer) -> String {
-        sealer.seal(CONTEXT, self)
+        let Self { request, browser, asked_at, reference, meant, account_chosen, pressed } = self;
+        let ours = Ours {
+            browser: browser.clone(),
+            asked_at: *asked_at,
+            reference: reference.clone(),
+            meant: *meant,
+            account_chosen: *account_chosen,
+            pressed: *pressed,
+        };
+        let (Ok(mut plain), Ok(request)) = (serde_json::to_vec(&ours), serde_json::to_vec(request)) else {
+            return String::new();
+        };
+        plain.push(b'\n');
+        plain.extend(compress::deflate(&request));
+        sealer.seal_bytes(CONTEXT, &plain)
     }
 
-    /// Whether the request fits into a cookie. It does not grow while the person is asked.
+    /// Whether the request can travel. While the person is asked, it grows by two short words at most.
     pub(in crate::services) fn can_travel(&self, sealer: &Sealer) -> bool {
         self.seal(sealer).len() <= MAX_LENGTH
     }
@@ -61,7 +89,14 @@ impl PendingAuthorization {
         browser: &BrowserId,
         now: DateTime<Utc>,
     ) -> Option<Self> {
-        let pending: Option<Self> = sealer.open(CONTEXT, text);
-        pending.filter(|pending| pending.browser == browser.as_str() && now < pending.asked_at + PATIENCE)
+        let plain = sealer.open_bytes(CONTEXT, text)?;
+        let line = plain.iter().position(|byte| *byte == b'\n')?;
+        let (ours, request) = plain.split_at_checked(line)?;
+        let request = compress::inflate(request.get(1..)?, MAX_PLAIN)?;
+        let request = serde_json::from_slice(&request).ok()?;
+        let Ours { browser: brought_by, asked_at, reference, meant, account_chosen, pressed } =
+            serde_json::from_slice(ours).ok()?;
+        let good = brought_by == browser.as_str() && now < asked_at + PATIENCE;
+        good.then_some(Self { request, browser: brought_by, asked_at, reference, meant, account_chosen, pressed })
     }
 }

@@ -9,7 +9,9 @@ use crate::{
         client::Client,
         redirect_uri,
     },
-    services::authorization::{authorize::Authorize, pushed_request::PushedRequest},
+    services::authorization::{
+        authorize::Authorize, pending_request::PendingAuthorization, pushed_request::PushedRequest,
+    },
 };
 
 /// A request that was pushed.
@@ -51,6 +53,20 @@ impl Authorize {
         let request = AuthorizationRequest::parse(client, uri, mode, parameters.clone());
         let request = request.map_err(PushError::Refused)?;
         self.permit(client, &request).map_err(PushError::Refused)?;
+        // What cannot go on later is refused where the client's developer sees it.
+        let name = PushedRequest::name("");
+        let pending = PendingAuthorization {
+            request: AuthorizationRequest { id_token_hint: None, ..request },
+            browser: name.clone(),
+            asked_at: self.clock.now(),
+            reference: Some(name),
+            meant: None,
+            account_chosen: false,
+            pressed: false,
+        };
+        if !pending.request.prompt.none && !pending.can_travel(&self.sealer) {
+            return Err(PushError::TooLong);
+        }
         let pushed = PushedRequest { client_id: client.id.to_string(), parameters, pushed_at: self.clock.now() };
         let request_uri = pushed.request_uri(&self.sealer);
         if request_uri.len() > MAX_LENGTH {

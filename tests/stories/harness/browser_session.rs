@@ -90,12 +90,22 @@ impl BrowserSession {
 #[track_caller]
 pub(crate) fn location(answer: &Answer) -> String {
     if answer.status == 200
-        && let Some(address) = answer.header("refresh").strip_prefix("0;url=")
+        && let Some(address) = refresh(answer)
     {
-        return address.to_owned();
+        return address;
     }
     assert_eq!(answer.status, 303, "{answer:?}");
     answer.header("location").to_owned()
+}
+
+/// The address that a page goes on to by itself: in its header or, where it is too long for that, in its body.
+pub(crate) fn refresh(answer: &Answer) -> Option<String> {
+    if let Some(address) = answer.header("refresh").strip_prefix("0;url=") {
+        return Some(address.to_owned());
+    }
+    let text = answer.text();
+    let (_, address) = text.split_once("<meta http-equiv=\"refresh\" content=\"0;url=")?;
+    Some(unescaped(address.split_once('"')?.0))
 }
 
 /// The query parameters of a URL.

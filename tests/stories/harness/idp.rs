@@ -21,7 +21,7 @@ use url::form_urlencoded;
 
 use super::{
     TestApp,
-    browser_session::{BrowserSession, location, parameter},
+    browser_session::{BrowserSession, location, parameter, refresh},
     clock::StoryClock,
     site::Answer,
     test_env::TestEnvBuilder,
@@ -233,8 +233,7 @@ pub(crate) fn leaves(answer: &Answer) -> String {
         return location(answer);
     }
     assert_eq!(answer.status, 200, "{answer:?}");
-    let refresh = answer.header("refresh");
-    refresh.strip_prefix("0;url=").unwrap_or_else(|| panic!("it leads nowhere: {answer:?}")).to_owned()
+    refresh(answer).unwrap_or_else(|| panic!("it leads nowhere: {answer:?}"))
 }
 
 struct ProviderEndpoint {

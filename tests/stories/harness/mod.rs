@@ -12,6 +12,7 @@ pub(crate) mod idp;
 pub(crate) mod inbox;
 pub(crate) mod jwt;
 pub(crate) mod link;
+pub(crate) mod nginx;
 pub(crate) mod node_provider;
 pub(crate) mod other_origin;
 pub(crate) mod people;
