@@ -1,9 +1,9 @@
 //! Client assertions (RFC 7523 §3): a JWT that a client signs with its own key, in place of a secret.
 
 use chrono::TimeDelta;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{claims::Audience, ids::ClientId};
+use super::{claims::Audience, ids::ClientId, numeric_date};
 
 /// The `client_assertion_type` of a JWT (RFC 7523 §2.2).
 pub const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -21,7 +21,7 @@ const SKEW: TimeDelta = TimeDelta::seconds(30);
 /// The longest `jti`, in bytes.
 const MAX_JTI: usize = 512;
 
-/// The claims of an assertion. Times are whole seconds since 1970.
+/// The claims of an assertion. Times are in seconds since 1970; fractions are cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct AssertionClaims {
     /// The client that made the assertion.
@@ -31,20 +31,16 @@ pub struct AssertionClaims {
     /// The parties that the assertion is for.
     pub aud: Audience,
     /// When the assertion expires.
+    #[serde(deserialize_with = "numeric_date::required")]
     pub exp: i64,
     /// The assertion's own identifier: no other assertion of this client has it.
     pub jti: String,
     /// When the assertion was made.
-    #[serde(default, deserialize_with = "numeric_date")]
+    #[serde(default, deserialize_with = "numeric_date::optional")]
     pub iat: Option<i64>,
     /// When the assertion becomes valid.
-    #[serde(default, deserialize_with = "numeric_date")]
+    #[serde(default, deserialize_with = "numeric_date::optional")]
     pub nbf: Option<i64>,
-}
-
-/// The deserializer of an optional time. Unlike a plain `Option`, it refuses `null`.
-fn numeric_date<'de, D: Deserializer<'de>>(value: D) -> Result<Option<i64>, D::Error> {
-    i64::deserialize(value).map(Some)
 }
 
 /// The reason why an assertion is not valid. A client gets one answer for all reasons; the log has the reason.
@@ -143,6 +139,7 @@ mod tests {
             assert_eq!(with(name, json!({"a": 1})), None, "{name}");
         }
         for name in ["exp", "iat", "nbf"] {
+            assert_eq!(with(name, json!(1_800_000_000.5)), Some(Ok(())), "{name}");
             assert_eq!(with(name, json!((NOW + 1).to_string())), None, "{name}");
             assert_eq!(with(name, Value::Null), None, "{name}");
         }

@@ -22,6 +22,7 @@ pub mod job;
 pub mod logout_notice;
 pub mod mail;
 pub mod mail_server;
+pub mod numeric_date;
 pub mod oauth;
 pub mod one_use_secret;
 pub mod password_hash;

@@ -42,9 +42,9 @@ impl Behind {
         let idp = Idp::opens().await;
         let mut signet = idp.open_app(builder.set("rate_limits.enabled", "false")).await;
         let person = signet.registers("grace").await;
-        let _nginx = Nginx::before(&mut signet).await;
+        let nginx = Nginx::before(&mut signet).await;
         let app = RelyingParty::registers(&signet).await;
-        Self { idp, signet, person, app, _nginx }
+        Self { idp, signet, person, app, _nginx: nginx }
     }
 
     /// Lets somebody new choose a name, gives consent where it is asked for, and says with which `state` the client is

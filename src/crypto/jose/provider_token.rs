@@ -18,6 +18,7 @@ use crate::{
     domain::{
         claims::Audience,
         identity::{Identity, Profile, ProfileClaims, ProviderKind, TENANT, is_issuer},
+        numeric_date,
     },
 };
 
@@ -306,13 +307,8 @@ fn authenticated_at(time: &Value, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     Some(Ord::min(DateTime::from_timestamp(time, 0)?, now))
 }
 
-/// A time in whole seconds. Fractions are allowed (RFC 7519 §2) and cut off.
 fn seconds(number: &Number) -> Result<i64, ProviderTokenError> {
-    /// 2^53: below it, every whole number has an exact float.
-    const EXACT: f64 = 9_007_199_254_740_992.0;
-    let float = || number.as_f64().filter(|float| float.abs() < EXACT);
-    #[expect(clippy::cast_possible_truncation, reason = "the fraction is cut off, and the rest fits")]
-    number.as_i64().or_else(|| float().map(|float| float as i64)).ok_or(ProviderTokenError::Malformed)
+    numeric_date::seconds(number).ok_or(ProviderTokenError::Malformed)
 }
 
 #[cfg(test)]
