@@ -40,7 +40,7 @@ use crate::{
         metrics::{DroppedLines, MetricsSnapshot},
         readiness::Readiness,
     },
-    store::{self, Database, Use},
+    store::{self, Pools},
 };
 use listener::{Server, tls::Certificate};
 
@@ -94,11 +94,11 @@ impl Signet {
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
         let keys = establish::run(&direct, &config.keys_dir, &kinds, Caller::Service, &clock).await?;
         store::close(direct).await?;
-        let db = store::connect(&config.database_url, Use::Requests).await?;
+        let pools = Pools::connect(&config.database_url).await?;
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         // On the heap: it is held across the awaits below.
-        let wired = Box::new(wiring::wire(Core::new(&config, address, db, &clock), keyring, dropped)?);
+        let wired = Box::new(wiring::wire(Core::new(&config, address, pools, &clock), keyring, dropped)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         wired.changes.load().await?;
         // Make a list now, so that one can be served if the database fails before the first request for it.
@@ -191,8 +191,8 @@ impl CommandContext {
         let direct = schema::connect(config).await?;
         schema::migrate(config, &direct).await?;
         store::close(direct).await?;
-        let db = store::connect(&config.database_url, Use::Requests).await?;
-        let core = Core::new(config, config.listen, db, &clock);
+        let pools = Pools::connect_one(&config.database_url).await?;
+        let core = Core::new(config, config.listen, pools, &clock);
         Ok(Self { clients: core.clients(), administer: core.administer()? })
     }
 }
@@ -249,6 +249,6 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(Core::new(config, config.listen, Database::default(), clock), keyring, Arc::new(|| 0))?;
+    let wired = wiring::wire(Core::new(config, config.listen, Pools::default(), clock), keyring, Arc::new(|| 0))?;
     Ok(http::openapi(wired.services, &wired.http))
 }

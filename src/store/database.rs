@@ -29,20 +29,79 @@ use super::{
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a SQLite statement waits for another process's write.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(3);
-/// Statements take milliseconds, so a replica needs few connections, and many replicas share one Postgres.
-const POSTGRES_CONNECTIONS: u32 = 16;
 /// The name by which Postgres lists our connections.
 pub(super) const APPLICATION: &str = "signet";
-/// SQLite has one writer at a time; the others read beside it.
-const SQLITE_CONNECTIONS: u32 = 4;
 
 /// The use of a pool of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Use {
     /// Answering requests: no statement may take longer than a client waits.
     Requests,
+    /// Ending sessions: a logout must get through while other requests hold all of their connections. Their number is
+    /// also how many ends can load the database at once.
+    Revocations,
+    /// Following the changes of other replicas, and the readiness probe: without them no token can be judged.
+    Follower,
     /// Migrations, and waiting for the migration lock.
     Schema,
+}
+
+impl Use {
+    /// The most connections to Postgres. Statements take milliseconds, so a replica needs few, and many replicas share
+    /// one Postgres.
+    fn postgres_connections(self) -> u32 {
+        match self {
+            Self::Requests => 16,
+            Self::Revocations => 4,
+            Self::Follower => 2,
+            Self::Schema => 1,
+        }
+    }
+
+    /// The most connections to a SQLite file, which has one writer at a time; the others read beside it.
+    fn sqlite_connections(self) -> u32 {
+        match self {
+            Self::Requests | Self::Schema => 4,
+            Self::Revocations | Self::Follower => 2,
+        }
+    }
+}
+
+/// The pools of a running service. None can take the connections of another.
+#[derive(Debug, Clone, Default)]
+pub struct Pools {
+    /// See [`Use::Requests`].
+    pub requests: Database,
+    /// See [`Use::Revocations`].
+    pub revocations: Database,
+    /// See [`Use::Follower`].
+    pub follower: Database,
+}
+
+impl Pools {
+    /// Opens the database at `url`, as [`connect`] does.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if it cannot be reached or opened.
+    pub async fn connect(url: &SecretString) -> Result<Self, StoreError> {
+        let requests = connect(url, Use::Requests).await?;
+        // One guard: what one pool finds out of the server holds for all.
+        let guard = &requests.guard;
+        Ok(Self {
+            revocations: open(url, Use::Revocations, guard).await?,
+            follower: open(url, Use::Follower, guard).await?,
+            requests,
+        })
+    }
+
+    /// One pool for every use, for a command.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] if the database cannot be reached or opened.
+    pub async fn connect_one(url: &SecretString) -> Result<Self, StoreError> {
+        let db = connect(url, Use::Requests).await?;
+        Ok(Self { requests: db.clone(), revocations: db.clone(), follower: db })
+    }
 }
 
 /// Timeouts enforced by Postgres, which hold even when the client is gone: no abandoned statement may hold a connection
@@ -61,12 +120,22 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
     if let Some(file) = sqlite_file(url).filter(|_| url.expose_secret().contains("mode=rwc")) {
         create_private(&file).map_err(|cause| not_connected(sqlx::Error::Io(cause)))?;
     }
-    let guard = if r#use == Use::Requests { Guard::of_requests() } else { Guard::default() };
+    let is_sqlite = url.expose_secret().starts_with("sqlite:");
+    if !is_sqlite {
+        can_connect(url.expose_secret()).await?;
+    }
+    // A SQLite statement has no server that could hang.
+    let guard = if is_sqlite || r#use == Use::Schema { Guard::default() } else { Guard::of_requests() };
+    open(url, r#use, &guard).await
+}
+
+/// Opens a pool whose statements `guard` watches.
+async fn open(url: &SecretString, r#use: Use, guard: &Guard) -> Result<Database, StoreError> {
     let url = url.expose_secret();
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT).connect_timeout(ACQUIRE_TIMEOUT);
     if url.starts_with("sqlite:") {
-        options.max_connections(SQLITE_CONNECTIONS).map_sqlx_sqlite_opts(|sqlite| {
+        options.max_connections(r#use.sqlite_connections()).map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 // WAL with NORMAL may lose the last commits in a power cut; an acknowledged change must not be lost.
@@ -75,23 +144,21 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
                 .busy_timeout(BUSY_TIMEOUT)
         });
     } else {
-        can_connect(url).await?;
-        let connections = if r#use == Use::Requests { POSTGRES_CONNECTIONS } else { 1 };
         let watched = guard.clone();
         options.map_sqlx_postgres_before_acquire(move |_, connection| {
             let admitted = watched.admits(connection.age);
             Box::pin(async move { Ok(admitted) })
         });
-        options.max_connections(connections).map_sqlx_postgres_opts(move |postgres| {
+        options.max_connections(r#use.postgres_connections()).map_sqlx_postgres_opts(move |postgres| {
             let postgres = postgres.application_name(APPLICATION);
             match r#use {
-                Use::Requests => postgres.options(REQUEST_BOUNDS),
+                Use::Requests | Use::Revocations | Use::Follower => postgres.options(REQUEST_BOUNDS),
                 Use::Schema => postgres.options(SCHEMA_BOUNDS),
             }
         });
     }
     let connections = sea_orm::Database::connect(options).await?;
-    Ok(Database { connections, guard: if url.starts_with("sqlite:") { Guard::default() } else { guard } })
+    Ok(Database { connections, guard: guard.clone() })
 }
 
 fn not_connected(error: sqlx::Error) -> DbErr {

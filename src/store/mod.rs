@@ -35,6 +35,6 @@ pub mod users;
 
 pub use backup::backup;
 pub use connection::{Database, Transaction};
-pub use database::{Use, begin, close, commit, connect, connections, sqlite_file};
+pub use database::{Pools, Use, begin, close, commit, connect, connections, sqlite_file};
 pub use error::StoreError;
 pub use probe::is_writable;

@@ -25,6 +25,7 @@ mod conformance_config;
 mod conformance_logins;
 mod conformance_logout;
 mod conformance_table;
+mod connection_pools;
 mod connections;
 mod cors;
 mod cross_site_links;

@@ -31,7 +31,7 @@ impl Parts<'_> {
             choose_password: self.choose_password.clone(),
             end_session: self.core.end_session.clone(),
             outbox: self.core.outbox.clone(),
-            db: self.core.db.clone(),
+            db: self.core.revocation_db.clone(),
         }
     }
 
@@ -54,7 +54,7 @@ impl Parts<'_> {
 
     pub(super) fn reset_password(&self) -> ResetPassword {
         ResetPassword {
-            db: self.core.db.clone(),
+            db: self.core.revocation_db.clone(),
             choose_password: self.choose_password.clone(),
             end_session: self.core.end_session.clone(),
             throttle: self.throttle.clone(),

@@ -84,7 +84,8 @@ impl Parts<'_> {
             jwt: Arc::clone(&self.jwt),
             sealer: self.sealer(),
             end_session: self.core.end_session.clone(),
-            db: self.core.db.clone(),
+            browser_sessions: BrowserSessions { db: self.core.revocation_db.clone(), ..self.browser_sessions() },
+            db: self.core.revocation_db.clone(),
             clock: self.core.clock.clone(),
         }
     }

@@ -24,7 +24,7 @@ use crate::{
         rate_limit::FailureLimit,
         sessions::end::EndSession,
     },
-    store::{Database, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations},
+    store::{Database, Pools, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations},
 };
 
 /// The parts that need no keys. The outbox and `end_session` wake the one worker of jobs, which holds a clone of their
@@ -32,6 +32,10 @@ use crate::{
 pub(in crate::app) struct Core<'a> {
     pub(super) config: &'a Config,
     pub(super) db: Database,
+    /// The connections of requests that end sessions.
+    pub(super) revocation_db: Database,
+    /// The connections of the readiness probe, and of the follower of changes.
+    pub(super) follower_db: Database,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Random,
     /// The issuer (`iss`).
@@ -46,10 +50,11 @@ pub(in crate::app) struct Core<'a> {
 
 impl<'a> Core<'a> {
     /// Makes the parts. If no issuer is configured, the issuer follows from `address`.
-    pub(in crate::app) fn new(config: &'a Config, address: SocketAddr, db: Database, clock: &Arc<dyn Clock>) -> Self {
+    pub(in crate::app) fn new(config: &'a Config, address: SocketAddr, pools: Pools, clock: &Arc<dyn Clock>) -> Self {
         let awake = Arc::default();
+        let Pools { requests: db, revocations: revocation_db, follower: follower_db } = pools;
         let changes = ChangeFeed {
-            db: db.clone(),
+            db: follower_db.clone(),
             revocations: Revocations::default(),
             entities: EntityCache::default(),
             refused: RefusedNames::default(),
@@ -65,10 +70,17 @@ impl<'a> Core<'a> {
                 grace: config.refresh_grace,
             },
             outbox: Outbox { db: db.clone(), random: Random, clock: Arc::clone(clock), awake: Arc::clone(&awake) },
-            end_session: EndSession { db: db.clone(), changes: changes.clone(), awake, clock: Arc::clone(clock) },
+            end_session: EndSession {
+                db: revocation_db.clone(),
+                changes: changes.clone(),
+                awake,
+                clock: Arc::clone(clock),
+            },
             client_failures: client_failures(config, clock),
             changes,
             db,
+            revocation_db,
+            follower_db,
             clock: Arc::clone(clock),
             random: Random,
         }

@@ -92,7 +92,7 @@ impl Parts<'_> {
             jwt: Arc::clone(&self.jwt),
             end_session: self.core.end_session.clone(),
             changes: self.core.changes.clone(),
-            db: self.core.db.clone(),
+            db: self.core.revocation_db.clone(),
             clock: self.core.clock.clone(),
         }
     }

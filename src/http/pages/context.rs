@@ -72,4 +72,12 @@ impl Pages {
     pub(in crate::http) async fn session(&self, request: &Request) -> Result<Option<Session>, Unavailable> {
         self.browser_sessions.find(self.cookies.find(request, SESSION).as_deref()).await
     }
+
+    /// The same for a logout, which must get through while other requests hold all of their connections.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the database cannot tell.
+    pub(in crate::http) async fn session_to_end(&self, request: &Request) -> Result<Option<Session>, Unavailable> {
+        self.log_out.browser_sessions.find(self.cookies.find(request, SESSION).as_deref()).await
+    }
 }

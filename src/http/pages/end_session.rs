@@ -30,7 +30,7 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
     // Every parameter is an optional string, so this fails for none of them.
     let asked = serde_json::from_value(query.into()).map_err(|_| PageError::Incomplete)?;
     let context = form::context(pages, request);
-    let session = pages.session(request).await?;
+    let session = pages.session_to_end(request).await?;
     let response = match pages.log_out.run(&asked, &context.browser, session.as_ref()).await? {
         LogoutOutcome::LoggedOut(destination) => {
             let response = match destination {

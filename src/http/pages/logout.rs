@@ -55,7 +55,7 @@ pub(in crate::http) enum Ending {
 #[handler]
 pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> Result<Response, PageError> {
     let context = form::context(pages, request);
-    let Some(session) = pages.session(request).await? else {
+    let Some(session) = pages.session_to_end(request).await? else {
         return Ok(logged_out(pages, Ending::Plain));
     };
     let sealed = form::parameter(request, "request").unwrap_or_default();
@@ -75,7 +75,7 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
 pub(super) async fn send(Data(pages): Data<&Arc<Pages>>, request: &Request, body: Body) -> Result<Response, PageError> {
     let mut form = Form::read(pages, FORM, request, body).await?;
     let sealed = form.text("request");
-    let session = pages.session(request).await?;
+    let session = pages.session_to_end(request).await?;
     let then = pages.log_out.confirm(&sealed, &form.browser, session.as_ref()).await?;
     let response = then.map_or_else(|| see_other("/logout"), |then| leave(pages, &then, Via::Form));
     Ok(forgotten(pages, response))

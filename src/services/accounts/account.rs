@@ -227,7 +227,7 @@ impl Account {
     }
 
     async fn delete_proved(&self, user: UserId, proof: Option<&PasswordHash>) -> Result<(), AccountError> {
-        let transaction = store::begin(&self.db).await?;
+        let transaction = store::begin(&self.end_session.db).await?;
         let owner = users::hold(&transaction, &Identifier::Id(user)).await?;
         let deleted = users::delete(&transaction, user, proof).await?;
         let Some(owner) = owner.filter(|_| deleted) else {

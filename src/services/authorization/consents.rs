@@ -40,7 +40,7 @@ impl Consents {
     /// Withdraws the caller's consent to `client` and ends its sessions of theirs, in one transaction. Returns whether
     /// there was a consent.
     pub async fn take_back(&self, caller: &Caller, client: &ClientId) -> Result<bool, Unavailable> {
-        let transaction = store::begin(&self.db).await?;
+        let transaction = store::begin(&self.end_session.db).await?;
         if !consents::delete(&transaction, caller.user, client).await? {
             return Ok(false);
         }

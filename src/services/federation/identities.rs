@@ -162,7 +162,7 @@ impl Identities {
     /// may have begun with that provider.
     pub async fn unlink(&self, session: &Session, id: Uuid) -> Result<(), IdentitiesError> {
         let user = session.user;
-        let transaction = store::begin(&self.db).await?;
+        let transaction = store::begin(&self.end_session.db).await?;
         // The account is locked, so that two concurrent requests cannot remove the last two links.
         let owner = users::hold(&transaction, &Identifier::Id(user)).await?.ok_or(IdentitiesError::Unknown)?;
         let found = users::find_with_password(&transaction, &Identifier::Id(user)).await?;

@@ -18,7 +18,13 @@ use crate::{
         ids::ClientId,
         session::{EndReason, Session},
     },
-    services::{Unavailable, audit::Event, csrf::BrowserId, sealed::Sealer, sessions::end::EndSession},
+    services::{
+        Unavailable,
+        audit::Event,
+        csrf::BrowserId,
+        sealed::Sealer,
+        sessions::{browser::BrowserSessions, end::EndSession},
+    },
     store::{
         self, Database, clients,
         sessions::{self, SessionSelector},
@@ -32,6 +38,8 @@ pub struct LogOut {
     pub sealer: Sealer,
     /// Ends the login and its children.
     pub end_session: EndSession,
+    /// Finds the login to end, through the connections of ends.
+    pub browser_sessions: BrowserSessions,
     /// Where clients and sessions are.
     pub db: Database,
     pub clock: Arc<dyn Clock>,
