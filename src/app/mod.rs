@@ -100,7 +100,7 @@ impl Signet {
         // On the heap: it is held across the awaits below.
         let wired = Box::new(wiring::wire(Core::new(&config, address, pools, &clock), keyring, dropped)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
-        wired.changes.load().await?;
+        let cursor = wired.changes.load().await?;
         // Make a list now, so that one can be served if the database fails before the first request for it.
         wired.services.status_lists.get(0).await?;
         wired.password_costs.load().await?;
@@ -115,9 +115,11 @@ impl Signet {
         // These are aborted when the service ends.
         let background = [
             tokio::spawn(metrics.clone().counting(wired.watch_keys.run())),
-            tokio::spawn(
-                metrics.clone().counting(follow_changes::run(wired.changes, config.database_listen_url.clone())),
-            ),
+            tokio::spawn(metrics.clone().counting(follow_changes::run(
+                wired.changes,
+                cursor,
+                config.database_listen_url.clone(),
+            ))),
             tokio::spawn(metrics.clone().counting(wired.prune.run(Random))),
             tokio::spawn(metrics.clone().counting(wired.password_costs.run())),
             tokio::spawn(serve_metrics(metrics_server, snapshot)),

@@ -64,8 +64,7 @@ impl Fixture {
         let signer = |algorithm| Jwt::new(Arc::clone(&keyring), ISSUER.to_owned(), algorithm);
         let (es256, eddsa) = (signer(SigningAlgorithm::ES256), signer(SigningAlgorithm::EdDSA));
         let of_client = AccessClaims { user: None, sub: "orders".to_owned(), ..access() };
-        let list =
-            StatusListClaims::of(ISSUER, 2, super::status_list::encode([7].into_iter()), second(), second() + 300);
+        let list = StatusListClaims::of(ISSUER, 2, super::status_list::encode(vec![1 << 7]), second(), second() + 300);
         let genuine = [
             es256.sign_access(&access(), now()),
             eddsa.sign_access(&access(), now()),

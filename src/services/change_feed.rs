@@ -2,6 +2,7 @@
 //! process at the commit, and read by the other processes.
 
 use std::{
+    collections::HashSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,7 +18,7 @@ use crate::{
     services::{Unavailable, audit::Event, metrics},
     store::{
         self, Database, StoreError, Transaction,
-        changes::{self, Change, Entry, LONGEST_TRANSACTION, OVERLAP},
+        changes::{self, Change, DatabaseTime, Entry, LONGEST_TRANSACTION, OVERLAP},
         entity_cache::EntityCache,
         refused_names::RefusedNames,
         revocations::Revocations,
@@ -27,7 +28,7 @@ use crate::{
 /// The changes that this process knows, and the table from which other processes read them.
 #[derive(Debug, Clone)]
 pub struct ChangeFeed {
-    /// Where changes are written.
+    /// Where changes are read, and notified once they are committed.
     pub db: Database,
     /// The revocations that this process knows.
     pub revocations: Revocations,
@@ -78,13 +79,18 @@ impl ChangeFeed {
         if written.since.elapsed() > LONGEST_TRANSACTION {
             return Err(Unavailable::TooSlow);
         }
-        let changes = self.clone();
+        let feed = self.clone();
         let finish = async move {
             store::commit(transaction).await?;
             for entry in &written.entries {
-                changes.apply(entry);
+                feed.apply(entry);
             }
             written.events.into_iter().for_each(Event::record);
+            if !written.entries.is_empty()
+                && !matches!(tokio::time::timeout(NOTIFYING, changes::notify(&feed.db)).await, Ok(Ok(())))
+            {
+                tracing::debug!("no notification; the replicas will see the change at their next poll");
+            }
             Ok::<_, StoreError>(())
         };
         // A task of its own: dropped between the commit and what follows, a revocation would wait for the next round.
@@ -112,50 +118,106 @@ impl ChangeFeed {
         self.refused.apply(&entry.change);
     }
 
-    /// Reads all entries that matter, before the first request or after a long gap. Returns the time since which they
-    /// are known.
+    /// Reads all entries that matter, page by page, before the first request. Returns how far it read.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
-    pub async fn load(&self) -> Result<Instant, Unavailable> {
-        let began = Instant::now();
-        self.entities.forget_all();
-        self.read_all().await?;
-        // Entries that became visible behind the page being read are found by their time.
-        self.look_back(began.elapsed() + OVERLAP).await
-    }
-
-    /// Reads all entries that matter again, page by page, beside the regular polls.
-    ///
-    /// # Errors
-    /// [`Unavailable`] where the database cannot tell.
-    pub async fn read_all(&self) -> Result<(), Unavailable> {
+    pub async fn load(&self) -> Result<Cursor, Unavailable> {
+        let read_to = in_time(changes::clock(&self.db)).await?;
         let now = self.clock.now();
         let mut after = Some(0);
         while let Some(last) = after {
-            let (entries, next) = changes::page(&self.db, now, last).await?;
+            let (entries, next) = in_time(changes::page(&self.db, now, last)).await?;
             for entry in &entries {
                 self.apply(entry);
             }
             after = next;
         }
+        let mut cursor = Cursor { read_to, at: Instant::now(), seen: HashSet::new() };
+        // Entries that became visible behind the page being read are found by their time.
+        self.poll(&mut cursor).await?;
+        Ok(cursor)
+    }
+
+    /// Reads what came since `cursor`, and the overlap before it. It costs what came, however large the table is and
+    /// however long the last poll is ago.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the database cannot tell. The cursor stays; each page had its own time.
+    pub async fn poll(&self, cursor: &mut Cursor) -> Result<(), Unavailable> {
+        let asked = Instant::now();
+        let now = in_time(changes::clock(&self.db)).await?;
+        if cursor.at.elapsed() > SILENCE {
+            // What was read from the database meanwhile may be older than a change whose entry is gone already.
+            self.entities.forget_all();
+        }
+        // After a failover the clock may be behind the one before.
+        let from = cursor.read_to.min(now).before(OVERLAP);
+        let seen = self.read(from, &cursor.seen).await?;
+        *cursor = Cursor { read_to: now, at: asked, seen };
+        self.revocations.confirm(asked);
         Ok(())
     }
 
-    /// Reads the latest entries. Returns the time since which all are known.
+    /// Reads what came a moment ago, after a notification. That confirms nothing: what took longer to commit is found by
+    /// the next poll.
     ///
     /// # Errors
     /// [`Unavailable`] where the database cannot tell.
-    pub async fn poll(&self) -> Result<Instant, Unavailable> {
-        self.look_back(OVERLAP).await
+    pub async fn look(&self, cursor: &mut Cursor) -> Result<(), Unavailable> {
+        let seen = self.read(cursor.read_to.before(RECENT), &cursor.seen).await?;
+        cursor.seen.extend(seen);
+        Ok(())
     }
 
-    async fn look_back(&self, span: Duration) -> Result<Instant, Unavailable> {
-        let asked = Instant::now();
-        for entry in &changes::since(&self.db, span).await? {
-            self.apply(entry);
-        }
-        self.revocations.confirm(asked);
-        Ok(asked)
+    /// Reads the entries of the last `span` again, in case a commit took longer than the overlap.
+    ///
+    /// # Errors
+    /// [`Unavailable`] where the database cannot tell.
+    pub async fn read_again(&self, span: Duration) -> Result<(), Unavailable> {
+        let now = in_time(changes::clock(&self.db)).await?;
+        self.read(now.before(span), &HashSet::new()).await.map(drop)
     }
+
+    /// Applies the entries written since `from` whose ids are not in `known`. Returns the ids of all.
+    async fn read(&self, from: DatabaseTime, known: &HashSet<i64>) -> Result<HashSet<i64>, Unavailable> {
+        let (mut seen, mut place) = (HashSet::new(), None);
+        loop {
+            let page = in_time(changes::since(&self.db, from, place)).await?;
+            for (id, entry) in &page.entries {
+                if !known.contains(id) {
+                    self.apply(entry);
+                }
+                seen.insert(*id);
+            }
+            place = page.next;
+            if place.is_none() {
+                return Ok(seen);
+            }
+        }
+    }
+}
+
+/// How far the change table has been read.
+#[derive(Debug)]
+pub struct Cursor {
+    /// The database's time at the last poll.
+    read_to: DatabaseTime,
+    /// This process's time at the last poll.
+    at: Instant,
+    /// The entries of the overlap before it, which need not be applied again.
+    seen: HashSet<i64>,
+}
+
+/// How far before the last poll the look after a notification begins: longer than most transactions take.
+const RECENT: Duration = Duration::from_secs(1);
+/// After this time without a poll, entries of caches may be older than the table's.
+const SILENCE: Duration = Duration::from_secs(5);
+/// The longest wait for a notification to be sent: the change is committed already.
+const NOTIFYING: Duration = Duration::from_secs(1);
+/// The longest wait for one statement of the follower. A whole poll may take longer, and still gets on.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+async fn in_time<T>(statement: impl Future<Output = Result<T, StoreError>>) -> Result<T, Unavailable> {
+    Ok(tokio::time::timeout(PATIENCE, statement).await.map_err(|_| Unavailable::TooSlow)??)
 }

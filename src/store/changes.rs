@@ -1,8 +1,8 @@
 //! The change table: how replicas learn what to refuse or to read again.
 //!
-//! A row is written in the transaction that makes the change, with the database's clock, and notified on commit. Every
-//! replica reads the last [`OVERLAP`] again at each poll, since rows may become visible in another order than they were
-//! written. Entries are idempotent.
+//! A row is written in the transaction that makes the change, with the database's clock, and notified after its commit.
+//! Every replica reads on from where it stood, and the last [`OVERLAP`] again, since rows may become visible in another
+//! order than they were written. Entries are idempotent.
 
 use std::time::Duration;
 
@@ -16,16 +16,17 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{StoreError, database::is_postgres, rows::unreadable};
+use super::{StoreError, connection::PATIENCE, database::is_postgres, rows::unreadable};
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     status_list::StatusPosition,
 };
 
-/// How far back a poll reads again: longer than a transaction that writes a change may take.
-pub const OVERLAP: Duration = Duration::from_secs(10);
+/// How far back a poll reads again: longer than it may take from writing a change to the answer of its commit.
+pub const OVERLAP: Duration = Duration::from_secs(15);
 /// The longest time from writing a change to its commit.
 pub const LONGEST_TRANSACTION: Duration = Duration::from_secs(4);
+const _: () = assert!(LONGEST_TRANSACTION.as_secs() + PATIENCE.as_secs() < OVERLAP.as_secs());
 
 /// How many changes are read at a time: some megabytes.
 pub const PAGE: u64 = 10_000;
@@ -61,7 +62,7 @@ pub struct Entry {
     pub matters_until: DateTime<Utc>,
 }
 
-/// Writes changes in the transaction that makes them. Replicas are notified when it commits.
+/// Writes changes in the transaction that makes them. After its commit call [`notify`].
 pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Result<(), StoreError> {
     if entries.is_empty() {
         return Ok(());
@@ -89,17 +90,67 @@ pub async fn write(transaction: &impl ConnectionTrait, entries: &[Entry]) -> Res
         }
         transaction.execute(&insert).await?;
     }
-    if is_postgres(transaction) {
-        transaction.execute_unprepared(&format!("NOTIFY {CHANNEL}")).await?;
+    Ok(())
+}
+
+/// Notifies the replicas that a transaction has committed changes.
+///
+/// Postgres commits transactions that notify one at a time, each with its wait for the disk; so this is a statement of
+/// its own, which has nothing to write. A poll finds what a process that dies in between did not notify.
+pub async fn notify(db: &impl ConnectionTrait) -> Result<(), StoreError> {
+    if is_postgres(db) {
+        db.execute_unprepared(&format!("NOTIFY {CHANNEL}")).await?;
     }
     Ok(())
 }
 
-/// The changes written within the last `span`, in the order of writing.
-pub async fn since(db: &impl ConnectionTrait, span: Duration) -> Result<Vec<Entry>, StoreError> {
-    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
-    let since = database_clock(db).sub(span);
-    read(Entity::find().filter(Expr::col(Column::WrittenAt).gte(since)).order_by_asc(Column::Id).all(db).await?)
+/// A time by the database's own clock, in milliseconds since 1970, since replicas' clocks may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DatabaseTime(i64);
+
+impl DatabaseTime {
+    /// The time `span` earlier.
+    #[must_use]
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(span.as_millis()).unwrap_or(i64::MAX)))
+    }
+}
+
+/// A place in the order of writing: a time and an id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place(i64, i64);
+
+/// Changes with their ids, in the order of writing.
+#[derive(Debug)]
+pub struct Page {
+    pub entries: Vec<(i64, Entry)>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<Place>,
+}
+
+/// The present by the database's own clock.
+pub async fn clock(db: &impl ConnectionTrait) -> Result<DatabaseTime, StoreError> {
+    let now = Query::select().expr_as(database_clock(db), "now").to_owned();
+    let row = db.query_one(&now).await?.ok_or_else(|| unreadable(TABLE, "no time"))?;
+    Ok(DatabaseTime(row.try_get("", "now")?))
+}
+
+/// A page of the changes written since `from`, or after `place` in the page before.
+///
+/// The bound is a value, not the database's clock: Postgres compares a volatile function with every row. And the order is
+/// the index's: SQLite would rather read the whole table by id.
+pub async fn since(db: &impl ConnectionTrait, from: DatabaseTime, place: Option<Place>) -> Result<Page, StoreError> {
+    let mut find = Entity::find().filter(Column::WrittenAt.gte(place.map_or(from.0, |Place(at, _)| at)));
+    if let Some(Place(at, id)) = place {
+        find = find.filter(Column::WrittenAt.gt(at).or(Column::Id.gt(id)));
+    }
+    let rows = find.order_by_asc(Column::WrittenAt).order_by_asc(Column::Id).limit(PAGE).all(db).await?;
+    let whole = u64::try_from(rows.len()).is_ok_and(|rows| rows == PAGE);
+    let next = rows.last().filter(|_| whole).map(|row| Place(row.written_at, row.id));
+    let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let entries = ids.into_iter().zip(rows).filter_map(|(id, row)| Some((id, entry(&row).transpose()?)));
+    let entries = entries.map(|(id, entry)| Ok((id, entry?))).collect::<Result<_, StoreError>>()?;
+    Ok(Page { entries, next })
 }
 
 /// A page of the changes that still matter at `now`: those after id `after`, oldest first, at most [`PAGE`], with the
@@ -118,7 +169,8 @@ pub async fn page(
         .await?;
     let whole = u64::try_from(rows.len()).is_ok_and(|rows| rows == PAGE);
     let next = rows.last().filter(|_| whole).map(|row| row.id);
-    Ok((read(rows)?, next))
+    let entries = rows.iter().filter_map(|row| entry(row).transpose()).collect::<Result<_, _>>()?;
+    Ok((entries, next))
 }
 
 /// Deletes at most `batch` changes that no longer mattered at `over`; batches of other processes are skipped. Returns
@@ -175,7 +227,7 @@ fn sqlx_error(error: sea_orm::sqlx::Error) -> DbErr {
     DbErr::Conn(sea_orm::RuntimeErr::SqlxError(std::sync::Arc::new(error)))
 }
 
-/// The present by the database's own clock, in milliseconds since 1970, since replicas' clocks may differ.
+/// The present in milliseconds since 1970, as an expression.
 fn database_clock(db: &impl ConnectionTrait) -> Expr {
     if is_postgres(db) {
         Expr::cust("(EXTRACT(EPOCH FROM clock_timestamp()) * 1000)::bigint")
@@ -194,27 +246,23 @@ fn columns(change: &Change) -> (&'static str, String, Option<StatusPosition>) {
     }
 }
 
-/// Reads entries from rows. Unknown kinds come from a newer version, and are skipped.
-fn read(rows: Vec<Model>) -> Result<Vec<Entry>, StoreError> {
-    let mut entries = Vec::with_capacity(rows.len());
-    for row in rows {
-        let uuid = || Uuid::parse_str(&row.subject).map_err(|why| unreadable(TABLE, why));
-        let client = |text: &str| ClientId::parse(text).map_err(|why| unreadable(TABLE, why));
-        let change = match row.kind.as_str() {
-            "session_ended" => Change::SessionEnded { session: SessionId(uuid()?), status: position(&row)? },
-            "token_denied" => Change::TokenDenied { token: row.subject.clone() },
-            "account_changed" => Change::AccountChanged(UserId(uuid()?)),
-            "client_deleted" => {
-                let (at, id) = row.subject.split_once(' ').ok_or_else(|| unreadable(TABLE, "no time"))?;
-                let at = at.parse().ok().and_then(DateTime::from_timestamp_micros);
-                Change::ClientDeleted { client: client(id)?, at: at.ok_or_else(|| unreadable(TABLE, "no time"))? }
-            }
-            "client_changed" => Change::ClientChanged(client(&row.subject)?),
-            _ => continue,
-        };
-        entries.push(Entry { change, matters_until: row.matters_until });
-    }
-    Ok(entries)
+/// Reads an entry from its row. `None` for an unknown kind, which comes from a newer version.
+fn entry(row: &Model) -> Result<Option<Entry>, StoreError> {
+    let uuid = || Uuid::parse_str(&row.subject).map_err(|why| unreadable(TABLE, why));
+    let client = |text: &str| ClientId::parse(text).map_err(|why| unreadable(TABLE, why));
+    let change = match row.kind.as_str() {
+        "session_ended" => Change::SessionEnded { session: SessionId(uuid()?), status: position(row)? },
+        "token_denied" => Change::TokenDenied { token: row.subject.clone() },
+        "account_changed" => Change::AccountChanged(UserId(uuid()?)),
+        "client_deleted" => {
+            let (at, id) = row.subject.split_once(' ').ok_or_else(|| unreadable(TABLE, "no time"))?;
+            let at = at.parse().ok().and_then(DateTime::from_timestamp_micros);
+            Change::ClientDeleted { client: client(id)?, at: at.ok_or_else(|| unreadable(TABLE, "no time"))? }
+        }
+        "client_changed" => Change::ClientChanged(client(&row.subject)?),
+        _ => return Ok(None),
+    };
+    Ok(Some(Entry { change, matters_until: row.matters_until }))
 }
 
 fn position(row: &Model) -> Result<StatusPosition, StoreError> {

@@ -18,7 +18,7 @@ use sea_orm::{
 
 /// The longest wait for one statement, beyond the time-outs of Postgres itself. With the wait for a connection it is
 /// less than ten seconds.
-const PATIENCE: Duration = Duration::from_secs(6);
+pub(super) const PATIENCE: Duration = Duration::from_secs(6);
 /// A younger connection is not replaced: while the whole database is read-only, a new one would be no better.
 const REPLACED_AFTER: Duration = Duration::from_secs(1);
 /// Postgres' code for a write in a read-only transaction (its manual, appendix A).

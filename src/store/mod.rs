@@ -13,6 +13,7 @@ mod connection;
 pub mod consents;
 pub mod counted_emails;
 mod database;
+mod ended_indexes;
 pub mod entity_cache;
 mod error;
 pub mod federation_attempts;

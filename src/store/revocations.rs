@@ -11,11 +11,11 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use moka::{Expiry, sync::Cache};
 
-use super::changes::{Change, Entry};
-use crate::domain::{
-    ids::{ClientId, SessionId},
-    status_list::StatusPosition,
+use super::{
+    changes::{Change, Entry},
+    ended_indexes::{EndedIndexes, ListState},
 };
+use crate::domain::ids::{ClientId, SessionId};
 
 /// How old the newest confirmation may be before tokens are refused for lack of knowledge.
 const STALE: Duration = Duration::from_secs(5);
@@ -32,7 +32,9 @@ pub(crate) const CLOCK_STEP: TimeDelta = TimeDelta::minutes(5);
 /// number is not bounded, since an eviction would be a forgotten revocation; every entry expires by itself.
 #[derive(Debug, Clone)]
 pub struct Revocations {
-    sessions: Cache<SessionId, Timed<StatusPosition>>,
+    sessions: Cache<SessionId, Timed<()>>,
+    /// The bits of the status lists.
+    indexes: EndedIndexes,
     tokens: Cache<String, Timed<()>>,
     clients: Cache<ClientId, Timed<DateTime<Utc>>>,
     confirmed: Confirmed,
@@ -78,7 +80,7 @@ impl Confirmed {
 impl Default for Revocations {
     fn default() -> Self {
         let confirmed = Confirmed { born: Instant::now(), at: Arc::default() };
-        Self { sessions: cache(), tokens: cache(), clients: cache(), confirmed }
+        Self { sessions: cache(), indexes: EndedIndexes::default(), tokens: cache(), clients: cache(), confirmed }
     }
 }
 
@@ -88,7 +90,10 @@ impl Revocations {
         // A change that no longer matters is not kept.
         let Ok(lifetime) = (entry.matters_until + CLOCK_STEP - now).to_std() else { return };
         match &entry.change {
-            Change::SessionEnded { session, status } => self.sessions.insert(*session, Timed(*status, lifetime)),
+            Change::SessionEnded { session, status } => {
+                self.sessions.insert(*session, Timed((), lifetime));
+                self.indexes.set(*status, lifetime);
+            }
             Change::TokenDenied { token } => self.tokens.insert(token.clone(), Timed((), lifetime)),
             Change::ClientDeleted { client, at } => self.clients.insert(client.clone(), Timed(*at, lifetime)),
             Change::AccountChanged(_) | Change::ClientChanged(_) => {}
@@ -138,13 +143,11 @@ impl Revocations {
         self.clients.get(client).is_some_and(|Timed(at, _)| issued <= (at + NOT_HEARD).timestamp())
     }
 
-    /// The indexes in status list `list` whose sessions have ended.
+    /// The bits of status list `list`, one for each session that has ended; `None` if they still have the version
+    /// `known`.
     #[must_use]
-    pub fn ended_in(&self, list: u16) -> Vec<u32> {
-        let ended = self.sessions.iter().map(|(_, Timed(position, _))| position);
-        let mut indexes: Vec<u32> = ended.filter(|position| position.list == list).map(|at| at.index).collect();
-        indexes.sort_unstable();
-        indexes
+    pub fn status_list(&self, list: u16, known: Option<u64>) -> Option<ListState> {
+        self.indexes.state(list, known)
     }
 }
 
@@ -153,6 +156,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::domain::status_list::StatusPosition;
 
     fn ended(session: u128, seconds: i64) -> (SessionId, Entry) {
         let session = SessionId(Uuid::from_u128(session));
@@ -171,8 +175,8 @@ mod tests {
         revocations.apply(&died, NOW);
         assert!(revocations.has_ended(live));
         assert!(!revocations.has_ended(dead));
-        assert_eq!(revocations.ended_in(3), [7]);
-        assert!(revocations.ended_in(2).is_empty());
+        assert_eq!(revocations.status_list(3, None).expect("its first state").bits[0], 1 << 7);
+        assert!(revocations.status_list(2, None).expect("its first state").bits.is_empty());
     }
 
     #[test]

@@ -199,9 +199,16 @@ pub async fn insert(
                 .and_where(of_parent(Column::IdleEndsAt).gt(now));
         }
     }
-    // A registered client may have been deleted meanwhile.
+    // A registered client may have been deleted meanwhile. FOR KEY SHARE waits for that alone: all logins at a client
+    // share its row, and each stronger lock would write to it.
     if !new.client.is_built_in() {
-        account.from(client::Entity).and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()));
+        let registered = Query::select()
+            .expr(Expr::value(1))
+            .from(client::Entity)
+            .and_where(Expr::col((client::Entity, client::Column::Id)).eq(new.client.as_str()))
+            .lock(LockType::KeyShare)
+            .to_owned();
+        account.and_where(Expr::exists(registered));
     }
     let mut insert = Query::insert()
         .into_table(Entity)

@@ -45,6 +45,7 @@ mod guessing_counters;
 mod headers;
 mod introspection;
 mod known_devices;
+mod large_tables;
 mod lenient_requests;
 mod login_attacks;
 mod login_pages;

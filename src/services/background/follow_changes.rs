@@ -1,58 +1,51 @@
 //! Follows the changes of other processes: by notification where the database has it, and by a poll every second.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use secrecy::SecretString;
 use tokio::{sync::Notify, time::MissedTickBehavior};
 
 use crate::{
-    services::{Unavailable, change_feed::ChangeFeed},
-    store::changes::{Notices, OVERLAP},
+    services::change_feed::{ChangeFeed, Cursor},
+    store::changes::Notices,
 };
 
 /// The longest delay of a change without notifications.
 const ROUND: Duration = Duration::from_secs(1);
 /// How long notifications are collected.
 const TOGETHER: Duration = Duration::from_millis(20);
-/// The time-out of a poll.
+/// The time-out of connecting to listen.
 const PATIENCE: Duration = Duration::from_secs(4);
-/// The time-out of a full load; tokens are refused meanwhile.
-const LOADING: Duration = Duration::from_mins(1);
-/// After this time without a successful poll, the overlap is not enough, and everything is loaded again.
-const SILENCE: Duration = Duration::from_secs(5);
-/// How often everything is read again, in case a transaction took longer than allowed.
+/// How often the latest entries are read again, in case a commit took longer than the overlap of polls.
 const AGAIN: Duration = Duration::from_mins(2);
+/// How far back that reads: so long may the commit have taken, with the time since the last reading.
+const AGAIN_FROM: Duration = Duration::from_mins(5);
 
-/// Runs until it is dropped.
-pub async fn run(changes: ChangeFeed, listen_url: SecretString) {
+/// Follows the changes after `cursor`. Runs until it is dropped.
+pub async fn run(changes: ChangeFeed, cursor: Cursor, listen_url: SecretString) {
     let poke = Arc::new(Notify::new());
-    tokio::join!(rounds(&changes, &poke), notices(&listen_url, &poke), again(&changes));
+    tokio::join!(rounds(&changes, cursor, &poke), notices(&listen_url, &poke), again(&changes));
 }
 
-/// Polls every second, and at every notification.
-async fn rounds(changes: &ChangeFeed, poke: &Notify) {
-    const { assert!(SILENCE.as_secs() + PATIENCE.as_secs() < OVERLAP.as_secs()) };
+/// Polls every second, and looks at every notification.
+async fn rounds(changes: &ChangeFeed, mut cursor: Cursor, poke: &Notify) {
     let mut tick = tokio::time::interval(ROUND);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut good = Instant::now();
     let mut troubled = false;
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            // Many ends at once send many notifications; one poll reads them all.
-            () = poke.notified() => tokio::time::sleep(TOGETHER).await,
+            () = poke.notified() => {
+                // Many ends at once send many notifications; one look reads them all.
+                tokio::time::sleep(TOGETHER).await;
+                if let Err(cause) = changes.look(&mut cursor).await {
+                    tracing::debug!(%cause, "no look at the change table; the next poll will tell");
+                }
+                continue;
+            }
         }
-        let outcome = if good.elapsed() > SILENCE {
-            tokio::time::timeout(LOADING, changes.load()).await
-        } else {
-            tokio::time::timeout(PATIENCE, changes.poll()).await
-        };
-        match outcome.unwrap_or(Err(Unavailable::TooSlow)) {
-            Ok(asked) => {
-                good = asked;
+        match changes.poll(&mut cursor).await {
+            Ok(()) => {
                 if std::mem::take(&mut troubled) {
                     tracing::info!("the change table answers again");
                 }
@@ -66,11 +59,11 @@ async fn rounds(changes: &ChangeFeed, poke: &Notify) {
     }
 }
 
-/// Reads everything again from time to time.
+/// Reads the latest entries again from time to time.
 async fn again(changes: &ChangeFeed) {
     loop {
         tokio::time::sleep(AGAIN).await;
-        if let Err(cause) = changes.read_all().await {
+        if let Err(cause) = changes.read_again(AGAIN_FROM).await {
             tracing::warn!(%cause, "the change table was not read again; it will be tried again");
         }
     }

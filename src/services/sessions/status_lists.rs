@@ -1,5 +1,5 @@
 //! Status lists (draft-ietf-oauth-status-list): one signed, compressed bit for each session, from which gateways learn
-//! of revocations. Built from memory, at most once a second.
+//! of revocations. Built from the list's own bits in memory, at most once a second.
 
 use std::{
     collections::HashMap,
@@ -45,7 +45,8 @@ struct Shelved {
 pub struct Published {
     /// The status list token, a JWT of type `statuslist+jwt`, and its entity tag.
     pub tagged: ETagged,
-    indexes: Vec<u32>,
+    /// The version of its bits.
+    version: u64,
     issued: DateTime<Utc>,
     looked: Instant,
 }
@@ -89,19 +90,21 @@ impl StatusLists {
     fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Unavailable> {
         let looked = Instant::now();
         let now = self.clock.now();
-        let indexes = self.revocations.ended_in(number);
-        // Nothing ended since the last build: the same token is served until its `ttl` is over.
-        if let Some(old) = old
-            && old.indexes == indexes
-            && now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into())
-        {
-            return Ok(Published { tagged: old.tagged.clone(), indexes, issued: old.issued, looked });
-        }
-        let bits = status_list::encode(indexes.iter().copied());
+        let good = old.filter(|old| now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into()));
+        let state = self.revocations.status_list(number, good.map(|old| old.version));
+        let state = match (good, state) {
+            // Nothing ended since the last build: the same token is served until its `ttl` is over.
+            (Some(&Published { ref tagged, version, issued, .. }), None) => {
+                return Ok(Published { tagged: tagged.clone(), version, issued, looked });
+            }
+            (_, state) => state.unwrap_or_default(),
+        };
+        let version = state.version;
+        let bits = status_list::encode(state.bits);
         let (iat, exp) = (numeric_date(now), numeric_date(now + StatusListClaims::LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
         let tagged = ETagged::of(self.jwt.sign_status_list(&claims, now)?);
-        Ok(Published { tagged, indexes, issued: now, looked })
+        Ok(Published { tagged, version, issued: now, looked })
     }
 
     /// Whether any session has an index in the list, or may be given one.

@@ -73,6 +73,11 @@ impl Cluster {
         self.programs.run("pg_ctl", &self.folder, &["-D", "pg", "-l", "log", "-w", "-t", "60", "start"]);
     }
 
+    /// All that it has logged.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.join("log")).expect("pg_ctl made it")).into_owned()
+    }
+
     /// Stops it and cuts every connection.
     pub(crate) fn stop(&self) {
         self.programs.run("pg_ctl", &self.folder, &["-D", "pg", "-m", "fast", "-w", "stop"]);

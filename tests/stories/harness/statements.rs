@@ -36,6 +36,7 @@ impl Statements {
         let sql = r#"SELECT query, calls FROM pg_stat_statements
             WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
               AND query NOT LIKE '%pg_stat_statements%' AND query NOT LIKE 'SELECT%FROM "change"%'
+              AND query NOT LIKE 'SELECT (EXTRACT(EPOCH FROM clock_timestamp())%' AND query <> 'NOTIFY signet_change'
               AND query NOT LIKE 'SELECT%FROM "jobs"%'
               AND query NOT LIKE 'SELECT%FROM "password_cost"%'
             ORDER BY query"#;

@@ -20,6 +20,10 @@ pub(crate) enum Database {
     Postgres,
 }
 
+/// Configuration by which PostgreSQL logs the plan of every statement.
+const PLANS: &str = "session_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = 0\n\
+    auto_explain.log_analyze = on\nauto_explain.log_timing = off";
+
 /// Builds a [`TestEnv`].
 #[derive(Debug)]
 pub(crate) struct TestEnvBuilder {
@@ -63,6 +67,12 @@ impl TestEnvBuilder {
     pub(crate) fn with_statements_counted(self) -> Self {
         let builder = self.on_its_own_cluster(Durability::None);
         Self { configuration: Statements::CONFIGURATION, ..builder }
+    }
+
+    /// As [`Self::on_its_own_cluster`]; the server logs the plan of every statement.
+    pub(crate) fn with_plans_logged(self) -> Self {
+        let builder = self.on_its_own_cluster(Durability::None);
+        Self { configuration: PLANS, ..builder }
     }
 
     /// Creates the environment, without starting anything.
