@@ -21,7 +21,7 @@ const LONGEST: usize = 2048;
 
 /// A text of this many characters that no compression shortens below six bits each, as the protected state of an
 /// application is.
-fn incompressible(length: usize) -> String {
+pub(crate) fn incompressible(length: usize) -> String {
     let blocks = (0..).map(|n: u32| digest::sha256(&n.to_be_bytes()));
     let text: String = blocks.take(length / 42 + 1).map(|block| BASE64_URL_SAFE_NO_PAD.encode(block)).collect();
     text[..length].to_owned()
