@@ -86,6 +86,7 @@ mod sessions;
 mod slow;
 mod start;
 mod status_lists;
+mod stock_browser_apps;
 mod stock_clients;
 mod third_parties;
 mod tokens;

@@ -201,6 +201,22 @@ impl Browser {
         self.turns_to(popup).await;
     }
 
+    /// Presses the button that opens a popup, and turns to the popup. Returns the window below it.
+    pub(crate) async fn presses_for_popup(&self, button: &str) -> WindowHandle {
+        let first = self.client.window().await.expect("it has one");
+        self.presses(button).await;
+        let begin = Instant::now();
+        loop {
+            let all = self.client.windows().await.expect("it has some");
+            if let Some(popup) = all.into_iter().find(|window| *window != first) {
+                self.turns_to(popup).await;
+                return first;
+            }
+            assert!(begin.elapsed() < PATIENCE, "no popup opened");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Goes back one page, as by the browser's button.
     pub(crate) async fn goes_back(&self) {
         self.client.back().await.expect("there is a page before");

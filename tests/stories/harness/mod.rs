@@ -1,6 +1,7 @@
 //! The test harness: each story gets a service with its own folder, keys, database and clock, and people who use it.
 
 pub(crate) mod browser;
+pub(crate) mod browser_app;
 pub(crate) mod browser_session;
 pub(crate) mod callback;
 pub(crate) mod client_key;
