@@ -11,7 +11,7 @@ pub use crate::{
         mail::{Email, Message},
         mail_server::MailServer,
     },
-    outbound::email::mailer,
+    outbound::{client_document::DocumentNetwork, email::mailer},
     services::{
         accounts::verify_email::VerifyEmail, background::prune::Prune, change_feed::ChangeFeed, outbox::Outbox,
         sessions::status_indexes::StatusIndexes,

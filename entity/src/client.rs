@@ -28,8 +28,12 @@ pub struct Model {
     pub pkce_optional: bool,
     /// `web` or `native`; none where the operator registered it.
     pub application_type: Option<String>,
-    /// SHA-256 of its registration access token, which is 256 random bits; none where the operator registered it.
+    /// SHA-256 of its registration access token, which is 256 random bits; none where it has no such token.
     pub registration_token_digest: Option<Vec<u8>>,
+    /// When the document that describes it was fetched; none where it has none.
+    pub document_fetched_at: Option<DateTimeUtc>,
+    /// Until when the document is used without being fetched again; there is one where it was fetched.
+    pub document_fresh_until: Option<DateTimeUtc>,
     pub created_at: DateTimeUtc,
 }
 

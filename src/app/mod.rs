@@ -22,7 +22,7 @@ use self::{
     wiring::Core,
 };
 use crate::{
-    config::{ClientRegistration, Config},
+    config::{ClientIdDocuments, ClientRegistration, Config},
     crypto::{
         keys::{
             files::{self as key_files, KeyKind},
@@ -32,6 +32,7 @@ use crate::{
     },
     domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
     http,
+    outbound::client_document::DocumentNetwork,
     services::{
         admin::accounts::Administer,
         background::follow_changes,
@@ -64,7 +65,7 @@ impl Signet {
     /// # Errors
     /// [`StartError`]; then nothing runs.
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        Self::start_logging(config, clock, Arc::new(|| 0)).await
+        Self::start_with(config, clock, Arc::new(|| 0), DocumentNetwork::default()).await
     }
 
     /// Like [`Self::start`]; the metrics report how many lines the log has `dropped`.
@@ -75,6 +76,19 @@ impl Signet {
         config: Config,
         clock: Arc<dyn Clock>,
         dropped: DroppedLines,
+    ) -> Result<Self, StartError> {
+        Self::start_with(config, clock, dropped, DocumentNetwork::default()).await
+    }
+
+    /// Like [`Self::start_logging`]; documents of clients are fetched through `network`.
+    ///
+    /// # Errors
+    /// [`StartError`]; then nothing runs.
+    pub async fn start_with(
+        config: Config,
+        clock: Arc<dyn Clock>,
+        dropped: DroppedLines,
+        network: DocumentNetwork,
     ) -> Result<Self, StartError> {
         for warning in &config.warnings {
             tracing::warn!("{warning}");
@@ -98,7 +112,8 @@ impl Signet {
         let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
 
         // On the heap: it is held across the awaits below.
-        let wired = Box::new(wiring::wire(Core::new(&config, address, pools, &clock), keyring, dropped)?);
+        let core = Core::new(&config, address, pools, &clock);
+        let wired = Box::new(wiring::wire(core, keyring, dropped, network)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         let cursor = wired.changes.load().await?;
         // Make a list now, so that one can be served if the database fails before the first request for it.
@@ -236,12 +251,12 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     Ok(store::close(direct).await?)
 }
 
-/// The ID token algorithms of clients that may register themselves. Each client chooses one, and must not wait for an
+/// The ID token algorithms of clients that may register themselves, or that documents describe. Each client chooses one, and must not wait for an
 /// RSA key to be generated.
 fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
-    match config.client_registration {
-        ClientRegistration::Off => &[],
-        ClientRegistration::Open => &SigningAlgorithm::ALL,
+    match (config.client_registration, config.client_id_documents) {
+        (ClientRegistration::Off, ClientIdDocuments::Off) => &[],
+        (ClientRegistration::Open, _) | (_, ClientIdDocuments::On) => &SigningAlgorithm::ALL,
     }
 }
 
@@ -251,6 +266,7 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
     let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let wired = wiring::wire(Core::new(config, config.listen, Pools::default(), clock), keyring, Arc::new(|| 0))?;
+    let core = Core::new(config, config.listen, Pools::default(), clock);
+    let wired = wiring::wire(core, keyring, Arc::new(|| 0), DocumentNetwork::default())?;
     Ok(http::openapi(wired.services, &wired.http))
 }

@@ -17,6 +17,7 @@ use crate::{
     crypto::keys::ring::Keyring,
     domain::rate_limit::RouteClass,
     http::{HttpConfig, Services},
+    outbound::client_document::DocumentNetwork,
     services::{
         accounts::password_costs::PasswordCosts,
         audit::RequestIds,
@@ -44,8 +45,13 @@ pub(super) struct Components {
 }
 
 /// Makes every service from `core` and the keys.
-pub(super) fn wire(core: Core<'_>, keyring: Arc<Keyring>, dropped: DroppedLines) -> Result<Components, StartError> {
-    let parts = Parts::new(core, keyring)?;
+pub(super) fn wire(
+    core: Core<'_>,
+    keyring: Arc<Keyring>,
+    dropped: DroppedLines,
+    network: DocumentNetwork,
+) -> Result<Components, StartError> {
+    let parts = Parts::new(core, keyring, network)?;
     Ok(Components {
         run_jobs: parts.run_jobs()?,
         services: services(&parts)?,
@@ -68,6 +74,7 @@ fn services(parts: &Parts<'_>) -> Result<Services, StartError> {
         change_password: parts.change_password(),
         client_credentials: parts.client_credentials(),
         clients: parts.core.clients(),
+        pushing_clients: parts.pushing_clients(),
         consents: parts.consents(),
         federate: parts.federate(&providers),
         identities: parts.identities(providers),

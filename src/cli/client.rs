@@ -263,6 +263,9 @@ fn describe(client: &Client) -> Value {
         "looser_settings": looser_settings(client),
         "application_type": client.application_type.map(ApplicationType::as_str),
         "self_registered": client.self_registered,
+        "document": client.document.map(|dates| {
+            json!({ "fetched_at": date(dates.fetched_at), "fresh_until": date(dates.fresh_until) })
+        }),
         "created_at": date(client.created_at),
     })
 }

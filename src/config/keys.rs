@@ -87,7 +87,9 @@ pub const KEYS: &[KeyDescription] = &[
     secret("client_registration_token", "SIGNET_CLIENT_REGISTRATION_TOKEN", "none: anyone may where it is open",
         "Initial access token that clients need to register themselves, 32 characters or more"),
     plain("open_resources", "SIGNET_OPEN_RESOURCES", "none",
-        "Comma-separated resources that every client which registered itself may ask tokens for"),
+        "Comma-separated resources that every client may ask tokens for which registered itself, or has a document"),
+    plain("client_id_documents", "SIGNET_CLIENT_ID_DOCUMENTS", "off",
+        "Whether the https URL of a client's metadata is a client id (Client ID Metadata Documents): off or on"),
     plain("tls_cert", "SIGNET_TLS_CERT", "none",
         "PEM file of the certificate chain, reloaded when it changes; needs tls_key"),
     plain("tls_key", "SIGNET_TLS_KEY", "none",
@@ -140,8 +142,6 @@ pub const KEYS: &[KeyDescription] = &[
         "Address and port of the Prometheus metrics; off turns them off"),
     plain("log_format", "SIGNET_LOG_FORMAT", "text on a terminal, else json",
         "Log lines: text or json"),
-    plain("client_id_documents", "SIGNET_CLIENT_ID_DOCUMENTS", "off",
-        "Whether https URLs are taken as client ids: off or on (has no effect yet)"),
     plain("key_rotation", "SIGNET_KEY_ROTATION", "off",
         "How often signing keys are replaced, or off (has no effect yet)"),
     plain("key_lead_time", "SIGNET_KEY_LEAD_TIME", "6m",
@@ -155,8 +155,8 @@ pub const KEYS: &[KeyDescription] = &[
 ];
 
 /// The keys of [`KEYS`] for future features. They are checked and accepted, with a warning.
-pub(super) const PLANNED: [&str; 6] =
-    ["client_id_documents", "key_rotation", "key_lead_time", "keys_passphrase", "audit_retention", "otlp_endpoint"];
+pub(super) const PLANNED: [&str; 5] =
+    ["key_rotation", "key_lead_time", "keys_passphrase", "audit_retention", "otlp_endpoint"];
 
 /// The keys of one provider, where `NAME` stands for the name of the provider. They have no flags.
 #[rustfmt::skip] // as above

@@ -52,6 +52,8 @@ pub struct Config {
     pub client_registration_token: Option<SecretString>,
     /// The resources for which every self-registered client may request tokens.
     pub open_resources: Vec<String>,
+    /// Whether the URL of a client's document is a client id.
+    pub client_id_documents: ClientIdDocuments,
     /// Certificate and key, if the service terminates TLS itself.
     pub tls: Option<TlsFiles>,
     /// The networks whose forwarding headers are trusted.
@@ -93,6 +95,15 @@ pub enum ClientRegistration {
     Off,
     /// Any client may register itself. If an initial access token is set, the client must present it.
     Open,
+}
+
+/// Whether the https URL of a client's metadata is a client id (draft-ietf-oauth-client-id-metadata-document).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientIdDocuments {
+    /// Clients are registered.
+    Off,
+    /// A client may be described by a document on the web.
+    On,
 }
 
 /// Whether anyone may register.

@@ -11,8 +11,6 @@ const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
 pub(super) fn check(key: &str, text: &str) -> Result<(), String> {
     let duration = |text: &str| values::duration(text, &(SECOND..=TEN_YEARS)).map(drop);
     match key {
-        "client_id_documents" if ["off", "on"].contains(&text) => Ok(()),
-        "client_id_documents" => Err("must be one of off, on".to_owned()),
         "key_rotation" if text == "off" => Ok(()),
         "key_rotation" => duration(text).map_err(|why| format!("{why}, or off")),
         "key_lead_time" | "audit_retention" => duration(text),

@@ -66,6 +66,7 @@ impl Reader {
         let registration = self.value("registration", values::registration);
         let client_registration = self.value("client_registration", values::client_registration);
         let client_registration_token = self.given("client_registration_token", values::token);
+        let client_id_documents = self.value("client_id_documents", values::client_id_documents);
         let open_resources = self.given("open_resources", urls::resources);
         let smtp_url = self.given("smtp_url", urls::smtp_url);
         let mail_from = self.value("mail_from", values::mailbox);
@@ -100,6 +101,7 @@ impl Reader {
             registration: registration?,
             client_registration: client_registration?,
             client_registration_token: client_registration_token?,
+            client_id_documents: client_id_documents?,
             open_resources: open_resources?.unwrap_or_default(),
             tls: network.tls,
             trusted_proxies: network.trusted_proxies,

@@ -9,7 +9,7 @@ use toml::Value;
 use super::{
     given::ValueSource,
     keys,
-    model::{ClientRegistration, Config, LogFormat, Provider, RegistrationMode},
+    model::{ClientIdDocuments, ClientRegistration, Config, LogFormat, Provider, RegistrationMode},
     urls,
     values::DurationText,
 };
@@ -51,6 +51,7 @@ impl Config {
             ("client_registration", Some(text(client_registration(self.client_registration)))),
             ("client_registration_token", self.client_registration_token.as_ref().map(|_| text(urls::REDACTED))),
             ("open_resources", Some(list(&self.open_resources))),
+            ("client_id_documents", Some(text(client_id_documents(self.client_id_documents)))),
             ("tls_cert", tls.as_ref().map(|files| path(&files.cert))),
             ("tls_key", tls.as_ref().map(|files| path(&files.key))),
             ("trusted_proxies", Some(list(&self.trusted_proxies))),
@@ -158,6 +159,13 @@ fn client_registration(value: ClientRegistration) -> &'static str {
     match value {
         ClientRegistration::Off => "off",
         ClientRegistration::Open => "open",
+    }
+}
+
+fn client_id_documents(value: ClientIdDocuments) -> &'static str {
+    match value {
+        ClientIdDocuments::Off => "off",
+        ClientIdDocuments::On => "on",
     }
 }
 

@@ -14,7 +14,7 @@ use ipnet::IpNet;
 use lettre::{Address, message::Mailbox};
 use secrecy::SecretString;
 
-use super::model::{ClientRegistration, LogFormat, RateLimit, RegistrationMode};
+use super::model::{ClientIdDocuments, ClientRegistration, LogFormat, RateLimit, RegistrationMode};
 use crate::domain::{
     color::{Color, NotAColor},
     identity::ProviderKind,
@@ -136,6 +136,15 @@ pub(super) fn client_registration(text: &str) -> Result<ClientRegistration, Stri
         "off" => Ok(ClientRegistration::Off),
         "open" => Ok(ClientRegistration::Open),
         _ => Err(one_of(["off", "open"])),
+    }
+}
+
+/// `off` or `on`.
+pub(super) fn client_id_documents(text: &str) -> Result<ClientIdDocuments, String> {
+    match text {
+        "off" => Ok(ClientIdDocuments::Off),
+        "on" => Ok(ClientIdDocuments::On),
+        _ => Err(one_of(["off", "on"])),
     }
 }
 

@@ -5,7 +5,7 @@ use secrecy::ExposeSecret as _;
 use super::{
     given::{ValueSource, Values},
     keys,
-    model::{ClientRegistration, Config},
+    model::{ClientIdDocuments, ClientRegistration, Config},
     urls,
 };
 use crate::domain::resource;
@@ -72,6 +72,12 @@ pub(super) fn of(config: &Config, values: &Values) -> Vec<String> {
             warn("client_registration_token has no use while client_registration is off");
         }
         (ClientRegistration::Open, Some(_)) | (ClientRegistration::Off, None) => {}
+    }
+    if config.client_id_documents == ClientIdDocuments::On {
+        warn(
+            "client_id_documents is on: any app on the web may ask your users for consent, and Signet fetches the documents \
+             that describe such apps",
+        );
     }
     let own = [&config.audience, &config.issuer].into_iter().flatten();
     if own.into_iter().any(|own| config.open_resources.iter().any(|open| resource::is_same(open, own))) {

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{ids::ClientId, oauth::GrantType, pkce::Pkce, scope::Scope, signing_key::SigningAlgorithm};
+use super::{
+    ids::ClientId, oauth::GrantType, pkce::Pkce, redirect_uri, scope::Scope, signing_key::SigningAlgorithm,
+};
 
 /// How a client authenticates at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,6 +94,14 @@ impl ApplicationType {
     }
 }
 
+/// The dates of a client's document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DocumentDates {
+    pub fetched_at: DateTime<Utc>,
+    /// Until when it is used without being fetched again.
+    pub fresh_until: DateTime<Utc>,
+}
+
 /// A registered client (RFC 7591 §2), or the built-in one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Client {
@@ -125,8 +135,10 @@ pub struct Client {
     pub first_party: bool,
     /// Its application type, if it declared one.
     pub application_type: Option<ApplicationType>,
-    /// Whether it registered itself (RFC 7591), so that its owner is unknown.
+    /// Whether it registered itself (RFC 7591) or is described by a document of its own, so that its owner is unknown.
     pub self_registered: bool,
+    /// The dates of the document that describes it, if its id is the URL of one.
+    pub document: Option<DocumentDates>,
     pub created_at: DateTime<Utc>,
 }
 
@@ -151,6 +163,7 @@ impl Client {
             first_party: true,
             application_type: None,
             self_registered: false,
+            document: None,
             created_at: DateTime::UNIX_EPOCH,
         }
     }
@@ -159,6 +172,26 @@ impl Client {
     #[must_use]
     pub fn is_confidential(&self) -> bool {
         self.authentication != AuthenticationMethod::None
+    }
+
+    /// Whether an authorization request may name this redirect URI.
+    #[must_use]
+    pub fn may_redirect_to(&self, uri: &str) -> bool {
+        redirect_uri::is_registered(&self.redirect_uris, uri)
+            || (self.document.is_some() && redirect_uri::is_on_any_port_of_localhost(&self.redirect_uris, uri))
+    }
+
+    /// Its name as people see it. A document's host is all that is certain of the client, so it stands beside.
+    #[must_use]
+    pub fn shown_name(&self) -> String {
+        self.id.host().map_or_else(|| self.name.clone(), |host| format!("{} ({host})", self.name))
+    }
+
+    /// Whether two clients are the same to their users and to us: all is equal but the dates.
+    #[must_use]
+    pub fn is_described_as(&self, other: &Self) -> bool {
+        let dateless = |client: &Self| Self { document: None, created_at: DateTime::UNIX_EPOCH, ..client.clone() };
+        dateless(self) == dateless(other)
     }
 
     /// Whether it authenticates with a secret that Signet issued.

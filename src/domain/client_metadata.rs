@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, Utc};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
 
 use super::{
     client::{ApplicationType, AuthenticationMethod, Client},
@@ -15,7 +17,7 @@ use super::{
 };
 
 /// The metadata, with the member names of the standards. `None` means that a member is missing or `null`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 pub struct ClientMetadata {
     /// The redirect URIs, which receive codes.
     pub redirect_uris: Option<Vec<String>>,
@@ -32,6 +34,7 @@ pub struct ClientMetadata {
     /// The scope that the client may request.
     pub scope: Option<String>,
     /// Its public keys, as JSON.
+    #[serde(default, deserialize_with = "json_text")]
     pub jwks: Option<String>,
     /// `web` or `native`.
     pub application_type: Option<String>,
@@ -42,7 +45,28 @@ pub struct ClientMetadata {
     /// Its post-logout redirect URIs.
     pub post_logout_redirect_uris: Option<Vec<String>>,
     /// The names of the other members that have a value.
+    #[serde(flatten, deserialize_with = "asking")]
     pub others: BTreeSet<String>,
+}
+
+fn json_text<'de, D: Deserializer<'de>>(input: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Value>::deserialize(input)?.map(|value| value.to_string()))
+}
+
+fn asking<'de, D: Deserializer<'de>>(input: D) -> Result<BTreeSet<String>, D::Error> {
+    Map::deserialize(input).map(names_asking)
+}
+
+/// The names of the members whose value means more than that the member is not wanted.
+#[must_use]
+pub fn names_asking(members: Map<String, Value>) -> BTreeSet<String> {
+    let asks = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(list) => !list.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::Object(_) => true,
+    };
+    members.into_iter().filter(|(_, value)| asks(value)).map(|(name, _)| name).collect()
 }
 
 /// Members that Signet refuses, so that no client relies on them. Signet ignores other unknown members (RFC 7591 §2)

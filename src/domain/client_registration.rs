@@ -31,6 +31,12 @@ pub enum NotRegistrable {
     /// The id is that of a built-in client.
     #[error("the ids first-party and pages are built in; choose another one")]
     BuiltIn,
+    /// The id is a URL, and the client is not one that a document describes.
+    #[error("an https URL is the id of a client whose document is there; choose another id")]
+    UrlAsId,
+    /// A change of a client that a document describes.
+    #[error("the document at the client's id says what the client is; it is changed there")]
+    Document,
     /// The name is not readable.
     #[error(
         "a name is 1 to 100 bytes with a letter or digit, words with single spaces between them, and no hidden characters"
@@ -102,6 +108,8 @@ impl NotRegistrable {
         match self {
             Self::NoRedirectUri | Self::RedirectUri { .. } | Self::ApplicationType { .. } => true,
             Self::BuiltIn
+            | Self::UrlAsId
+            | Self::Document
             | Self::Name
             | Self::NameOfScripts
             | Self::NameTaken
@@ -126,6 +134,9 @@ impl NotRegistrable {
 pub fn check(client: &Client) -> Result<(), NotRegistrable> {
     if client.id.is_built_in() {
         return Err(NotRegistrable::BuiltIn);
+    }
+    if client.id.is_url() && client.document.is_none() {
+        return Err(NotRegistrable::UrlAsId);
     }
     if !client_name::is_readable(&client.name) {
         return Err(NotRegistrable::Name);
@@ -267,6 +278,7 @@ impl Revision {
             id: client.id,
             application_type: client.application_type,
             self_registered: client.self_registered,
+            document: client.document,
             created_at: client.created_at,
         }
     }

@@ -5,6 +5,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::document_url;
+
 /// The subject of a user's tokens: a `UUIDv7`, never given to another account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -28,18 +30,22 @@ impl fmt::Display for SessionId {
 }
 
 /// An OAuth client's identifier (RFC 6749 §2.2): 1 to 64 of the unreserved characters of RFC 3986, never a UUID, so
-/// that a client's `sub` is never a user's (RFC 9700 §4.15).
+/// that a client's `sub` is never a user's (RFC 9700 §4.15). Or a URL, as [`document_url::parse`] takes it: then the
+/// client's metadata is the document at that URL.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ClientId(String);
 
 /// The text is not a client identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a client id is 1 to {} letters, digits, '-', '.', '_' or '~', and no UUID", ClientId::MAX_LENGTH)]
+#[error(
+    "a client id is 1 to {} letters, digits, '-', '.', '_' or '~', and no UUID; or the https URL of its metadata",
+    ClientId::MAX_LENGTH
+)]
 pub struct NotAClientId;
 
 impl ClientId {
-    /// The longest identifier, in bytes: tokens carry it, and they are bounded.
+    /// The longest identifier that is no URL, in bytes: tokens carry it, and they are bounded.
     pub const MAX_LENGTH: usize = 64;
     const FIRST_PARTY: &str = "first-party";
     const PAGES: &str = "pages";
@@ -51,7 +57,23 @@ impl ClientId {
     pub fn parse(text: &str) -> Result<Self, NotAClientId> {
         let well_formed = (1..=Self::MAX_LENGTH).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
-        if well_formed && Uuid::parse_str(text).is_err() { Ok(Self(text.to_owned())) } else { Err(NotAClientId) }
+        if (well_formed && Uuid::parse_str(text).is_err()) || document_url::parse(text).is_ok() {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(NotAClientId)
+        }
+    }
+
+    /// Whether this is a URL, where the client's metadata is.
+    #[must_use]
+    pub fn is_url(&self) -> bool {
+        document_url::is_url(&self.0)
+    }
+
+    /// The host of a URL, as people are shown it; `None` for other identifiers.
+    #[must_use]
+    pub fn host(&self) -> Option<String> {
+        document_url::host(&self.0)
     }
 
     /// The built-in public first-party client: requests that name no client belong to it.
@@ -123,5 +145,17 @@ mod tests {
         for bad in ["", "a b", "a\0", "ä", "a/b", &"x".repeat(65)] {
             assert_eq!(ClientId::parse(bad), Err(NotAClientId), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a_url_is_a_client_id_in_one_spelling() {
+        let id = ClientId::parse("https://app.example/client.json").expect("a URL");
+        assert!(id.is_url() && !id.is_built_in());
+        assert_eq!(id.host().as_deref(), Some("app.example"));
+        for bad in ["https://app.example", "https://App.example/c", "http://app.example/c", "https://app.example/../c"] {
+            assert_eq!(ClientId::parse(bad), Err(NotAClientId), "{bad:?}");
+        }
+        let plain = ClientId::parse("https").expect("a word");
+        assert!(!plain.is_url() && plain.host().is_none());
     }
 }

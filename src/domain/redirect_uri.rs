@@ -219,22 +219,47 @@ pub fn is_registered(registered: &[String], presented: &str) -> bool {
     })
 }
 
+/// Whether `presented` is, but for its port, one of the URIs in `registered` that begin with `http://localhost` and name
+/// no port. A client's document is the same on every device, so it cannot name the port that a native app gets when it
+/// runs: Claude Code's has `http://localhost/callback`. RFC 8252 §8.3 advises against `localhost` only because it may be
+/// another interface than the loopback one.
+#[must_use]
+pub fn is_on_any_port_of_localhost(registered: &[String], presented: &str) -> bool {
+    const LOCALHOST: &str = "http://localhost";
+    registered.iter().any(|uri| {
+        let names_no_port = uri.strip_prefix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        names_no_port
+            && matches!(
+                (without_port_of(LOCALHOST, uri), without_port_of(LOCALHOST, presented)),
+                (Some(ours), Some(theirs)) if ours == theirs
+            )
+    })
+}
+
 /// Splits an `http` URI to a loopback IP literal into its origin without the port, and the rest; `None` for other URIs.
 fn without_port(uri: &str) -> Option<(&str, &str)> {
-    ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|origin| {
-        let rest = uri.strip_prefix(origin)?;
-        let path = match rest.strip_prefix(':') {
-            Some(rest) => {
-                let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let is_port =
-                    !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
-                is_port.then_some(path)?
-            }
-            None => (rest.is_empty() || rest.starts_with('/')).then_some(rest)?,
-        };
-        // A URI without a path has the path `/` (RFC 3986 §6.2.3).
-        Some((origin, if path.is_empty() { "/" } else { path }))
-    })
+    ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|origin| without_port_of(origin, uri))
+}
+
+fn without_port_of<'a>(origin: &'a str, uri: &'a str) -> Option<(&'a str, &'a str)> {
+    let rest = uri.strip_prefix(origin)?;
+    let path = match rest.strip_prefix(':') {
+        Some(rest) => {
+            let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let is_port =
+                !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+            is_port.then_some(path)?
+        }
+        None => (rest.is_empty() || rest.starts_with('/')).then_some(rest)?,
+    };
+    // A URI without a path has the path `/` (RFC 3986 §6.2.3).
+    Some((origin, if path.is_empty() { "/" } else { path }))
+}
+
+/// Whether a registered URI leads to a program on the person's own device: by a loopback host or by a scheme of its own.
+#[must_use]
+pub fn is_on_device(uri: &str) -> bool {
+    !uri.starts_with("https://")
 }
 
 /// The origin of a registered URI for a content security policy: scheme, host and port, or only the scheme if it is an

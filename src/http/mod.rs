@@ -79,6 +79,8 @@ pub struct Services {
     pub client_credentials: ClientCredentials,
     /// Clients.
     pub clients: Clients,
+    /// Clients that may begin an authorization: their documents are fetched.
+    pub pushing_clients: Clients,
     /// The consents that people have given to clients.
     pub consents: Consents,
     /// Logins with other providers.
@@ -263,13 +265,13 @@ fn apis(flows: Services, setting: &HttpConfig) -> impl OpenApi + 'static + use<>
             client_credentials: flows.client_credentials,
             cookies,
         },
-        oauth::par::ParApi { clients: flows.clients.clone(), authorize: flows.authorize },
+        oauth::par::ParApi { clients: flows.pushing_clients, authorize: flows.authorize.clone() },
         oauth::revoke::RevokeApi { clients: flows.clients.clone(), revoke: flows.revoke },
         oauth::introspect::IntrospectApi { clients: flows.clients, introspect: flows.introspect },
         oauth::status_lists::StatusListsApi { status_lists: flows.status_lists },
         oauth::userinfo::UserinfoApi { userinfo: flows.userinfo },
         oauth::jwks::JwksApi { published_keys: setting.published_keys.clone() },
-        oauth::metadata::MetadataApi::new(&setting.issuer, &flows.register_client),
+        oauth::metadata::MetadataApi::new(&setting.issuer, &flows.register_client, &flows.authorize),
         oauth::register::RegisterApi { register_client: flows.register_client, issuer: setting.issuer.clone() },
         legacy::OriginalApi {
             register: flows.register,

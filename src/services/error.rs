@@ -15,6 +15,9 @@ pub enum Unavailable {
     /// The queue for password hashing is full.
     #[error("too many passwords wait to be hashed")]
     Busy { retry_after: Duration },
+    /// The document that describes a client cannot be fetched at the moment.
+    #[error("the document of a client cannot be fetched at the moment")]
+    Document { retry_after: Duration },
     #[error("a password hash cannot be used: {0}")]
     Hash(String),
     /// This process has had no news of revocations for too long, and does not guess.

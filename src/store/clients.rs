@@ -2,15 +2,23 @@
 
 use std::collections::BTreeSet;
 
-use entity::client::{ActiveModel, Column, Entity, Model};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use chrono::{DateTime, Utc};
+use entity::{
+    client::{ActiveModel, Column, Entity, Model},
+    consent, session,
+};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
 
 use super::{
     StoreError, Transaction,
     rows::{from_json, to_json, unreadable},
 };
 use crate::domain::{
-    client::{ApplicationType, AuthenticationMethod, Client},
+    client::{ApplicationType, AuthenticationMethod, Client, DocumentDates},
     ids::ClientId,
     oauth::GrantType,
     pkce::Pkce,
@@ -48,6 +56,8 @@ fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
         first_party: Set(client.first_party),
         pkce_optional: Set(client.pkce == Pkce::Optional),
         application_type: Set(client.application_type.map(|kind| kind.as_str().to_owned())),
+        document_fetched_at: Set(client.document.map(|dates| dates.fetched_at)),
+        document_fresh_until: Set(client.document.map(|dates| dates.fresh_until)),
         ..ActiveModel::default()
     }
 }
@@ -73,7 +83,11 @@ pub async fn insert(
 
 /// The names of the clients that the operator registered.
 pub async fn names_by_operator(db: &impl ConnectionTrait) -> Result<Vec<String>, StoreError> {
-    let names = Entity::find().select_only().column(Column::Name).filter(Column::RegistrationTokenDigest.is_null());
+    let names = Entity::find()
+        .select_only()
+        .column(Column::Name)
+        .filter(Column::RegistrationTokenDigest.is_null())
+        .filter(Column::DocumentFetchedAt.is_null());
     Ok(names.into_tuple().all(db).await?)
 }
 
@@ -143,6 +157,37 @@ pub async fn delete(db: &impl ConnectionTrait, id: &ClientId) -> Result<bool, St
     Ok(Entity::delete_by_id(id.as_str()).exec(db).await?.rows_affected == 1)
 }
 
+/// Deletes at most `batch` clients whose document was last fresh before `over`, and which have neither a consent nor a
+/// session that has not ended. Returns how many. No code lives long enough to be lost with them.
+pub async fn prune_documents(
+    db: &impl ConnectionTrait,
+    over: DateTime<Utc>,
+    batch: u64,
+) -> Result<u64, StoreError> {
+    let own = || Expr::col((Entity, Column::Id));
+    let consents = Query::select()
+        .expr(Expr::val(1))
+        .from(consent::Entity)
+        .and_where(Expr::col((consent::Entity, consent::Column::ClientId)).eq(own()))
+        .to_owned();
+    let sessions = Query::select()
+        .expr(Expr::val(1))
+        .from(session::Entity)
+        .and_where(Expr::col((session::Entity, session::Column::ClientId)).eq(own()))
+        .and_where(Expr::col((session::Entity, session::Column::EndedAt)).is_null())
+        .to_owned();
+    let unused = Query::select()
+        .column((Entity, Column::Id))
+        .from(Entity)
+        .and_where(Expr::col((Entity, Column::DocumentFreshUntil)).lt(over))
+        .and_where(Expr::exists(consents).not())
+        .and_where(Expr::exists(sessions).not())
+        .limit(batch)
+        .to_owned();
+    let done = Entity::delete_many().filter(Column::Id.in_subquery(unused)).exec(db).await?;
+    Ok(done.rows_affected)
+}
+
 fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
     let digest = row
         .secret_digest
@@ -163,6 +208,10 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         .application_type
         .map(|name| ApplicationType::parse(&name).ok_or_else(|| unreadable(TABLE, "unknown application type")))
         .transpose()?;
+    let document = row
+        .document_fetched_at
+        .zip(row.document_fresh_until)
+        .map(|(fetched_at, fresh_until)| DocumentDates { fetched_at, fresh_until });
     let client = Client {
         id: ClientId::parse(&row.id).map_err(|why| unreadable(TABLE, why))?,
         name: row.name,
@@ -180,7 +229,8 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         first_party: row.first_party,
         pkce: if row.pkce_optional { Pkce::Optional } else { Pkce::Required },
         application_type,
-        self_registered: row.registration_token_digest.is_some(),
+        self_registered: row.registration_token_digest.is_some() || document.is_some(),
+        document,
         created_at: row.created_at,
     };
     Ok((client, digest))

@@ -29,6 +29,7 @@ impl Parts<'_> {
             jwt: Arc::clone(&self.jwt),
             sealer: self.sealer(),
             random: self.core.random.clone(),
+            documents: self.documents.clone(),
             db: self.core.db.clone(),
             clock: self.core.clock.clone(),
         }

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 
 use crate::{
     app::error::StartError,
-    config::{Config, RateLimit},
+    config::{ClientIdDocuments, Config, RateLimit},
     crypto::{
         password::hash::{self, HashParameters, PasswordHasher},
         random::Random,
@@ -19,7 +19,7 @@ use crate::{
         accounts::{choose_password::ChoosePassword, password_costs::PasswordCosts},
         admin::accounts::Administer,
         change_feed::ChangeFeed,
-        clients::Clients,
+        clients::{Clients, documents::DocumentSource},
         outbox::Outbox,
         rate_limit::FailureLimit,
         sessions::end::EndSession,
@@ -91,6 +91,10 @@ impl<'a> Core<'a> {
             db: self.db.clone(),
             end_session: self.end_session.clone(),
             entities: self.changes.entities.clone(),
+            documents: match self.config.client_id_documents {
+                ClientIdDocuments::Off => DocumentSource::Off,
+                ClientIdDocuments::On => DocumentSource::Stored,
+            },
             failures: self.client_failures.clone(),
             issuer: self.issuer.clone(),
             service_name: self.config.pages.name.clone(),

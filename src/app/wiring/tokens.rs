@@ -6,7 +6,11 @@ use super::parts::Parts;
 use crate::{
     config::ClientRegistration,
     services::{
-        clients::register::{RegisterClient, RegistrationPolicy},
+        clients::{
+            Clients,
+            documents::DocumentSource,
+            register::{RegisterClient, RegistrationPolicy},
+        },
         grants::{client_credentials::ClientCredentials, refresh::Refresh, token_issuer::TokenIssuer},
         sessions::{
             bearer::Bearer,
@@ -64,6 +68,12 @@ impl Parts<'_> {
             begin_session: self.begin_session(),
             clock: self.core.clock.clone(),
         }
+    }
+
+    /// The clients of the endpoint that begins an authorization without a browser.
+    pub(super) fn pushing_clients(&self) -> Clients {
+        let documents = self.documents.clone().map_or(DocumentSource::Off, |documents| DocumentSource::Fetched(Box::new(documents)));
+        Clients { documents, ..self.core.clients() }
     }
 
     pub(super) fn refresh(&self) -> Refresh {

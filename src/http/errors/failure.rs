@@ -101,6 +101,10 @@ pub(in crate::http) fn retry_after(unavailable: &Unavailable) -> u64 {
             tracing::warn!("the password queue is full");
             (*retry_after).max(Duration::from_secs(1)).as_secs()
         }
+        Unavailable::Document { retry_after } => {
+            tracing::info!("the document of a client cannot be fetched");
+            (*retry_after).max(Duration::from_secs(1)).as_secs()
+        }
         Unavailable::Store(_)
         | Unavailable::Hash(_)
         | Unavailable::Sign(_)

@@ -251,6 +251,7 @@ impl From<ClientError> for OAuthError {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Invalid => Self::invalid_client(),
+            ClientError::Document(_) => Self::invalid_client().saying(error.to_string()),
             ClientError::TooMany { retry_after } => TooManyRequests::after(retry_after).into(),
             ClientError::Unavailable(unavailable) => unavailable.into(),
         }

@@ -68,6 +68,11 @@ impl OAuthError {
             .with_header("WWW-Authenticate", r#"Bearer error="invalid_token""#)
     }
 
+    /// The same with another description.
+    pub(in crate::http) fn saying(self, description: String) -> Self {
+        Self { description, ..self }
+    }
+
     /// The same with another status.
     pub(in crate::http) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }

@@ -8,7 +8,9 @@ use crate::{
         session::CONTEXT_CLASSES, signing_key::SigningAlgorithm,
     },
     http::openapi::document::Document,
-    services::{clients::register::RegisterClient, keys::published::ETagged},
+    services::{
+        authorization::authorize::Authorize, clients::register::RegisterClient, keys::published::ETagged,
+    },
 };
 
 /// Authorization server metadata.
@@ -40,6 +42,9 @@ struct Metadata {
     /// Where clients register themselves (RFC 7591), if they may.
     #[oai(skip_serializing_if_is_none)]
     registration_endpoint: Option<String>,
+    /// Whether the https URL of a client's metadata is a client id (draft-ietf-oauth-client-id-metadata-document).
+    #[oai(skip_serializing_if_is_none)]
+    client_id_metadata_document_supported: Option<bool>,
     /// Where tokens are revoked (RFC 7009).
     revocation_endpoint: String,
     /// How clients may authenticate there.
@@ -112,7 +117,7 @@ const CLAIMS: [&str; 16] = [
 ];
 
 impl Metadata {
-    fn of(issuer: &str, registration: Option<&str>) -> Self {
+    fn of(issuer: &str, registration: Option<&str>, documents: Option<bool>) -> Self {
         let methods = [
             AuthenticationMethod::None.as_str(),
             AuthenticationMethod::ClientSecretBasic.as_str(),
@@ -128,6 +133,7 @@ impl Metadata {
             token_endpoint: at("/oauth/token"),
             jwks_uri: at("/.well-known/jwks.json"),
             registration_endpoint: registration.map(at),
+            client_id_metadata_document_supported: documents,
             revocation_endpoint: at("/oauth/revoke"),
             revocation_endpoint_auth_methods_supported: words(&methods),
             revocation_endpoint_auth_signing_alg_values_supported: words(&client_assertion::ALGORITHMS),
@@ -166,7 +172,7 @@ impl Metadata {
 
 impl Example for Metadata {
     fn example() -> Self {
-        Self::of("https://id.example.com", Some(REGISTRATION))
+        Self::of("https://id.example.com", Some(REGISTRATION), Some(true))
     }
 }
 
@@ -178,9 +184,10 @@ const MAX_AGE: i64 = 3600;
 
 impl MetadataApi {
     /// The metadata of this issuer.
-    pub(in crate::http) fn new(issuer: &str, register_client: &RegisterClient) -> Self {
+    pub(in crate::http) fn new(issuer: &str, register_client: &RegisterClient, authorize: &Authorize) -> Self {
         let registration = register_client.is_on().then_some(REGISTRATION);
-        Self { document: ETagged::of(Metadata::of(issuer, registration).to_json_string()) }
+        let documents = authorize.documents.is_some().then_some(true);
+        Self { document: ETagged::of(Metadata::of(issuer, registration, documents).to_json_string()) }
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{client::ApplicationType, client_metadata::ClientMetadata},
+    domain::{client::ApplicationType, client_metadata::{ClientMetadata, names_asking}},
     http::{
         errors::{failure::BearerRefusal, oauth::OAuthError},
         extract::{bearer, body::JsonBody},
@@ -63,16 +63,6 @@ pub(in crate::http) struct MetadataBody {
     others: Map<String, Value>,
 }
 
-/// Whether the value of a member means more than that the member is not wanted.
-fn asks_for_something(value: &Value) -> bool {
-    match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(list) => !list.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::Object(_) => true,
-    }
-}
-
 fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
@@ -120,12 +110,7 @@ impl From<MetadataBody> for (Named, ClientMetadata) {
             subject_type: body.subject_type,
             id_token_signed_response_alg: body.id_token_signed_response_alg,
             post_logout_redirect_uris: body.post_logout_redirect_uris,
-            others: body
-                .others
-                .into_iter()
-                .filter(|(_, value)| asks_for_something(value))
-                .map(|(name, _)| name)
-                .collect(),
+            others: names_asking(body.others),
         };
         (named, metadata)
     }

@@ -78,6 +78,7 @@ impl From<AuthorizeError> for PageError {
     fn from(error: AuthorizeError) -> Self {
         match error {
             AuthorizeError::UnknownClient => Self::UnknownClient,
+            AuthorizeError::Document(refusal) => Self::Document(refusal),
             AuthorizeError::RedirectUri => Self::RedirectUri,
             AuthorizeError::Expired => Self::Expired,
             AuthorizeError::Unavailable(unavailable) => Self::Unavailable(unavailable),

@@ -32,8 +32,12 @@ struct ConsentPage<'a> {
     csrf: &'a str,
     request: &'a str,
     client: &'a str,
+    /// The host of the document that describes the client, or empty.
+    host: &'a str,
     /// Whether nobody vouches for the client.
     self_registered: bool,
+    /// Whether the browser goes back to a program on the person's device.
+    on_device: bool,
     /// Whether the client may have it already, and the person only says that they go on.
     confirmation: bool,
     username: &'a str,
@@ -54,12 +58,15 @@ pub(super) async fn show(Data(pages): Data<&Arc<Pages>>, request: &Request) -> R
         return Ok(see_other(&format!("/login?request={sealed}")));
     };
     let (asking, question) = pages.authorize.question(&sealed, &context.browser, &session).await?;
+    let host = asking.client.id.host().unwrap_or_default();
     let page = ConsentPage {
         branding: &pages.branding,
         csrf: &pages.csrf.code(&context.browser, &form_name(Some(&session))),
         request: &sealed,
         client: &asking.client.name,
+        host: &host,
         self_registered: asking.client.self_registered,
+        on_device: asking.on_device,
         confirmation: question == Question::Confirmation,
         username: &session.username,
         lines: lines(&asking.scope, asking.resource.as_slice()),

@@ -1,6 +1,6 @@
 //! Error pages: fixed texts, and the request id for the operator.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use poem::{
     Response,
@@ -18,7 +18,7 @@ use crate::{
         },
         routes::RouteMatch,
     },
-    services::Unavailable,
+    services::{Unavailable, clients::documents::DocumentRefusal},
 };
 
 /// Why a page is not shown, or a form not taken.
@@ -34,6 +34,8 @@ pub(in crate::http) enum PageError {
     Body(BodyError),
     /// A client that is not registered sent the browser here.
     UnknownClient,
+    /// The document that describes a client is not accepted.
+    Document(DocumentRefusal),
     /// A client asked for a redirect URI that is not registered for it.
     RedirectUri,
     /// A client's request is not one that this browser brought, or not lately.
@@ -71,6 +73,7 @@ impl fmt::Display for PageError {
             Self::Incomplete => f.write_str("the form is incomplete"),
             Self::Body(error) => error.fmt(f),
             Self::UnknownClient => f.write_str("the client is not registered"),
+            Self::Document(refusal) => write!(f, "the client's document is not accepted: {refusal}"),
             Self::RedirectUri => f.write_str("the redirect URI is not the client's"),
             Self::Expired => f.write_str("the client's request has expired"),
             Self::TooMany(too_many) => too_many.fmt(f),
@@ -85,7 +88,9 @@ impl ResponseError for PageError {
     fn status(&self) -> StatusCode {
         match self {
             Self::Foreign | Self::Stale => StatusCode::FORBIDDEN,
-            Self::Incomplete | Self::UnknownClient | Self::RedirectUri | Self::Expired => StatusCode::BAD_REQUEST,
+            Self::Incomplete | Self::UnknownClient | Self::Document(_) | Self::RedirectUri | Self::Expired => {
+                StatusCode::BAD_REQUEST
+            }
             Self::Body(error) => error.status(),
             Self::TooMany(too_many) => too_many.status(),
             Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -95,6 +100,11 @@ impl ResponseError for PageError {
 
 const BUSY: (&str, &str) =
     ("Please try again", "This cannot be done at the moment. Wait a little, then reload this page.");
+const DOCUMENT_BUSY: (&str, &str) = (
+    "The app cannot be checked at the moment",
+    "The app that sent you is described by a document on a site of its own, and that site cannot be reached. Wait a little, \
+     then reload this page. If that does not help, tell the developer of the app.",
+);
 const TOO_OFTEN: (&str, &str) = ("Too many attempts", "Wait a little, then reload this page.");
 const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
@@ -108,7 +118,7 @@ pub(in crate::http) fn page(
 ) -> Response {
     let (status, (title, text), field) = describe(error);
     let link = way_on(error, route);
-    let notice = Notice { alarming: true, request_id, link, ..Notice::new(branding, title, text) };
+    let notice = Notice { alarming: true, request_id, link, ..Notice::new(branding, title, &text) };
     let mut response = layout::page(status, &notice);
     let field = match status {
         StatusCode::METHOD_NOT_ALLOWED => Some((header::ALLOW, route.allow())),
@@ -137,7 +147,8 @@ fn way_on(error: &poem::Error, route: &RouteMatch) -> Option<Link> {
 }
 
 /// The status, the title and text, and the value of `Retry-After` in seconds.
-fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), Option<u64>) {
+fn describe(error: &poem::Error) -> (StatusCode, (&'static str, Cow<'static, str>), Option<u64>) {
+    let fixed = |(title, text): (&'static str, &'static str)| (title, Cow::Borrowed(text));
     if let Some(known) = error.downcast_ref::<PageError>() {
         let text = match known {
             PageError::Foreign => (
@@ -152,6 +163,13 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                 "This app is not known here",
                 "The app that sent you is not registered, so you were not sent back to it. Tell the operator of the app.",
             ),
+            PageError::Document(refusal) => {
+                let text = format!(
+                    "The app that sent you is described by a document on a site of its own, and the document is not \
+                     accepted: {refusal}. So you were not sent back to the app. Tell the developer of the app.",
+                );
+                return (known.status(), ("This app cannot be used here", text.into()), None);
+            }
             PageError::RedirectUri => (
                 "This app asked for the wrong address",
                 "The app wants you to be sent to an address that is not registered for it, so you were not sent there. \
@@ -163,23 +181,26 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, &'static str), O
                  cookies of this site.",
             ),
             PageError::Body(_) | PageError::Incomplete => UNREADABLE,
-            PageError::TooMany(too_many) => return (known.status(), TOO_OFTEN, Some(too_many.retry_after)),
-            PageError::Unavailable(unavailable) => return (known.status(), BUSY, Some(retry_after(unavailable))),
+            PageError::TooMany(too_many) => return (known.status(), fixed(TOO_OFTEN), Some(too_many.retry_after)),
+            PageError::Unavailable(unavailable) => {
+                let text = if matches!(unavailable, Unavailable::Document { .. }) { DOCUMENT_BUSY } else { BUSY };
+                return (known.status(), fixed(text), Some(retry_after(unavailable)));
+            }
         };
-        return (known.status(), text, None);
+        return (known.status(), fixed(text), None);
     }
     if let Some(body) = error.downcast_ref::<BodyError>() {
-        return (body.status(), UNREADABLE, None);
+        return (body.status(), fixed(UNREADABLE), None);
     }
     if let Some(too_many) = error.downcast_ref::<TooManyRequests>() {
-        return (StatusCode::TOO_MANY_REQUESTS, TOO_OFTEN, Some(too_many.retry_after));
+        return (StatusCode::TOO_MANY_REQUESTS, fixed(TOO_OFTEN), Some(too_many.retry_after));
     }
     if error.is::<Overdue>() {
-        return (StatusCode::SERVICE_UNAVAILABLE, BUSY, Some(retry_after(&Unavailable::TooSlow)));
+        return (StatusCode::SERVICE_UNAVAILABLE, fixed(BUSY), Some(retry_after(&Unavailable::TooSlow)));
     }
     if error.status().is_client_error() {
-        return (error.status(), UNREADABLE, None);
+        return (error.status(), fixed(UNREADABLE), None);
     }
     tracing::error!(cause = %error, "a page failed");
-    (StatusCode::INTERNAL_SERVER_ERROR, ("Something broke", "It broke on our side, and has been logged."), None)
+    (StatusCode::INTERNAL_SERVER_ERROR, fixed(("Something broke", "It broke on our side, and has been logged.")), None)
 }

@@ -42,7 +42,7 @@ struct LogInPage<'a> {
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
     /// The client that asks for the login; empty where there is none.
-    client: &'a str,
+    client: String,
     /// The user that is logged in and may continue; empty where there is none.
     present: &'a str,
     username: &'a str,
@@ -157,7 +157,7 @@ async fn ask(
         csrf_continue: csrf_continue.as_deref().unwrap_or_default(),
         onward,
         providers: pages.buttons(browser),
-        client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
+        client: asking.as_ref().map(|asking| asking.client.shown_name()).unwrap_or_default(),
         present,
         username: typed.or(guess).unwrap_or_default(),
         alert,

@@ -36,7 +36,7 @@ struct RegisterPage<'a> {
     onward: &'a PostAuthAction,
     providers: Buttons<'a>,
     /// The client that asks for the login; empty where there is none.
-    client: &'a str,
+    client: String,
     username: &'a str,
     email: &'a str,
     errors: Errors,
@@ -156,7 +156,7 @@ async fn ask(
         csrf: &pages.csrf.code(browser, FORM),
         onward,
         providers: pages.buttons(browser),
-        client: asking.as_ref().map(|asking| asking.client.name.as_str()).unwrap_or_default(),
+        client: asking.as_ref().map(|asking| asking.client.shown_name()).unwrap_or_default(),
         username: &typed.username,
         email: &typed.email,
         errors,

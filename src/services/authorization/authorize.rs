@@ -22,7 +22,6 @@ use crate::{
         ids::ClientId,
         oauth::GrantType,
         pkce::CodeChallenge,
-        redirect_uri,
         scope::Scope,
         session::Session,
     },
@@ -30,6 +29,7 @@ use crate::{
         Unavailable,
         audit::Event,
         authorization::{pending_request::PendingAuthorization, pushed_request::PushedRequest},
+        clients::documents::{ClientDocuments, DocumentError, DocumentRefusal},
         csrf::BrowserId,
         grants::{GrantError, narrow, target, token_issuer::TokenIssuer},
         sealed::Sealer,
@@ -37,7 +37,6 @@ use crate::{
     store::{
         Database, StoreError,
         authorization_codes::{self, AuthorizationCode, CodeDigest},
-        clients,
         consents::{self, Consent},
     },
 };
@@ -49,6 +48,8 @@ pub struct Authorize {
     pub jwt: Arc<Jwt>,
     pub sealer: Sealer,
     pub random: Random,
+    /// Finds clients by the documents that describe them; `None` if there are no such clients here.
+    pub documents: Option<ClientDocuments>,
     /// Where clients, consents and codes are.
     pub db: Database,
     pub clock: Arc<dyn Clock>,
@@ -81,6 +82,9 @@ pub struct Answer {
 pub enum AuthorizeError {
     #[error("there is no such client")]
     UnknownClient,
+    /// The client id is a URL, and its document does not describe a client.
+    #[error("the client's document is not accepted: {0}")]
+    Document(DocumentRefusal),
     /// The redirect URI is missing, or not the client's.
     #[error("the redirect URI is not this client's")]
     RedirectUri,
@@ -92,6 +96,15 @@ pub enum AuthorizeError {
 }
 
 unavailable_from!(AuthorizeError: StoreError);
+
+impl From<DocumentError> for AuthorizeError {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Refused(refusal) => Self::Document(refusal),
+            DocumentError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
+}
 
 /// The scope and resource that a request may be granted.
 #[derive(Debug)]
@@ -190,32 +203,6 @@ impl Authorize {
             return Err(AuthorizeError::Expired);
         }
         Ok((pushed.into_parameters(), Some(name)))
-    }
-
-    /// Finds the client and the redirect URI. Until both are valid, the browser is not redirected.
-    async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
-        let id = parameters.client_id.as_deref().and_then(|id| ClientId::parse(id).ok());
-        let id = id.ok_or(AuthorizeError::UnknownClient)?;
-        let found = clients::find(&self.db, &id).await?;
-        let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
-        match &parameters.redirect_uri {
-            Some(uri) if redirect_uri::is_registered(&client.redirect_uris, uri) => {
-                let uri = uri.clone();
-                Ok((client, uri))
-            }
-            _ => Err(AuthorizeError::RedirectUri),
-        }
-    }
-
-    /// The client of a request that was valid before; it may have been deleted since.
-    pub(super) async fn client(&self, request: &AuthorizationRequest) -> Result<Client, AuthorizeError> {
-        let found = clients::find(&self.db, &request.client).await?;
-        let (client, _) = found.ok_or(AuthorizeError::UnknownClient)?;
-        if redirect_uri::is_registered(&client.redirect_uris, &request.redirect_uri) {
-            Ok(client)
-        } else {
-            Err(AuthorizeError::RedirectUri)
-        }
     }
 
     pub(super) async fn decide(

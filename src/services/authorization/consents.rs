@@ -31,7 +31,7 @@ impl Consents {
         for consent in consents::of(&self.db, caller.user).await? {
             // A deleted client's consents are deleted with it.
             if let Some((client, _)) = self.entities.client(&self.db, &consent.client).await? {
-                named.push((consent, client.name));
+                named.push((consent, client.shown_name()));
             }
         }
         Ok(named)

@@ -2,6 +2,7 @@
 
 pub mod authorize;
 pub mod consents;
+mod parties;
 mod pending_request;
 pub mod push;
 mod pushed_request;

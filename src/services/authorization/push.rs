@@ -7,7 +7,6 @@ use crate::{
             AuthorizationErrorCode, AuthorizationRefusal, AuthorizationRequest, Parameters, ResponseMode,
         },
         client::Client,
-        redirect_uri,
     },
     services::authorization::{
         authorize::Authorize, pending_request::PendingAuthorization, pushed_request::PushedRequest,
@@ -47,8 +46,7 @@ impl Authorize {
             return Err(PushError::RequestUri);
         }
         let uri = parameters.redirect_uri.clone();
-        let uri =
-            uri.filter(|uri| redirect_uri::is_registered(&client.redirect_uris, uri)).ok_or(PushError::RedirectUri)?;
+        let uri = uri.filter(|uri| client.may_redirect_to(uri)).ok_or(PushError::RedirectUri)?;
         let mode = ResponseMode::parse(parameters.response_mode.as_deref()).map_err(PushError::Refused)?;
         let request = AuthorizationRequest::parse(client, uri, mode, parameters.clone());
         let request = request.map_err(PushError::Refused)?;

@@ -39,6 +39,8 @@ pub struct Asking {
     pub fresh: bool,
     /// Where the browser goes back to: the origin of the redirect URI, or the scheme of an app.
     pub destination: String,
+    /// Whether that is a program on the person's own device.
+    pub on_device: bool,
 }
 
 /// The actions of the person at our pages for a request.
@@ -119,6 +121,9 @@ impl Authorize {
             return self.decide(&client, pending, Some(session)).await;
         };
         if self.allowance(&client, &pending, &permitted, session).await?.is_missing() {
+            if let (Some(documents), Some(_)) = (&self.documents, client.document) {
+                documents.store(&client).await?;
+            }
             let before = consents::find(&self.db, session.user, &client.id).await?;
             let (before, resources) = before.map(|before| (before.scope, before.resources)).unwrap_or_default();
             // Earlier consent is kept only within the client's registered scope.
@@ -155,6 +160,7 @@ fn shown(pending: &PendingAuthorization, client: Client) -> Asking {
         may_continue: request.prompt.select_account && !must_log_in,
         fresh: request.prompt.login || request.max_age.is_some(),
         destination: redirect_uri::origin(&request.redirect_uri).unwrap_or_default(),
+        on_device: redirect_uri::is_on_device(&request.redirect_uri),
         login_hint: request.login_hint.clone(),
         idp_hint: request.idp_hint.clone(),
         client,

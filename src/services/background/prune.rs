@@ -12,7 +12,7 @@ use crate::{
     outbound::email::folder,
     services::{Unavailable, background::resolve_mail::LONGEST_WINDOW, sessions::status_indexes::StatusIndexes},
     store::{
-        Database, authorization_codes, changes, client_assertions, counted_emails, federation_attempts, jobs,
+        Database, authorization_codes, changes, client_assertions, clients, counted_emails, federation_attempts, jobs,
         one_use_secrets,
         revocations::CLOCK_STEP,
         sessions::{self, Walk},
@@ -50,6 +50,8 @@ const FILES_KEPT: TimeDelta = TimeDelta::days(30);
 const SECRETS_KEPT: TimeDelta = job::EMAIL.tried_for.checked_add(&TimeDelta::days(1)).expect("it is some days");
 /// How long a used code is kept, so that a second use ends the session of the first.
 const CODES: TimeDelta = TimeDelta::days(1);
+/// How long a client is kept whose document is no longer fresh, and which nobody uses.
+const UNUSED_CLIENTS: TimeDelta = TimeDelta::days(30);
 /// Rows a statement: a few milliseconds of work.
 const BATCH: u64 = 500;
 /// Rows a step of the scan.
@@ -98,7 +100,8 @@ impl Prune {
                 + jobs::prune(&self.db, now - job::DEAD_KEPT, BATCH).await?
                 + counted_emails::prune(&self.db, now - LONGEST_WINDOW, BATCH).await?
                 + authorization_codes::prune(&self.db, over - CODES, BATCH).await?
-                + client_assertions::prune(&self.db, over, BATCH).await?;
+                + client_assertions::prune(&self.db, over, BATCH).await?
+                + clients::prune_documents(&self.db, now - UNUSED_CLIENTS, BATCH).await?;
             pruned += rows;
             if rows == 0 {
                 self.status_indexes.start_over();

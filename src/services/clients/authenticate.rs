@@ -16,7 +16,15 @@ use crate::{
         client::{AuthenticationMethod, Client},
         ids::ClientId,
     },
-    services::{Unavailable, audit::Event, clients::registry::Clients, metrics},
+    services::{
+        Unavailable,
+        audit::Event,
+        clients::{
+            documents::{DocumentError, DocumentRefusal, DocumentSource},
+            registry::Clients,
+        },
+        metrics,
+    },
     store::{
         StoreError,
         client_assertions::{self, AssertionDigest},
@@ -53,6 +61,9 @@ pub enum ClientError {
     /// The client is unknown, or the secret or the method is wrong.
     #[error("the client is unknown, or did not authenticate as it is registered to")]
     Invalid,
+    /// The document at the client's id does not describe a client.
+    #[error("the client's document is not accepted: {0}")]
+    Document(DocumentRefusal),
     #[error(transparent)]
     Unavailable(#[from] Unavailable),
 }
@@ -78,7 +89,7 @@ impl Clients {
         let found = self.prove(presented, wait.is_some()).await;
         match (found, wait) {
             (Err(Refused::Unavailable(unavailable)), _) => Err(unavailable.into()),
-            (Err(Refused::Invalid { .. }), Some(retry_after)) => {
+            (Err(Refused::Invalid { .. } | Refused::Document(_)), Some(retry_after)) => {
                 // Counted, and not logged: the log must not grow with a flood.
                 metrics::event(EVENT, "refused", Some("rate_limit"));
                 metrics::limit_refused("client");
@@ -93,6 +104,11 @@ impl Clients {
                 }
                 .record();
                 Err(ClientError::Invalid)
+            }
+            // Its event was recorded when the document was refused.
+            (Err(Refused::Document(refusal)), None) => {
+                self.failures.count(from);
+                Err(ClientError::Document(refusal))
             }
             (Ok(client), _) => Ok(client),
         }
@@ -125,7 +141,11 @@ impl Clients {
 
     /// The client `id`, if it is public: then its id alone is enough.
     pub async fn public(&self, id: &ClientId) -> Result<Option<Client>, Unavailable> {
-        let found = self.known(id, false).await?.map(|(client, _)| client);
+        let found = match self.known(id, false).await {
+            Ok(found) => found.map(|(client, _)| client),
+            Err(Refused::Unavailable(unavailable)) => return Err(unavailable),
+            Err(Refused::Invalid { .. } | Refused::Document(_)) => None,
+        };
         Ok(found.filter(|client| !client.is_confidential()))
     }
 
@@ -176,14 +196,21 @@ impl Clients {
         &self,
         id: &ClientId,
         only_cached: bool,
-    ) -> Result<Option<(Client, Option<SecretDigest>)>, Unavailable> {
+    ) -> Result<Option<(Client, Option<SecretDigest>)>, Refused> {
+        match &self.documents {
+            DocumentSource::Off if id.is_url() => return Ok(None),
+            DocumentSource::Fetched(documents) if id.is_url() && !only_cached => {
+                return Ok(Some((documents.find(id).await?, None)));
+            }
+            DocumentSource::Off | DocumentSource::Stored | DocumentSource::Fetched(_) => {}
+        }
         let is_current = self.end_session.changes.revocations.are_current();
         if only_cached {
             return Ok(self.entities.cached_client(id).filter(|_| is_current || id.is_built_in()));
         }
         let found =
             if is_current { self.entities.client(&self.db, id).await } else { clients::find(&self.db, id).await };
-        Ok(found?)
+        Ok(found.map_err(Unavailable::from)?)
     }
 }
 
@@ -195,7 +222,17 @@ enum Refused {
         reason: &'static str,
         client: Option<ClientId>,
     },
+    Document(DocumentRefusal),
     Unavailable(Unavailable),
+}
+
+impl From<DocumentError> for Refused {
+    fn from(error: DocumentError) -> Self {
+        match error {
+            DocumentError::Refused(refusal) => Self::Document(refusal),
+            DocumentError::Unavailable(unavailable) => Self::Unavailable(unavailable),
+        }
+    }
 }
 
 impl From<Unavailable> for Refused {

@@ -1,6 +1,8 @@
 //! Registered OAuth clients, and their authentication (RFC 6749 §2.3).
 
 mod authenticate;
+pub mod documents;
+mod names;
 pub mod register;
 mod registry;
 

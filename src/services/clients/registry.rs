@@ -13,13 +13,18 @@ use crate::{
     },
     domain::{
         client::Client,
-        client_name,
         client_registration::{self, NotRegistrable},
         clock::Clock,
         ids::ClientId,
         session::EndReason,
     },
-    services::{Unavailable, audit::Event, rate_limit::FailureLimit, sessions::end::EndSession},
+    services::{
+        Unavailable,
+        audit::Event,
+        clients::{documents::DocumentSource, names},
+        rate_limit::FailureLimit,
+        sessions::end::EndSession,
+    },
     store::{
         self, Database, StoreError, Transaction,
         changes::{Change, Entry},
@@ -37,6 +42,8 @@ pub struct Clients {
     pub end_session: EndSession,
     /// The cache of clients.
     pub entities: EntityCache,
+    /// Which clients with a document there are.
+    pub documents: DocumentSource,
     /// Counts failed authentications for each network.
     pub failures: FailureLimit,
     /// The audience of client assertions.
@@ -50,9 +57,6 @@ pub struct Clients {
 /// The longest lifetime that any configuration may give an access token: another replica, with another configuration,
 /// may have issued the tokens.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
-
-/// Whatever the operator calls the service, this is its name, too.
-const PRODUCT: &str = "Signet";
 
 /// Sessions a transaction.
 const BATCH: u64 = 500;
@@ -116,7 +120,7 @@ impl Clients {
         event: &'static str,
     ) -> Result<Registered, RegistrationError> {
         Self::check(&client)?;
-        check_name(&client, &self.names_taken().await?)?;
+        names::check(&client, &names::taken(&self.db, &self.service_name).await?)?;
         let secret = client.has_secret().then(|| self.random.secret());
         let transaction = store::begin(&self.db).await?;
         match clients::insert(&transaction, &client, secret.as_ref().map(secret_digest), registration).await {
@@ -138,14 +142,17 @@ impl Clients {
         id: &ClientId,
         revise: impl FnOnce(Client) -> Client,
     ) -> Result<Option<Registered>, RegistrationError> {
-        let taken = self.names_taken().await?;
+        let taken = names::taken(&self.db, &self.service_name).await?;
         let transaction = store::begin(&self.db).await?;
         let Some((client, digest)) = clients::find_to_change(&transaction, id).await? else { return Ok(None) };
+        if client.document.is_some() {
+            return Err(NotRegistrable::Document.into());
+        }
         let (name, redirect_uris) = (client.name.clone(), client.redirect_uris.clone());
         let client = revise(client);
         Self::check(&client)?;
         if client.name != name {
-            check_name(&client, &taken)?;
+            names::check(&client, &taken)?;
         }
         // Nobody vouches for it: it is no longer what people consented to.
         if client.self_registered && (client.name != name || client.redirect_uris != redirect_uris) {
@@ -155,13 +162,6 @@ impl Clients {
         let digest = secret.as_ref().map(secret_digest).or(digest.filter(|_| client.has_secret()));
         self.write(transaction, &client, digest, "client_update").await?;
         Ok(Some(Registered { client, secret }))
-    }
-
-    /// The names by which a stranger's client would pass for this service, or for a client of the operator.
-    async fn names_taken(&self) -> Result<Vec<String>, Unavailable> {
-        let mut names = clients::names_by_operator(&self.db).await?;
-        names.extend([PRODUCT.to_owned(), self.service_name.clone(), Client::first_party().name]);
-        Ok(names)
     }
 
     /// Gives a client a new secret; `None` if it does not exist. The old secret is refused here at once, and at every
@@ -246,11 +246,6 @@ impl Clients {
         }
         Ok(existed || ended > 0)
     }
-}
-
-fn check_name(client: &Client, taken: &[String]) -> Result<(), NotRegistrable> {
-    let is_taken = client.self_registered && taken.iter().any(|name| client_name::look_alike(name, &client.name));
-    if is_taken { Err(NotRegistrable::NameTaken) } else { Ok(()) }
 }
 
 /// Secrets are stored as digests only.
