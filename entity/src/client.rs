@@ -34,6 +34,8 @@ pub struct Model {
     pub document_fetched_at: Option<DateTimeUtc>,
     /// Until when the document is used without being fetched again; there is one where it was fetched.
     pub document_fresh_until: Option<DateTimeUtc>,
+    /// Whether the operator refuses it.
+    pub blocked: bool,
     pub created_at: DateTimeUtc,
 }
 

@@ -10,6 +10,7 @@ enum Client {
     Table,
     DocumentFetchedAt,
     DocumentFreshUntil,
+    Blocked,
 }
 
 #[async_trait::async_trait]
@@ -20,6 +21,8 @@ impl MigrationTrait for Migration {
             let column = ColumnDef::new(name).timestamp_with_time_zone().to_owned();
             manager.alter_table(Table::alter().table(Client::Table).add_column(column).to_owned()).await?;
         }
+        let column = ColumnDef::new(Client::Blocked).boolean().not_null().default(false).to_owned();
+        manager.alter_table(Table::alter().table(Client::Table).add_column(column).to_owned()).await?;
         // Unused ones are pruned by it.
         manager
             .create_index(
@@ -35,7 +38,13 @@ impl MigrationTrait for Migration {
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         manager.drop_index(Index::drop().name("client_document").table(Client::Table).to_owned()).await?;
-        for column in [Client::DocumentFetchedAt, Client::DocumentFreshUntil] {
+        // Until this step is done again, nobody else knows that they are blocked: so they go.
+        manager
+            .exec_stmt(
+                Query::delete().from_table(Client::Table).and_where(Expr::col(Client::Blocked).eq(true)).to_owned(),
+            )
+            .await?;
+        for column in [Client::DocumentFetchedAt, Client::DocumentFreshUntil, Client::Blocked] {
             manager.alter_table(Table::alter().table(Client::Table).drop_column(column).to_owned()).await?;
         }
         Ok(())

@@ -49,7 +49,8 @@ pub(super) async fn run(config: &Config, clock: Arc<dyn Clock>, action: ClientAc
         }
         ClientAction::Update(changed) => update(config, &clients, &clock, *changed).await,
         ClientAction::RotateSecret { id, json: _ } => rotate_secret(&clients, &id).await,
-        ClientAction::Delete { id } => {
+        ClientAction::Delete { id, block: true } => clients.block(&parse_id(&id)?).await.map_err(refused),
+        ClientAction::Delete { id, block: false } => {
             let id = parse_id(&id)?;
             if clients.delete(&id).await.map_err(|unavailable| failed(&unavailable))? {
                 Ok(())
@@ -263,6 +264,7 @@ fn describe(client: &Client) -> Value {
         "looser_settings": looser_settings(client),
         "application_type": client.application_type.map(ApplicationType::as_str),
         "self_registered": client.self_registered,
+        "blocked": client.blocked,
         "document": client.document.map(|dates| {
             json!({ "fetched_at": date(dates.fetched_at), "fresh_until": date(dates.fresh_until) })
         }),

@@ -38,6 +38,9 @@ pub(in crate::cli) enum ClientAction {
     Delete {
         /// Its id
         id: String,
+        /// Refuse it from now on, if its id is the URL of a document; deleting it again ends that
+        #[arg(long)]
+        block: bool,
     },
 }
 

@@ -24,7 +24,10 @@ mod warnings;
 
 pub use self::{
     keys::{KEYS, PROVIDER_KEYS},
-    model::{AppleKey, ClientIdDocuments, ClientRegistration, Config, ConfigError, LogFormat, Provider, RateLimit, RegistrationMode},
+    model::{
+        AppleKey, ClientIdDocuments, ClientRegistration, Config, ConfigError, LogFormat, Provider, RateLimit,
+        RegistrationMode,
+    },
     sources::Sources,
 };
 

@@ -5,9 +5,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    ids::ClientId, oauth::GrantType, pkce::Pkce, redirect_uri, scope::Scope, signing_key::SigningAlgorithm,
-};
+use super::{ids::ClientId, oauth::GrantType, pkce::Pkce, redirect_uri, scope::Scope, signing_key::SigningAlgorithm};
 
 /// How a client authenticates at the token endpoint (OIDC Core §9, RFC 8414 §2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +137,8 @@ pub struct Client {
     pub self_registered: bool,
     /// The dates of the document that describes it, if its id is the URL of one.
     pub document: Option<DocumentDates>,
+    /// Whether the operator refuses it, although a document describes it.
+    pub blocked: bool,
     pub created_at: DateTime<Utc>,
 }
 
@@ -164,6 +164,7 @@ impl Client {
             application_type: None,
             self_registered: false,
             document: None,
+            blocked: false,
             created_at: DateTime::UNIX_EPOCH,
         }
     }

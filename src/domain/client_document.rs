@@ -37,7 +37,6 @@ pub enum NotAClientDocument {
 }
 
 #[derive(Deserialize)]
-#[expect(clippy::struct_field_names, reason = "the RFC names them")]
 struct Document {
     client_id: Option<String>,
     client_secret: Option<Value>,
@@ -54,12 +53,7 @@ struct Document {
 ///
 /// # Errors
 /// [`NotAClientDocument`].
-pub fn read(
-    id: &ClientId,
-    body: &[u8],
-    now: DateTime<Utc>,
-    lifetime: TimeDelta,
-) -> Result<Client, NotAClientDocument> {
+pub fn read(id: &ClientId, body: &[u8], now: DateTime<Utc>, lifetime: TimeDelta) -> Result<Client, NotAClientDocument> {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
     let document: Document = serde_json::from_slice(text).map_err(|_| NotAClientDocument::NotJson)?;
     // Simple string comparison (RFC 3986 §6.2.1).
@@ -148,7 +142,8 @@ mod tests {
 
     #[test]
     fn a_document_describes_a_third_partys_public_client() {
-        let client = described(&document(&json!({"logo_uri": "https://app.example/logo", "jwks_uri": null}))).expect("good");
+        let client =
+            described(&document(&json!({"logo_uri": "https://app.example/logo", "jwks_uri": null}))).expect("good");
         assert_eq!((client.id, client.name.as_str()), (id(), "App"));
         assert_eq!(client.authentication, AuthenticationMethod::None);
         assert!(client.self_registered && !client.first_party && client.resources.is_empty());

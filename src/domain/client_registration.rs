@@ -37,6 +37,9 @@ pub enum NotRegistrable {
     /// A change of a client that a document describes.
     #[error("the document at the client's id says what the client is; it is changed there")]
     Document,
+    /// No client with a document can have this id.
+    #[error("only a client whose id is an https URL can be blocked; delete this one")]
+    NoDocument,
     /// The name is not readable.
     #[error(
         "a name is 1 to 100 bytes with a letter or digit, words with single spaces between them, and no hidden characters"
@@ -110,6 +113,7 @@ impl NotRegistrable {
             Self::BuiltIn
             | Self::UrlAsId
             | Self::Document
+            | Self::NoDocument
             | Self::Name
             | Self::NameOfScripts
             | Self::NameTaken
@@ -279,6 +283,7 @@ impl Revision {
             application_type: client.application_type,
             self_registered: client.self_registered,
             document: client.document,
+            blocked: client.blocked,
             created_at: client.created_at,
         }
     }

@@ -152,7 +152,8 @@ mod tests {
         let id = ClientId::parse("https://app.example/client.json").expect("a URL");
         assert!(id.is_url() && !id.is_built_in());
         assert_eq!(id.host().as_deref(), Some("app.example"));
-        for bad in ["https://app.example", "https://App.example/c", "http://app.example/c", "https://app.example/../c"] {
+        for bad in ["https://app.example", "https://App.example/c", "http://app.example/c", "https://app.example/../c"]
+        {
             assert_eq!(ClientId::parse(bad), Err(NotAClientId), "{bad:?}");
         }
         let plain = ClientId::parse("https").expect("a word");

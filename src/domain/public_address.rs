@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// IPv4 networks that are not public, with the length of their prefixes.
 const V4: [(Ipv4Addr, u32); 18] = [
     // "This network" (RFC 791 §3.2): Linux connects 0.0.0.0 to this machine.
-    (Ipv4Addr::new(0, 0, 0, 0), 8),
+    (Ipv4Addr::UNSPECIFIED, 8),
     // Private use (RFC 1918).
     (Ipv4Addr::new(10, 0, 0, 0), 8),
     (Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -71,9 +71,7 @@ pub fn is_public(address: IpAddr) -> bool {
                 let [.., a, b, c, d] = address.octets();
                 is_public_v4(Ipv4Addr::new(a, b, c, d))
             }
-            (None, false) => {
-                is_in_v6(address, GLOBAL_V6) && !V6.into_iter().any(|network| is_in_v6(address, network))
-            }
+            (None, false) => is_in_v6(address, GLOBAL_V6) && !V6.into_iter().any(|network| is_in_v6(address, network)),
         },
     }
 }

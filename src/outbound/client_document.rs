@@ -57,12 +57,7 @@ pub struct DocumentNetwork {
 
 impl Default for DocumentNetwork {
     fn default() -> Self {
-        Self {
-            look_up: None,
-            is_allowed: public_address::is_public,
-            authority: None,
-            patience: Duration::from_secs(5),
-        }
+        Self { look_up: None, is_allowed: public_address::is_public, authority: None, patience: Duration::from_secs(5) }
     }
 }
 
@@ -273,8 +268,8 @@ mod tests {
         let fetcher = DocumentFetcher::new(DocumentNetwork { look_up: Some(unknown), ..DocumentNetwork::default() });
         let url = |text: &str| Url::parse(text).expect("a URL");
         for n in 0..MOST_OF_A_HOST {
-            let fetched = fetcher.fetch(&url(&format!("https://app.example/{n}"))).await;
-            assert_eq!(fetched.err(), Some(FetchError::Unreachable));
+            let result = fetcher.fetch(&url(&format!("https://app.example/{n}"))).await;
+            assert_eq!(result.err(), Some(FetchError::Unreachable));
         }
         assert_eq!(fetcher.fetch(&url("https://app.example/more")).await.err(), Some(FetchError::Busy));
         assert_eq!(fetcher.fetch(&url("https://other.example/c")).await.err(), Some(FetchError::Unreachable));

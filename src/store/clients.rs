@@ -58,6 +58,7 @@ fn row(client: &Client, secret: Option<SecretDigest>) -> ActiveModel {
         application_type: Set(client.application_type.map(|kind| kind.as_str().to_owned())),
         document_fetched_at: Set(client.document.map(|dates| dates.fetched_at)),
         document_fresh_until: Set(client.document.map(|dates| dates.fresh_until)),
+        blocked: Set(client.blocked),
         ..ActiveModel::default()
     }
 }
@@ -159,11 +160,7 @@ pub async fn delete(db: &impl ConnectionTrait, id: &ClientId) -> Result<bool, St
 
 /// Deletes at most `batch` clients whose document was last fresh before `over`, and which have neither a consent nor a
 /// session that has not ended. Returns how many. No code lives long enough to be lost with them.
-pub async fn prune_documents(
-    db: &impl ConnectionTrait,
-    over: DateTime<Utc>,
-    batch: u64,
-) -> Result<u64, StoreError> {
+pub async fn prune_documents(db: &impl ConnectionTrait, over: DateTime<Utc>, batch: u64) -> Result<u64, StoreError> {
     let own = || Expr::col((Entity, Column::Id));
     let consents = Query::select()
         .expr(Expr::val(1))
@@ -180,6 +177,7 @@ pub async fn prune_documents(
         .column((Entity, Column::Id))
         .from(Entity)
         .and_where(Expr::col((Entity, Column::DocumentFreshUntil)).lt(over))
+        .and_where(Expr::col((Entity, Column::Blocked)).eq(false))
         .and_where(Expr::exists(consents).not())
         .and_where(Expr::exists(sessions).not())
         .limit(batch)
@@ -231,6 +229,7 @@ fn client(row: Model) -> Result<(Client, Option<SecretDigest>), StoreError> {
         application_type,
         self_registered: row.registration_token_digest.is_some() || document.is_some(),
         document,
+        blocked: row.blocked,
         created_at: row.created_at,
     };
     Ok((client, digest))

@@ -124,7 +124,6 @@ async fn variables_of_other_programs_are_ignored(env: TestEnv) {
 /// Every key of the public interface is known.
 async fn keys_of_features_to_come_are_taken_with_a_warning(env: TestEnv) {
     let keys = [
-        ("client_id_documents", "on"),
         ("key_rotation", "90d"),
         ("key_lead_time", "10m"),
         ("keys_passphrase", "correct horse battery staple"),
@@ -140,7 +139,7 @@ async fn keys_of_features_to_come_are_taken_with_a_warning(env: TestEnv) {
         assert!(shown.out.lines().any(|line| line.starts_with(key)), "{key}: {shown:?}");
     }
     assert!(!(shown.out.clone() + &shown.err).contains("correct horse"), "{shown:?}");
-    for (key, value) in [("client_id_documents", "perhaps"), ("key_rotation", "soon"), ("audit_retention", "-1s")] {
+    for (key, value) in [("key_rotation", "soon"), ("audit_retention", "-1s")] {
         env.serves(&[(key, value)]).ends().await.with(2, &[key]);
     }
 }

@@ -12,6 +12,8 @@ mod backchannel_logout;
 mod browser;
 mod check;
 mod client_assertions;
+mod client_document_attacks;
+mod client_documents;
 mod client_registration;
 mod client_sessions;
 mod client_updates;

@@ -72,7 +72,10 @@ impl Parts<'_> {
 
     /// The clients of the endpoint that begins an authorization without a browser.
     pub(super) fn pushing_clients(&self) -> Clients {
-        let documents = self.documents.clone().map_or(DocumentSource::Off, |documents| DocumentSource::Fetched(Box::new(documents)));
+        let documents = self
+            .documents
+            .clone()
+            .map_or(DocumentSource::Off, |documents| DocumentSource::Fetched(Box::new(documents)));
         Clients { documents, ..self.core.clients() }
     }
 

@@ -114,6 +114,7 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         client_registration = "off"
         # client_registration_token is not set
         open_resources = []
+        client_id_documents = "off"
         # tls_cert is not set
         # tls_key is not set
         trusted_proxies = []
@@ -140,7 +141,6 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         shutdown_delay = "0s"
         metrics_listen = "127.0.0.1:9464"
         log_format = "json"
-        client_id_documents = "off"
         key_rotation = "off"
         key_lead_time = "6m"
         # keys_passphrase is not set

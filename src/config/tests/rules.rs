@@ -47,6 +47,14 @@ fn clients_that_may_register_themselves_are_told_of() {
 }
 
 #[test]
+fn documents_that_anybody_may_name_are_told_of() {
+    let config = Operator::new().flags("client_id_documents", "on").starts();
+    assert_eq!(config.client_id_documents, ClientIdDocuments::On);
+    tells(&config.warnings.join("\n"), &["client_id_documents is on", "fetches the documents"]);
+    assert_eq!(Operator::new().starts().client_id_documents, ClientIdDocuments::Off);
+}
+
+#[test]
 fn an_open_resource_that_is_the_operators_own_is_told_of() {
     let with = |open: &str| {
         Operator::new().flags("audience", "https://api.example.org").flags("open_resources", open).starts()

@@ -8,9 +8,7 @@ use crate::{
         session::CONTEXT_CLASSES, signing_key::SigningAlgorithm,
     },
     http::openapi::document::Document,
-    services::{
-        authorization::authorize::Authorize, clients::register::RegisterClient, keys::published::ETagged,
-    },
+    services::{authorization::authorize::Authorize, clients::register::RegisterClient, keys::published::ETagged},
 };
 
 /// Authorization server metadata.

@@ -7,7 +7,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    domain::{client::ApplicationType, client_metadata::{ClientMetadata, names_asking}},
+    domain::{
+        client::ApplicationType,
+        client_metadata::{ClientMetadata, names_asking},
+    },
     http::{
         errors::{failure::BearerRefusal, oauth::OAuthError},
         extract::{bearer, body::JsonBody},

@@ -192,11 +192,7 @@ impl Clients {
 
     /// A client and the digest of its secret. If this process does not know the newest changes, it reads the database
     /// in place of the cache.
-    async fn known(
-        &self,
-        id: &ClientId,
-        only_cached: bool,
-    ) -> Result<Option<(Client, Option<SecretDigest>)>, Refused> {
+    async fn known(&self, id: &ClientId, only_cached: bool) -> Result<Option<(Client, Option<SecretDigest>)>, Refused> {
         match &self.documents {
             DocumentSource::Off if id.is_url() => return Ok(None),
             DocumentSource::Fetched(documents) if id.is_url() && !only_cached => {
@@ -206,11 +202,12 @@ impl Clients {
         }
         let is_current = self.end_session.changes.revocations.are_current();
         if only_cached {
-            return Ok(self.entities.cached_client(id).filter(|_| is_current || id.is_built_in()));
+            let cached = self.entities.cached_client(id).filter(|(client, _)| !client.blocked);
+            return Ok(cached.filter(|_| is_current || id.is_built_in()));
         }
         let found =
             if is_current { self.entities.client(&self.db, id).await } else { clients::find(&self.db, id).await };
-        Ok(found.map_err(Unavailable::from)?)
+        Ok(found.map_err(Unavailable::from)?.filter(|(client, _)| !client.blocked))
     }
 }
 

@@ -96,6 +96,8 @@ pub enum DocumentRefusal {
     Document(#[from] NotAClientDocument),
     #[error("its jwks {0}")]
     Keys(#[from] NotClientKeys),
+    #[error("the operator of this service has blocked it")]
+    Blocked,
 }
 
 impl From<NotRegistrable> for DocumentRefusal {
@@ -136,6 +138,7 @@ impl ClientDocuments {
     pub async fn find(&self, id: &ClientId) -> Result<Client, DocumentError> {
         let stored = clients::find(&self.db, id).await?.map(|(client, _)| client);
         match stored {
+            Some(client) if client.blocked => Err(DocumentError::Refused(DocumentRefusal::Blocked)),
             Some(client) if is_fresh(&client, self.clock.now()) => Ok(client),
             Some(old) => {
                 let client = self.newest(id, Some(&old)).await?;
@@ -202,13 +205,14 @@ impl ClientDocuments {
                 Err(StoreError::Duplicate(_)) => return Ok(()),
                 Err(other) => return Err(other.into()),
             },
-            Some((old, _)) if old == *client => return Ok(()),
+            Some((old, _)) if old == *client || old.blocked => return Ok(()),
             Some((old, _)) => {
                 clients::update(&transaction, client, None).await?;
                 if old.is_described_as(client) {
                     return Ok(store::commit(transaction).await?);
                 }
-                let identity = |client: &Client| (client.name.clone(), client.redirect_uris.clone(), client.authentication);
+                let identity =
+                    |client: &Client| (client.name.clone(), client.redirect_uris.clone(), client.authentication);
                 if identity(&old) != identity(client) {
                     consents::delete_of_client(&transaction, &client.id).await?;
                 }
@@ -238,5 +242,6 @@ fn reason(refusal: &DocumentRefusal) -> &'static str {
         DocumentRefusal::Fetch(FetchError::TooLong) => "too_long",
         DocumentRefusal::Document(_) => "metadata",
         DocumentRefusal::Keys(_) => "keys",
+        DocumentRefusal::Blocked => "blocked",
     }
 }

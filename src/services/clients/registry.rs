@@ -1,6 +1,6 @@
 //! The registered OAuth clients: registration by the operator, changes, secrets and deletion.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use chrono::TimeDelta;
 use secrecy::{ExposeSecret, SecretString};
@@ -12,7 +12,7 @@ use crate::{
         random::Random,
     },
     domain::{
-        client::Client,
+        client::{Client, DocumentDates},
         client_registration::{self, NotRegistrable},
         clock::Clock,
         ids::ClientId,
@@ -236,15 +236,54 @@ impl Clients {
         let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
         let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
         changes.commit(transaction, written).await?;
+        let ended = self.end_sessions(id).await?;
+        Ok(existed || ended > 0)
+    }
+
+    /// Refuses a client whose id is the URL of a document, whether somebody uses it or not: its tokens are denied, its
+    /// consents and sessions end. [`Self::delete`] makes it a client like any other again.
+    ///
+    /// # Errors
+    /// [`NotRegistrable::NoDocument`] for other ids, and [`Unavailable`]; a repeated call ends the sessions that are left.
+    pub async fn block(&self, id: &ClientId) -> Result<(), RegistrationError> {
+        let host = id.host().ok_or(NotRegistrable::NoDocument)?;
+        let at = self.clock.now();
+        let transaction = store::begin(&self.db).await?;
+        if let Some((client, digest)) = clients::find_to_change(&transaction, id).await? {
+            clients::update(&transaction, &Client { blocked: true, ..client }, digest).await?;
+        } else {
+            let blocked = Client {
+                id: id.clone(),
+                name: host,
+                grants: BTreeSet::new(),
+                first_party: false,
+                document: Some(DocumentDates { fetched_at: at, fresh_until: at }),
+                blocked: true,
+                created_at: at,
+                ..Client::first_party()
+            };
+            clients::insert(&transaction, &blocked, None, None).await?;
+        }
+        consents::delete_of_client(&transaction, id).await?;
+        let deleted =
+            Entry { change: Change::ClientDeleted { client: id.clone(), at }, matters_until: at + LONGEST_TOKEN };
+        let changes = &self.end_session.changes;
+        let written = changes.write(&transaction, vec![deleted]).await?;
+        changes.commit(transaction, written.recording(Event::done("client_block").client(id))).await?;
+        self.end_sessions(id).await?;
+        Ok(())
+    }
+
+    /// Ends the sessions of a client in batches. Returns how many.
+    async fn end_sessions(&self, id: &ClientId) -> Result<usize, Unavailable> {
         let some = SessionSelector::SomeOfClient(id.clone(), BATCH);
         let mut ended = 0;
         loop {
             match self.end_session.run(&some, EndReason::ClientDeleted).await? {
-                0 => break,
+                0 => return Ok(ended),
                 more => ended += more,
             }
         }
-        Ok(existed || ended > 0)
     }
 }
 

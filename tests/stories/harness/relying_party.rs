@@ -66,6 +66,11 @@ impl RelyingParty {
         ]
     }
 
+    /// The parameters of a good request that a public client pushes: its id is added where it is sent.
+    pub(crate) fn pushed(&self) -> Vec<(&str, &str)> {
+        self.request().into_iter().filter(|(name, _)| *name != "client_id").collect()
+    }
+
     /// The path of a request with some parameters replaced; an empty value removes one.
     pub(crate) fn link(&self, other: &[(&str, &str)]) -> String {
         let mut all: Vec<(&str, &str)> = self.request();

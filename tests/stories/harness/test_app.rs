@@ -106,7 +106,8 @@ async fn serve(env: &TestEnv, clock: &StoryClock, more: &[(&str, &str)]) -> Resu
     };
     let config = Config::load(&sources).map_err(|error| error.to_string())?;
     // Boxed, so that not every story's future contains the whole start.
-    Box::pin(Signet::start(config, Arc::new(clock.clone()))).await.map_err(|error| error.to_string())
+    let start = Signet::start_with(config, Arc::new(clock.clone()), Arc::new(|| 0), env.documents.clone());
+    Box::pin(start).await.map_err(|error| error.to_string())
 }
 
 /// A site over TLS on `localhost`, for a client that trusts this authority alone.

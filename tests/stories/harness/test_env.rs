@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use sea_orm::{ConnectOptions, DatabaseConnection};
 use serde_json::Value;
+use signet::testing::DocumentNetwork;
 
 use super::{
     postgres::{self, Cluster, Durability},
@@ -31,12 +32,19 @@ pub(crate) struct TestEnvBuilder {
     settings: BTreeMap<String, String>,
     own_cluster: Option<Durability>,
     configuration: &'static str,
+    documents: DocumentNetwork,
 }
 
 impl TestEnvBuilder {
     /// Defaults for most stories: cheap hashing and no rate limits.
     pub(crate) fn on(database: Database) -> Self {
-        let builder = Self { database, settings: BTreeMap::new(), own_cluster: None, configuration: "" };
+        let builder = Self {
+            database,
+            settings: BTreeMap::new(),
+            own_cluster: None,
+            configuration: "",
+            documents: DocumentNetwork::default(),
+        };
         builder
             .set("password.memory_kib", "64")
             .set("password.iterations", "1")
@@ -54,6 +62,11 @@ impl TestEnvBuilder {
     pub(crate) fn unset(mut self, key: &str) -> Self {
         self.settings.remove(key);
         self
+    }
+
+    /// Takes documents as client ids, and fetches them through this network.
+    pub(crate) fn with_documents(self, network: DocumentNetwork) -> Self {
+        Self { documents: network, ..self.set("client_id_documents", "on") }
     }
 
     /// Uses a dedicated PostgreSQL server, which a story may break.
@@ -93,7 +106,8 @@ impl TestEnvBuilder {
                 url
             }
         };
-        let mut env = TestEnv { folder, settings: self.settings, own_cluster, database };
+        let documents = self.documents;
+        let mut env = TestEnv { folder, settings: self.settings, own_cluster, database, documents };
         env.set("database_url", &url);
         env.set("keys_dir", &env.keys().display().to_string());
         env.set("data_dir", &env.folder.join("data").display().to_string());
@@ -112,6 +126,8 @@ pub(crate) struct TestEnv {
     settings: BTreeMap<String, String>,
     own_cluster: Option<Cluster>,
     database: Option<(u16, String)>,
+    /// How the service fetches the documents of clients.
+    pub(crate) documents: DocumentNetwork,
 }
 
 impl TestEnv {
