@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{
     Ask, TestEnvBuilder,
-    conformance::{Suite, modules, text},
+    conformance::{Mode, Suite, modules, text},
     relying_party::{CALLBACK, CHALLENGE, RelyingParty, VERIFIER},
     stories_on,
     test_env::Client,
@@ -150,11 +150,14 @@ async fn a_challenge_is_kept(suite: &Suite) {
 
 /// `oidcc-server-client-secret-post`: pass.
 async fn a_client_may_send_its_secret_in_the_form(builder: TestEnvBuilder) {
-    let suite = Suite::starts(builder, &["--auth-method", "client_secret_post"]).await;
-    let trip = suite.asks(&[]).await;
-    let form = [("grant_type", "authorization_code"), ("code", trip.code()), ("redirect_uri", CALLBACK)];
-    let answer = suite.signet.site.token(&suite.client.in_form(&form)).answer().await;
-    suite.judges(trip, answer).await;
+    let mut suite = Suite::starts(builder, &["--auth-method", "client_secret_post"]).await;
+    for mode in [Mode::Default, Mode::FormPost] {
+        suite.mode = mode;
+        let trip = suite.asks(&[]).await;
+        let form = [("grant_type", "authorization_code"), ("code", trip.code()), ("redirect_uri", CALLBACK)];
+        let answer = suite.signet.site.token(&suite.client.in_form(&form)).answer().await;
+        suite.judges(trip, answer).await;
+    }
 }
 
 modules![

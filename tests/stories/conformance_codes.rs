@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     Ask, TestEnvBuilder,
     browser_session::{BrowserSession, parameter},
-    conformance::{Suite, is_token_error, is_token_response, modules, text},
+    conformance::{Mode, Suite, is_token_error, is_token_response, modules, text},
     jwt,
     relying_party::{CALLBACK, CHALLENGE},
     seconds, stories_on,
@@ -115,7 +115,12 @@ async fn a_client_that_registers_request_uris_is_told_that_they_are_not_supporte
     let client = Client { id: answer.string("client_id"), secret: answer.string("client_secret") };
     let challenge = [("code_challenge", CHALLENGE), ("code_challenge_method", "S256")];
     suite.logs_in(&[]).await;
-    let suite = suite.with_client(client);
+    let mut suite = suite.with_client(client);
+    suite.mode = Mode::FormPost;
+    let request = beside(&suite.request(&challenge), "request_uri", object);
+    let answer = suite.browser.opens(&Suite::path(&request)).await;
+    suite.travels(answer, &request).await.is_refused(&["request_uri_not_supported"]);
+    suite.mode = Mode::Default;
     let request = beside(&suite.request(&challenge), "request_uri", object);
     let answer = suite.browser.opens(&Suite::path(&request)).await;
     suite.travels(answer, &request).await.is_refused(&["request_uri_not_supported"]);
