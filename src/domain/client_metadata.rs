@@ -72,7 +72,7 @@ pub fn names_asking(members: Map<String, Value>) -> BTreeSet<String> {
 /// Members that Signet refuses, so that no client relies on them. Signet ignores other unknown members (RFC 7591 §2)
 /// and leaves them out of the answer.
 const NOT_TAKEN: [&str; 19] = [
-    // Signet fetches nothing that a stranger names.
+    // Of what a stranger names, Signet fetches only the document that is a client's id.
     "jwks_uri",
     "sector_identifier_uri",
     "backchannel_logout_uri",
