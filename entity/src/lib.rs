@@ -15,6 +15,7 @@ pub mod key_record;
 pub mod one_use_secret;
 pub mod password_cost;
 pub mod session;
+pub mod session_cutoff;
 pub mod throttle;
 pub mod user;
 pub mod write_probe;

@@ -30,6 +30,7 @@ mod m20261128_000032_write_probes;
 mod m20261128_000041_throttle_account;
 mod m20261128_000042_username_skeletons;
 mod m20261128_000043_password_costs;
+mod m20261128_000051_session_cutoffs;
 mod m20261128_000061_client_documents;
 
 /// Every step, oldest first.
@@ -66,6 +67,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000021_consent_resources::Migration),
             Box::new(m20261128_000022_secrets_consumed::Migration),
             Box::new(m20261128_000061_client_documents::Migration),
+            Box::new(m20261128_000051_session_cutoffs::Migration),
         ]
     }
 }

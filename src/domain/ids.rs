@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,10 +13,19 @@ use super::document_url;
 #[serde(transparent)]
 pub struct UserId(pub Uuid);
 
-/// A session's identifier: the `sid` of its tokens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// A session's identifier: the `sid` of its tokens. A `UUIDv7`: later sessions have greater ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SessionId(pub Uuid);
+
+impl SessionId {
+    /// When the session began, to the millisecond, by the clock of the replica that drew the id (RFC 9562 §5.7).
+    #[must_use]
+    pub fn began(self) -> DateTime<Utc> {
+        let milliseconds = i64::try_from(self.0.as_u128() >> 80).unwrap_or(0);
+        DateTime::from_timestamp_millis(milliseconds).unwrap_or_default()
+    }
+}
 
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

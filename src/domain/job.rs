@@ -1,4 +1,4 @@
-//! Jobs: work that leaves the service after the commit of its cause, and is retried until it is done.
+//! Jobs: work that is done after the commit of its cause, and is retried until it is done.
 
 use chrono::TimeDelta;
 
@@ -11,6 +11,8 @@ pub enum JobKind {
     Email,
     /// Tells a client of a logout (OIDC Back-Channel Logout 1.0).
     LogoutNotice,
+    /// Ends the rest of very many sessions.
+    SessionEnd,
 }
 
 /// How long a process leases a job without renewing. When it dies, another one does the job after this time, so it is
@@ -29,9 +31,13 @@ pub const EMAIL: Backoff =
 pub const LOGOUT_NOTICE: Backoff =
     Backoff { first: TimeDelta::seconds(2), longest: TimeDelta::minutes(5), tried_for: TimeDelta::hours(1) };
 
+/// Sessions that are to end must end, however long the database is down.
+pub const SESSION_END: Backoff =
+    Backoff { first: TimeDelta::seconds(1), longest: TimeDelta::seconds(30), tried_for: TimeDelta::days(365) };
+
 impl JobKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Email, Self::LogoutNotice];
+    pub const ALL: [Self; 3] = [Self::Email, Self::LogoutNotice, Self::SessionEnd];
 
     /// The name in the database and in logs.
     #[must_use]
@@ -39,6 +45,7 @@ impl JobKind {
         match self {
             Self::Email => "email",
             Self::LogoutNotice => "logout_notice",
+            Self::SessionEnd => "session_end",
         }
     }
 
@@ -48,6 +55,7 @@ impl JobKind {
         match self {
             Self::Email => EMAIL,
             Self::LogoutNotice => LOGOUT_NOTICE,
+            Self::SessionEnd => SESSION_END,
         }
     }
 
@@ -61,7 +69,7 @@ impl JobKind {
     /// Whether a job that was given up is kept for the operator, who can have it tried again.
     #[must_use]
     pub fn is_kept_when_dead(self) -> bool {
-        self == Self::Email
+        self != Self::LogoutNotice
     }
 }
 

@@ -121,9 +121,37 @@ pub enum EndReason {
     ConsentWithdrawn,
     /// A provider was unlinked, and the session may have begun with it.
     Unlinked,
+    /// The account had [`MOST_LIVE`] newer ones.
+    TooMany,
 }
 
+/// The most sessions of an account, expired ones that are not deleted yet included. When one more begins, the oldest
+/// ends: an account costs no more than this to list, and to log out of everywhere.
+pub const MOST_LIVE: u64 = 1_000;
+
 impl EndReason {
+    const ALL: [Self; 13] = [
+        Self::LogOut,
+        Self::Reuse,
+        Self::PasswordChange,
+        Self::PasswordReset,
+        Self::AccountDeleted,
+        Self::AccountDisabled,
+        Self::Operator,
+        Self::ClientDeleted,
+        Self::Revoked,
+        Self::Replaced,
+        Self::ConsentWithdrawn,
+        Self::Unlinked,
+        Self::TooMany,
+    ];
+
+    /// The reason with this value in the database.
+    #[must_use]
+    pub fn parse(value: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == value)
+    }
+
     /// The value in logs and the database.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -140,6 +168,7 @@ impl EndReason {
             Self::Replaced => "replaced",
             Self::ConsentWithdrawn => "consent_withdrawn",
             Self::Unlinked => "unlinked",
+            Self::TooMany => "too_many",
         }
     }
 }

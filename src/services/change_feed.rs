@@ -114,6 +114,12 @@ impl ChangeFeed {
     /// Applies a change in this process.
     fn apply(&self, entry: &Entry) {
         self.revocations.apply(entry, self.clock.now());
+        self.invalidate(entry);
+    }
+
+    /// Invalidates what caches hold of a change. It is repeated within the overlap: a concurrent reader may have put the old
+    /// value back.
+    fn invalidate(&self, entry: &Entry) {
         self.entities.forget(&entry.change);
         self.refused.apply(&entry.change);
     }
@@ -179,13 +185,16 @@ impl ChangeFeed {
         self.read(now.before(span), &HashSet::new()).await.map(drop)
     }
 
-    /// Applies the entries written since `from` whose ids are not in `known`. Returns the ids of all.
+    /// Applies the entries written since `from`, whose revocations are known already of the ids `known`. Returns the ids of
+    /// all.
     async fn read(&self, from: DatabaseTime, known: &HashSet<i64>) -> Result<HashSet<i64>, Unavailable> {
         let (mut seen, mut place) = (HashSet::new(), None);
         loop {
             let page = in_time(changes::since(&self.db, from, place)).await?;
             for (id, entry) in &page.entries {
-                if !known.contains(id) {
+                if known.contains(id) {
+                    self.invalidate(entry);
+                } else {
                     self.apply(entry);
                 }
                 seen.insert(*id);

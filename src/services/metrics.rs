@@ -45,6 +45,10 @@ pub struct Metrics {
     pub logout_notices_failed: Counter,
     /// Logout notices that were given up.
     pub logout_notices_dead: Counter,
+    /// Steps of very large ends that failed, and are tried again.
+    pub session_ends_failed: Counter,
+    /// Very large ends that were given up.
+    pub session_ends_dead: Counter,
     /// Logout notices that wait to be sent.
     pub logout_notices_waiting: Gauge,
     /// 1 while the key folder is not valid, and the last valid keys stay in use.
@@ -122,6 +126,8 @@ impl Metrics {
             logout_notices_sent: Counter::default(),
             logout_notices_failed: Counter::default(),
             logout_notices_dead: Counter::default(),
+            session_ends_failed: Counter::default(),
+            session_ends_dead: Counter::default(),
             logout_notices_waiting: Gauge::default(),
             key_folder_refused: Gauge::default(),
             log_lines_dropped: Counter::default(),
@@ -170,6 +176,10 @@ impl Metrics {
         signet.register("logout_notices_failed", failed, all.logout_notices_failed.clone());
         let dead = "Logouts that a client was not told of, and will not be";
         signet.register("logout_notices_dead", dead, all.logout_notices_dead.clone());
+        let failed = "Ends of very many sessions that failed, and are tried again";
+        signet.register("session_ends_failed", failed, all.session_ends_failed.clone());
+        let dead = "Ends of very many sessions that were given up";
+        signet.register("session_ends_dead", dead, all.session_ends_dead.clone());
         let waiting = "Logouts that clients have yet to be told of";
         signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
         let refused = "1 while the key folder is not valid, and the keys read before stay in use";

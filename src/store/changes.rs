@@ -16,7 +16,7 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{StoreError, connection::PATIENCE, database::is_postgres, rows::unreadable};
+use super::{StoreError, connection::PATIENCE, database::is_postgres, rows::unreadable, session_cutoffs::Cutoff};
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     status_list::StatusPosition,
@@ -44,6 +44,8 @@ pub enum Change {
         /// Its status list index.
         status: StatusPosition,
     },
+    /// An account's sessions up to an id have ended, but for one.
+    SessionsEnded(Cutoff),
     /// A token without a session is refused, by its `jti`.
     TokenDenied { token: String },
     /// An account's profile has changed.
@@ -239,6 +241,10 @@ fn database_clock(db: &impl ConnectionTrait) -> Expr {
 fn columns(change: &Change) -> (&'static str, String, Option<StatusPosition>) {
     match change {
         Change::SessionEnded { session, status } => ("session_ended", session.to_string(), Some(*status)),
+        Change::SessionsEnded(Cutoff { user, through, kept }) => {
+            let kept = kept.map(|kept| kept.to_string()).unwrap_or_default();
+            ("sessions_ended", format!("{user} {through} {kept}"), None)
+        }
         Change::TokenDenied { token } => ("token_denied", token.clone(), None),
         Change::AccountChanged(user) => ("account_changed", user.to_string(), None),
         Change::ClientDeleted { client, at } => ("client_deleted", format!("{} {client}", at.timestamp_micros()), None),
@@ -252,6 +258,7 @@ fn entry(row: &Model) -> Result<Option<Entry>, StoreError> {
     let client = |text: &str| ClientId::parse(text).map_err(|why| unreadable(TABLE, why));
     let change = match row.kind.as_str() {
         "session_ended" => Change::SessionEnded { session: SessionId(uuid()?), status: position(row)? },
+        "sessions_ended" => Change::SessionsEnded(cutoff(&row.subject)?),
         "token_denied" => Change::TokenDenied { token: row.subject.clone() },
         "account_changed" => Change::AccountChanged(UserId(uuid()?)),
         "client_deleted" => {
@@ -263,6 +270,16 @@ fn entry(row: &Model) -> Result<Option<Entry>, StoreError> {
         _ => return Ok(None),
     };
     Ok(Some(Entry { change, matters_until: row.matters_until }))
+}
+
+/// Reads the account, the last session that ended, and the one that did not, if any.
+fn cutoff(text: &str) -> Result<Cutoff, StoreError> {
+    let mut parts = text.split(' ').filter(|part| !part.is_empty()).map(Uuid::parse_str);
+    let (Some(Ok(user)), Some(Ok(through))) = (parts.next(), parts.next()) else {
+        return Err(unreadable(TABLE, "no cutoff"));
+    };
+    let kept = parts.next().transpose().map_err(|why| unreadable(TABLE, why))?;
+    Ok(Cutoff { user: UserId(user), through: SessionId(through), kept: kept.map(SessionId) })
 }
 
 fn position(row: &Model) -> Result<StatusPosition, StoreError> {

@@ -124,7 +124,7 @@ impl EntityCache {
                 self.clients.invalidate(client);
                 self.no_clients.invalidate(client);
             }
-            Change::SessionEnded { .. } | Change::TokenDenied { .. } => {}
+            Change::SessionsEnded(_) | Change::SessionEnded { .. } | Change::TokenDenied { .. } => {}
         }
     }
 

@@ -57,6 +57,19 @@ impl From<DbErr> for StoreError {
 }
 
 impl StoreError {
+    /// Whether the database gave way to another transaction: the same again may succeed at once. (Postgres: deadlock,
+    /// serialization failure.)
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        let Self::Unavailable(DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+            self
+        else {
+            return false;
+        };
+        let code = cause.as_database_error().and_then(sqlx::error::DatabaseError::code);
+        code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
+    }
+
     /// Whether the database answers and takes no writes: it is read-only, or its disk is full or broken.
     #[must_use]
     pub fn is_refused_write(&self) -> bool {

@@ -14,8 +14,9 @@ use moka::{Expiry, sync::Cache};
 use super::{
     changes::{Change, Entry},
     ended_indexes::{EndedIndexes, ListState},
+    session_cutoffs::Cutoff,
 };
-use crate::domain::ids::{ClientId, SessionId};
+use crate::domain::ids::{ClientId, SessionId, UserId};
 
 /// How old the newest confirmation may be before tokens are refused for lack of knowledge.
 const STALE: Duration = Duration::from_secs(5);
@@ -35,6 +36,8 @@ pub struct Revocations {
     sessions: Cache<SessionId, Timed<()>>,
     /// The bits of the status lists.
     indexes: EndedIndexes,
+    /// The latest cutoff of each account.
+    accounts: Cache<UserId, Timed<Cutoff>>,
     tokens: Cache<String, Timed<()>>,
     clients: Cache<ClientId, Timed<DateTime<Utc>>>,
     confirmed: Confirmed,
@@ -80,7 +83,14 @@ impl Confirmed {
 impl Default for Revocations {
     fn default() -> Self {
         let confirmed = Confirmed { born: Instant::now(), at: Arc::default() };
-        Self { sessions: cache(), indexes: EndedIndexes::default(), tokens: cache(), clients: cache(), confirmed }
+        Self {
+            sessions: cache(),
+            indexes: EndedIndexes::default(),
+            accounts: cache(),
+            tokens: cache(),
+            clients: cache(),
+            confirmed,
+        }
     }
 }
 
@@ -93,6 +103,13 @@ impl Revocations {
             Change::SessionEnded { session, status } => {
                 self.sessions.insert(*session, Timed((), lifetime));
                 self.indexes.set(*status, lifetime);
+            }
+            Change::SessionsEnded(cutoff) => {
+                // They may be read in another order than they were written.
+                let known = self.accounts.get(&cutoff.user);
+                if known.is_none_or(|Timed(known, _)| known.through <= cutoff.through) {
+                    self.accounts.insert(cutoff.user, Timed(*cutoff, lifetime));
+                }
             }
             Change::TokenDenied { token } => self.tokens.insert(token.clone(), Timed((), lifetime)),
             Change::ClientDeleted { client, at } => self.clients.insert(client.clone(), Timed(*at, lifetime)),
@@ -108,7 +125,10 @@ impl Revocations {
     /// The approximate number of known ended sessions, denied tokens and deleted clients.
     #[must_use]
     pub fn known(&self) -> u64 {
-        self.sessions.entry_count() + self.tokens.entry_count() + self.clients.entry_count()
+        self.sessions.entry_count()
+            + self.accounts.entry_count()
+            + self.tokens.entry_count()
+            + self.clients.entry_count()
     }
 
     /// The time since the last confirmation.
@@ -124,10 +144,11 @@ impl Revocations {
         self.age() <= STALE
     }
 
-    /// Whether the session has ended.
+    /// Whether the session has ended, which belongs to the account.
     #[must_use]
-    pub fn has_ended(&self, session: SessionId) -> bool {
-        self.sessions.contains_key(&session)
+    pub fn has_ended(&self, session: SessionId, account: UserId) -> bool {
+        let is_cut_off = |Timed(cutoff, _): Timed<Cutoff>| session <= cutoff.through && cutoff.kept != Some(session);
+        self.sessions.contains_key(&session) || self.accounts.get(&account).is_some_and(is_cut_off)
     }
 
     /// Whether the token of this `jti` was denied.
@@ -166,6 +187,27 @@ mod tests {
     }
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
+    const NOBODY: UserId = UserId(Uuid::nil());
+
+    #[test]
+    fn a_cutoff_ends_what_began_before_it_but_one() {
+        let revocations = Revocations::default();
+        let session = |n| SessionId(Uuid::from_u128(n));
+        let (ada, bob) = (UserId(Uuid::from_u128(1)), UserId(Uuid::from_u128(2)));
+        let cuts_off = |through, kept| {
+            let cutoff = Cutoff { user: ada, through: session(through), kept: Some(session(kept)) };
+            let matters_until = NOW + TimeDelta::seconds(600);
+            revocations.apply(&Entry { change: Change::SessionsEnded(cutoff), matters_until }, NOW);
+        };
+        let ended = || (1..=9).filter(|n| revocations.has_ended(session(*n), ada)).collect::<Vec<_>>();
+        cuts_off(5, 3);
+        assert_eq!(ended(), [1, 2, 4, 5]);
+        cuts_off(7, 6);
+        assert_eq!(ended(), [1, 2, 3, 4, 5, 7]);
+        cuts_off(5, 3); // read again, after the later one
+        assert_eq!(ended(), [1, 2, 3, 4, 5, 7]);
+        assert!(!revocations.has_ended(session(1), bob));
+    }
 
     #[test]
     fn an_ended_session_is_remembered_and_one_without_live_tokens_is_not() {
@@ -173,8 +215,8 @@ mod tests {
         let ((live, lives), (dead, died)) = (ended(1, 600), ended(2, -301));
         revocations.apply(&lives, NOW);
         revocations.apply(&died, NOW);
-        assert!(revocations.has_ended(live));
-        assert!(!revocations.has_ended(dead));
+        assert!(revocations.has_ended(live, NOBODY));
+        assert!(!revocations.has_ended(dead, NOBODY));
         assert_eq!(revocations.status_list(3, None).expect("its first state").bits[0], 1 << 7);
         assert!(revocations.status_list(2, None).expect("its first state").bits.is_empty());
     }
@@ -183,7 +225,7 @@ mod tests {
     fn no_number_of_ended_sessions_makes_it_forget_one() {
         let revocations = Revocations::default();
         (0..20_000).for_each(|n| revocations.apply(&ended(n, 600).1, NOW));
-        assert!((0..20_000).all(|n| revocations.has_ended(SessionId(Uuid::from_u128(n)))));
+        assert!((0..20_000).all(|n| revocations.has_ended(SessionId(Uuid::from_u128(n)), NOBODY)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use entity::{
 };
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, Iterable, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect,
+    QuerySelect, QueryTrait, Select,
     sea_query::{Condition, Expr, ExprTrait, LockType, OnConflict, Query},
 };
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{
     StoreError, Transaction,
     rows::{self, from_json, status_position, to_json, unreadable},
+    session_cutoffs,
 };
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
@@ -28,7 +29,7 @@ use crate::domain::{
     status_list::StatusPosition,
 };
 
-pub use ending::{SessionSelector, Walk, end, prune, prune_idle};
+pub use ending::{Ended, SessionSelector, Walk, end, excess, newest, prune, prune_idle};
 
 const TABLE: &str = "session";
 const PARENT: &str = "parent_session";
@@ -113,8 +114,8 @@ pub struct Rotation<'a> {
 }
 
 /// Inserts a session if its basis still holds and the account is not disabled. So a login that was hashing while the
-/// account was disabled, deleted or given a new password leaves no session, nor does one whose parent has ended. `None`
-/// in those cases.
+/// account was disabled, deleted or given a new password leaves no session, nor does one whose parent has ended, or
+/// whose id is not after the account's cutoff. `None` in those cases.
 ///
 /// A child whose parent has a live session of that client continues it (OIDC Back-Channel Logout 1.0 §2.1: one `sid` for
 /// each client in a browser). It keeps its id and its status list index, and gets the next generation.
@@ -175,6 +176,7 @@ pub async fn insert(
         .from(user::Entity)
         .and_where(Expr::col((user::Entity, user::Column::Id)).eq(new.user.0))
         .and_where(Expr::col((user::Entity, user::Column::DisabledAt)).is_null())
+        .and_where(Expr::exists(session_cutoffs::covering_new(new.user, new.id)).not())
         .lock(LockType::Share)
         .to_owned();
     match new.proof {
@@ -195,6 +197,7 @@ pub async fn insert(
                 .and_where(of_parent(Column::Id).eq(parent.0))
                 .and_where(of_parent(Column::UserId).eq(new.user.0))
                 .and_where(of_parent(Column::EndedAt).is_null())
+                .and_where(Expr::exists(session_cutoffs::covering(PARENT)).not())
                 .and_where(of_parent(Column::EndsAt).gt(now))
                 .and_where(of_parent(Column::IdleEndsAt).gt(now));
         }
@@ -313,14 +316,25 @@ pub async fn touch(
     Ok(())
 }
 
-/// The session of `id`, ended or not.
+/// The session of `id`, ended or not. One that a cutoff covers has ended.
 pub async fn find(db: &impl ConnectionTrait, id: SessionId) -> Result<Option<Session>, StoreError> {
-    Entity::find_by_id(id.0).one(db).await?.map(session).transpose()
+    read(db, Entity::find_by_id(id.0)).await
 }
 
 /// Like [`find`], locked until the transaction ends.
 pub async fn hold(transaction: &Transaction, id: SessionId) -> Result<Option<Session>, StoreError> {
-    Entity::find_by_id(id.0).lock_exclusive().one(transaction).await?.map(session).transpose()
+    read(transaction, Entity::find_by_id(id.0).lock_exclusive()).await
+}
+
+async fn read(db: &impl ConnectionTrait, one: Select<Entity>) -> Result<Option<Session>, StoreError> {
+    const IS_CUT_OFF: &str = "is_cut_off";
+    let found = one.expr_as(Expr::exists(session_cutoffs::covering(Entity)), IS_CUT_OFF).into_query();
+    let Some(row) = db.query_one(&found).await? else { return Ok(None) };
+    let mut found = session(Model::from_query_result(&row, "")?)?;
+    if row.try_get::<bool>("", IS_CUT_OFF)? {
+        found.ended_at = found.ended_at.or(Some(found.rotated_at));
+    }
+    Ok(Some(found))
 }
 
 /// The account's live sessions, newest first; at most [`MOST_LISTED`].
@@ -328,7 +342,6 @@ pub async fn live_of(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>
     let rows = Entity::find()
         .filter(Column::UserId.eq(user.0))
         .filter(live(now))
-        .order_by_desc(Column::CreatedAt)
         .order_by_desc(Column::Id)
         .limit(MOST_LISTED)
         .all(db)
@@ -359,11 +372,6 @@ pub async fn addresses_of(
 /// The number of the account's live sessions.
 pub async fn count_live(db: &impl ConnectionTrait, user: UserId, now: DateTime<Utc>) -> Result<u64, StoreError> {
     Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(live(now)).count(db).await?)
-}
-
-/// The number of the account's sessions that have not ended: live ones, and expired ones that are not pruned yet.
-pub async fn count_unended(db: &impl ConnectionTrait, user: UserId) -> Result<u64, StoreError> {
-    Ok(Entity::find().filter(Column::UserId.eq(user.0)).filter(Column::EndedAt.is_null()).count(db).await?)
 }
 
 /// Writes a new username to the account's live sessions, so that their next access tokens carry it.
@@ -403,7 +411,11 @@ pub async fn last_status_list(db: &impl ConnectionTrait) -> Result<Option<u16>, 
 
 /// Neither ended nor expired.
 fn live(now: DateTime<Utc>) -> Condition {
-    Condition::all().add(Column::EndedAt.is_null()).add(Column::EndsAt.gt(now)).add(Column::IdleEndsAt.gt(now))
+    Condition::all()
+        .add(Column::EndedAt.is_null())
+        .add(Column::EndsAt.gt(now))
+        .add(Column::IdleEndsAt.gt(now))
+        .add(Expr::exists(session_cutoffs::covering(Entity)).not())
 }
 
 fn session(row: Model) -> Result<Session, StoreError> {

@@ -55,6 +55,7 @@ mod logout;
 mod long_requests;
 mod mail_limits;
 mod mailer;
+mod many_sessions;
 mod metrics;
 mod names;
 mod narrowed_clients;

@@ -42,7 +42,7 @@ fn bits(claims: &Value) -> Vec<u8> {
 }
 
 /// Whether the list says that the token is over.
-async fn is_over(site: &Site, tokens: &Tokens) -> bool {
+pub(crate) async fn is_over(site: &Site, tokens: &Tokens) -> bool {
     let (_, index) = place_of(tokens);
     let bits = bits(&claims(site).await);
     bits[usize::try_from(index / 8).expect("small")] >> (index % 8) & 1 == 1

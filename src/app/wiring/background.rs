@@ -15,8 +15,8 @@ use crate::{
     services::{
         accounts::password_costs::PasswordCosts,
         background::{
-            deliver_mail::DeliverMail, prune::Prune, resolve_mail::ResolveMail, run_jobs::RunJobs,
-            tell_logout::TellLogout,
+            deliver_mail::DeliverMail, end_sessions::EndSessions, prune::Prune, resolve_mail::ResolveMail,
+            run_jobs::RunJobs, tell_logout::TellLogout,
         },
         keys::watch::WatchKeys,
         metrics::{DroppedLines, MetricsSnapshot},
@@ -29,6 +29,11 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             deliver_mail: self.deliver_mail()?,
             tell_logout: self.tell_logout(),
+            end_sessions: EndSessions {
+                end_session: self.core.end_session.clone(),
+                db: self.core.revocation_db.clone(),
+                clock: self.core.clock.clone(),
+            },
             random: self.core.random.clone(),
             awake: Arc::clone(&self.core.outbox.awake),
             metrics: self.metrics.clone(),

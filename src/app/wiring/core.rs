@@ -74,6 +74,7 @@ impl<'a> Core<'a> {
                 db: revocation_db.clone(),
                 changes: changes.clone(),
                 awake,
+                random: Random,
                 clock: Arc::clone(clock),
             },
             client_failures: client_failures(config, clock),

@@ -44,6 +44,7 @@ impl Parts<'_> {
             db: self.core.db.clone(),
             random: self.core.random.clone(),
             status_indexes: self.status_indexes.clone(),
+            end_session: self.core.end_session.clone(),
             clock: self.core.clock.clone(),
         }
     }

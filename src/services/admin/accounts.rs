@@ -32,7 +32,7 @@ use crate::{
         },
         audit::Event,
         outbox::Outbox,
-        sessions::end::EndSession,
+        sessions::end::{EndSession, EndedSessions},
     },
     store::{
         self, Database, StoreError, Transaction, one_use_secrets,
@@ -45,11 +45,6 @@ use crate::{
 
 /// Accounts a page.
 const PAGE: u64 = 500;
-/// The most sessions that end in the transaction of the change. A transaction is bounded in time, and a user must not
-/// prevent it by logging in very often.
-const MOST_TOGETHER: u64 = 5_000;
-/// How many sessions beyond that end at a time, before the change.
-const BATCH: u64 = 500;
 
 /// The operator's account management.
 #[derive(Debug, Clone)]
@@ -253,11 +248,10 @@ impl Administer {
     /// # Errors
     /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn disable(&self, id: UserId) -> Result<usize, AdministerError> {
-        let before = self.end_excess(id, EndReason::AccountDisabled).await?;
         let transaction = store::begin(&self.db).await?;
         users::disable(&transaction, id, self.clock.now()).await?.ok_or(AdministerError::Unknown)?;
         let event = Event::done("account_disable").account(id);
-        Ok(before + self.shut_out(transaction, id, EndReason::AccountDisabled, event).await?)
+        self.shut_out(transaction, id, EndReason::AccountDisabled, event).await
     }
 
     /// Lets a disabled account log in again, and forgives its failed passwords. Its sessions stay ended.
@@ -287,7 +281,6 @@ impl Administer {
     /// # Errors
     /// [`AdministerError::Unknown`] or [`Unavailable`].
     pub async fn delete(&self, id: UserId) -> Result<usize, AdministerError> {
-        let before = self.end_excess(id, EndReason::AccountDeleted).await?;
         let transaction = store::begin(&self.db).await?;
         let owner = users::hold(&transaction, &Identifier::Id(id)).await?.ok_or(AdministerError::Unknown)?;
         if !users::remove(&transaction, id).await? {
@@ -295,7 +288,7 @@ impl Administer {
         }
         let ending = delete_account(&self.end_session, &self.outbox, &transaction, &owner).await?;
         let event = Event::done("account_delete").because("operator").account(id);
-        Ok(before + self.end_session.commit(transaction, ending.recording(event)).await?)
+        self.end(transaction, ending.recording(event)).await
     }
 
     /// Sets a new password, forgives the failed ones and ends the sessions; returns how many. A disabled account stays
@@ -304,7 +297,6 @@ impl Administer {
         self.password_costs.load().await?;
         let chosen_password = self.choose_password.run(parse(password)?, &user.username, user.email.as_ref()).await;
         let hash = chosen_password.map_err(chosen)?;
-        let before = self.end_excess(user.id, EndReason::PasswordChange).await?;
         let transaction = store::begin(&self.db).await?;
         let user = users::set_password(&transaction, user.id, &hash).await?.ok_or(AdministerError::Unknown)?;
         throttles::forgive(&transaction, user.id).await?;
@@ -312,15 +304,14 @@ impl Administer {
         one_use_secrets::void(&transaction, one_use_secrets::SecretSelector::AllOf(user.id), self.clock.now()).await?;
         self.outbox.tell_owner(&transaction, &user, AccountChange::Password).await?;
         let event = Event::done("password_change").because("operator").account(user.id);
-        Ok(before + self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await?)
+        self.shut_out(transaction, user.id, EndReason::PasswordChange, event).await
     }
 
     /// Ends an account's sessions; returns how many.
     pub async fn revoke_sessions(&self, id: UserId) -> Result<usize, AdministerError> {
-        let before = self.end_excess(id, EndReason::Operator).await?;
         let transaction = store::begin(&self.db).await?;
         let event = Event::done("sessions_revoke").because("operator").account(id);
-        Ok(before + self.shut_out(transaction, id, EndReason::Operator, event).await?)
+        self.shut_out(transaction, id, EndReason::Operator, event).await
     }
 
     /// Grants a role, which the next tokens carry, also those of live sessions. Returns whether the role is new.
@@ -372,23 +363,14 @@ impl Administer {
     ) -> Result<usize, AdministerError> {
         let also = vec![self.end_session.changes.account_changed(id)];
         let ending = self.end_session.within(&transaction, &SessionSelector::AllOf(id), reason, also).await?;
-        Ok(self.end_session.commit(transaction, ending.recording(event)).await?)
+        self.end(transaction, ending.recording(event)).await
     }
 
-    /// Ends the sessions that are too many for one transaction; returns how many. All of them must end anyway, so
-    /// nothing is lost if the change fails.
-    async fn end_excess(&self, id: UserId, reason: EndReason) -> Result<usize, AdministerError> {
-        let mut left = sessions::count_unended(&self.db, id).await?;
-        let mut all = 0;
-        while left > MOST_TOGETHER {
-            let ended = self.end_session.run(&SessionSelector::SomeOf(id, BATCH), reason).await?;
-            if ended == 0 {
-                break;
-            }
-            all += ended;
-            left = left.saturating_sub(u64::try_from(ended).unwrap_or(u64::MAX));
-        }
-        Ok(all)
+    /// Commits, then ends the rest of very many sessions, which are refused already. Returns how many ended.
+    async fn end(&self, transaction: Transaction, ending: EndedSessions) -> Result<usize, AdministerError> {
+        let rest = ending.rest.clone();
+        let ended = self.end_session.commit(transaction, ending).await?;
+        Ok(ended + self.end_session.finish(rest).await?)
     }
 }
 

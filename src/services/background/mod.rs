@@ -1,6 +1,7 @@
 //! Tasks that run beside the requests, for as long as the service runs.
 
 pub mod deliver_mail;
+pub mod end_sessions;
 pub mod follow_changes;
 mod outcome;
 pub mod prune;

@@ -25,6 +25,7 @@ use crate::{
         audit::Event,
         background::{
             deliver_mail::DeliverMail,
+            end_sessions::EndSessions,
             outcome::{Failure, JobOutcome},
             tell_logout::TellLogout,
         },
@@ -45,6 +46,8 @@ pub struct RunJobs {
     pub deliver_mail: DeliverMail,
     /// Handles [`JobKind::LogoutNotice`].
     pub tell_logout: TellLogout,
+    /// Handles [`JobKind::SessionEnd`].
+    pub end_sessions: EndSessions,
     /// Names claims, and spreads retries.
     pub random: Random,
     /// Wakes this process, which looks by itself as well.
@@ -80,6 +83,8 @@ impl Workers {
         let at_once = match kind {
             JobKind::Email => 4,
             JobKind::LogoutNotice => 16,
+            // One step at a time: the connections of ends are few, and a logout must not wait for them.
+            JobKind::SessionEnd => 1,
         };
         Self { kind, free: Arc::new(Semaphore::new(at_once)), looks_at: Instant::now(), has_failed: false }
     }
@@ -176,7 +181,7 @@ impl RunJobs {
                 let chance = u64::from(u16::from_be_bytes(self.random.bytes()));
                 Duration::from_millis(PAUSE_MS * chance / u64::from(u16::MAX))
             }
-            JobKind::LogoutNotice => Duration::ZERO,
+            JobKind::LogoutNotice | JobKind::SessionEnd => Duration::ZERO,
         };
         workers.looks_at = workers.looks_at.min(Instant::now() + pause);
     }
@@ -229,6 +234,7 @@ impl RunJobs {
                 let event = match job.kind {
                     JobKind::Email => Event::refused("mail", "withdrawn"),
                     JobKind::LogoutNotice => Event::refused("logout_notice", "withdrawn"),
+                    JobKind::SessionEnd => Event::refused("session_end", "withdrawn"),
                 };
                 job.user.map_or(event.clone(), |user| event.account(user)).record();
                 Ok(())
@@ -250,6 +256,7 @@ impl RunJobs {
             match job.kind {
                 JobKind::Email => self.deliver_mail.run(job).await,
                 JobKind::LogoutNotice => self.tell_logout.run(job).await,
+                JobKind::SessionEnd => self.end_sessions.run(job).await,
             }
         };
         tokio::pin!(handled);
@@ -313,6 +320,7 @@ impl RunJobs {
         match kind {
             JobKind::Email => (&metrics.mails_failed, &metrics.mails_dead),
             JobKind::LogoutNotice => (&metrics.logout_notices_failed, &metrics.logout_notices_dead),
+            JobKind::SessionEnd => (&metrics.session_ends_failed, &metrics.session_ends_dead),
         }
     }
 }

@@ -58,9 +58,6 @@ pub struct Clients {
 /// may have issued the tokens.
 const LONGEST_TOKEN: TimeDelta = TimeDelta::days(1);
 
-/// Sessions a transaction.
-const BATCH: u64 = 500;
-
 /// Why a client was not registered or changed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistrationError {
@@ -217,7 +214,7 @@ impl Clients {
     /// Deletes a client, and ends its sessions. Returns whether it existed.
     ///
     /// The client and its tokens are refused from the first transaction on; its sessions, which may be many, end in
-    /// batches after that.
+    /// steps, of which that has the first. A job ends those that are left if this is not called to its end.
     ///
     /// # Errors
     /// [`Unavailable`]; a repeated call ends the sessions that are left.
@@ -226,17 +223,14 @@ impl Clients {
         if id.is_built_in() {
             return Ok(false);
         }
-        let transaction = store::begin(&self.db).await?;
+        let transaction = store::begin(&self.end_session.db).await?;
         let existed = clients::delete(&transaction, id).await?;
         consents::delete_of_client(&transaction, id).await?;
         let at = self.clock.now();
         let change = Change::ClientDeleted { client: id.clone(), at };
-        let deleted = Entry { change, matters_until: at + LONGEST_TOKEN };
-        let changes = &self.end_session.changes;
-        let written = changes.write(&transaction, if existed { vec![deleted] } else { Vec::new() }).await?;
-        let written = if existed { written.recording(Event::done("client_delete").client(id)) } else { written };
-        changes.commit(transaction, written).await?;
-        let ended = self.end_sessions(id).await?;
+        let deleted = existed.then_some(Entry { change, matters_until: at + LONGEST_TOKEN });
+        let event = existed.then(|| Event::done("client_delete").client(id));
+        let ended = self.shut_out(transaction, id, deleted, event).await?;
         Ok(existed || ended > 0)
     }
 
@@ -267,23 +261,27 @@ impl Clients {
         consents::delete_of_client(&transaction, id).await?;
         let deleted =
             Entry { change: Change::ClientDeleted { client: id.clone(), at }, matters_until: at + LONGEST_TOKEN };
-        let changes = &self.end_session.changes;
-        let written = changes.write(&transaction, vec![deleted]).await?;
-        changes.commit(transaction, written.recording(Event::done("client_block").client(id))).await?;
-        self.end_sessions(id).await?;
+        self.shut_out(transaction, id, Some(deleted), Some(Event::done("client_block").client(id))).await?;
         Ok(())
     }
 
-    /// Ends the sessions of a client in batches. Returns how many.
-    async fn end_sessions(&self, id: &ClientId) -> Result<usize, Unavailable> {
-        let some = SessionSelector::SomeOfClient(id.clone(), BATCH);
-        let mut ended = 0;
-        loop {
-            match self.end_session.run(&some, EndReason::ClientDeleted).await? {
-                0 => return Ok(ended),
-                more => ended += more,
-            }
-        }
+    /// Ends the sessions of a client that `transaction` refuses from now on: a first step in it, and the others after its
+    /// commit. Returns how many.
+    async fn shut_out(
+        &self,
+        transaction: Transaction,
+        id: &ClientId,
+        denied: Option<Entry>,
+        event: Option<Event>,
+    ) -> Result<usize, Unavailable> {
+        let (all, denied) = (SessionSelector::AllOfClient(id.clone()), denied.into_iter().collect());
+        let ending = self.end_session.within(&transaction, &all, EndReason::ClientDeleted, denied).await?;
+        let ending = match event {
+            Some(event) => ending.recording(event),
+            None => ending,
+        };
+        let rest = ending.rest.clone();
+        Ok(self.end_session.commit(transaction, ending).await? + self.end_session.finish(rest).await?)
     }
 }
 

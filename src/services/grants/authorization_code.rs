@@ -146,6 +146,7 @@ impl RedeemCode {
                     let tokens = sign(&session)?;
                     store::commit(transaction).await?;
                     BeginSession::record(&session);
+                    self.begin_session.end_excess(session.user).await;
                     return Ok(Some(tokens));
                 }
                 Ok(None) => return Ok(None),

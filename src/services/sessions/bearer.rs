@@ -114,7 +114,7 @@ impl Bearer {
             return Err(Unavailable::Stale.into());
         }
         let over = match &claims.user {
-            Some(user) => self.revocations.has_ended(user.sid),
+            Some(user) => self.revocations.has_ended(user.sid, subject(&claims)?),
             None => self.revocations.is_denied(&claims.jti),
         };
         if over || self.revocations.is_deleted(&claims.client_id, claims.iat) {
@@ -130,17 +130,16 @@ impl Bearer {
 }
 
 fn caller(claims: AccessClaims, user: &UserClaims) -> Result<Caller, BearerError> {
-    // Both hold for every token that we sign; a key of ours that is used elsewhere must not cause a panic.
-    let subject = uuid::Uuid::parse_str(&claims.sub).map_err(|_| TokenError::Malformed)?;
+    let account = subject(&claims)?;
+    // It is a time in every token that we sign; a key of ours that is used elsewhere must not cause a panic.
     let authenticated_at = match user.auth_time {
         Some(time) => DateTime::from_timestamp(time, 0).ok_or(TokenError::Malformed)?,
         None => UNKNOWN,
     };
-    Ok(Caller {
-        user: UserId(subject),
-        session: user.sid,
-        client: claims.client_id,
-        scope: claims.scope,
-        authenticated_at,
-    })
+    Ok(Caller { user: account, session: user.sid, client: claims.client_id, scope: claims.scope, authenticated_at })
+}
+
+/// The account of a user's token. It is a UUID in every one that we sign.
+fn subject(claims: &AccessClaims) -> Result<UserId, TokenError> {
+    uuid::Uuid::parse_str(&claims.sub).map(UserId).map_err(|_| TokenError::Malformed)
 }

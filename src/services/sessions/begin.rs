@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
+
 use crate::{
     crypto::random::Random,
     domain::{
@@ -9,17 +11,22 @@ use crate::{
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
-        session::{Lifetimes, Session},
+        session::{EndReason, Lifetimes, Session},
         status_list::StatusPosition,
     },
     services::{
         Unavailable,
         audit::Event,
-        sessions::status_indexes::{NO_FREE_INDEX, StatusIndexes},
+        sessions::{
+            end::EndSession,
+            status_indexes::{NO_FREE_INDEX, StatusIndexes},
+        },
     },
     store::{
         Database, StoreError, Transaction,
-        sessions::{self, NewSession, SessionBasis},
+        pending_ends::Owner,
+        session_cutoffs::{self, Cutoff},
+        sessions::{self, NewSession, SessionBasis, SessionSelector},
     },
 };
 
@@ -30,6 +37,8 @@ pub struct BeginSession {
     pub random: Random,
     /// Draws its status list index.
     pub status_indexes: StatusIndexes,
+    /// Ends the oldest sessions of an account that has too many.
+    pub end_session: EndSession,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -50,21 +59,46 @@ pub struct Beginning<'a> {
 }
 
 impl BeginSession {
-    /// Begins a session; `None` if its proof no longer holds.
+    /// Begins a session; `None` if its proof no longer holds. If the account has too many then, the oldest end.
     pub async fn run(&self, beginning: &Beginning<'_>, origin: &ClientInfo) -> Result<Option<Session>, Unavailable> {
-        let id = self.draw_id();
+        let mut id = self.draw_id();
         for index in self.status_indexes.draws() {
             let new = beginning.at(id, index, origin);
             match sessions::insert(&self.db, &new, beginning.lifetimes, self.clock.now()).await {
                 Err(StoreError::Duplicate(_)) => {}
                 Ok(Some(session)) => {
                     Self::record(&session);
+                    self.end_excess(session.user).await;
                     return Ok(Some(session));
                 }
-                other => return Ok(other?),
+                Ok(None) => match self.after_cutoff(beginning.user, id).await? {
+                    Some(later) => id = later,
+                    None => return Ok(None),
+                },
+                Err(other) => return Err(other.into()),
             }
         }
         Err(NO_FREE_INDEX.into())
+    }
+
+    /// An id after the account's cutoff, if that covers `id`: then the clock of another replica is ahead.
+    async fn after_cutoff(&self, user: UserId, id: SessionId) -> Result<Option<SessionId>, StoreError> {
+        let cutoff = session_cutoffs::find(&self.db, user).await?.filter(|cutoff| id <= cutoff.through);
+        let later = |cutoff: Cutoff| cutoff.through.began() + TimeDelta::milliseconds(1);
+        Ok(cutoff.map(|cutoff| SessionId(self.random.uuid_v7(later(cutoff)))))
+    }
+
+    /// Ends the oldest sessions of an account that has too many. The new session has begun, so a failure is only logged:
+    /// the next one tries again.
+    pub async fn end_excess(&self, user: UserId) {
+        let end = async {
+            let Some(through) = sessions::excess(&self.db, user).await? else { return Ok(0) };
+            let oldest = SessionSelector::Through(Owner::Account(user), through, None);
+            self.end_session.run(&oldest, EndReason::TooMany).await
+        };
+        if let Err(cause) = Box::pin(end).await {
+            tracing::warn!(%cause, "the oldest sessions of an account with too many were not ended");
+        }
     }
 
     /// An id for a session.

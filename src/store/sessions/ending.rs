@@ -6,7 +6,7 @@ use entity::{
     user,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Query, SelectStatement},
 };
 use uuid::Uuid;
@@ -14,11 +14,12 @@ use uuid::Uuid;
 use crate::{
     domain::{
         ids::{ClientId, SessionId, UserId},
-        session::EndReason,
+        session::{EndReason, MOST_LIVE},
         status_list::StatusPosition,
     },
     store::{
         StoreError,
+        pending_ends::Owner,
         rows::{status_position, unreadable},
     },
 };
@@ -44,49 +45,95 @@ pub enum SessionSelector {
     One(SessionId),
     /// One and its children, if it belongs to this account.
     OneOf(UserId, SessionId),
+    /// The children of one.
+    ChildrenOf(SessionId),
     /// All of an account.
     AllOf(UserId),
     /// All of an account but one.
     AllOfBut(UserId, SessionId),
     /// All of an account at one client.
     AllOfAt(UserId, ClientId),
-    /// At most this many of an account.
-    SomeOf(UserId, u64),
-    /// At most this many of a client.
-    SomeOfClient(ClientId, u64),
+    /// All of a client.
+    AllOfClient(ClientId),
+    /// All of an owner up to an id, but for one.
+    Through(Owner, SessionId, Option<SessionId>),
 }
 
-/// Ends the selected live sessions and returns them. Their rows keep no personal data.
+impl SessionSelector {
+    /// The owner of all the sessions, and the session that goes on; `None` if there is no such owner, or only some of
+    /// their sessions end.
+    #[must_use]
+    pub fn owner(&self) -> Option<(Owner, Option<SessionId>)> {
+        match self {
+            Self::AllOf(user) => Some((Owner::Account(*user), None)),
+            Self::AllOfBut(user, kept) => Some((Owner::Account(*user), Some(*kept))),
+            Self::AllOfAt(user, client) => Some((Owner::AccountAt(*user, client.clone()), None)),
+            Self::AllOfClient(client) => Some((Owner::Client(client.clone()), None)),
+            Self::One(_) | Self::OneOf(..) | Self::ChildrenOf(_) | Self::Through(..) => None,
+        }
+    }
+}
+
+/// The most sessions of one step, children of them not counted: a tenth of a second of work, and a bounded transaction.
+pub const STEP: u64 = 1_000;
+
+/// The sessions that a step has ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub sessions: Vec<EndedSession>,
+    /// Whether more of the selected sessions may be left, for another step.
+    pub may_be_more: bool,
+}
+
+/// Ends the selected live sessions and returns them: of one owner the oldest, [`STEP`] at most, and their children. Their
+/// rows keep no personal data.
 pub async fn end(
     db: &impl ConnectionTrait,
     which: &SessionSelector,
     reason: EndReason,
     now: DateTime<Utc>,
-) -> Result<Vec<EndedSession>, StoreError> {
+) -> Result<Ended, StoreError> {
     // Lock in a statement of its own, so that the next one sees the changes of earlier lock holders: a code exchange
     // inserts its session under a shared lock of account and parent.
-    match which {
+    if let SessionSelector::AllOf(user) | SessionSelector::AllOfBut(user, _) = which {
+        let held = user::Entity::find_by_id(user.0).select_only().column(user::Column::Id).lock_exclusive();
+        held.into_tuple::<Uuid>().one(db).await?;
+    }
+    let (selected, may_be_more, kept) = match which {
         SessionSelector::One(id) | SessionSelector::OneOf(_, id) => {
             let held = Entity::find_by_id(id.0).select_only().column(Column::Id).lock_exclusive();
             held.into_tuple::<Uuid>().one(db).await?;
+            (vec![id.0], false, None)
         }
-        SessionSelector::AllOf(user) | SessionSelector::AllOfBut(user, _) => {
-            let held = user::Entity::find_by_id(user.0).select_only().column(user::Column::Id).lock_exclusive();
-            held.into_tuple::<Uuid>().one(db).await?;
+        SessionSelector::ChildrenOf(id) => {
+            let (ids, more) = step(db, Condition::all().add(Column::Parent.eq(id.0)), None, None).await?;
+            (ids, more, None)
         }
-        SessionSelector::AllOfAt(..) | SessionSelector::SomeOf(..) | SessionSelector::SomeOfClient(..) => {}
-    }
-    let these = match which {
-        SessionSelector::One(id) => family(*id),
-        SessionSelector::OneOf(user, id) => Condition::all().add(family(*id)).add(Column::UserId.eq(user.0)),
-        SessionSelector::AllOf(user) => Condition::all().add(Column::UserId.eq(user.0)),
-        SessionSelector::AllOfBut(user, id) => Condition::all().add(Column::UserId.eq(user.0)).add(Column::Id.ne(id.0)),
-        SessionSelector::AllOfAt(user, client) => {
-            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
+        SessionSelector::AllOf(..)
+        | SessionSelector::AllOfBut(..)
+        | SessionSelector::AllOfAt(..)
+        | SessionSelector::AllOfClient(_) => {
+            let Some((owner, kept)) = which.owner() else { return Ok(Ended::none()) };
+            let (ids, more) = step(db, owned(&owner), None, kept).await?;
+            (ids, more, kept)
         }
-        SessionSelector::SomeOf(user, most) => some_of(Column::UserId.eq(user.0), *most),
-        SessionSelector::SomeOfClient(client, most) => some_of(Column::ClientId.eq(client.as_str()), *most),
+        SessionSelector::Through(owner, through, kept) => {
+            let (ids, more) = step(db, owned(owner), Some(*through), *kept).await?;
+            (ids, more, *kept)
+        }
     };
+    if selected.is_empty() {
+        return Ok(Ended::none());
+    }
+    let mut these = Condition::all()
+        .add(Condition::any().add(Column::Id.is_in(selected.clone())).add(Column::Parent.is_in(selected)))
+        .add(Column::EndedAt.is_null());
+    if let SessionSelector::OneOf(user, _) = which {
+        these = these.add(Column::UserId.eq(user.0));
+    }
+    if let Some(kept) = kept {
+        these = these.add(Column::Id.ne(kept.0));
+    }
     let rows = Entity::update_many()
         .col_expr(Column::EndedAt, Expr::value(now))
         .col_expr(Column::EndReason, Expr::value(reason.as_str()))
@@ -94,23 +141,75 @@ pub async fn end(
         .col_expr(Column::UserAgent, Expr::value(None::<String>))
         .col_expr(Column::Ip, Expr::value(None::<String>))
         .filter(these)
-        .filter(Column::EndedAt.is_null())
         .exec_with_returning(db)
         .await?;
-    rows.iter().map(ended).collect()
+    Ok(Ended { sessions: rows.iter().map(ended).collect::<Result<_, _>>()?, may_be_more })
 }
 
-/// At most `most` of the sessions for which `owned` holds.
-fn some_of(owned: Expr, most: u64) -> Condition {
-    let some = Query::select()
-        .column(Column::Id)
-        .from(Entity)
-        .and_where(owned)
-        .and_where(Column::EndedAt.is_null())
-        .limit(most)
-        .lock(LockType::Update)
-        .to_owned();
-    Condition::all().add(Column::Id.in_subquery(some))
+impl Ended {
+    /// No session.
+    #[must_use]
+    pub fn none() -> Self {
+        Self { sessions: Vec::new(), may_be_more: false }
+    }
+}
+
+/// Locks the oldest of the sessions that have not ended, [`STEP`] at most. Returns their ids, and whether there may be
+/// more. Every step locks them in the order of their ids, so that two never wait for each other.
+async fn step(
+    db: &impl ConnectionTrait,
+    owned: Condition,
+    through: Option<SessionId>,
+    kept: Option<SessionId>,
+) -> Result<(Vec<Uuid>, bool), StoreError> {
+    let mut find = Entity::find().select_only().column(Column::Id).filter(owned).filter(Column::EndedAt.is_null());
+    if let Some(through) = through {
+        find = find.filter(Column::Id.lte(through.0));
+    }
+    if let Some(kept) = kept {
+        find = find.filter(Column::Id.ne(kept.0));
+    }
+    let mut ids: Vec<Uuid> = find.order_by_asc(Column::Id).limit(STEP).lock_exclusive().into_tuple().all(db).await?;
+    let more = u64::try_from(ids.len()).is_ok_and(|rows| rows == STEP);
+    // Few different numbers of values: each makes another prepared statement.
+    if let Some(last) = ids.last().copied() {
+        ids.resize(ids.len().next_power_of_two(), last);
+    }
+    Ok((ids, more))
+}
+
+fn owned(owner: &Owner) -> Condition {
+    match owner {
+        Owner::Account(user) => Condition::all().add(Column::UserId.eq(user.0)),
+        Owner::AccountAt(user, client) => {
+            Condition::all().add(Column::UserId.eq(user.0)).add(Column::ClientId.eq(client.as_str()))
+        }
+        Owner::Client(client) => Condition::all().add(Column::ClientId.eq(client.as_str())),
+    }
+}
+
+/// The newest session of an owner that has not ended, but for `kept`.
+pub async fn newest(
+    db: &impl ConnectionTrait,
+    owner: &Owner,
+    kept: Option<SessionId>,
+) -> Result<Option<SessionId>, StoreError> {
+    let mut find = Entity::find().filter(owned(owner)).filter(Column::EndedAt.is_null());
+    if let Some(kept) = kept {
+        find = find.filter(Column::Id.ne(kept.0));
+    }
+    nth(db, find, 0).await
+}
+
+/// The newest of those sessions of an account that are too many, if it has more than [`MOST_LIVE`] that have not ended.
+/// It is looked up in an index, no further than that.
+pub async fn excess(db: &impl ConnectionTrait, user: UserId) -> Result<Option<SessionId>, StoreError> {
+    nth(db, Entity::find().filter(Column::UserId.eq(user.0)).filter(Column::EndedAt.is_null()), MOST_LIVE).await
+}
+
+async fn nth(db: &impl ConnectionTrait, find: Select<Entity>, n: u64) -> Result<Option<SessionId>, StoreError> {
+    let found = find.select_only().column(Column::Id).order_by_desc(Column::Id).offset(n).limit(1);
+    Ok(found.into_tuple::<Uuid>().one(db).await?.map(SessionId))
 }
 
 /// Deletes at most `batch` sessions that ended, or reached their absolute end, before `over`, and whose last access
@@ -193,11 +292,6 @@ fn live_parent(over: DateTime<Utc>) -> SelectStatement {
         .and_where(of_parent(Column::EndsAt).gt(over))
         .and_where(of_parent(Column::IdleEndsAt).gt(over))
         .to_owned()
-}
-
-/// A session and its children.
-fn family(id: SessionId) -> Condition {
-    Condition::any().add(Column::Id.eq(id.0)).add(Column::Parent.eq(id.0))
 }
 
 fn ended(row: &Model) -> Result<EndedSession, StoreError> {
