@@ -25,6 +25,8 @@ pub mod one_use_secrets;
 pub mod outbox;
 pub mod password_costs;
 pub mod pending_ends;
+#[cfg(test)]
+mod plans;
 mod probe;
 pub mod rate_limits;
 pub mod refused_names;

@@ -125,9 +125,19 @@ pub async fn end(
     if selected.is_empty() {
         return Ok(Ended::none());
     }
-    let mut these = Condition::all()
-        .add(Condition::any().add(Column::Id.is_in(selected.clone())).add(Column::Parent.is_in(selected)))
-        .add(Column::EndedAt.is_null());
+    // A child begins under a shared lock of its parent, so there are no more children than these.
+    let mut family = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::Parent.is_in(selected.clone()))
+        .filter(Column::Parent.is_not_null())
+        .filter(Column::EndedAt.is_null())
+        .into_tuple::<Uuid>()
+        .all(db)
+        .await?;
+    family.extend(selected);
+    pad(&mut family);
+    let mut these = Condition::all().add(Column::Id.is_in(family)).add(Column::EndedAt.is_null());
     if let SessionSelector::OneOf(user, _) = which {
         these = these.add(Column::UserId.eq(user.0));
     }
@@ -171,11 +181,15 @@ async fn step(
     }
     let mut ids: Vec<Uuid> = find.order_by_asc(Column::Id).limit(STEP).lock_exclusive().into_tuple().all(db).await?;
     let more = u64::try_from(ids.len()).is_ok_and(|rows| rows == STEP);
-    // Few different numbers of values: each makes another prepared statement.
+    pad(&mut ids);
+    Ok((ids, more))
+}
+
+/// Repeats an id until there are a power of two of them: each number of values makes another prepared statement.
+fn pad(ids: &mut Vec<Uuid>) {
     if let Some(last) = ids.last().copied() {
         ids.resize(ids.len().next_power_of_two(), last);
     }
-    Ok((ids, more))
 }
 
 fn owned(owner: &Owner) -> Condition {
