@@ -37,6 +37,7 @@ pub mod session_cutoffs;
 pub mod sessions;
 pub mod throttles;
 pub mod users;
+pub mod verified_tokens;
 
 pub use backup::backup;
 pub use connection::{Database, Transaction};

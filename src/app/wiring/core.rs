@@ -24,7 +24,10 @@ use crate::{
         rate_limit::FailureLimit,
         sessions::end::EndSession,
     },
-    store::{Database, Pools, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations},
+    store::{
+        Database, Pools, entity_cache::EntityCache, refused_names::RefusedNames, revocations::Revocations,
+        verified_tokens::VerifiedTokens,
+    },
 };
 
 /// The parts that need no keys. The outbox and `end_session` wake the one worker of jobs, which holds a clone of their
@@ -44,6 +47,8 @@ pub(in crate::app) struct Core<'a> {
     pub(super) changes: ChangeFeed,
     pub(super) outbox: Outbox,
     pub(super) end_session: EndSession,
+    /// The access tokens that this process has verified.
+    pub(super) verified: VerifiedTokens,
     /// Failed client authentications, for all endpoints together.
     client_failures: FailureLimit,
 }
@@ -62,6 +67,7 @@ impl<'a> Core<'a> {
         };
         Self {
             config,
+            verified: VerifiedTokens::default(),
             issuer: config.issuer.clone().unwrap_or_else(|| format!("http://{address}")),
             lifetimes: Lifetimes {
                 access_token: config.access_token_ttl,

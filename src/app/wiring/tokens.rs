@@ -36,6 +36,7 @@ impl Parts<'_> {
             clock: self.core.clock.clone(),
             issuer: self.core.issuer.clone(),
             audience: self.audience(),
+            verified: self.core.verified.clone(),
         }
     }
 

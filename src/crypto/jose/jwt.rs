@@ -228,6 +228,34 @@ impl Jwt {
         self.judge(kind, &claims, &unread, numeric_date(now)).map(|()| claims)
     }
 
+    /// As [`verify`](Self::verify) for an access token of any audience; also returns the `kid` of its key.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn verify_access(&self, token: &str, now: DateTime<Utc>) -> Result<(AccessClaims, String), TokenError> {
+        let claims = self.verify(AccessToken { audience: None }, token, now)?;
+        let jws: Jws<'_, Header> = Jws::parse(token, jws::MAX_LENGTH).ok_or(TokenError::Malformed)?;
+        Ok((claims, jws.header.kid))
+    }
+
+    /// Whether an access token that was verified before is good at `now`: its key is still published, and its time has
+    /// come and not passed. All else follows from its bytes.
+    ///
+    /// # Errors
+    /// [`TokenError`].
+    pub fn is_still_good(&self, claims: &AccessClaims, kid: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+        let now = numeric_date(now);
+        if self.keyring.current().find(kid).is_none() {
+            Err(TokenError::UnknownKey)
+        } else if claims.exp <= now {
+            Err(TokenError::Expired)
+        } else if claims.iat > now + MAX_SKEW {
+            Err(TokenError::NotYetValid)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Checks the claims (RFC 9068 §4) at `now` in seconds. `jsonwebtoken` would ask the system's clock, leave `iat`
     /// unchecked, and accept a float as a time.
     fn judge<K: TokenKind>(&self, kind: K, claims: &K::Claims, unread: &Unread, now: i64) -> Result<(), TokenError> {

@@ -1,5 +1,7 @@
 //! The introspection endpoint (RFC 7662).
 
+use std::sync::Arc;
+
 use poem_openapi::{Object, OpenApi, payload::Json, types::Example};
 use serde::Deserialize;
 
@@ -178,7 +180,7 @@ impl IntrospectApi {
         let token = form.token.ok_or_else(|| OAuthError::new(OAuthErrorCode::InvalidRequest, "token is required"))?;
         Ok(Json(match self.introspect.run(&token, &client).await? {
             None => Introspection::default(),
-            Some(Active::Access(claims)) => (*claims).into(),
+            Some(Active::Access(claims)) => Arc::unwrap_or_clone(claims).into(),
             Some(Active::Refresh(both)) => (*both).into(),
         }))
     }

@@ -5,16 +5,24 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 
 use crate::{
-    crypto::jose::jwt::{AccessToken, Jwt, TokenError},
+    crypto::{
+        digest,
+        jose::jwt::{Jwt, TokenError},
+    },
     domain::{
-        claims::{AccessClaims, UserClaims},
+        claims::AccessClaims,
         clock::Clock,
         ids::{ClientId, SessionId, UserId},
         scope::Scope,
         session::{Session, UNKNOWN},
     },
     services::Unavailable,
-    store::{Database, entity_cache::EntityCache, revocations::Revocations},
+    store::{
+        Database,
+        entity_cache::EntityCache,
+        revocations::Revocations,
+        verified_tokens::{VerifiedToken, VerifiedTokens},
+    },
 };
 
 /// Checks access tokens.
@@ -32,6 +40,8 @@ pub struct Bearer {
     pub issuer: String,
     /// The configured audience, whose tokens may read claims as well.
     pub audience: String,
+    /// The tokens whose signature was verified already.
+    pub verified: VerifiedTokens,
 }
 
 /// The user who presents a valid token, or is logged in at our own pages.
@@ -80,36 +90,35 @@ impl Bearer {
     /// The user who may manage their account with this token. It must be a user's, with this service in its audience,
     /// and its client must be first-party now.
     pub async fn account(&self, token: &str) -> Result<Caller, BearerError> {
-        let (claims, user) = self.user_token(token)?;
+        let claims = self.user_token(token)?;
         if !claims.aud.contains(&self.issuer) || !self.is_first_party(&claims).await? {
             return Err(BearerError::Insufficient);
         }
-        caller(claims, &user)
+        caller(&claims)
     }
 
     /// The user who may read their claims with this token (OIDC Core §5.3): one with scope `openid`, or of a client that is
     /// first-party now. A token that is bound to another resource is for that one alone (RFC 9068 §4).
     pub async fn userinfo(&self, token: &str) -> Result<Caller, BearerError> {
-        let (claims, user) = self.user_token(token)?;
+        let claims = self.user_token(token)?;
         if !claims.aud.contains(&self.issuer) && !claims.aud.contains(&self.audience) {
             return Err(BearerError::Insufficient);
         }
         if !claims.scope.contains("openid") && !self.is_first_party(&claims).await? {
             return Err(BearerError::Insufficient);
         }
-        caller(claims, &user)
+        caller(&claims)
     }
 
     /// The claims of a valid user's token.
-    fn user_token(&self, token: &str) -> Result<(AccessClaims, UserClaims), BearerError> {
-        let mut claims = self.live(token)?;
-        let Some(user) = claims.user.take() else { return Err(BearerError::Insufficient) };
-        Ok((claims, user))
+    fn user_token(&self, token: &str) -> Result<Arc<AccessClaims>, BearerError> {
+        let claims = self.live(token)?;
+        if claims.user.is_some() { Ok(claims) } else { Err(BearerError::Insufficient) }
     }
 
     /// The claims of an access token that is valid now, for any audience. It takes no SQL.
-    pub fn live(&self, token: &str) -> Result<AccessClaims, BearerError> {
-        let claims = self.jwt.verify(AccessToken { audience: None }, token, self.clock.now())?;
+    pub fn live(&self, token: &str) -> Result<Arc<AccessClaims>, BearerError> {
+        let claims = self.verified(token)?;
         if !self.revocations.are_current() {
             return Err(Unavailable::Stale.into());
         }
@@ -123,20 +132,40 @@ impl Bearer {
         Ok(claims)
     }
 
+    /// The claims of a token that is well signed, and neither expired nor ahead of its time.
+    fn verified(&self, token: &str) -> Result<Arc<AccessClaims>, TokenError> {
+        let (digest, now) = (digest::sha256(token.as_bytes()), self.clock.now());
+        if let Some(known) = self.verified.find(&digest) {
+            self.jwt.is_still_good(&known.claims, &known.kid, now)?;
+            return Ok(Arc::clone(&known.claims));
+        }
+        let (claims, kid) = self.jwt.verify_access(token, now)?;
+        let claims = Arc::new(claims);
+        self.verified.insert(digest, VerifiedToken { kid, claims: Arc::clone(&claims) });
+        Ok(claims)
+    }
+
     async fn is_first_party(&self, claims: &AccessClaims) -> Result<bool, Unavailable> {
         let found = self.entities.client(&self.db, &claims.client_id).await?;
         Ok(found.is_some_and(|(client, _)| client.first_party))
     }
 }
 
-fn caller(claims: AccessClaims, user: &UserClaims) -> Result<Caller, BearerError> {
-    let account = subject(&claims)?;
+fn caller(claims: &AccessClaims) -> Result<Caller, BearerError> {
+    let Some(user) = &claims.user else { return Err(BearerError::Insufficient) };
+    let account = subject(claims)?;
     // It is a time in every token that we sign; a key of ours that is used elsewhere must not cause a panic.
     let authenticated_at = match user.auth_time {
         Some(time) => DateTime::from_timestamp(time, 0).ok_or(TokenError::Malformed)?,
         None => UNKNOWN,
     };
-    Ok(Caller { user: account, session: user.sid, client: claims.client_id, scope: claims.scope, authenticated_at })
+    Ok(Caller {
+        user: account,
+        session: user.sid,
+        client: claims.client_id.clone(),
+        scope: claims.scope.clone(),
+        authenticated_at,
+    })
 }
 
 /// The account of a user's token. It is a UUID in every one that we sign.

@@ -1,5 +1,7 @@
 //! Forward authentication: the check that a proxy asks for before it passes a request on. It takes no SQL.
 
+use std::sync::Arc;
+
 use crate::{
     crypto::jose::jwt::TokenError,
     domain::claims::AccessClaims,
@@ -29,7 +31,7 @@ impl Check {
     /// # Errors
     /// [`BearerError`]: [`BearerError::Token`] for another audience, [`BearerError::Insufficient`] for a scope or role
     /// that the token lacks.
-    pub fn run(&self, token: &str, conditions: &Conditions) -> Result<AccessClaims, BearerError> {
+    pub fn run(&self, token: &str, conditions: &Conditions) -> Result<Arc<AccessClaims>, BearerError> {
         let claims = self.bearer.live(token)?;
         if !claims.aud.contains(conditions.audience.as_deref().unwrap_or(&self.audience)) {
             return Err(TokenError::WrongAudience.into());

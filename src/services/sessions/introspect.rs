@@ -27,7 +27,7 @@ pub struct Introspect {
 /// A valid token that the caller may introspect.
 #[derive(Debug)]
 pub enum Active {
-    Access(Box<AccessClaims>),
+    Access(Arc<AccessClaims>),
     /// A refresh token and its session.
     Refresh(Box<(RefreshClaims, Session)>),
 }
@@ -59,7 +59,7 @@ impl Introspect {
             Event::refused("introspect", "audience").client(&client.id).record();
             return Ok(None);
         }
-        Ok(Some(Active::Access(Box::new(claims))))
+        Ok(Some(Active::Access(claims)))
     }
 
     async fn refresh(&self, claims: RefreshClaims) -> Result<Option<Active>, Unavailable> {

@@ -19,6 +19,7 @@ use crate::{
 mod edits;
 mod lengths;
 mod status_lists;
+mod verified_before;
 
 const ISSUER: &str = "https://id.example";
 const API: &str = "https://api.example";
