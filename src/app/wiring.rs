@@ -103,7 +103,7 @@ fn http_config(parts: &Parts<'_>) -> HttpConfig {
         issuer: core.issuer.clone(),
         limit: limit(core),
         csrf: Csrf { keyring: Arc::clone(keyring), random: core.random.clone(), clock: core.clock.clone() },
-        published_keys: PublishedKeys { keyring: Arc::clone(keyring) },
+        published_keys: PublishedKeys::new(Arc::clone(keyring)),
         readiness: Readiness::new(core.follower_db.clone(), core.changes.revocations.clone(), core.clock.clone()),
         request_ids: RequestIds(core.random.clone()),
         metrics: metrics.clone(),

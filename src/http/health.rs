@@ -1,8 +1,20 @@
 //! The health checks of orchestrators: whether the process is alive, and whether it can do its work.
 
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Example};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    payload::Json,
+    types::{Example, ToJSON},
+};
 
 use crate::{http::openapi::docs::Tag, services::readiness};
+
+/// Where a process says that it is alive.
+pub(super) const LIVE: &str = "/livez";
+
+/// The answer there.
+pub(super) fn alive() -> String {
+    Health::ok().to_json_string()
+}
 
 /// The health routes.
 pub(super) struct HealthApi {

@@ -173,6 +173,8 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         reset_password: flows.reset_password.clone(),
         verify_email: flows.verify_email.clone(),
     };
+    let metadata = oauth::metadata::MetadataApi::new(&setting.issuer, &flows.register_client, &flows.authorize);
+    let published_keys = setting.published_keys.clone();
     let check = oauth::check::CheckEndpoint { check: flows.check.clone() };
     let service = service(flows, &setting);
     let document = docs::document(&service);
@@ -184,7 +186,9 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         https: setting.https,
         transport: Transport { tls: setting.tls, trusted_proxies: setting.trusted_proxies, has_warned: Arc::default() },
         cors: cors::Cors(setting.cors_origins),
+        built: None,
     };
+    let layer = layer.with_built(published_keys, &metadata.document);
     let docs = docs::routes(&service);
     let openapi = static_file::file("application/json", Some(docs::POLICY), document);
     let routes = pages::add(Route::new(), pages)

@@ -189,11 +189,43 @@ async fn trouble_on_our_side_is_sealed(builder: TestEnvBuilder) {
     }
 }
 
+/// Documents that are read all the time are answered from memory; a query has the route answer by itself.
+async fn what_is_answered_from_memory_is_what_the_route_answers(signet: TestApp) {
+    let plain = |answer: &Answer| {
+        let mut headers = answer.headers().clone();
+        for name in ["date", "x-request-id"] {
+            assert!(headers.remove(name).is_some(), "{name}: {answer:?}");
+        }
+        let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        fields.sort_by(|a, b| a.0.cmp(&b.0));
+        (answer.status, fields, answer.text())
+    };
+    for path in [&PUBLIC[..3], &["/livez"]].concat() {
+        let get = |query: &str, tag: &str| {
+            let request = signet.site.get(&format!("{path}{query}"));
+            let request = if tag.is_empty() { request } else { request.header("if-none-match", tag) };
+            request.header("origin", "https://app.example").answer()
+        };
+        let quick = get("", "").await.is(200);
+        assert_eq!(plain(&quick), plain(&get("?x=1", "").await), "{path}");
+        assert_ne!(quick.header("x-request-id"), get("", "").await.header("x-request-id"), "{path}");
+        let tag = quick.header("etag").to_owned();
+        assert_eq!(tag.is_empty(), path == "/livez");
+        for tag in [tag.as_str(), "*", "\"another\"", &format!("\"another\", W/{tag}")] {
+            assert_eq!(plain(&get("", tag).await), plain(&get("?x=1", tag).await), "{path} {tag}");
+        }
+        let head = signet.site.request(Method::HEAD, path).answer().await;
+        assert_eq!((head.status, head.header("etag"), head.text().as_str()), (200, quick.header("etag"), ""), "{path}");
+        signet.site.post(path).answer().await.is(405);
+    }
+}
+
 stories_on![Postgres: trouble_on_our_side_is_sealed];
 
 stories_on![Sqlite:
     every_answer_of_every_route_is_sealed,
     over_https_every_answer_insists_on_https,
+    what_is_answered_from_memory_is_what_the_route_answers,
     tokens_and_people_are_kept_by_no_cache,
     a_refusal_for_too_many_requests_is_sealed,
 ];

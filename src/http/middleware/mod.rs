@@ -1,5 +1,6 @@
 //! Steps that every request and response passes.
 
+pub(in crate::http) mod built_answers;
 pub(in crate::http) mod client_info;
 pub(in crate::http) mod cors;
 pub(in crate::http) mod forwarded;

@@ -1,11 +1,11 @@
 //! Wraps every route: request id, client address, limits, CORS, security header fields, error shape, log and metrics.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
     error::MethodNotAllowedError,
-    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
 };
 use tracing::Instrument;
 
@@ -17,6 +17,7 @@ use crate::{
             cookies::Cookies,
         },
         middleware::{
+            built_answers::BuiltAnswers,
             client_info::{self, ClientAddress},
             cors::Cors,
             rate_limit::{MailQuota, RateLimitDecision},
@@ -26,7 +27,12 @@ use crate::{
         pages::{self, branding::Branding},
         routes::{self, CorsClass, RouteMatch},
     },
-    services::{audit::RequestIds, metrics::Metrics, rate_limit::Limit},
+    services::{
+        audit::RequestIds,
+        keys::published::{ETagged, PublishedKeys},
+        metrics::Metrics,
+        rate_limit::Limit,
+    },
 };
 
 /// How long a handler may take. It is shorter than the listener's own deadline, which can send no explanation.
@@ -55,6 +61,8 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) limit: Limit,
     /// Whether browsers reach the service by HTTPS; then they must keep to it (HSTS).
     pub(in crate::http) https: bool,
+    /// What is answered before everything else.
+    pub(in crate::http) built: Option<Arc<BuiltAnswers>>,
 }
 
 impl<E: Endpoint> Middleware<E> for ResponseLayer {
@@ -79,6 +87,9 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         // Never the client's own id: a client could forge log lines with it.
         let id = self.layer.request_ids.draw();
         let route = routes::find(request.uri().path());
+        if let Some(response) = self.layer.built_answer(&route, &id, &request) {
+            return Ok(response);
+        }
         let method = request.method().clone();
         let version = request.version();
         let client = client_info::client_address(&request, &self.layer.transport.trusted_proxies);
@@ -153,6 +164,40 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
 }
 
 impl ResponseLayer {
+    /// The answers that are built once. What a route answers is sealed for it by this layer.
+    pub(in crate::http) fn with_built(self, keys: PublishedKeys, metadata: &ETagged) -> Self {
+        let built = BuiltAnswers::new(keys, metadata, &|path, response| self.sealed(path, response));
+        Self { built: Some(Arc::new(built)), ..self }
+    }
+
+    /// The header of a route's answer without its request id.
+    fn sealed(&self, path: &'static str, mut response: Response) -> HeaderMap {
+        let route = routes::find(path);
+        self.seal(&route, "", &mut response);
+        response.headers_mut().remove(REQUEST_ID);
+        self.cors.judge(route.cors, &Request::default()).tell(response.headers_mut());
+        std::mem::take(response.headers_mut())
+    }
+
+    /// The answer to a request for one of the documents that are read all the time. Its log line is for debugging: there
+    /// would be more of them than of all others.
+    fn built_answer(&self, route: &RouteMatch, id: &str, request: &Request) -> Option<Response> {
+        let built = self.built.as_ref()?;
+        // The layer below tells what is wrong.
+        if self.transport.check(request).is_err() || one_host(request).is_err() {
+            return None;
+        }
+        let started = std::time::Instant::now();
+        let mut response = built.find(route, request, &|path, response| self.sealed(path, response))?;
+        if let Ok(id) = HeaderValue::from_str(id) {
+            response.headers_mut().insert(REQUEST_ID, id);
+        }
+        let (route, status) = (route.name(), response.status().as_u16());
+        tracing::debug!(id, route, status, "answered");
+        self.metrics.answered(route, request.method().as_str(), status, started.elapsed());
+        Some(response)
+    }
+
     fn seal(&self, route: &RouteMatch, id: &str, response: &mut Response) {
         let headers = response.headers_mut();
         if let Ok(id) = HeaderValue::from_str(id) {
@@ -188,8 +233,6 @@ impl ResponseLayer {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use chrono::DateTime;
     use poem::{Route, endpoint::make_sync};
 
@@ -208,6 +251,7 @@ mod tests {
             cors: Cors(vec!["https://app.example.org".to_owned()]),
             limit: Limit::default(),
             https: true,
+            built: None,
         };
         let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
         let request = Request::builder()

@@ -6,6 +6,14 @@ use crate::{
     domain::signing_key::JWKS_MAX_AGE, http::openapi::document::Document, services::keys::published::PublishedKeys,
 };
 
+/// Where the keys are.
+pub(in crate::http) const PATH: &str = "/.well-known/jwks.json";
+
+/// How long caches may keep the keys, in seconds.
+pub(in crate::http) fn max_age() -> i64 {
+    JWKS_MAX_AGE.num_seconds()
+}
+
 /// The published keys.
 pub(in crate::http) struct JwksApi {
     pub(in crate::http) published_keys: PublishedKeys,
@@ -84,6 +92,6 @@ impl JwksApi {
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Document<JwkSet> {
-        Document::new(self.published_keys.document(), JWKS_MAX_AGE.num_seconds(), if_none_match.0.as_deref())
+        Document::new(&self.published_keys.document(), max_age(), if_none_match.0.as_deref())
     }
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Authorization server metadata.
 pub(in crate::http) struct MetadataApi {
-    document: ETagged,
+    pub(in crate::http) document: ETagged,
 }
 
 /// Authorization server metadata (RFC 8414 §2, OIDC Discovery §3). It lists only what works.
@@ -178,7 +178,10 @@ impl Example for Metadata {
 const REGISTRATION: &str = "/oauth/register";
 
 /// How long caches may keep the metadata, in seconds: it changes with the configuration alone.
-const MAX_AGE: i64 = 3600;
+pub(in crate::http) const MAX_AGE: i64 = 3600;
+/// Where the metadata is.
+pub(in crate::http) const PATHS: [&str; 2] =
+    ["/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"];
 
 impl MetadataApi {
     /// The metadata of this issuer.
@@ -189,7 +192,7 @@ impl MetadataApi {
     }
 
     fn answer(&self, if_none_match: Option<&str>) -> Document<Metadata> {
-        Document::new(self.document.clone(), MAX_AGE, if_none_match)
+        Document::new(&self.document, MAX_AGE, if_none_match)
     }
 }
 

@@ -53,6 +53,6 @@ impl StatusListsApi {
             return Err(Problem::new(StatusCode::NOT_FOUND, "not_found", "There is no such status list.").into());
         };
         // No cache may add its own time to the list's ttl, or revocations would take effect later than we promise.
-        Ok(Document::new(published.tagged.clone(), 0, if_none_match.0.as_deref()))
+        Ok(Document::new(&published.tagged, 0, if_none_match.0.as_deref()))
     }
 }

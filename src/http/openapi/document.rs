@@ -36,13 +36,20 @@ pub(in crate::http) struct Document<T, M = JsonDocument> {
 impl<T, M> Document<T, M> {
     /// A document that caches may keep for `max_age` seconds. `if_none_match` is the
     /// request's field, where it has one.
-    pub(in crate::http) fn new(document: ETagged, max_age: i64, if_none_match: Option<&str>) -> Self {
-        let ETagged { body, etag } = document;
-        let known = if_none_match.is_some_and(|known| {
-            known.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
-        });
-        Self { body: (!known).then_some(body), etag, max_age, described_by: std::marker::PhantomData }
+    pub(in crate::http) fn new(document: &ETagged, max_age: i64, if_none_match: Option<&str>) -> Self {
+        let known = if_none_match.is_some_and(|known| is_known(&document.etag, known));
+        Self {
+            body: (!known).then(|| document.body.clone()),
+            etag: document.etag.clone(),
+            max_age,
+            described_by: std::marker::PhantomData,
+        }
     }
+}
+
+/// Whether a request's `If-None-Match` names the document with this entity tag (RFC 9110 §13.1.2).
+pub(in crate::http) fn is_known(etag: &str, if_none_match: &str) -> bool {
+    if_none_match.split(',').map(str::trim).any(|tag| tag == "*" || tag.trim_start_matches("W/") == etag)
 }
 
 impl<T: Send, M: MediaType> IntoResponse for Document<T, M> {

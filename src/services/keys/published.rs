@@ -1,15 +1,23 @@
 //! The published keys (RFC 7517 §5), with their entity tag.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::crypto::{digest, jose::jwks, keys::ring::Keyring};
+use crate::crypto::{
+    digest,
+    jose::jwks,
+    keys::ring::{KeySet, Keyring},
+};
 
-/// The published keys.
+/// The published keys. Clones share the document.
 #[derive(Debug, Clone)]
 pub struct PublishedKeys {
     /// The current keys.
-    pub keyring: Arc<Keyring>,
+    keyring: Arc<Keyring>,
+    /// The last document, with the keys that it shows.
+    latest: Arc<RwLock<Option<Latest>>>,
 }
+
+type Latest = (Arc<KeySet>, Arc<ETagged>);
 
 /// A JSON document and its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,11 +29,26 @@ pub struct ETagged {
 }
 
 impl PublishedKeys {
-    /// The current JWK set.
     #[must_use]
-    pub fn document(&self) -> ETagged {
-        let jwks::JwkSetDocument { body, etag } = jwks::document(&self.keyring.current());
-        ETagged { body, etag }
+    pub fn new(keyring: Arc<Keyring>) -> Self {
+        Self { keyring, latest: Arc::default() }
+    }
+
+    /// The current JWK set: the same one until the keys change.
+    #[must_use]
+    pub fn document(&self) -> Arc<ETagged> {
+        let current = self.keyring.current();
+        let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((keys, document)) = &*latest
+            && Arc::ptr_eq(keys, &current)
+        {
+            return Arc::clone(document);
+        }
+        drop(latest);
+        let jwks::JwkSetDocument { body, etag } = jwks::document(&current);
+        let document = Arc::new(ETagged { body, etag });
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Some((current, Arc::clone(&document)));
+        document
     }
 }
 
