@@ -124,7 +124,11 @@ impl Cluster {
             .status()
             .map_err(|error| format!("{program} does not start: {error}"))?;
         let printed = std::fs::read_to_string(self.path("words"))?;
-        if status.success() { Ok(printed) } else { Err(format!("{program} failed: {printed}").into()) }
+        if status.success() {
+            return Ok(printed);
+        }
+        let last: Vec<&str> = printed.lines().rev().take(5).collect();
+        Err(format!("{program} failed: {}", last.join(" / ")).into())
     }
 
     fn path(&self, name: &str) -> PathBuf {

@@ -12,7 +12,7 @@ const MILLISECOND: &str = "019a00000000";
 
 fn id(number: &str) -> String {
     let (high, low) = MILLISECOND.split_at(8);
-    format!("('{high}-{low}-7000-8000-' || lpad(to_hex({number}), 12, '0'))::uuid")
+    format!("('{high}-{low}-7000-8000-' || lpad(to_hex({number}::bigint), 12, '0'))::uuid")
 }
 
 /// Inserts this many accounts, each with a session.

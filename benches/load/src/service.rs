@@ -4,6 +4,7 @@ use std::{
     fs::File,
     path::Path,
     process::{Command, Stdio},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -66,6 +67,12 @@ impl Service {
         let log = File::create(folder.path().join("log"))?;
         command.arg("serve").stdout(log.try_clone()?).stderr(log);
         let program = Program::start(&mut command, port).await?;
+        // It listens before it has made its tables.
+        let ready = Requests::to(&program.authority).get("/readyz", None)?;
+        let mut connection = Connection::open(&program.authority).await?;
+        while connection.send(ready.clone()).await?.status != StatusCode::OK {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         Ok(Self { program, cluster, environment, folder })
     }
 
