@@ -5,6 +5,9 @@
 
 mod bare;
 mod client;
+mod costs;
+#[path = "../../../tests/stories/harness/counting_proxy.rs"]
+mod counting_proxy;
 mod drive;
 mod limits;
 mod measure;

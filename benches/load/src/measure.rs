@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::{
     Failure, bare,
     client::{Connection, Requests},
+    costs,
     drive::{self, Client, Measured, Workload},
     limits::{self, FixedServer},
-    options::{Bare, Options, Row},
+    options::{Bare, Options, Peer, Row},
     peer::Running,
     postgres::{Cluster, Counters},
     process,
@@ -43,16 +44,18 @@ pub(crate) async fn run(options: &Options) -> Result<(), Failure> {
         if let Some(figure) = measure(row.title(), &authority, options, warm_up, &watched, workload).await? {
             report.rows.push((row, figure));
         }
+        if !options.no_limits {
+            measure_limits(&mut report, row, options, &service).await?;
+        }
     }
     if let Some(cluster) = &service.cluster {
         report.heap_only = Some(cluster.heap_only_share()?);
     }
-    if !options.no_limits {
-        measure_limits(&mut report, options, &service).await?;
-    }
+    progress("counting statements and round trips");
+    costs::count(&mut report, options, &service, &mut plan).await?;
     drop(service);
     if let Some(peer) = options.peer {
-        measure_peer(&mut report, options, &Running::start(peer, options).await?).await?;
+        measure_peer(&mut report, options, peer).await?;
     }
     report.print()?;
     let errors = report.errors();
@@ -103,6 +106,7 @@ async fn measure(
         p999: measured.percentile(999),
         service_ms: per_request((service_after - service) * 1000.0),
         postgres_ms: cluster.map(|(a, b)| per_request((b.processor_seconds - a.processor_seconds) * 1000.0)),
+        costs: None,
         wal: cluster.map(|(a, b)| per_request(b.wal - a.wal)),
         resident: process::resident(watched.service),
         errors,
@@ -115,7 +119,7 @@ fn requests(measured: &Measured) -> f64 {
 }
 
 /// Logs every account in. Each row gets sessions of its own: refresh tokens are used up, access tokens expire.
-async fn log_in(service: &Service, fixtures: &Fixtures) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) async fn log_in(service: &Service, fixtures: &Fixtures) -> Result<Vec<(String, String)>, Failure> {
     let mut sessions = Vec::new();
     for username in &fixtures.usernames {
         sessions.push(service.login(username).await?);
@@ -123,17 +127,32 @@ async fn log_in(service: &Service, fixtures: &Fixtures) -> Result<Vec<(String, S
     Ok(sessions)
 }
 
-async fn measure_limits(report: &mut Report, options: &Options, service: &Service) -> Result<(), Failure> {
+/// Measures the limit of a row right after it: other load on the machine may change.
+async fn measure_limits(report: &mut Report, row: Row, options: &Options, service: &Service) -> Result<(), Failure> {
     let short = options.duration() / 2;
-    progress("limit: argon2 and signatures");
-    report.limits.argon2_rust = limits::argon2_rust(short)?;
-    report.limits.argon2 = limits::argon2(short)?;
-    report.limits.signatures = limits::signatures(short)?;
-    if let Some(cluster) = &service.cluster {
-        progress("limit: pgbench");
-        let script = seed::refresh_script(options.sessions);
-        report.limits.pgbench = Some(cluster.pgbench(&script, options.clients, options.duration())?);
+    match (row, &service.cluster) {
+        (Row::Login, _) => {
+            progress("limit: argon2");
+            report.limits.argon2_rust = limits::argon2_rust(short)?;
+            report.limits.argon2 = limits::argon2(short)?;
+        }
+        (Row::Refresh, Some(cluster)) => {
+            progress("limit: pgbench");
+            let script = seed::refresh_script(options.sessions);
+            report.limits.pgbench = Some(cluster.pgbench(&script, options.clients, options.duration())?);
+        }
+        (Row::ClientCredentials, _) => {
+            progress("limit: signatures");
+            report.limits.signatures = limits::signatures(short)?;
+        }
+        (Row::Jwks, _) => measure_servers(report, options, service).await?,
+        _ => {}
     }
+    Ok(())
+}
+
+/// Measures the servers with one fixed answer, which is the service's key set.
+async fn measure_servers(report: &mut Report, options: &Options, service: &Service) -> Result<(), Failure> {
     let request = Requests::to(&service.program.authority).get(bare::PATH, None)?;
     let body = Connection::open(&service.program.authority).await?.send(request).await?.body;
     let servers = [
@@ -153,13 +172,15 @@ async fn measure_limits(report: &mut Report, options: &Options, service: &Servic
     Ok(())
 }
 
-async fn measure_peer(report: &mut Report, options: &Options, peer: &Running) -> Result<(), Failure> {
+async fn measure_peer(report: &mut Report, options: &Options, peer: Peer) -> Result<(), Failure> {
     for row in options.rows() {
-        progress(&format!("peer: {}", row.title()));
-        let watched = Watched { service: peer.program.id(), cluster: None };
-        let workload = |client| peer.workload(row, client);
-        let authority = &peer.program.authority;
-        if let Some(figure) = measure(row.title(), authority, options, options.warm_up(), &watched, workload).await? {
+        // A new one for each row: it forgets its oldest tokens, the ones that the next row would use.
+        let running = Running::start(peer, options).await?;
+        let (title, authority) = (format!("peer: {}", row.title()), &running.program.authority);
+        progress(&title);
+        let watched = Watched { service: running.program.id(), cluster: None };
+        let workload = |client| running.workload(row, client);
+        if let Some(figure) = measure(&title, authority, options, options.warm_up(), &watched, workload).await? {
             report.peer.push((row, figure));
         }
     }

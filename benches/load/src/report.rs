@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     Failure,
+    costs::Costs,
     options::{Database, Options, Row},
 };
 
@@ -21,6 +22,8 @@ pub(crate) struct Figure {
     /// Processor time a request.
     pub(crate) service_ms: f64,
     pub(crate) postgres_ms: Option<f64>,
+    /// Where PostgreSQL is the database.
+    pub(crate) costs: Option<Costs>,
     /// Bytes of write-ahead log a request.
     pub(crate) wal: Option<f64>,
     /// MiB of the server, after the row.
@@ -115,8 +118,8 @@ impl Report {
 
     fn to_markdown(&self) -> Result<String, Failure> {
         let mut text = format!("{}.\n\n", self.title);
-        text += "| request | a second | p50 ms | p99 ms | p99.9 ms | service ms | Postgres ms | WAL bytes | resident MiB | \
-                 share of the limit | peer a second |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|\n";
+        text += "| request | a second | p50 ms | p99 ms | p99.9 ms | service ms | Postgres ms | statements | round trips | WAL bytes | resident MiB | \
+                 share of the limit | peer a second |\n|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|---|--:|\n";
         for (row, figure) in &self.rows {
             let ratios: Vec<String> =
                 self.ratios(*row, figure).iter().map(|(name, ratio)| format!("{ratio:.2} {name}")).collect();
@@ -158,6 +161,8 @@ impl Report {
                 "p999_ms": figure.p999,
                 "service_ms": figure.service_ms,
                 "postgres_ms": figure.postgres_ms,
+                "statements": figure.costs.map(|costs| costs.statements),
+                "round_trips": figure.costs.map(|costs| costs.round_trips),
                 "wal_bytes": figure.wal,
                 "resident_mib": figure.resident,
                 "errors": figure.errors.len(),
@@ -187,9 +192,11 @@ impl Report {
 /// The cells that all rows have.
 fn cells(figure: &Figure) -> String {
     let postgres = figure.postgres_ms.map(|ms| format!("{ms:.3}")).unwrap_or_default();
+    let statements = figure.costs.map(|costs| format!("{:.2}", costs.statements)).unwrap_or_default();
+    let round_trips = figure.costs.map(|costs| format!("{:.2}", costs.round_trips)).unwrap_or_default();
     let wal = figure.wal.map(whole).unwrap_or_default();
     format!(
-        "| {} | {} | {:.2} | {:.2} | {:.2} | {:.3} | {postgres} | {wal} | {} |",
+        "| {} | {} | {:.2} | {:.2} | {:.2} | {:.3} | {postgres} | {statements} | {round_trips} | {wal} | {} |",
         figure.title,
         whole(figure.per_second),
         figure.p50,

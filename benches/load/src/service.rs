@@ -16,7 +16,7 @@ use crate::{
     Failure,
     client::{Connection, Requests, member},
     options::{Database, Options},
-    postgres::Cluster,
+    postgres::{self, Cluster},
     process::{self, Program},
 };
 
@@ -54,6 +54,7 @@ impl Service {
         let port = process::free_port()?;
         let environment = vec![
             ("SIGNET_LISTEN", format!("127.0.0.1:{port}")),
+            ("SIGNET_ISSUER", format!("http://127.0.0.1:{port}")),
             ("SIGNET_DATABASE_URL", database_url),
             ("SIGNET_KEYS_DIR", folder.path().join("keys").display().to_string()),
             ("SIGNET_DATA_DIR", folder.path().join("data").display().to_string()),
@@ -67,13 +68,24 @@ impl Service {
         let log = File::create(folder.path().join("log"))?;
         command.arg("serve").stdout(log.try_clone()?).stderr(log);
         let program = Program::start(&mut command, port).await?;
-        // It listens before it has made its tables.
-        let ready = Requests::to(&program.authority).get("/readyz", None)?;
-        let mut connection = Connection::open(&program.authority).await?;
-        while connection.send(ready.clone()).await?.status != StatusCode::OK {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        is_ready(&program).await?;
         Ok(Self { program, cluster, environment, folder })
+    }
+
+    /// Starts a replica, which reaches the database through another port.
+    pub(crate) async fn replica(&self, options: &Options, database_port: u16) -> Result<Program, Failure> {
+        let port = process::free_port()?;
+        let mut command = command(&options.service, &self.environment, self.folder.path())?;
+        let log = File::create(self.folder.path().join("log-of-replica"))?;
+        command
+            .env("SIGNET_LISTEN", format!("127.0.0.1:{port}"))
+            .env("SIGNET_DATABASE_URL", postgres::url(database_port))
+            .arg("serve")
+            .stdout(log.try_clone()?)
+            .stderr(log);
+        let program = Program::start(&mut command, port).await?;
+        is_ready(&program).await?;
+        Ok(program)
     }
 
     /// Makes an account for each client, and the confidential client.
@@ -110,6 +122,16 @@ impl Service {
         }
         Err(format!("{arguments:?} failed: {}", String::from_utf8_lossy(&output.stderr)).into())
     }
+}
+
+/// Waits until it has made its tables; it listens before.
+async fn is_ready(program: &Program) -> Result<(), Failure> {
+    let ready = Requests::to(&program.authority).get("/readyz", None)?;
+    let mut connection = Connection::open(&program.authority).await?;
+    while connection.send(ready.clone()).await?.status != StatusCode::OK {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 /// The program in an environment of its own.
