@@ -32,7 +32,8 @@ pub(crate) async fn count(
 ) -> Result<(), Failure> {
     let Some(cluster) = &service.cluster else { return Ok(()) };
     let proxy = CountingProxy::before(cluster.port).await?;
-    let replica = service.replica(options, proxy.port).await?;
+    let (replica, ready) = service.replica(options, proxy.port).await?;
+    report.ready = Some(ready);
     plan.requests = Requests::to(&replica.authority);
     plan.fresh.borrow_mut().clear();
     for (row, figure) in &mut report.rows {

@@ -39,6 +39,9 @@ pub(crate) struct Options {
     /// Prints JSON instead of Markdown.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Writes the table into this document too, between its two marks.
+    #[arg(long)]
+    pub(crate) into: Option<PathBuf>,
 }
 
 impl Options {

@@ -36,7 +36,7 @@ impl Program {
             if begin.elapsed() > PATIENCE {
                 return Err(format!("{} does not listen", program.name).into());
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Ok(program)
     }

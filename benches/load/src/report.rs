@@ -1,6 +1,6 @@
 //! The results, and how they are printed.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::PathBuf, time::Duration};
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,10 @@ use crate::{
     costs::Costs,
     options::{Database, Options, Row},
 };
+
+/// The marks of the table in a document.
+const BEGIN: &str = "<!-- The load program writes what follows. -->";
+const END: &str = "<!-- It ends here. -->";
 
 /// What was measured of one kind of request.
 #[derive(Debug)]
@@ -45,12 +49,15 @@ pub(crate) struct Limits {
 pub(crate) struct Report {
     title: String,
     json: bool,
+    into: Option<PathBuf>,
     pub(crate) rows: Vec<(Row, Figure)>,
     pub(crate) limits: Limits,
     /// The servers with one fixed answer.
     pub(crate) servers: Vec<Figure>,
     pub(crate) peer: Vec<(Row, Figure)>,
     pub(crate) heap_only: Option<f64>,
+    /// How long a replica took from its start until it was ready, on a database of this size.
+    pub(crate) ready: Option<Duration>,
 }
 
 impl Report {
@@ -68,11 +75,13 @@ impl Report {
         Self {
             title,
             json: options.json,
+            into: options.into.clone(),
             rows: Vec::new(),
             limits: Limits::default(),
             servers: Vec::new(),
             peer: Vec::new(),
             heap_only: None,
+            ready: None,
         }
     }
 
@@ -84,6 +93,12 @@ impl Report {
     }
 
     pub(crate) fn print(&self) -> Result<(), Failure> {
+        if let Some(document) = &self.into {
+            let text = std::fs::read_to_string(document)?;
+            let parts = text.split_once(BEGIN).and_then(|(head, rest)| Some((head, rest.split_once(END)?.1)));
+            let (head, tail) = parts.ok_or_else(|| format!("{} has no marks", document.display()))?;
+            std::fs::write(document, format!("{head}{BEGIN}\n\n{}\n{END}{tail}", self.to_markdown()?))?;
+        }
         if self.json {
             println!("{}", serde_json::to_string_pretty(&self.to_json())?);
         } else {
@@ -146,6 +161,9 @@ impl Report {
         if let Some(share) = self.heap_only {
             writeln!(text, "Heap-only updates of sessions: {:.1} %.", share * 100.0)?;
         }
+        if let Some(ready) = self.ready {
+            writeln!(text, "A replica on this database was ready after {} ms.", ready.as_millis())?;
+        }
         let errors = self.errors().len();
         writeln!(text, "Errors: {errors}.")?;
         Ok(text)
@@ -185,6 +203,7 @@ impl Report {
                 "pgbench": self.limits.pgbench,
             },
             "heap_only_share": self.heap_only,
+            "ready_ms": self.ready.map(|ready| ready.as_secs_f64() * 1000.0),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::{
     fs::File,
     path::Path,
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -72,8 +72,8 @@ impl Service {
         Ok(Self { program, cluster, environment, folder })
     }
 
-    /// Starts a replica, which reaches the database through another port.
-    pub(crate) async fn replica(&self, options: &Options, database_port: u16) -> Result<Program, Failure> {
+    /// Starts a replica, which reaches the database through another port. Also how long it took until it was ready.
+    pub(crate) async fn replica(&self, options: &Options, database_port: u16) -> Result<(Program, Duration), Failure> {
         let port = process::free_port()?;
         let mut command = command(&options.service, &self.environment, self.folder.path())?;
         let log = File::create(self.folder.path().join("log-of-replica"))?;
@@ -83,9 +83,10 @@ impl Service {
             .arg("serve")
             .stdout(log.try_clone()?)
             .stderr(log);
+        let begin = Instant::now();
         let program = Program::start(&mut command, port).await?;
         is_ready(&program).await?;
-        Ok(program)
+        Ok((program, begin.elapsed()))
     }
 
     /// Makes an account for each client, and the confidential client.
@@ -129,7 +130,7 @@ async fn is_ready(program: &Program) -> Result<(), Failure> {
     let ready = Requests::to(&program.authority).get("/readyz", None)?;
     let mut connection = Connection::open(&program.authority).await?;
     while connection.send(ready.clone()).await?.status != StatusCode::OK {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     Ok(())
 }

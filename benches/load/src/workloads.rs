@@ -1,6 +1,10 @@
 //! The requests of each row.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{
+    cell::RefCell,
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use http_body_util::Full;
 use hyper::{Request, StatusCode, body::Bytes};
@@ -98,14 +102,12 @@ impl Workload for FirstSight {
 /// Registrations of new accounts.
 struct Registrations {
     requests: Requests,
-    client: usize,
-    next: u64,
 }
 
 impl Workload for Registrations {
     fn next(&mut self) -> Result<Option<Request<Full<Bytes>>>, Failure> {
-        self.next += 1;
-        let username = format!("new_{}_{}", self.client, self.next);
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let username = format!("new_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         self.requests.json("/v1/users", &json!({"username": username, "password": PASSWORD})).map(Some)
     }
 
@@ -173,7 +175,7 @@ impl Plan {
             Row::Check => fixed(requests.get("/oauth/check", Some(access))?, ""),
             Row::Jwks => fixed(requests.get("/.well-known/jwks.json", None)?, r#""keys":"#),
             Row::Livez => fixed(requests.get("/livez", None)?, ""),
-            Row::Register => Box::new(Registrations { requests: requests.clone(), client, next: 0 }),
+            Row::Register => Box::new(Registrations { requests: requests.clone() }),
             Row::Mix => self.mix(client)?,
         })
     }
