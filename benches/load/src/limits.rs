@@ -67,7 +67,7 @@ pub(crate) fn argon2(duration: Duration) -> Result<f64, Failure> {
     }))
 }
 
-/// As [`argon2`], of `argon2-rust` with the vector instructions of this processor.
+/// As [`argon2()`], of `argon2-rust` with the vector instructions of this processor.
 pub(crate) fn argon2_rust(duration: Duration) -> Result<f64, Failure> {
     let params = argon2_rust::Params::builder()
         .memory(params::Memory::kib(MEMORY.into()))
