@@ -253,7 +253,7 @@ impl ResponseMode {
 impl Prompt {
     fn parse(text: Option<&str>) -> Result<Self, AuthorizationRefusal> {
         let mut prompt = Self::default();
-        for word in text.into_iter().flat_map(|text| text.split(' ')) {
+        for word in text.into_iter().flat_map(|text| text.split(' ').filter(|word| !word.is_empty())) {
             match word {
                 "none" => prompt.none = true,
                 "login" => prompt.login = true,

@@ -201,7 +201,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
 
 /// A browser that opens the service itself is looking for the account. The APIs take the whole tree, and so this path.
 async fn home<E: Endpoint>(routes: Arc<E>, request: Request) -> poem::Result<Response> {
-    if request.uri().path() == HOME && request.method() == Method::GET {
+    if request.uri().path() == HOME && [Method::GET, Method::HEAD].contains(request.method()) {
         return Ok(redirect::see_other("/account"));
     }
     Ok(routes.call(request).await?.into_response())

@@ -30,10 +30,10 @@ pub(in crate::http) async fn ask_again(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    let form = body::form(request, &mut RequestBody::new(body)).await?;
-    let pairs = form.iter().filter_map(|(name, value)| Some((name, value.as_str()?)));
-    let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-    come_again(branding, path, &query)
+    let form = body::form_text(request, &mut RequestBody::new(body)).await?;
+    // A form is a query as it is (WHATWG URL §5); the same parameters are read of both.
+    let query = String::from_utf8(form).ok().filter(|form| form.bytes().all(|byte| byte.is_ascii_graphic()));
+    come_again(branding, path, &query.ok_or(PageError::Incomplete)?.replace('#', "%23"))
 }
 
 /// Has the browser ask again, with GET and this query.

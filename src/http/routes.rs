@@ -92,9 +92,10 @@ static ROUTES: &[Route] = &[
     route("/oauth/check", OAuth, Ours, &[(DELETE, FREE), (GET, FREE), (Method::HEAD, FREE), (Method::OPTIONS, FREE), (PATCH, FREE), (POST, FREE), (PUT, FREE), (Method::TRACE, FREE)]),
     // Resource servers ask all the time. A stranger is refused at the client's secret, whose 256 bits nobody guesses.
     route("/oauth/introspect", OAuth, Ours, &[(POST, FREE)]),
-    route("/oauth/par", OAuth, Ours, &[(POST, TOKEN)]),
-    route("/oauth/register", OAuth, Ours, &[(POST, REGISTRATION)]),
-    route("/oauth/register/{client_id}", OAuth, Ours, &[(DELETE, REGISTRATION), (GET, REGISTRATION), (PUT, REGISTRATION)]),
+    // Apps that are scripts register, and push their requests (RFC 9700 §2.6).
+    route("/oauth/par", OAuth, Listed, &[(POST, TOKEN)]),
+    route("/oauth/register", OAuth, Listed, &[(POST, REGISTRATION)]),
+    route("/oauth/register/{client_id}", OAuth, Listed, &[(DELETE, REGISTRATION), (GET, REGISTRATION), (PUT, REGISTRATION)]),
     route("/oauth/revoke", OAuth, Listed, &[(POST, TOKEN)]),
     route("/oauth/status-lists/{list}", OAuth, Listed, &[(GET, FREE)]),
     route("/oauth/token", OAuth, Listed, &[(POST, TOKEN)]),

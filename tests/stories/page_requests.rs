@@ -33,6 +33,29 @@ async fn what_no_page_reads_has_no_effect(builder: TestEnvBuilder) {
         assert!(location(&login).starts_with("/login?request="), "{more}: {login:?}");
         browser.opens(&format!("/oauth/logout?{more}")).await.is(303);
     }
+    // Forms are no stricter than links, whoever made them.
+    let browser = BrowserSession::at(&signet);
+    let page = browser.opens("/login").await.is(200);
+    let csrf = crate::harness::browser_session::hidden(&page.text(), "/login").remove(0).1;
+    let form =
+        |fields: &[(&str, &str)]| url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    let unread = "&x=1&x=2&y=%ff&%ff=1";
+    let posts = |path: &str, body: String| {
+        let request = signet.site.post(path).header("content-type", "application/x-www-form-urlencoded");
+        request.header("cookie", browser.cookies().join("; ")).body(body).answer()
+    };
+    let login = form(&[("csrf", &csrf), ("username", "grace"), ("password", PASSWORD)]);
+    assert_eq!(location(&posts("/login", login + unread).await), "/account");
+    let (_, query) =
+        app.link(&[]).split_once('?').map(|(path, query)| (path.to_owned(), query.to_owned())).expect("one");
+    let again = posts("/oauth/authorize", query.clone() + unread).await;
+    assert!(location(&browser.follows(&again).await).starts_with("/login?request="), "{again:?}");
+    // The client is told of what is read and came twice, as by a link.
+    app.is_refused(&browser.follows(&posts("/oauth/authorize", query + "&nonce=x").await).await, "invalid_request");
+    for spaces in ["login ", " login  consent", " "] {
+        let login = browser.opens(&app.link(&[("prompt", spaces)])).await;
+        assert!(location(&login).starts_with("/login?request="), "{spaces:?}: {login:?}");
+    }
     // Routes that programs call are as strict as before.
     signet.site.get("/v1/users/availability?username=ada&x=1&x=2").answer().await.is(400);
 }

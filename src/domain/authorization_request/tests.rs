@@ -53,8 +53,9 @@ fn only_codes_are_given() {
 fn prompts_are_words_of_the_protocol_and_none_stands_alone() {
     let prompt = |text: &str| read(Parameters { prompt: Some(text.into()), ..good() }).map(|request| request.prompt);
     assert!(prompt("login consent").is_ok_and(|prompt| prompt.login && prompt.consent && !prompt.none));
+    assert_eq!(prompt(" login  consent "), prompt("login consent"));
     assert!(prompt("none").is_ok_and(|prompt| prompt.none));
-    for bad in ["none login", "Login", "create", "login  consent"] {
+    for bad in ["none login", "Login", "create", "login\tconsent"] {
         assert_eq!(prompt(bad), Err("invalid_request"), "{bad}");
     }
 }

@@ -126,8 +126,27 @@ pub(in crate::http) async fn form(
     request: &Request,
     body: &mut RequestBody,
 ) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
+    parameters(&form_text(request, body).await?)
+}
+
+/// Reads the body as a form whose parameters are not looked at yet.
+///
+/// # Errors
+/// [`BodyError`].
+pub(in crate::http) async fn form_text(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, BodyError> {
     expect_content_type(request, &mime::APPLICATION_WWW_FORM_URLENCODED, BodyError::NotAForm)?;
-    parameters(&read(request, body).await?)
+    read(request, body).await
+}
+
+/// The parameters of a page's form that came once, and can be decoded: the others are none, as in a page's query.
+pub(in crate::http) fn parameters_once(bytes: &[u8]) -> serde_json::Map<String, serde_json::Value> {
+    let names = bytes.split(|byte| *byte == b'&').filter_map(|pair| {
+        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+        decode(name).ok().filter(|name| !name.is_empty())
+    });
+    let names: std::collections::BTreeSet<String> = names.collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    parameters_of(bytes, &names).0
 }
 
 fn request_meta<T: Type>(content_type: &'static str) -> MetaRequest {

@@ -269,7 +269,8 @@ pub(super) async fn come_back_by_form(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Response, PageError> {
-    let form = body::form(request, &mut RequestBody::new(body)).await?;
+    let form = body::form_text(request, &mut RequestBody::new(body)).await?;
+    let (form, _) = body::parameters_of(&form, &RETURNED);
     // Apple's posted `user` is not signed: ignore it.
     let pairs = RETURNED.into_iter().filter_map(|name| Some((name, form.get(name)?.as_str()?)));
     let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();

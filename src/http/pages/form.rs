@@ -55,7 +55,7 @@ impl Form {
         if !came_from_here(pages, request) {
             return Err(PageError::Foreign);
         }
-        let fields = body::form(request, &mut RequestBody::new(body)).await?;
+        let fields = body::parameters_once(&body::form_text(request, &mut RequestBody::new(body)).await?);
         let browser = browser(pages, request).ok_or(PageError::Stale)?;
         Ok(Self { fields, browser })
     }
