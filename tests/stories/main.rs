@@ -30,6 +30,7 @@ mod conformance_table;
 mod connection_pools;
 mod connections;
 mod cors;
+mod costs;
 mod cross_site_links;
 mod database_file;
 mod endurance;

@@ -8,6 +8,7 @@ pub(crate) mod client_key;
 pub(crate) mod client_program;
 pub(crate) mod clock;
 pub(crate) mod conformance;
+pub(crate) mod counting_proxy;
 pub(crate) mod document_host;
 pub(crate) mod driver;
 pub(crate) mod idp;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use signet::testing::DocumentNetwork;
 
 use super::{
+    counting_proxy::CountingProxy,
     postgres::{self, Cluster, Durability},
     process::{Ended, Process},
     run,
@@ -153,6 +154,14 @@ impl TestEnv {
     /// The dedicated PostgreSQL server.
     pub(crate) fn cluster(&self) -> &Cluster {
         self.own_cluster.as_ref().expect("the plan asked for one")
+    }
+
+    /// Has processes that start later reach PostgreSQL through a proxy, which counts their round trips.
+    pub(crate) async fn counts_round_trips(&mut self) -> CountingProxy {
+        let (port, name) = self.database.clone().expect("it is on PostgreSQL");
+        let proxy = CountingProxy::before(port).await.expect("a port is free");
+        self.set("database_url", &format!("postgres://signet@127.0.0.1:{}/{name}", proxy.port));
+        proxy
     }
 
     pub(crate) fn database_url(&self) -> &str {
