@@ -406,7 +406,8 @@ async fn a_crash_loses_no_log_out(mut env: TestEnv) {
     assert_eq!(first["sid"], last["sid"]);
     assert!(notified.len() >= 2 && first["jti"] != last["jti"], "{notified:?}");
     // No logout token is in a log.
-    assert!(!process.log().contains(&notified[0]) && !process.log().contains(&jwt::sid(&tokens.access)));
+    let log = process.whole_log().await;
+    assert!(!log.contains(&notified[0]) && !log.contains(&jwt::sid(&tokens.access)));
     process.signal("TERM");
     process.ends().await.well();
 }

@@ -197,7 +197,8 @@ async fn a_foreign_file_that_appears_is_not_published(env: TestEnv) {
         metrics(&address).await.contains("signet_key_folder_refused 1\n")
     })
     .await;
-    assert!(process.log().contains("can be written by its group"), "{}", process.log());
+    let log = process.whole_log().await;
+    assert!(log.contains("can be written by its group"), "{log}");
     assert_eq!(kids(&process.site).await, before);
     fs::remove_file(env.keys().join("zz.pem")).expect("ours");
     fs::set_permissions(env.keys(), Permissions::from_mode(0o700)).expect("ours");

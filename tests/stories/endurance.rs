@@ -127,9 +127,9 @@ async fn guesses_leave_traces(mut env: TestEnv) {
     let site = process.site.clone();
     let ada = Person::registers(&site, "ada").await;
     let tokens = ada.logs_in().await;
-    let guess = "a wrong guess 4711";
-    let checks = || -> Vec<Value> {
-        let log = process.log();
+    let guess = "a wrong guess, zyxwvut";
+    let checks = async || -> Vec<Value> {
+        let log = process.whole_log().await;
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["event"] == "password_check").collect()
     };
@@ -137,10 +137,10 @@ async fn guesses_leave_traces(mut env: TestEnv) {
     let new = json!({"current_password": guess, "new_password": NEW_PASSWORD});
     let email = json!({"email": "ada@example.org", "current_password": guess});
     let known = json!({"username": "ada", "password": guess});
-    let mut seen = checks().len();
-    let mut leaves_a_trace = |answer: Answer, account: Option<&str>| {
+    let mut seen = checks().await.len();
+    let mut leaves_a_trace = async |answer: Answer, account: Option<&str>| {
         let answer = answer.blames_the_sender();
-        let all = checks();
+        let all = checks().await;
         let traces = &all[seen..];
         assert!(!traces.is_empty(), "no trace of {answer:?}");
         for trace in traces {
@@ -149,18 +149,19 @@ async fn guesses_leave_traces(mut env: TestEnv) {
         }
         seen = all.len();
     };
-    leaves_a_trace(mine(Method::DELETE, "/v1/users/me", json!({"password": guess})).await, Some(&ada.id));
-    leaves_a_trace(mine(Method::PATCH, "/v1/users/me", email).await, Some(&ada.id));
-    leaves_a_trace(mine(Method::PUT, "/v1/users/me/password", new).await, Some(&ada.id));
-    leaves_a_trace(site.request(Method::DELETE, "/users/delete").json(&known).answer().await, Some(&ada.id));
-    leaves_a_trace(site.post("/users/auth").json(&known).answer().await, Some(&ada.id));
-    leaves_a_trace(ada.tries_a_session(guess).await, Some(&ada.id));
-    leaves_a_trace(ada.tries(guess).await, Some(&ada.id));
-    let nobody = Person { username: "typed-4711-as-name".into(), ..ada.clone() };
-    leaves_a_trace(nobody.tries_a_session(guess).await, None);
-    leaves_a_trace(nobody.tries(guess).await, None);
+    leaves_a_trace(mine(Method::DELETE, "/v1/users/me", json!({"password": guess})).await, Some(&ada.id)).await;
+    leaves_a_trace(mine(Method::PATCH, "/v1/users/me", email).await, Some(&ada.id)).await;
+    leaves_a_trace(mine(Method::PUT, "/v1/users/me/password", new).await, Some(&ada.id)).await;
+    leaves_a_trace(site.request(Method::DELETE, "/users/delete").json(&known).answer().await, Some(&ada.id)).await;
+    leaves_a_trace(site.post("/users/auth").json(&known).answer().await, Some(&ada.id)).await;
+    leaves_a_trace(ada.tries_a_session(guess).await, Some(&ada.id)).await;
+    leaves_a_trace(ada.tries(guess).await, Some(&ada.id)).await;
+    let nobody = Person { username: "typed-zyxwvut-as-name".into(), ..ada.clone() };
+    leaves_a_trace(nobody.tries_a_session(guess).await, None).await;
+    leaves_a_trace(nobody.tries(guess).await, None).await;
     ada.logs_in().await;
-    assert!(!process.log().contains("4711"), "{}", process.log());
+    let log = process.whole_log().await;
+    assert!(!log.contains("zyxwvut"), "{log}");
 }
 
 /// If a key file vanishes, the service keeps its loaded keys and logs an error.

@@ -165,7 +165,8 @@ async fn a_default_port_that_is_taken_stops_nothing(env: TestEnv) {
     let mut environment = env.environment(&[("listen", &listen)]);
     environment.retain(|(name, _)| name != "SIGNET_METRICS_LISTEN");
     let process = Process::start(&env.folder, &environment, &["serve"], "").ready().await;
-    assert!(process.log().contains("no metrics"), "{}", process.log());
+    let log = process.whole_log().await;
+    assert!(log.contains("no metrics"), "{log}");
 }
 
 /// A client that is down for long may have any number of them, and they are counted every few seconds.

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    run,
+    eventually, run,
     site::{Ask, Site},
 };
 
@@ -138,9 +138,17 @@ impl Process {
         Duration::from_millis(10 * ticks.sum::<u64>())
     }
 
-    /// Its standard output and standard error.
+    /// Its standard output and standard error so far. A thread of the service writes them, so that a line may come after
+    /// the answer that it tells of: see [`Self::whole_log`].
     pub(crate) fn log(&self) -> String {
         self.words("out") + &self.words("err")
+    }
+
+    /// The log with everything that the service has said until now: it waits for the line of a request made here.
+    pub(crate) async fn whole_log(&self) -> String {
+        let last = self.site.get("/v1/users/me").answer().await.header("x-request-id").to_owned();
+        eventually(PATIENCE, "the last line is written", async || self.log().contains(&last)).await;
+        self.log()
     }
 
     fn words(&self, name: &str) -> String {

@@ -55,7 +55,7 @@ async fn two_thousand_who_never_finish_keep_nobody_out(env: TestEnv) {
 async fn more_connections_than_open_files_keep_nobody_out(env: TestEnv) {
     let process = env.serves_with_files(256, &[]).ready().await;
     a_crowd_is_held_out(&process, 400).await;
-    let log = process.log();
+    let log = process.whole_log().await;
     assert_eq!(log.matches("the limit of connections is reached").count(), 1, "once, not for each: {log}");
     assert!(!log.contains("cannot be accepted"), "{log}");
     assert!(!log.contains("ERROR"), "{log}");
