@@ -251,8 +251,8 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     Ok(store::close(direct).await?)
 }
 
-/// The ID token algorithms of clients that may register themselves, or that documents describe. Each client chooses one, and must not wait for an
-/// RSA key to be generated.
+/// The ID token algorithms of clients that may register themselves, or that documents describe. Each client chooses one,
+/// and must not wait for an RSA key to be generated.
 fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
     match (config.client_registration, config.client_id_documents) {
         (ClientRegistration::Off, ClientIdDocuments::Off) => &[],

@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_made_anew_under_the_same_id_is_not_refused_for_its_predecessor() {
+    fn a_new_client_under_the_same_id_is_not_refused_for_its_predecessor() {
         let revocations = Revocations::default();
         let Ok(client) = ClientId::parse("orders") else { panic!("a good id") };
         let at = NOW + TimeDelta::seconds(100);

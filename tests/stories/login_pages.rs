@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-async fn whoever_is_logged_in_is_not_asked_again(signet: TestApp) {
+async fn a_user_who_is_logged_in_is_not_asked_again(signet: TestApp) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let other = RelyingParty::registers_first_party(&signet).await;
     let ada = signet.registers("ada").await;
@@ -47,7 +47,7 @@ async fn a_log_in_is_as_fresh_as_the_client_wants_it(signet: TestApp) {
     }
 }
 
-async fn who_logs_in_anew_keeps_what_they_are_logged_in_to(signet: TestApp) {
+async fn who_logs_in_again_keeps_what_they_are_logged_in_to(signet: TestApp) {
     let app = RelyingParty::registers_first_party(&signet).await;
     let ada = signet.registers("ada").await;
     let grace = signet.registers("grace").await;
@@ -339,7 +339,7 @@ async fn every_page_fits_every_screen(signet: TestApp) {
 
 stories![
     a_log_in_is_as_fresh_as_the_client_wants_it,
-    who_logs_in_anew_keeps_what_they_are_logged_in_to,
+    who_logs_in_again_keeps_what_they_are_logged_in_to,
     somebody_new_registers_on_the_way,
     a_third_party_asks_once_for_each_scope,
     consent_ends_with_the_client,
@@ -349,7 +349,7 @@ stories_on![Sqlite:
     a_question_is_answered_by_whom_it_was_put_to,
     a_request_goes_on_in_the_browser_that_brought_it,
     every_page_fits_every_screen,
-    whoever_is_logged_in_is_not_asked_again,
+    a_user_who_is_logged_in_is_not_asked_again,
     a_person_chooses_the_account,
     a_log_in_form_is_taken_from_our_own_page_alone,
     nobody_is_logged_in_by_a_cookie_that_they_were_given,

@@ -85,7 +85,7 @@ async fn a_client_logs_its_browser_out_and_gets_it_back(signet: TestApp) {
 }
 
 /// Requests that any site can cause: a link in an email, an image, a redirect.
-async fn whoever_shows_no_hint_has_the_person_asked(signet: TestApp) {
+async fn without_a_hint_the_user_is_asked(signet: TestApp) {
     let app = app(&signet).await;
     let ada = signet.registers("ada").await;
     let session_browser = BrowserSession::at(&signet);
@@ -312,7 +312,7 @@ async fn what_somebody_was_asked_an_hour_ago_leads_nowhere(signet: TestApp) {
 stories![a_client_logs_its_browser_out_and_gets_it_back, a_hint_means_the_log_in_that_the_session_lives_on_with];
 
 stories_on![Sqlite:
-    whoever_shows_no_hint_has_the_person_asked,
+    without_a_hint_the_user_is_asked,
     a_hint_of_another_log_in_has_the_person_asked,
     no_browser_goes_where_no_client_registered,
     the_page_takes_no_form_but_its_own,

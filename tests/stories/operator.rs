@@ -111,7 +111,7 @@ async fn an_operator_sees_and_ends_a_lock_of_all_networks(builder: TestEnvBuilde
         .await;
 }
 
-async fn an_account_that_is_enabled_again_logs_in_anew(signet: TestApp) {
+async fn an_account_that_is_enabled_again_logs_in(signet: TestApp) {
     let (ada, introspector) = (signet.registers("ada").await, introspector(&signet).await);
     let before = ada.logs_in().await;
     signet.runs(&["user", "disable", "ada"]).await.well();
@@ -412,7 +412,7 @@ stories![
     an_operator_lets_a_locked_out_person_in,
     an_operator_sees_and_ends_a_lock_of_all_networks,
     a_disabled_account_is_shut_out,
-    an_account_that_is_enabled_again_logs_in_anew,
+    an_account_that_is_enabled_again_logs_in,
     no_log_in_slips_past,
     an_account_with_very_many_sessions_is_disabled,
     a_deleted_account_is_gone,

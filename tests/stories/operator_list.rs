@@ -74,7 +74,7 @@ async fn all_accounts_are_listed(env: TestEnv) {
 }
 
 /// As in `signet user list | head -1`.
-async fn whoever_has_seen_enough_of_the_list_may_go(env: TestEnv) {
+async fn a_reader_may_close_the_list_early(env: TestEnv) {
     is_peopled(&env, 1_000).await; // more than a pipe holds, and more than one page
     let mut listing = Command::new(env!("CARGO_BIN_EXE_signet"))
         .args(["user", "list"])
@@ -94,4 +94,4 @@ async fn whoever_has_seen_enough_of_the_list_may_go(env: TestEnv) {
 
 stories![an_account_is_shown_without_its_secrets, all_accounts_are_listed];
 
-stories_on![Sqlite: whoever_has_seen_enough_of_the_list_may_go];
+stories_on![Sqlite: a_reader_may_close_the_list_early];

@@ -33,7 +33,7 @@ async fn what_no_page_reads_has_no_effect(builder: TestEnvBuilder) {
         assert!(location(&login).starts_with("/login?request="), "{more}: {login:?}");
         browser.opens(&format!("/oauth/logout?{more}")).await.is(303);
     }
-    // Forms are no stricter than links, whoever made them.
+    // Forms are no stricter than links.
     let browser = BrowserSession::at(&signet);
     let page = browser.opens("/login").await.is(200);
     let csrf = crate::harness::browser_session::hidden(&page.text(), "/login").remove(0).1;

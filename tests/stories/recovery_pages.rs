@@ -78,7 +78,7 @@ async fn the_keyboard_is_enough(mut mail_app: TestAppWithSmtp) {
     browser.closes().await;
 }
 
-async fn whoever_looks_at_a_link_first_does_not_use_it_up(mut mail_app: TestAppWithSmtp) {
+async fn a_scanner_that_opens_a_link_first_does_not_use_it_up(mut mail_app: TestAppWithSmtp) {
     let person = mail_app.registers("ada", ADA).await;
     let browser = Browser::open().await;
     let verify = mail_app.link("/verify-email", ADA).await;
@@ -251,7 +251,7 @@ async fn every_page_fits_every_screen(mut mail_app: TestAppWithSmtp) {
 stories_on![Sqlite:
     a_person_recovers_an_account,
     the_keyboard_is_enough,
-    whoever_looks_at_a_link_first_does_not_use_it_up,
+    a_scanner_that_opens_a_link_first_does_not_use_it_up,
     what_is_wrong_is_said_at_its_field_and_keeps_the_link,
     not_me_takes_the_address_away,
     every_page_fits_every_screen,

@@ -145,7 +145,7 @@ async fn no_token_outlives_its_session(builder: TestEnvBuilder) {
     assert_eq!(ada.sessions(&ada.logs_in().await).await.len(), 1, "what has ended is not listed");
 }
 
-async fn idle_time_begins_anew_with_each_use_and_ends_with_the_session(signet: TestApp) {
+async fn idle_time_begins_again_with_each_use_and_ends_with_the_session(signet: TestApp) {
     let ada = signet.registers("ada").await;
     let mut tokens = ada.logs_in().await;
     for _ in 0..3 {
@@ -220,7 +220,7 @@ stories![
     what_is_refused_uses_nothing_up,
     a_narrow_scope_is_for_one_access_token,
     no_token_outlives_its_session,
-    idle_time_begins_anew_with_each_use_and_ends_with_the_session,
+    idle_time_begins_again_with_each_use_and_ends_with_the_session,
 ];
 
 stories_on![Postgres: trouble_is_never_a_refusal, a_refresh_is_one_statement];

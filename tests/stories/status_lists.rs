@@ -115,7 +115,7 @@ async fn a_copy_that_is_still_good_is_not_sent_again(signet: TestApp) {
     eventually(Duration::from_secs(3), "there is a new list", async || asks(&tag).await.status == 200).await;
 }
 
-async fn a_list_is_signed_anew_before_its_copy_ends(signet: TestApp) {
+async fn a_list_is_signed_again_before_its_copy_ends(signet: TestApp) {
     signet.registers("ada").await.logs_in().await;
     let first = claims(&signet.site).await;
     signet.clock.advance(seconds(61));
@@ -220,7 +220,7 @@ stories_on![Sqlite:
     a_list_that_is_not_there_is_not_found,
     a_list_is_what_the_draft_says,
     a_copy_that_is_still_good_is_not_sent_again,
-    a_list_is_signed_anew_before_its_copy_ends,
+    a_list_is_signed_again_before_its_copy_ends,
     a_token_without_a_session_has_no_status,
 ];
 

@@ -1,7 +1,7 @@
 // A service that logs people in as any Node service would: with openid-client, from the issuer's address alone.
 //
 // Arguments: the folder of node_modules, issuer, client id, client secret, port. Serves / (which leads to the log-in),
-// /callback, and /goodbye. Prints what it learned of whoever comes back, a line of JSON each.
+// /callback, and /goodbye. Prints what it learned of the user who comes back, a line of JSON each.
 
 import http from "node:http";
 import { createRequire } from "node:module";

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_has_gone_is_neither_hashed_nor_counted() {
+    async fn a_caller_who_has_gone_is_neither_hashed_nor_counted() {
         let (pool, begun, open) = pool(Duration::from_secs(2));
         let first = pool.admit(work(b"1")).unwrap();
         begun.recv().unwrap();

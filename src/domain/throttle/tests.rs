@@ -127,7 +127,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_waits_gets_in_however_long_a_stranger_went_on(
+    fn a_user_who_waits_gets_in_however_long_a_stranger_went_on(
         count in 1_u32..1000, seconds in 1_i64..86_400, attempts in 1_usize..300, which in 0_usize..5,
     ) {
         let (rules, counting) = (ThrottleRules::new(count, TimeDelta::seconds(seconds)), Counting::ALL[which]);

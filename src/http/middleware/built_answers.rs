@@ -76,7 +76,7 @@ impl BuiltAnswers {
         Some(built.answer(request))
     }
 
-    /// The key set in force, built anew where it has changed.
+    /// The key set in force, built again where it has changed.
     fn jwks(&self, seal: Seal<'_>) -> Arc<Built> {
         let document = self.keys.document();
         let built = self.jwks.read().unwrap_or_else(PoisonError::into_inner);

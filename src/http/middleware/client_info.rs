@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_no_trusted_proxy_cannot_say_where_they_come_from() {
+    fn a_peer_that_is_no_trusted_proxy_cannot_say_where_it_comes_from() {
         assert_eq!(walked("203.0.113.9", &["198.51.100.1"]), "203.0.113.9");
         assert_eq!(walked("203.0.113.9", &["10.0.0.1, 10.0.0.2"]), "203.0.113.9");
     }

@@ -1,7 +1,7 @@
 //! CORS (Fetch §3.3): the scripts of other sites that may read our responses.
 //!
-//! Credentials are never allowed: a script authenticates with its bearer token, not with our cookies. Pages, the
-//! authorization endpoint and endpoints that need a client secret are open to no script (RFC 9700 §2.6).
+//! Credentials are never allowed: a script authenticates with its bearer token, not with our cookies. Pages and
+//! the authorization endpoint are open to no script (RFC 9700 §2.6).
 //!
 //! poem's own middleware is not used. It answers 403 to an origin that is not listed, although our own forms send an
 //! `Origin` too. It promises the same methods on every route. It sends `Vary` only to allowed origins, so that a cache

@@ -70,7 +70,7 @@ pub(in crate::http) fn describe_authorize(document: &mut Value) {
     let responses = json!({
         "303": {"description": "On to the login page, to the consent page, or to the client with a code or an error."},
         "200": {"description": "With `response_mode=form_post`: a form that goes to the client.", "content": html()},
-        "400": {"description": "The client or its redirect URI is not known, or the client's document is not accepted: a page.", "content": html()},
+        "400": {"description": "The client, its document or its redirect URI is not accepted: a page.", "content": html()},
         "503": trouble_page(),
     });
     let form = json!({"content": {"application/x-www-form-urlencoded": {

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_not_named_is_nobody() {
+    fn a_user_who_is_not_named_is_nobody() {
         for (kind, json) in [
             (ProviderKind::Github, r#"{"id":"583231","login":"octocat"}"#),
             (ProviderKind::Github, r#"{"login":"octocat"}"#),

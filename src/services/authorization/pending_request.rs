@@ -23,13 +23,14 @@ pub(in crate::services) struct PendingAuthorization {
     pub(in crate::services) meant: Option<UserId>,
     /// Whether the person chose to continue as the account that is logged in.
     pub(in crate::services) account_chosen: bool,
-    /// Whether the person pressed a button of ours for this request.
+    /// Whether the person pressed a button of our pages for this request.
     pub(in crate::services) pressed: bool,
 }
 
-/// What is ours of a pending request. It is not compressed: the length would tell the client about the browser's id.
+/// The state that this service adds to the client's request. It is not compressed: the length would tell the client
+/// about the browser's id.
 #[derive(Serialize, Deserialize)]
-struct Ours {
+struct ServerState {
     browser: String,
     asked_at: DateTime<Utc>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,10 +54,10 @@ const MAX_LENGTH: usize = 2700;
 const MAX_PLAIN: usize = 16 * 1024;
 
 impl PendingAuthorization {
-    /// One line of JSON that is [`Ours`], and the client's request, compressed.
+    /// One line of JSON that is [`ServerState`], and the client's request, compressed.
     pub(in crate::services) fn seal(&self, sealer: &Sealer) -> String {
         let Self { request, browser, asked_at, reference, meant, account_chosen, pressed } = self;
-        let ours = Ours {
+        let state = ServerState {
             browser: browser.clone(),
             asked_at: *asked_at,
             reference: reference.clone(),
@@ -64,7 +65,7 @@ impl PendingAuthorization {
             account_chosen: *account_chosen,
             pressed: *pressed,
         };
-        let (Ok(mut plain), Ok(request)) = (serde_json::to_vec(&ours), serde_json::to_vec(request)) else {
+        let (Ok(mut plain), Ok(request)) = (serde_json::to_vec(&state), serde_json::to_vec(request)) else {
             return String::new();
         };
         plain.push(b'\n');
@@ -91,11 +92,11 @@ impl PendingAuthorization {
     ) -> Option<Self> {
         let plain = sealer.open_bytes(CONTEXT, text)?;
         let line = plain.iter().position(|byte| *byte == b'\n')?;
-        let (ours, request) = plain.split_at_checked(line)?;
+        let (state, request) = plain.split_at_checked(line)?;
         let request = compress::inflate(request.get(1..)?, MAX_PLAIN)?;
         let request = serde_json::from_slice(&request).ok()?;
-        let Ours { browser: brought_by, asked_at, reference, meant, account_chosen, pressed } =
-            serde_json::from_slice(ours).ok()?;
+        let ServerState { browser: brought_by, asked_at, reference, meant, account_chosen, pressed } =
+            serde_json::from_slice(state).ok()?;
         let good = brought_by == browser.as_str() && now < asked_at + PATIENCE;
         good.then_some(Self { request, browser: brought_by, asked_at, reference, meant, account_chosen, pressed })
     }

@@ -51,7 +51,7 @@ impl Authorize {
         let request = AuthorizationRequest::parse(client, uri, mode, parameters.clone());
         let request = request.map_err(PushError::Refused)?;
         self.permit(client, &request).map_err(PushError::Refused)?;
-        // What cannot go on later is refused where the client's developer sees it.
+        // A request too long to be sealed later is refused here, where the developer of the client sees it.
         let name = PushedRequest::name("");
         let pending = PendingAuthorization {
             request: AuthorizationRequest { id_token_hint: None, ..request },

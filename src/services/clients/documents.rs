@@ -72,7 +72,7 @@ impl Default for DocumentCache {
 }
 
 impl DocumentCache {
-    /// The slot of a client. Whoever holds its lock fetches, and the others wait for the result.
+    /// The slot of a client. The request that holds its lock fetches, and the others wait for the result.
     fn slot(&self, id: &ClientId) -> Arc<Mutex<Option<Outcome>>> {
         self.0.get_with(id.clone(), Arc::default)
     }
