@@ -15,6 +15,7 @@ use crate::{
     config::Config,
     domain::{
         client::{ApplicationType, AuthenticationMethod, Client},
+        client_name,
         client_registration::{NotRegistrable, Revision},
         clock::Clock,
         ids::ClientId,
@@ -75,7 +76,7 @@ async fn create(config: &Config, clients: &Clients, clock: &Arc<dyn Clock>, new:
     let grants = usual_grants(&options);
     let blank = Client {
         id,
-        name,
+        name: tidied(name),
         authentication: AuthenticationMethod::ClientSecret,
         scope: usual_scope(&grants),
         grants,
@@ -100,7 +101,7 @@ async fn update(
 ) -> Result<(), Failure> {
     let ChangedClient { id, name, options, json: _ } = changed;
     let id = parse_id(&id)?;
-    let revision = Revision { name, ..read(options)? };
+    let revision = Revision { name: name.map(tidied), ..read(options)? };
     if revision == Revision::default() {
         return Err(Failure::Usage("name what to change; `signet client update --help` shows what can be".to_owned()));
     }
@@ -143,11 +144,17 @@ fn refused(error: RegistrationError) -> Failure {
     }
 }
 
+/// A name with the typographic punctuation and the white space that a name has here. Symbols are the operator's to give.
+fn tidied(name: String) -> String {
+    client_name::tidied(&name).unwrap_or(name)
+}
+
 /// The options as a revision. A list that holds only '' stands for an empty list.
 fn read(options: ClientOptions) -> Result<Revision, Failure> {
     let usage = |why: &dyn ToString| Failure::Usage(why.to_string());
     let list = |values: Vec<String>| {
-        (!values.is_empty()).then(|| values.into_iter().filter(|value| !value.is_empty()).collect::<Vec<_>>())
+        let trimmed = |value: String| Some(value.trim().to_owned()).filter(|value| !value.is_empty());
+        (!values.is_empty()).then(|| values.into_iter().filter_map(trimmed).collect::<Vec<_>>())
     };
     let authentication = match options.authentication_method.as_deref() {
         _ if options.public => Some(AuthenticationMethod::None),
@@ -174,7 +181,10 @@ fn read(options: ClientOptions) -> Result<Revision, Failure> {
         }
     };
     let pkce = |word: &str| Pkce::parse(word).ok_or_else(|| usage(&"--pkce is required or optional"));
-    let scope = |words: Vec<String>| Scope::parse(&words.join(" ")).map_err(|why| usage(&why));
+    let scope = |words: Vec<String>| {
+        let words: Vec<&str> = words.iter().flat_map(|words| words.split_whitespace()).collect();
+        Scope::parse(&words.join(" ")).map_err(|why| usage(&why))
+    };
     Ok(Revision {
         name: None,
         authentication,
@@ -184,7 +194,9 @@ fn read(options: ClientOptions) -> Result<Revision, Failure> {
         resources: list(options.resources),
         redirect_uris: list(options.redirect_uris),
         post_logout_redirect_uris: list(options.post_logout_redirect_uris),
-        backchannel_logout_uri: options.backchannel_logout_uri.map(|uri| Some(uri).filter(|uri| !uri.is_empty())),
+        backchannel_logout_uri: options
+            .backchannel_logout_uri
+            .map(|uri| Some(uri.trim().to_owned()).filter(|uri| !uri.is_empty())),
         id_token_algorithm: options.id_token_algorithm.map(algorithm).transpose()?,
         jwks: options.jwks.as_deref().map(read_jwks).transpose()?,
         pkce: options.pkce.as_deref().map(pkce).transpose()?,

@@ -2,12 +2,13 @@
 //! whose metadata is the JSON document at that URL.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     client::{AuthenticationMethod, Client, DocumentDates},
-    client_metadata::ClientMetadata,
+    client_members::Members,
+    client_metadata::{ClientMetadata, JWKS_URI},
+    client_name,
     client_registration::NotRegistrable,
     ids::ClientId,
 };
@@ -18,7 +19,7 @@ pub const MAX_LENGTH: usize = 64 * 1024;
 /// Why a document does not describe a client. The texts are for the developer of the app.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAClientDocument {
-    #[error("it is not a JSON object with the members of RFC 7591 §2, each of them once and of its type")]
+    #[error("it is not a JSON object with each member once")]
     NotJson,
     /// `client_id` is missing or not the URL (§4.1): a copy of another client's document.
     #[error("its client_id is not the URL that it was fetched from, character for character")]
@@ -36,15 +37,6 @@ pub enum NotAClientDocument {
     Metadata(#[from] NotRegistrable),
 }
 
-#[derive(Deserialize)]
-struct Document {
-    client_id: Option<String>,
-    client_secret: Option<Value>,
-    client_secret_expires_at: Option<Value>,
-    #[serde(flatten)]
-    metadata: ClientMetadata,
-}
-
 /// Reads the document of `id`, which was fetched at `now` and is fresh for `lifetime`.
 ///
 /// Grants, response types and scopes are narrowed as for clients that register themselves. A client without a method is
@@ -55,29 +47,28 @@ struct Document {
 /// [`NotAClientDocument`].
 pub fn read(id: &ClientId, body: &[u8], now: DateTime<Utc>, lifetime: TimeDelta) -> Result<Client, NotAClientDocument> {
     let text = body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body);
-    let document: Document = serde_json::from_slice(text).map_err(|_| NotAClientDocument::NotJson)?;
+    let mut members: Members = serde_json::from_slice(text).map_err(|_| NotAClientDocument::NotJson)?;
     // Simple string comparison (RFC 3986 §6.2.1).
-    if document.client_id.as_deref() != Some(id.as_str()) {
+    if members.take("client_id").as_ref().and_then(Value::as_str) != Some(id.as_str()) {
         return Err(NotAClientDocument::ClientId);
     }
-    if document.client_secret.is_some() || document.client_secret_expires_at.is_some() {
+    if members.take("client_secret").is_some() || members.take("client_secret_expires_at").is_some() {
         return Err(NotAClientDocument::Secret);
     }
-    let mut metadata = document.metadata;
+    let mut metadata = ClientMetadata::read(members)?;
     let none = AuthenticationMethod::None.as_str();
     let method = metadata.token_endpoint_auth_method.get_or_insert_with(|| none.to_owned()).as_str();
-    if method != none && method != AuthenticationMethod::PrivateKeyJwt.as_str() {
+    let has_keys = method == AuthenticationMethod::PrivateKeyJwt.as_str();
+    if method != none && !has_keys {
         return Err(NotAClientDocument::Method);
     }
     if metadata.redirect_uris.as_ref().is_none_or(Vec::is_empty) {
         return Err(NotAClientDocument::NoRedirectUris);
     }
-    if metadata.others.contains("jwks_uri") {
+    if has_keys && metadata.jwks.is_none() && metadata.others.contains(JWKS_URI) {
         return Err(NotAClientDocument::JwksUri);
     }
-    if metadata.client_name.is_none() {
-        metadata.client_name = id.host();
-    }
+    metadata.client_name = metadata.client_name.as_deref().and_then(client_name::undecorated).or_else(|| id.host());
     let dates = DocumentDates { fetched_at: now, fresh_until: now + lifetime };
     Ok(Client { document: Some(dates), ..metadata.client(id.clone(), now)? })
 }
@@ -149,6 +140,10 @@ mod tests {
         assert!(client.self_registered && !client.first_party && client.resources.is_empty());
         let fresh_until = DateTime::UNIX_EPOCH + TimeDelta::hours(1);
         assert_eq!(client.document, Some(DocumentDates { fetched_at: DateTime::UNIX_EPOCH, fresh_until }));
+        let read = json!({"redirect_uris": "https://app.example/cb", "jwks_uri": URL, "client_name": "🚀 App™"});
+        let lenient = described(&document(&read)).expect("good");
+        assert_eq!((lenient.name.as_str(), lenient.redirect_uris), ("App", vec!["https://app.example/cb".to_owned()]));
+        assert_eq!(described(&document(&json!({"client_name": "🚀"}))).expect("good").name, "app.example");
         let nameless = json!({"client_id": URL, "redirect_uris": ["https://app.example/cb"]});
         assert_eq!(described(&nameless).expect("good").name, "app.example");
     }
@@ -187,11 +182,13 @@ mod tests {
     #[test]
     fn what_is_no_document_of_this_client_is_refused() {
         use NotAClientDocument as Why;
+        let wrong = |member, expected| Why::Metadata(NotRegistrable::WrongType { member, expected });
         for (more, why) in [
             (json!({"client_id": "https://app.example/other.json"}), Why::ClientId),
             (json!({"client_id": "https://app.example:443/client.json"}), Why::ClientId),
             (json!({"client_id": null}), Why::ClientId),
-            (json!({"client_id": 7}), Why::NotJson),
+            (json!({"client_id": 7}), Why::ClientId),
+            (json!({"client_id": format!(" {URL}")}), Why::ClientId),
             (json!({"client_secret": "secret"}), Why::Secret),
             (json!({"client_secret_expires_at": 0}), Why::Secret),
             (json!({"token_endpoint_auth_method": "client_secret_basic"}), Why::Method),
@@ -200,8 +197,13 @@ mod tests {
             (json!({"token_endpoint_auth_method": "tls_client_auth"}), Why::Method),
             (json!({"redirect_uris": []}), Why::NoRedirectUris),
             (json!({"redirect_uris": null}), Why::NoRedirectUris),
-            (json!({"redirect_uris": "https://app.example/cb"}), Why::NotJson),
-            (json!({"jwks_uri": "https://app.example/jwks"}), Why::JwksUri),
+            (json!({"redirect_uris": [""]}), Why::NoRedirectUris),
+            (json!({"redirect_uris": {}}), wrong("redirect_uris", "a list of strings")),
+            (json!({"client_name": {}}), wrong("client_name", "a string")),
+            (
+                json!({"token_endpoint_auth_method": "private_key_jwt", "jwks_uri": "https://app.example/jwks"}),
+                Why::JwksUri,
+            ),
             (json!({"token_endpoint_auth_method": "private_key_jwt"}), Why::Metadata(NotRegistrable::NoKeys)),
             (json!({"backchannel_logout_uri": URL}), Why::Metadata(NotRegistrable::NotTaken("backchannel_logout_uri"))),
             (json!({"client_name": "G\u{43e}ogle"}), Why::Metadata(NotRegistrable::NameOfScripts)),

@@ -40,6 +40,92 @@ const HIDDEN: [(char, char); 25] = [
     ('\u{100000}', '\u{10ffff}'),
 ];
 
+/// Ranges of symbols, which decorate a name: those of Latin-1, currencies, letterlike signs, arrows to miscellaneous
+/// symbols, and emoji. Letters among them are no symbols.
+const SYMBOLS: [(char, char); 12] = [
+    ('\u{a1}', '\u{a9}'),
+    ('\u{ac}', '\u{ac}'),
+    ('\u{ae}', '\u{b1}'),
+    ('\u{b4}', '\u{b4}'),
+    ('\u{b6}', '\u{b6}'),
+    ('\u{b8}', '\u{b8}'),
+    ('\u{bf}', '\u{bf}'),
+    ('\u{d7}', '\u{d7}'),
+    ('\u{f7}', '\u{f7}'),
+    ('\u{20a0}', '\u{20cf}'),
+    ('\u{2100}', '\u{2bff}'),
+    ('\u{1f000}', '\u{1fbff}'),
+];
+
+/// Signs that stand at the end of a word.
+const TRADE_MARKS: [char; 4] = ['\u{a9}', '\u{ae}', '\u{2120}', '\u{2122}'];
+
+/// A name as people write it, as it is registered: typographic punctuation becomes ASCII; white space is trimmed and
+/// joined; control characters go; the length is cut to 100 bytes. `None` if nothing is left.
+///
+/// Hidden characters and letters stay as they are: they change what a name seems to be, so [`is_readable`] and
+/// [`is_plain`] refuse them.
+#[must_use]
+pub fn tidied(name: &str) -> Option<String> {
+    let mut plain = String::with_capacity(name.len());
+    for letter in name.chars() {
+        match letter {
+            // The mark at the beginning of a file.
+            '\u{feff}' if plain.trim().is_empty() => {}
+            _ if letter.is_whitespace() => plain.push(' '),
+            _ if letter.is_control() => {}
+            '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{2022}' | '\u{b7}' => plain.push('-'),
+            '\u{2018}'..='\u{201b}' | '\u{2032}' | '\u{2035}' | '\u{2039}' | '\u{203a}' => plain.push('\''),
+            '\u{201c}'..='\u{201f}' | '\u{2033}' | '\u{ab}' | '\u{bb}' => plain.push('"'),
+            '\u{2026}' => plain.push_str("..."),
+            // The punctuation of ASCII in the width of CJK.
+            '\u{ff01}'..='\u{ff5e}' if !letter.is_alphanumeric() => {
+                plain.extend(char::from_u32(u32::from(letter) - 0xfee0));
+            }
+            _ => plain.push(letter),
+        }
+    }
+    let mut joined = String::with_capacity(MAX_LENGTH);
+    for word in plain.split_whitespace() {
+        if !joined.is_empty() {
+            joined.push(' ');
+        }
+        joined.push_str(word);
+    }
+    joined.truncate(joined.floor_char_boundary(MAX_LENGTH));
+    joined.truncate(joined.trim_end().len());
+    (!joined.is_empty()).then_some(joined)
+}
+
+/// As [`tidied`], without symbols: the name that a stranger's client gets. `None` if it has no letter or digit.
+#[must_use]
+pub fn undecorated(name: &str) -> Option<String> {
+    let is_symbol = |letter: char| {
+        SYMBOLS.iter().any(|(first, last)| (*first..=*last).contains(&letter))
+            && !letter.is_alphanumeric()
+            && letter != '\u{2212}'
+    };
+    let mut plain = String::with_capacity(name.len());
+    let mut after_symbol = false;
+    for letter in name.chars() {
+        match letter {
+            // How the symbol before is shown, and what joins emoji to one.
+            '\u{fe0e}' | '\u{fe0f}' | '\u{20e3}' => {}
+            '\u{200d}' | '\u{e0020}'..='\u{e007f}' if after_symbol => {}
+            _ if TRADE_MARKS.contains(&letter) => after_symbol = true,
+            _ if is_symbol(letter) => {
+                plain.push(' ');
+                after_symbol = true;
+            }
+            _ => {
+                plain.push(letter);
+                after_symbol = false;
+            }
+        }
+    }
+    tidied(&plain).filter(|name| name.contains(is_letter_or_digit))
+}
+
 /// Whether a name reads as it is written: 1 to 100 bytes with a letter or digit, no hidden characters, and no white
 /// space except single spaces between words.
 #[must_use]
@@ -87,6 +173,8 @@ fn is_letter_or_digit(letter: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -128,6 +216,79 @@ mod tests {
         }
         for bad in ["G\u{43e}ogle", "\u{391}pp", "🚀", "Pay\u{2024}pal", "\u{301}App"] {
             assert!(!is_plain(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn decoration_goes_and_the_name_stays() {
+        for (given, name) in [
+            ("My App (dev)", "My App (dev)"),
+            ("  My \t App\r\n(dev) ", "My App (dev)"),
+            ("My\u{a0}App\u{3000}", "My App"),
+            ("\u{feff}App", "App"),
+            ("a\u{2028}b", "a b"),
+            ("App\0\u{7}\u{9f}", "App"),
+            ("Foo™", "Foo"),
+            ("Foo®, Inc. © 2026", "Foo, Inc. 2026"),
+            ("🚀 App", "App"),
+            ("🚀App✨Pro⭐️", "App Pro"),
+            ("👩\u{200d}💻 Dev", "Dev"),
+            ("🏴\u{e0067}\u{e0062}\u{e007f} App", "App"),
+            ("🇩🇪 App", "App"),
+            ("App 1\u{fe0f}\u{20e3}", "App 1"),
+            ("Ann’s “App” – beta…", "Ann's \"App\" - beta..."),
+            ("Foo · Bar • Baz — qux", "Foo - Bar - Baz - qux"),
+            ("A → B", "A B"),
+            ("山田（開発）", "山田(開発)"),
+            ("Café", "Café"),
+            ("C++ & <Co>", "C++ & <Co>"),
+        ] {
+            let read = undecorated(given);
+            assert_eq!(read.as_deref(), Some(name), "{given:?}");
+            assert!(is_plain(name), "{name:?}");
+        }
+        for nothing in ["", " ", "\n\t", "🚀", "🚀 ✨", "---", "…", "™"] {
+            assert_eq!(undecorated(nothing), None, "{nothing:?}");
+        }
+        assert_eq!(tidied(" 🚀  Rockets ").as_deref(), Some("🚀 Rockets"), "an operator's symbols stay");
+        assert_eq!(tidied(&"é".repeat(60)).map(|name| name.len()), Some(100));
+        assert_eq!(tidied(&format!("{}é", "x".repeat(99))).map(|name| name.len()), Some(99));
+        assert_eq!(tidied(&format!("{} y", "x".repeat(99))), Some("x".repeat(99)));
+    }
+
+    #[test]
+    fn what_deceives_is_not_mended() {
+        for bad in [
+            "G\u{43e}ogle",
+            "\u{391}pp",
+            "bank\u{202e}knab",
+            "Go\u{200b}ogle",
+            "Go\u{200d}ogle",
+            "a\u{2066}b",
+            "🚀\u{202e}App",
+            "a\u{ad}b",
+            "a\u{e0041}",
+            "Pay\u{2024}pal",
+            "\u{301}App",
+            "\u{3164}App",
+            "Ａpp",
+        ] {
+            assert!(!undecorated(bad).is_some_and(|name| is_plain(&name)), "{bad:?}");
+        }
+        // What is left is compared with other names.
+        assert!(undecorated("Sig™net").is_some_and(|name| look_alike(&name, "Signet")));
+    }
+
+    proptest! {
+        #[test]
+        fn any_name_is_tidied_once(name in any::<String>(), padding in "[ a-zé🚀\t]{0,140}") {
+            for text in [&name, &padding, &format!("{padding}{name}")] {
+                for read in [tidied, undecorated] {
+                    let Some(once) = read(text) else { continue };
+                    prop_assert!(once.len() <= MAX_LENGTH && once.trim() == once && !once.contains("  "), "{:?}", text);
+                    prop_assert_eq!(read(&once), Some(once.clone()), "{:?}", text);
+                }
+            }
         }
     }
 

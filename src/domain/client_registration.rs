@@ -96,6 +96,13 @@ pub enum NotRegistrable {
     /// A member of the metadata has a value that is not supported.
     #[error("{0} has a value that is not supported")]
     NotKnown(&'static str),
+    /// A member of the metadata has a type that cannot be read.
+    #[error("{member} must be {expected}")]
+    WrongType {
+        /// The member's name.
+        member: &'static str,
+        expected: &'static str,
+    },
     /// A member of the metadata that Signet does not support.
     #[error("{0} is not supported")]
     NotTaken(&'static str),
@@ -109,7 +116,10 @@ impl NotRegistrable {
     #[must_use]
     pub fn is_about_redirects(&self) -> bool {
         match self {
-            Self::NoRedirectUri | Self::RedirectUri { .. } | Self::ApplicationType { .. } => true,
+            Self::NoRedirectUri
+            | Self::RedirectUri { .. }
+            | Self::ApplicationType { .. }
+            | Self::WrongType { member: "redirect_uris", .. } => true,
             Self::BuiltIn
             | Self::UrlAsId
             | Self::Document
@@ -125,6 +135,7 @@ impl NotRegistrable {
             | Self::Uri { .. }
             | Self::NoKeys
             | Self::NotKnown(_)
+            | Self::WrongType { .. }
             | Self::NotTaken(_)
             | Self::OperatorsOwn(_) => false,
         }
@@ -179,7 +190,7 @@ fn check_uris(client: &Client) -> Result<(), NotRegistrable> {
     for uri in &client.redirect_uris {
         redirect_uri::check(uri, Purpose::Redirect, schemes)
             .map_err(|why| NotRegistrable::RedirectUri { uri: uri.clone(), why })?;
-        if client.application_type == Some(ApplicationType::Web) && !uri.starts_with("https://") {
+        if client.application_type == Some(ApplicationType::Web) && !redirect_uri::is_https(uri) {
             return Err(NotRegistrable::ApplicationType { uri: uri.clone() });
         }
     }

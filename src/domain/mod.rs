@@ -10,6 +10,7 @@ pub mod client;
 pub mod client_assertion;
 pub mod client_document;
 pub mod client_info;
+pub mod client_members;
 pub mod client_metadata;
 pub mod client_name;
 pub mod client_network;

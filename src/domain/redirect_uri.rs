@@ -3,6 +3,8 @@
 //! No parser decides whether a request's URI is a registered one: codes were stolen through URIs that two parsers read
 //! differently. The texts are compared byte by byte (RFC 9700 §2.1).
 
+use std::borrow::Cow;
+
 use url::{Host, Url};
 
 /// The purpose of a registered URI.
@@ -54,6 +56,18 @@ pub enum NotARedirectUri {
         "the host of a redirect URI has letters, digits, dots and hyphens alone, or is an IPv6 address in brackets"
     )]
     Host,
+    /// A character that browsers and libraries encode, or read as another one, so that the text never comes back as it is.
+    #[error("a redirect URI has no {0:?} here; if it belongs to the URI, percent-encode it")]
+    Character(char),
+    /// A `%` without two hexadecimal digits after it.
+    #[error("a % in a redirect URI has two hexadecimal digits after it; the character % itself is %25")]
+    Percent,
+    /// No port, or port 0, where one must be.
+    #[error("the port of a redirect URI is a number from 1 to 65535; without one, leave the colon out")]
+    Port,
+    /// A host and a port, which parsers read as a scheme and a path.
+    #[error("a host and a port are no redirect URI; write http:// or https:// before them")]
+    NoScheme,
     /// A pattern, which no request's URI equals.
     #[error("a redirect URI is compared byte by byte, so that a * matches nothing; register every URI by itself")]
     Pattern,
@@ -145,11 +159,23 @@ pub fn check(uri: &str, purpose: Purpose, schemes: AppSchemes) -> Result<(), Not
     if uri.contains('*') {
         return Err(NotARedirectUri::Pattern);
     }
-    if uri.split(',').skip(1).any(|rest| rest.contains(":/")) {
+    if is_list(uri) {
         return Err(NotARedirectUri::List);
     }
-    let well_formed = uri.len() <= MAX_LENGTH && uri.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    let url = Url::parse(uri).ok().filter(|_| well_formed).ok_or(NotARedirectUri::Malformed)?;
+    check_characters(uri)?;
+    if is_host_and_port(uri) {
+        return Err(NotARedirectUri::NoScheme);
+    }
+    if authority(uri).is_some_and(|authority| authority.ends_with(':')) {
+        return Err(NotARedirectUri::Port);
+    }
+    let url = Url::parse(uri).map_err(|why| match why {
+        url::ParseError::InvalidPort => NotARedirectUri::Port,
+        _ => NotARedirectUri::Malformed,
+    })?;
+    if url.port() == Some(0) {
+        return Err(NotARedirectUri::Port);
+    }
     if uri.contains('#') {
         return Err(NotARedirectUri::Fragment);
     }
@@ -175,6 +201,54 @@ pub fn check(uri: &str, purpose: Purpose, schemes: AppSchemes) -> Result<(), Not
     };
     let taken = |name: &&&'static str| url.query_pairs().any(|(given, _)| given == **name);
     reserved.iter().find(taken).map_or(Ok(()), |name| Err(NotARedirectUri::Reserved(name)))
+}
+
+/// Whether another URI begins after a character that parts the items of a list.
+fn is_list(uri: &str) -> bool {
+    let parts = |letter: char| matches!(letter, ',' | ';' | '|') || letter.is_whitespace();
+    let begins_a_uri = |item: &str| {
+        let item = item.trim_start_matches(['"', '\'', '<', '[']);
+        item.split_once(":/").is_some_and(|(scheme, _)| is_scheme(scheme))
+    };
+    uri.split(parts).filter(|item| !item.is_empty()).skip(1).any(begins_a_uri)
+}
+
+/// Whether `text` is a scheme (RFC 3986 §3.1).
+fn is_scheme(text: &str) -> bool {
+    let of_a_scheme = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.');
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(of_a_scheme)
+}
+
+/// Refuses characters that a URI does not have (RFC 3986 §2), or not in this place.
+fn check_characters(uri: &str) -> Result<(), NotARedirectUri> {
+    if uri.len() > MAX_LENGTH || !uri.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(NotARedirectUri::Malformed);
+    }
+    // The brackets of an IPv6 address.
+    let host = authority(uri).filter(|authority| authority.starts_with('[')).and_then(|authority| authority.find(']'));
+    let host = host.zip(uri.find("://")).map(|(end, scheme)| (scheme + 3, scheme + 3 + end));
+    for (at, letter) in uri.char_indices() {
+        let is_refused = match letter {
+            '{' | '}' | '<' | '>' | '|' | '^' | '"' | '`' | '\\' => true,
+            '[' | ']' => host.is_none_or(|(first, last)| at != first && at != last),
+            _ => false,
+        };
+        if is_refused {
+            return Err(NotARedirectUri::Character(letter));
+        }
+    }
+    let is_encoded = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit());
+    if uri.split('%').skip(1).all(is_encoded) { Ok(()) } else { Err(NotARedirectUri::Percent) }
+}
+
+/// Whether the text is a host and a port, such as `localhost:3000/cb`, or a host alone with a colon.
+fn is_host_and_port(uri: &str) -> bool {
+    let Some((host, rest)) = uri.split_once(':') else { return false };
+    let port = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let is_a_number = port.bytes().all(|byte| byte.is_ascii_digit());
+    let is_a_host = !host.is_empty() && host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-".contains(&byte));
+    let is_local = host.eq_ignore_ascii_case("localhost") || host.starts_with(|first: char| first.is_ascii_digit());
+    is_a_host && is_a_number && (is_local || !port.is_empty())
 }
 
 /// The text between `://` and the path, unchanged.
@@ -227,7 +301,8 @@ pub fn is_registered(registered: &[String], presented: &str) -> bool {
 pub fn is_on_any_port_of_localhost(registered: &[String], presented: &str) -> bool {
     const LOCALHOST: &str = "http://localhost";
     registered.iter().any(|uri| {
-        let names_no_port = uri.strip_prefix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let names_no_port =
+            uri.strip_prefix(LOCALHOST).is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?']));
         names_no_port
             && matches!(
                 (without_port_of(LOCALHOST, uri), without_port_of(LOCALHOST, presented)),
@@ -237,29 +312,35 @@ pub fn is_on_any_port_of_localhost(registered: &[String], presented: &str) -> bo
 }
 
 /// Splits an `http` URI to a loopback IP literal into its origin without the port, and the rest; `None` for other URIs.
-fn without_port(uri: &str) -> Option<(&str, &str)> {
+fn without_port(uri: &str) -> Option<(&str, Cow<'_, str>)> {
     ["http://127.0.0.1", "http://[::1]"].into_iter().find_map(|origin| without_port_of(origin, uri))
 }
 
-fn without_port_of<'a>(origin: &'a str, uri: &'a str) -> Option<(&'a str, &'a str)> {
+fn without_port_of<'a>(origin: &'a str, uri: &'a str) -> Option<(&'a str, Cow<'a, str>)> {
     let rest = uri.strip_prefix(origin)?;
     let path = match rest.strip_prefix(':') {
         Some(rest) => {
-            let (port, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+            let (port, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
             let is_port =
                 !port.starts_with('0') && port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
             is_port.then_some(path)?
         }
-        None => (rest.is_empty() || rest.starts_with('/')).then_some(rest)?,
+        None => (rest.is_empty() || rest.starts_with(['/', '?'])).then_some(rest)?,
     };
     // A URI without a path has the path `/` (RFC 3986 §6.2.3).
-    Some((origin, if path.is_empty() { "/" } else { path }))
+    Some((origin, if path.starts_with('/') { path.into() } else { format!("/{path}").into() }))
+}
+
+/// Whether the scheme of `uri` is https, in whatever case it is written (RFC 3986 §3.1).
+#[must_use]
+pub fn is_https(uri: &str) -> bool {
+    uri.split_once("://").is_some_and(|(scheme, _)| scheme.eq_ignore_ascii_case("https"))
 }
 
 /// Whether a registered URI leads to a program on the person's own device: by a loopback host or by a scheme of its own.
 #[must_use]
 pub fn is_on_device(uri: &str) -> bool {
-    !uri.starts_with("https://")
+    !is_https(uri)
 }
 
 /// The origin of a registered URI for a content security policy: scheme, host and port, or only the scheme if it is an

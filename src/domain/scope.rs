@@ -24,20 +24,36 @@ impl Scope {
     /// Reads `scope` (RFC 6749 §3.3). A token given twice counts once, and so does a run of spaces.
     ///
     /// # Errors
-    /// [`NotAScope`] for other characters and over-long text.
+    /// [`NotAScope`] for other characters, and for a scope that is over-long as it is written.
     pub fn parse(text: &str) -> Result<Self, NotAScope> {
-        let token_character = |b: u8| matches!(b, 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        if text.len() > Self::MAX_LENGTH {
+        Self::read(text, |_| true)
+    }
+
+    /// The tokens of `text` that are in `allowed`. The other ones do not count for the length: a request may be long,
+    /// what it is granted is not.
+    ///
+    /// # Errors
+    /// [`NotAScope`] for other characters, in any token.
+    pub fn parse_within(text: &str, allowed: &Self) -> Result<Self, NotAScope> {
+        Self::read(text, |token| allowed.contains(token))
+    }
+
+    fn read(text: &str, is_wanted: impl Fn(&str) -> bool) -> Result<Self, NotAScope> {
+        let token_character = |b: u8| matches!(b, 0x20 | 0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        if !text.bytes().all(token_character) {
             return Err(NotAScope);
         }
         let mut tokens: Vec<String> = Vec::new();
-        for token in text.split(' ').filter(|token| !token.is_empty()) {
-            if !token.bytes().all(token_character) {
+        let mut length = 0;
+        for token in text.split(' ').filter(|token| !token.is_empty() && is_wanted(token)) {
+            if tokens.iter().any(|given| given == token) {
+                continue;
+            }
+            length += token.len() + usize::from(!tokens.is_empty());
+            if length > Self::MAX_LENGTH {
                 return Err(NotAScope);
             }
-            if !tokens.iter().any(|given| given == token) {
-                tokens.push(token.to_owned());
-            }
+            tokens.push(token.to_owned());
         }
         Ok(Self(tokens))
     }
@@ -127,10 +143,37 @@ mod tests {
         assert_eq!(Scope::parse("b a b").map(|s| s.to_string()), Ok("b a".to_owned()));
     }
 
+    #[test]
+    fn the_bound_is_on_what_is_left() {
+        let long = "x".repeat(Scope::MAX_LENGTH);
+        assert_eq!(Scope::parse(&long).map(|s| s.to_string()), Ok(long.clone()));
+        assert!(Scope::parse(&format!("  {long} {long}   {long} ")).is_ok(), "a repeated token counts once");
+        assert_eq!(Scope::parse(&format!("{long} y")), Err(NotAScope));
+        let allowed = Scope::parse("openid email").expect("a scope");
+        for text in [
+            format!("openid {long}"),
+            format!("{long} {long}z openid"),
+            format!("openid {}", "https://graph.example/Mail.Read ".repeat(1000)),
+            "openid ".repeat(5000),
+        ] {
+            let within = Scope::parse_within(&text, &allowed).map(|scope| scope.to_string());
+            assert_eq!(within, Ok("openid".to_owned()), "{text}");
+        }
+        assert_eq!(Scope::parse_within("openid gro\"ups", &allowed), Err(NotAScope));
+        assert!(Scope::parse_within(&long, &allowed).is_ok_and(|scope| scope.is_empty()));
+    }
+
     proptest! {
         #[test]
         fn any_text_is_refused_or_written_back_as_an_equal_scope(text in ".{0,40}|[a-c\"\\\\é]{0,3}( [a-c]{1,2}){0,6}") {
             properties::scope(text.as_bytes());
+        }
+
+        #[test]
+        fn reading_within_a_scope_is_reading_and_narrowing(text in "[a-d ]{0,40}", allowed in "[a-d ]{0,12}") {
+            let allowed = Scope::parse(&allowed).expect("a scope");
+            let within = Scope::parse(&text).map(|scope| scope.within(&allowed));
+            prop_assert_eq!(Scope::parse_within(&text, &allowed), within);
         }
     }
 }

@@ -56,6 +56,43 @@ async fn a_pushed_scope_and_a_clients_own_are_read_alike(signet: TestApp) {
     assert_eq!(signet.site.token(&form).answer().await.granted().scope, "openid");
 }
 
+/// Clients that ask several issuers for all that they may want.
+async fn words_that_are_left_out_do_not_count_for_the_length(signet: TestApp) {
+    let app = RelyingParty::registers_first_party(&signet).await;
+    let ada = signet.registers("ada").await;
+    let browser = BrowserSession::at(&signet);
+    let fill = |length: usize| {
+        let mut text = "openid ".to_owned();
+        while text.len() < length {
+            text.push_str("https://graph.example/Mail.Read ");
+        }
+        text.truncate(length - 6);
+        format!("{text} email")
+    };
+    for length in [512, 513, 700, 1024] {
+        let asked = fill(length);
+        assert_eq!(asked.len(), length);
+        let code = app.gets_a_code_for(&browser, &ada, &[("scope", &asked)]).await;
+        let tokens = app.redeems(&code).await.granted();
+        assert_eq!(tokens.scopes(), ["email", "openid"], "{length}");
+        let mut request = app.request();
+        request.retain(|(name, _)| *name != "scope");
+        request.push(("scope", &asked));
+        app.client.posts(&signet.site, "/oauth/par", &request).await.is(201);
+        let form = [("grant_type", "refresh_token"), ("refresh_token", tokens.refresh.as_str()), ("scope", &asked)];
+        app.client.posts(&signet.site, "/oauth/token", &form).await.granted();
+    }
+    let service = signet.registers_service(&["--scope", "write"]).await;
+    for length in [513, 1024, 20_000] {
+        let asked = fill(length).replace("openid", "read");
+        let form = [("grant_type", "client_credentials"), ("scope", asked.as_str())];
+        assert_eq!(service.posts(&signet.site, "/oauth/token", &form).await.granted().scope, "read", "{length}");
+        let form =
+            [("grant_type", "password"), ("username", "ada"), ("password", &ada.password), ("scope", &fill(length))];
+        assert_eq!(signet.site.token(&form).answer().await.granted().scopes(), ["email", "openid"], "{length}");
+    }
+}
+
 /// The consent page and the consent are about what would be given.
 async fn nobody_is_asked_for_what_is_left_out(signet: TestApp) {
     let app = RelyingParty::registers(&signet).await;
@@ -88,6 +125,7 @@ async fn a_client_of_the_code_flow_has_the_usual_scopes(signet: TestApp) {
 
 stories_on![Sqlite:
     scopes_that_are_not_the_clients_are_left_out,
+    words_that_are_left_out_do_not_count_for_the_length,
     a_pushed_scope_and_a_clients_own_are_read_alike,
     nobody_is_asked_for_what_is_left_out,
     a_client_of_the_code_flow_has_the_usual_scopes,

@@ -67,6 +67,19 @@ async fn nobody_passes_for_a_client_without_its_key(signet: TestApp) {
     presents(&signet.site, &key.signs(&key.header(), &good)).await.granted();
 }
 
+/// Libraries that keep their key in a certificate send it; of certificates nothing is believed.
+async fn certificates_in_an_assertion_change_nothing(signet: TestApp) {
+    let (client, key) = app(&signet).await;
+    let stranger = ClientKey::new("ES256", "k1");
+    for certificates in [json!(["MIIB"]), json!([]), json!("x"), json!(null)] {
+        let header = |key: &ClientKey| with(key.header(), "x5c", certificates.clone());
+        presents(&signet.site, &key.signs(&header(&key), &claims(&signet, &client))).await.granted();
+        presents(&signet.site, &stranger.signs(&header(&stranger), &claims(&signet, &client)))
+            .await
+            .refused("invalid_client");
+    }
+}
+
 async fn an_assertion_is_taken_once(signet: TestApp) {
     let (client, key) = app(&signet).await;
     let assertion = key.asserts(&signet, &client);
@@ -270,6 +283,7 @@ stories_on![Sqlite:
     every_kind_of_key_will_do,
     every_endpoint_takes_an_assertion,
     only_public_keys_are_registered,
+    certificates_in_an_assertion_change_nothing,
     a_client_with_a_key_has_no_secret,
 ];
 

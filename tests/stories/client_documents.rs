@@ -331,6 +331,35 @@ stories![
     an_unused_client_is_forgotten_and_a_used_one_is_not,
 ];
 
-stories_on![Sqlite: a_document_is_fetched_once_as_long_as_it_is_fresh, trouble_of_the_host_passes];
+/// No page says that such an app registered itself.
+async fn its_errors_are_shown_with_its_host(builder: TestEnvBuilder) {
+    let (signet, host, ada) = open(builder).await;
+    let bye = "https://app.example/bye";
+    let mut described = document();
+    described["post_logout_redirect_uris"] = json!(bye);
+    host.publishes(&described);
+    let app = app(&signet, CALLBACK);
+    let described_at = |text: &str| {
+        assert!(text.contains("described by a document at app.example"), "{text}");
+        assert!(!text.contains("registered itself"), "{text}");
+    };
+    for other in [("response_type", "token"), ("resource", "https://evil.example"), ("scope", "admin")] {
+        for mode in ["query", "form_post"] {
+            let link = app.link(&[other, ("response_mode", mode)]);
+            described_at(&BrowserSession::at(&signet).opens(&link).await.is(400).text());
+        }
+    }
+    app.gets_a_code(&BrowserSession::at(&signet), &ada).await;
+    let link = form_urlencoded::Serializer::new("/oauth/logout?".to_owned())
+        .extend_pairs([("client_id", URL), ("post_logout_redirect_uri", bye)])
+        .finish();
+    described_at(&BrowserSession::at(&signet).opens(&link).await.is(200).text());
+}
+
+stories_on![Sqlite:
+    a_document_is_fetched_once_as_long_as_it_is_fresh,
+    trouble_of_the_host_passes,
+    its_errors_are_shown_with_its_host,
+];
 
 stories_on![Postgres: replicas_share_what_was_fetched];

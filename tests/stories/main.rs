@@ -49,6 +49,7 @@ mod headers;
 mod introspection;
 mod known_devices;
 mod large_tables;
+mod lenient_registration;
 mod lenient_requests;
 mod login_attacks;
 mod login_pages;

@@ -8,6 +8,7 @@ async fn the_document_describes_every_answer(env: TestEnv) {
     let mut env = env;
     env.set("rate_limits.enabled", "false");
     env.set("client_registration", "open");
+    env.set("client_id_documents", "on");
     let mut signet = env.open().await;
     let document = format!("{}/openapi.json", signet.site.base());
     tools::fuzzes(&document, &signet.folder, &[]).unwrap_or_else(|report| panic!("{report}"));
@@ -16,7 +17,12 @@ async fn the_document_describes_every_answer(env: TestEnv) {
     let as_grace = ["--header", &field, "--include-path-regex", "^/v1|userinfo"];
     tools::fuzzes(&document, &signet.folder, &as_grace).unwrap_or_else(|report| panic!("{report}"));
 
-    let off = [("registration", "closed"), ("client_registration", "off"), ("rate_limits.enabled", "true")];
+    let off = [
+        ("registration", "closed"),
+        ("client_registration", "off"),
+        ("client_id_documents", "off"),
+        ("rate_limits.enabled", "true"),
+    ];
     signet.restart_with(&off).await;
     let document = format!("{}/openapi.json", signet.site.base());
     tools::fuzzes(&document, &signet.folder, &[]).unwrap_or_else(|report| panic!("{report}"));

@@ -11,7 +11,7 @@ use crate::harness::{
 };
 
 /// What nobody registers, and a word of the reason.
-const NEVER: [(&str, &str); 30] = [
+const NEVER: [(&str, &str); 54] = [
     ("javascript:alert(1)", "scheme"),
     ("javascript://x/%0aalert(1)", "scheme"),
     ("data:text/html,x", "scheme"),
@@ -42,6 +42,30 @@ const NEVER: [(&str, &str); 30] = [
     ("https://app.example.com/cb#x", "fragment"),
     ("https://ada@app.example.com/cb", "user"),
     ("/cb", "absolute"),
+    ("localhost:3000/cb", "http://"),
+    ("localhost:", "http://"),
+    ("example.org:8080", "http://"),
+    ("app.example.org:8443/cb", "http://"),
+    ("127.0.0.1:8080/cb", "http://"),
+    ("http://localhost:/cb", "port"),
+    ("https://a.example:0/cb", "port"),
+    ("https://a.example:65536/cb", "port"),
+    ("http://127.0.0.1:0", "port"),
+    ("https://a.example/cb;https://b.example/cb", "own"),
+    ("https://a.example/cb|https://b.example/cb", "own"),
+    ("https://a.example/cb https://b.example/cb", "own"),
+    ("https://a.example/cb, app://b", "own"),
+    ("https://a.example/{tenant}", "'{'"),
+    ("https://a.example/cb?x=}", "'}'"),
+    ("<https://a.example/cb>", "'<'"),
+    ("https://a.example/a|b", "'|'"),
+    ("https://a.example/^", "'^'"),
+    ("https://a.example/\"", "'\"'"),
+    ("https://a.example/`", "'`'"),
+    ("https://a.example/cb?x[]=1", "'['"),
+    ("https://a.example/]", "']'"),
+    ("https://a.example/100%", "%25"),
+    ("https://a.example/%zz", "%25"),
 ];
 
 async fn what_could_never_match_or_would_deceive_is_refused(env: TestEnv) {
@@ -98,8 +122,39 @@ async fn a_loopback_address_without_a_path_takes_any_port(signet: TestApp) {
     }
 }
 
+/// RFC 8252 §7.3.
+async fn a_query_without_a_path_takes_any_port(signet: TestApp) {
+    let ada = signet.registers("ada").await;
+    for host in ["127.0.0.1", "[::1]"] {
+        let client = registers_public(&signet, &format!("http://{host}?x=1")).await;
+        let browser = BrowserSession::at(&signet);
+        for end in ["?x=1", "/?x=1", ":51004?x=1", ":51004/?x=1"] {
+            let app = RelyingParty::of(&signet, client.clone(), &format!("http://{host}{end}"));
+            let code = app.gets_a_code_for(&browser, &ada, &[("scope", "openid")]).await;
+            app.redeems(&code).await.granted();
+        }
+        for end in ["", ":51004", ":51004?x=2", ":0?x=1", ":?x=1", ":51004@evil.example?x=1"] {
+            let app = RelyingParty::of(&signet, client.clone(), &format!("http://{host}{end}"));
+            browser.opens(&app.link(&[])).await.is(400);
+        }
+    }
+}
+
+/// White space around what an operator types is not counted.
+async fn an_operators_spaces_are_not_counted(env: TestEnv) {
+    let create = ["client", "create", "--name", "x", "--redirect-uri", " https://a.example/cb "];
+    let scopes = ["--scope", " openid\t email ", "--scope", "openid"];
+    let made = env.runs(&[&create[..], &scopes].concat()).await.well().json();
+    let id = made["client_id"].as_str().expect("an id").to_owned();
+    let shown = env.runs(&["client", "show", &id]).await.well().json();
+    assert_eq!((&shown["redirect_uris"], &shown["scope"]), (&json!(["https://a.example/cb"]), &json!("openid email")));
+    let long = format!("openid {}", "email ".repeat(200));
+    env.runs(&["client", "update", &id, "--scope", &long]).await.well();
+    env.runs(&["client", "update", &id, "--scope", &"x".repeat(513)]).await.with(2, &["512"]);
+}
+
 /// The bodies that these programs send, as they send them.
-fn bodies() -> [(&'static str, Value); 4] {
+fn bodies() -> [(&'static str, Value); 5] {
     let vs_code = json!({
         "client_name": "Visual Studio Code",
         "client_uri": "https://code.visualstudio.com",
@@ -139,7 +194,22 @@ fn bodies() -> [(&'static str, Value); 4] {
         "token_endpoint_auth_method": "none",
         "scope": "claudeai",
     });
-    [("VS Code", vs_code), ("Cursor", cursor), ("Cursor 2", cursor_and_loopback), ("Claude Code", claude_code)]
+    let mcp_inspector = json!({
+        "client_name": "MCP Inspector",
+        "client_uri": "https://github.com/modelcontextprotocol/inspector",
+        "redirect_uris": ["http://localhost:6274/oauth/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+        "scope": "mcp:tools mcp:prompts",
+    });
+    [
+        ("VS Code", vs_code),
+        ("Cursor", cursor),
+        ("Cursor 2", cursor_and_loopback),
+        ("Claude Code", claude_code),
+        ("MCP Inspector", mcp_inspector),
+    ]
 }
 
 async fn the_registrations_of_mcp_clients_go_through(builder: TestEnvBuilder) {
@@ -166,5 +236,7 @@ stories_on![Sqlite:
     what_could_never_match_or_would_deceive_is_refused,
     an_operator_registers_an_apps_own_scheme,
     a_loopback_address_without_a_path_takes_any_port,
+    a_query_without_a_path_takes_any_port,
+    an_operators_spaces_are_not_counted,
     the_registrations_of_mcp_clients_go_through,
 ];

@@ -29,8 +29,9 @@ struct Header {
 }
 
 /// Members that must be absent, whatever their value: keys that the assertion brings itself (RFC 8725 §3.10), and rules
-/// that change how it is read.
-const REFUSED: [&str; 8] = ["jwk", "jku", "x5u", "x5c", "crit", "b64", "zip", "enc"];
+/// that change how it is read. `x5c` is not among them: certificates are never read, and libraries that keep their key
+/// in a certificate always send them.
+const REFUSED: [&str; 7] = ["jwk", "jku", "x5u", "crit", "b64", "zip", "enc"];
 
 /// The accepted `typ`: none, `JWT`, or its own (draft-ietf-oauth-rfc7523bis §4). Never the type of another JWT that the
 /// same key might sign (RFC 8725 §3.11).
@@ -106,6 +107,8 @@ mod tests {
             json!({"alg": "EdDSA", "typ": "JWT"}),
             json!({"alg": "EdDSA", "typ": "client-authentication+jwt", "kid": "k"}),
             json!({"alg": "EdDSA", "kid": "k", "x5t": "abc", "cty": "x"}),
+            json!({"alg": "EdDSA", "x5c": ["MIIB"], "x5t#S256": "abc"}),
+            json!({"alg": "EdDSA", "x5c": []}),
         ] {
             assert!(verified(&header.to_string()), "{header}");
         }
@@ -117,7 +120,6 @@ mod tests {
             ("jwk", json!({"kty": "OKP"})),
             ("jku", json!("https://evil.example")),
             ("x5u", json!("https://evil.example")),
-            ("x5c", json!([])),
             ("crit", json!([])),
             ("crit", json!(["exp"])),
             ("b64", json!(false)),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// The longest set, in bytes.
 const MAX_LENGTH: usize = 16 * 1024;
-/// The most keys in a set: each may cost one verification.
+/// The most usable keys in a set: each may cost one verification.
 const MAX_KEYS: usize = 8;
 /// The bounds of an RSA modulus in bits (RFC 7518 §3.3). Verification with a longer one would cost too much.
 const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
@@ -32,8 +32,8 @@ pub enum NotClientKeys {
     /// No JSON object with an array `keys` (RFC 7517 §5), or too long.
     #[error("is no JWK set of at most {MAX_LENGTH} bytes: an object with an array \"keys\"")]
     NotASet,
-    /// No key, or too many.
-    #[error("has no key, or more than {MAX_KEYS}")]
+    /// No key, or too many that can be used.
+    #[error("has no key, or more than {MAX_KEYS} that can be used")]
     Count,
     /// A private or a symmetric key.
     #[error("holds private or secret keys: give the public ones alone")]
@@ -60,7 +60,7 @@ impl ClientKeys {
         let set: Value =
             serde_json::from_str(text).ok().filter(|_| text.len() <= MAX_LENGTH).ok_or(NotClientKeys::NotASet)?;
         let keys = set["keys"].as_array().ok_or(NotClientKeys::NotASet)?;
-        if !(1..=MAX_KEYS).contains(&keys.len()) {
+        if keys.is_empty() {
             return Err(NotClientKeys::Count);
         }
         if keys.iter().any(|key| PRIVATE.iter().any(|member| key.get(member).is_some())) {
@@ -70,6 +70,9 @@ impl ClientKeys {
         for key in keys.iter().filter_map(client_key) {
             if key.kid.is_some() && read.iter().any(|other| other.kid == key.kid) {
                 return Err(NotClientKeys::Repeated);
+            }
+            if read.len() == MAX_KEYS {
+                return Err(NotClientKeys::Count);
             }
             read.push(key);
         }
@@ -176,7 +179,10 @@ mod tests {
             assert_eq!(refused(text), Some(NotClientKeys::NotASet), "{text}");
         }
         assert_eq!(parse(&[]).err(), Some(NotClientKeys::Count));
-        assert_eq!(parse(&vec![p256(); MAX_KEYS + 1]).err(), Some(NotClientKeys::Count));
+        let numbered = |n: usize| with(p256(), "kid", n.to_string());
+        let most: Vec<Value> = (0..=MAX_KEYS).map(numbered).collect();
+        assert_eq!(parse(&most).err(), Some(NotClientKeys::Count));
+        assert!(parse(&most[1..]).is_ok());
         assert_eq!(parse(&[p256(), p256()]).err(), Some(NotClientKeys::Repeated));
         for member in PRIVATE {
             assert_eq!(parse(&[with(rsa(), member, "AQ")]).err(), Some(NotClientKeys::Private), "{member}");
@@ -214,6 +220,18 @@ mod tests {
             let set = parse(&[ed25519(), bad.clone()]).unwrap_or_else(|why| panic!("{bad}: {why}"));
             let algorithms: Vec<_> = set.named(None).map(|(algorithm, _)| algorithm).collect();
             assert_eq!(algorithms, [Algorithm::EdDSA], "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_that_are_passed_over_do_not_count() {
+        for other in [json!({"kty": "AKP", "alg": "ML-DSA-65"}), json!({}), json!(7), with(ed25519(), "use", "enc")] {
+            let mut keys = vec![other.clone(); 100];
+            keys.push(p256());
+            let set = parse(&keys).unwrap_or_else(|why| panic!("{other}: {why}"));
+            assert_eq!(set.named(None).count(), 1, "{other}");
+            keys.extend((0..MAX_KEYS).map(|n| with(p256(), "kid", format!("more {n}"))));
+            assert_eq!(parse(&keys).err(), Some(NotClientKeys::Count), "{other}");
         }
     }
 

@@ -49,6 +49,12 @@ fn of_a_loopback_address_the_port_alone_is_free() {
     for good in ["http://127.0.0.1", "http://127.0.0.1/", "http://127.0.0.1:4711", "http://127.0.0.1:4711/"] {
         assert!(takes("http://127.0.0.1", good) && takes("http://127.0.0.1:1/", good), "{good}");
     }
+    for good in ["http://127.0.0.1?x", "http://127.0.0.1:1?x", "http://127.0.0.1:65535/?x", "http://127.0.0.1/?x"] {
+        assert!(takes("http://127.0.0.1?x", good) && takes("http://127.0.0.1:7/?x", good), "{good}");
+    }
+    for bad in ["http://127.0.0.1?y", "http://127.0.0.1", "http://127.0.0.1:0?x", "http://127.0.0.1:@evil.example?x"] {
+        assert!(!takes("http://127.0.0.1?x", bad), "{bad}");
+    }
     for bad in
         ["http://127.0.0.1:", "http://127.0.0.1:1?x", "http://127.0.0.1.evil.example", "http://127.0.0.1@evil.example"]
     {
@@ -92,6 +98,12 @@ fn what_can_be_registered_is_https_this_machine_or_an_app() {
         "http://localhost:3000/cb",
         "http://127.0.0.1",
         "http://[::1]:1/",
+        "http://127.0.0.1?x",
+        "http://[::1]",
+        "HTTPS://App.Example.org/cb",
+        "https://a.example/cb,",
+        "https://a.example/cb;v=1?u=http://b.example/",
+        "https://a.example/cb?x=%5B%5D",
     ] {
         assert_eq!(of(AppSchemes::None, good), Ok(()), "{good}");
     }
@@ -109,7 +121,10 @@ fn what_can_be_registered_is_https_this_machine_or_an_app() {
 
 #[test]
 fn what_could_never_match_or_would_deceive_is_refused() {
-    use NotARedirectUri::{ForeignScheme, Fragment, List, Malformed, Pattern, Reserved, Scheme, UserInformation};
+    use NotARedirectUri::{
+        Character, ForeignScheme, Fragment, List, Malformed, NoScheme, Pattern, Percent, Port, Reserved, Scheme,
+        UserInformation,
+    };
     for (bad, why) in [
         ("http://app.example.com/cb", Scheme),
         ("http://localhost.evil.example/cb", Scheme),
@@ -136,8 +151,55 @@ fn what_could_never_match_or_would_deceive_is_refused() {
         ("https://", Malformed),
         ("https:a.example/cb", Malformed),
         ("https://a.example/ä", Malformed),
-        ("https:\\\\a.example/", Malformed),
-        ("https://a.example:x/", Malformed),
+        ("https:\\\\a.example/", Character('\\')),
+        ("https://a.example:x/", Port),
+        ("https://a.example:65536/", Port),
+        ("https://a.example:0/cb", Port),
+        ("https://a.example:/cb", Port),
+        ("http://localhost:/cb", Port),
+        ("http://localhost:", Port),
+        ("http://[::1]:/cb", Port),
+        ("http://127.0.0.1:0", Port),
+        ("app://host:0/cb", Port),
+        ("localhost:3000/cb", NoScheme),
+        ("localhost:3000", NoScheme),
+        ("LOCALHOST:3000?x", NoScheme),
+        ("localhost:", NoScheme),
+        ("localhost:/cb", NoScheme),
+        ("127.0.0.1:8080/cb", NoScheme),
+        ("app.example.org:8443/cb", NoScheme),
+        ("example.org:8080", NoScheme),
+        ("example.org:8080?x=1#f", NoScheme),
+        ("https://a.example/cb;https://b.example/cb", List),
+        ("https://a.example/cb|https://b.example/cb", List),
+        ("https://a.example/cb https://b.example/cb", List),
+        ("https://a.example/cb\nhttps://b.example/cb", List),
+        ("https://a.example/cb\t app://b", List),
+        ("https://a.example/cb, http://127.0.0.1/cb", List),
+        ("[\"https://a.example/cb\",\"https://b.example/cb\"]", List),
+        ("com.example.app:/cb,com.example.other:/cb", List),
+        ("[\"https://a.example/cb\"]", Character('[')),
+        ("<https://a.example/cb>", Character('<')),
+        ("https://a.example/{tenant}/cb", Character('{')),
+        ("https://a.example/cb?x=}", Character('}')),
+        ("https://a.example/cb?x=<y", Character('<')),
+        ("https://a.example/cb?x=y>", Character('>')),
+        ("https://a.example/a|b", Character('|')),
+        ("https://a.example/a^b", Character('^')),
+        ("https://a.example/\"", Character('"')),
+        ("https://a.example/`", Character('`')),
+        ("https://a.example/cb?x[]=1", Character('[')),
+        ("https://a.example/x]", Character(']')),
+        ("http://[::1]/[x", Character('[')),
+        ("app://[::1]/]", Character(']')),
+        ("https://a.example/100%", Percent),
+        ("https://a.example/%zz", Percent),
+        ("https://a.example/%4", Percent),
+        ("https://a.example/cb?x=%2", Percent),
+        ("app:/cb?%", Percent),
+        ("https://a.example/\u{a0}", Malformed),
+        (" https://a.example/cb", Malformed),
+        ("https://a.example/cb ", Malformed),
     ] {
         assert_eq!(of(AppSchemes::Any, bad), Err(why), "{bad}");
     }
@@ -152,4 +214,33 @@ fn an_origin_is_what_a_policy_names() {
     assert_eq!(origin("https://app.example.com/cb?x=1").as_deref(), Some("https://app.example.com"));
     assert_eq!(origin("http://127.0.0.1:4711/cb").as_deref(), Some("http://127.0.0.1:4711"));
     assert_eq!(origin("com.example.app:/cb").as_deref(), Some("com.example.app:"));
+}
+
+#[test]
+fn a_scheme_in_capitals_is_the_same_scheme() {
+    for (uri, on_device) in [
+        ("https://a.example/", false),
+        ("HTTPS://a.example/", false),
+        ("http://127.0.0.1/", true),
+        ("httpsx://a/", true),
+        ("https.app:/cb", true),
+    ] {
+        assert_eq!(is_on_device(uri), on_device, "{uri}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn any_text_is_refused_or_can_match(
+        text in "(https?|HTTPS|app|com\\.app|localhost)?:?/{0,2}[a-z0-9.:\\[\\]@%/?#|,; {}*-]{0,24}|\\PC{0,24}",
+    ) {
+        for purpose in [Purpose::Redirect, Purpose::PostLogout, Purpose::BackchannelLogout] {
+            if check(&text, purpose, AppSchemes::Any).is_err() {
+                continue;
+            }
+            assert!(takes(&text, &text), "{text:?}");
+            assert!(text.bytes().all(|byte| byte.is_ascii_graphic() && !b"{}<>|^\"`\\*#".contains(&byte)), "{text:?}");
+            assert!(origin(&text).is_some(), "{text:?}");
+        }
+    }
 }

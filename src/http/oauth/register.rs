@@ -1,23 +1,28 @@
 //! The client registration endpoint (RFC 7591) and the client configuration endpoint (RFC 7592).
 
+use std::borrow::Cow;
+
 use poem::{FromRequest, Request, RequestBody};
-use poem_openapi::{ApiResponse, Object, OpenApi, param::Path, payload::Json, types::Example};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::Path,
+    payload::Json,
+    registry::{MetaSchemaRef, Registry},
+    types::{Example, Type},
+};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
-    domain::{
-        client::ApplicationType,
-        client_metadata::{ClientMetadata, names_asking},
-    },
+    domain::{client::ApplicationType, client_members::Members},
     http::{
         errors::{failure::BearerRefusal, oauth::OAuthError},
         extract::{bearer, body::JsonBody},
     },
     services::clients::{
         Registered,
-        register::{Named, RegisterClient, RegisteredClient},
+        register::{RegisterClient, RegisteredClient},
     },
 };
 
@@ -27,14 +32,16 @@ pub(in crate::http) struct RegisterApi {
     pub(in crate::http) issuer: String,
 }
 
-/// What a client says of itself (RFC 7591 §2, OIDC Registration §2). Other members are ignored, but for those that would
-/// make it believe what does not hold, such as `jwks_uri`.
-#[derive(Deserialize, Object)]
+/// What a client says of itself (RFC 7591 §2, OIDC Registration §2). Other members are passed over, but for those that
+/// would make it believe itself safer than it is, such as `id_token_encrypted_response_alg`. `null`, empty strings and
+/// empty lists count as not sent; a string is read as a list of one.
+#[derive(Object)]
 #[oai(rename = "ClientMetadata", example)]
 pub(in crate::http) struct MetadataBody {
     /// Where codes may be sent: https, or for native clients http to a loopback host and schemes of their own.
     redirect_uris: Option<Vec<String>>,
-    /// `client_secret_basic` (the default), `client_secret_post`, `private_key_jwt` or `none`.
+    /// `client_secret_basic`, `client_secret_post`, `private_key_jwt` or `none`. Without it, a client whose redirect URIs are
+    /// on the user's own device is public (`none`), and any other has `client_secret_basic`.
     token_endpoint_auth_method: Option<String>,
     /// The algorithm of its assertions: `ES256`, `EdDSA`, `RS256` or `PS256`. Its keys decide.
     token_endpoint_auth_signing_alg: Option<String>,
@@ -42,18 +49,18 @@ pub(in crate::http) struct MetadataBody {
     grant_types: Option<Vec<String>>,
     /// `code`; others are left away.
     response_types: Option<Vec<String>>,
-    /// The name that people read on the consent page.
+    /// The name that people read on the consent page, without symbols and of 100 bytes at most.
     client_name: Option<String>,
     /// Of `openid`, `profile`, `email` and `offline_access` one or more; others are left away. All of them where none is
     /// left.
     scope: Option<String>,
-    /// Its public keys, a JWK set, for `private_key_jwt`.
+    /// Its public keys, a JWK set, for `private_key_jwt`; others have none.
     jwks: Option<Value>,
     /// `web` or `native`; what its redirect URIs tell where it is left out.
     application_type: Option<String>,
     /// `public`.
     subject_type: Option<String>,
-    /// The algorithm of its ID tokens: `RS256` (the default), `ES256` or `EdDSA`.
+    /// The algorithm of its ID tokens: `RS256` (the default, and in place of others), `ES256` or `EdDSA`.
     id_token_signed_response_alg: Option<String>,
     /// Where a logout may return to.
     post_logout_redirect_uris: Option<Vec<String>>,
@@ -61,9 +68,6 @@ pub(in crate::http) struct MetadataBody {
     client_id: Option<String>,
     /// Its secret, in a change: it must be the one that it has.
     client_secret: Option<String>,
-    #[oai(skip)]
-    #[serde(flatten)]
-    others: Map<String, Value>,
 }
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -92,30 +96,39 @@ impl Example for MetadataBody {
             post_logout_redirect_uris: Some(words(&["https://app.example.com/"])),
             client_id: None,
             client_secret: None,
-            others: Map::new(),
         }
     }
 }
 
-impl From<MetadataBody> for (Named, ClientMetadata) {
-    fn from(body: MetadataBody) -> Self {
-        let named = Named { id: body.client_id, secret: body.client_secret.map(SecretString::from) };
-        let metadata = ClientMetadata {
-            redirect_uris: body.redirect_uris,
-            token_endpoint_auth_method: body.token_endpoint_auth_method,
-            token_endpoint_auth_signing_alg: body.token_endpoint_auth_signing_alg,
-            grant_types: body.grant_types,
-            response_types: body.response_types,
-            client_name: body.client_name,
-            scope: body.scope,
-            jwks: body.jwks.map(|set| set.to_string()),
-            application_type: body.application_type,
-            subject_type: body.subject_type,
-            id_token_signed_response_alg: body.id_token_signed_response_alg,
-            post_logout_redirect_uris: body.post_logout_redirect_uris,
-            others: names_asking(body.others),
-        };
-        (named, metadata)
+/// The body of a request: [`MetadataBody`] describes it. It is read when the sender is known.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(in crate::http) struct MetadataMembers(Members);
+
+// What the OpenAPI document says of it. Parsing goes by serde.
+impl Type for MetadataMembers {
+    const IS_REQUIRED: bool = true;
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        MetadataBody::name()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetadataBody::schema_ref()
+    }
+
+    fn register(registry: &mut Registry) {
+        MetadataBody::register(registry);
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
     }
 }
 
@@ -245,10 +258,8 @@ impl RegisterApi {
     /// Registers a third party's client. There only where the operator turned `client_registration` on, 404 else; where
     /// they set an initial access token, it comes as a bearer token.
     #[oai(path = "/oauth/register", method = "post", operation_id = "register_client")]
-    async fn register(&self, token: RegistrationToken, body: JsonBody<MetadataBody>) -> Result<Made, OAuthError> {
-        // A client does not choose its id.
-        let (_, metadata) = body.0.into();
-        let registration = self.register_client.run(token.0.as_ref(), metadata).await?;
+    async fn register(&self, token: RegistrationToken, body: JsonBody<MetadataMembers>) -> Result<Made, OAuthError> {
+        let registration = self.register_client.run(token.0.as_ref(), body.0.0).await?;
         Ok(Made::Created(Json(Information::of(&self.issuer, registration))))
     }
 
@@ -276,10 +287,9 @@ impl RegisterApi {
         token: RegistrationToken,
         /// The client's id.
         client_id: Path<String>,
-        body: JsonBody<MetadataBody>,
+        body: JsonBody<MetadataMembers>,
     ) -> Result<Json<Information>, OAuthError> {
-        let (named, metadata) = body.0.into();
-        let registration = self.register_client.replace(&client_id.0, token.0, named, metadata).await?;
+        let registration = self.register_client.replace(&client_id.0, token.0, body.0.0).await?;
         Ok(Json(Information::of(&self.issuer, registration)))
     }
 

@@ -37,7 +37,7 @@ pub(in crate::http) async fn ask(Data(pages): Data<&Arc<Pages>>, request: &Reque
                 Destination::Stays => logged_out(pages, Ending::Plain),
                 Destination::Refused => logged_out(pages, Ending::Refused),
                 Destination::Client(then) => leave(pages, &then, Via::Link),
-                Destination::Offered(then) => offer(pages, &then),
+                Destination::Offered { then, host } => offer(pages, &then, host.as_deref()),
             };
             // Without a login to end, clear no cookie: any site may have sent the browser here.
             if session.is_some() { forgotten(pages, response) } else { response }

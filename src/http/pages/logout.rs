@@ -14,7 +14,7 @@ use super::{
     error::PageError,
     form::{self, Form},
     layout::{self, Notice, Offer},
-    send_on::{Via, leave},
+    send_on::{Via, leave, unvouched},
 };
 use crate::{
     domain::redirect_uri,
@@ -96,11 +96,11 @@ pub(in crate::http) fn logged_out(pages: &Pages, ending: Ending) -> Response {
 }
 
 /// The page after a logout that a client asked for which nobody vouches for: the person decides whether to go there.
-pub(in crate::http) fn offer(pages: &Pages, address: &str) -> Response {
+pub(in crate::http) fn offer(pages: &Pages, address: &str, host: Option<&str>) -> Response {
     let destination = redirect_uri::origin(address).unwrap_or_default();
     let text = format!(
-        "Nobody is logged in in this browser now. The app that sent you registered itself, and the operator has not checked \
-         it. Go back to it only if you know {destination}."
+        "Nobody is logged in in this browser now. {} Go back to it only if you know {destination}.",
+        unvouched("The app that sent you", host),
     );
     let page = Offer {
         branding: &pages.branding,

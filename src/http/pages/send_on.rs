@@ -67,7 +67,7 @@ pub(in crate::http) fn send_on(
                 layout::posting_page(StatusCode::OK, &page)
             }
         },
-        AuthorizeOutcome::Shown(answer) => shown(pages, &answer),
+        AuthorizeOutcome::Shown { answer, host } => shown(pages, &answer, host.as_deref()),
     };
     form::set_browser_cookie(pages, context, response)
 }
@@ -83,14 +83,23 @@ pub(in crate::http) fn leave(pages: &Pages, address: &str, via: Via) -> Response
     }
 }
 
+/// What is known of an app that nobody vouches for: the host of the document that describes it, or that it registered
+/// itself.
+pub(in crate::http) fn unvouched(app: &str, host: Option<&str>) -> String {
+    match host {
+        Some(host) => format!("{app} is described by a document at {host}, and the operator has not checked it."),
+        None => format!("{app} registered itself, and the operator has not checked it."),
+    }
+}
+
 /// An error of a client that nobody vouches for. The person decides whether to go there.
-fn shown(pages: &Pages, answer: &Answer) -> Response {
+fn shown(pages: &Pages, answer: &Answer, host: Option<&str>) -> Response {
     let value =
         |name: &str| answer.parameters.iter().find(|(given, _)| *given == name).map(|(_, value)| value.as_str());
     let destination = redirect_uri::origin(&answer.redirect_uri).unwrap_or_default();
     let text = format!(
-        "The app registered itself, and the operator has not checked it. It asked for what it does not get: {} ({}). Go \
-         back to it only if you know {destination}.",
+        "{} It asked for what it does not get: {} ({}). Go back to it only if you know {destination}.",
+        unvouched("The app", host),
         value("error_description").unwrap_or_default(),
         value("error").unwrap_or_default(),
     );

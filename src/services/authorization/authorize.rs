@@ -22,6 +22,7 @@ use crate::{
         ids::ClientId,
         oauth::GrantType,
         pkce::CodeChallenge,
+        redirect_uri,
         scope::Scope,
         session::Session,
     },
@@ -61,7 +62,11 @@ pub enum AuthorizeOutcome {
     Answer(Answer),
     /// An error of a client that nobody vouches for, before anybody has logged in: it is shown, and the person decides
     /// whether to go to the client (RFC 9700 §4.11.2).
-    Shown(Answer),
+    Shown {
+        answer: Answer,
+        /// The host of the document that describes the client; without one, the client registered itself.
+        host: Option<String>,
+    },
     /// The person must log in or choose an account; then this sealed request resumes.
     LogIn(String),
     /// The person must consent, or confirm that they go on; then this sealed request resumes.
@@ -232,7 +237,7 @@ impl Authorize {
         };
         let allowance = self.allowance(client, &pending, &permitted, session).await?;
         // Nothing proves which program listens at such a redirect URI (RFC 8252 §8.6).
-        let unproved = !client.is_confidential() && !request.redirect_uri.starts_with("https://");
+        let unproved = !client.is_confidential() && redirect_uri::is_on_device(&request.redirect_uri);
         if unproved && !pending.pressed && !allowance.is_missing() {
             return Ok(if request.prompt.none {
                 let refusal = AuthorizationRefusal::new(Code::InteractionRequired, "the person must confirm");
@@ -395,7 +400,7 @@ impl Authorize {
 /// anybody anywhere by a link to us (RFC 9700 §4.11.2). Silent requests cannot be shown.
 fn refused(answer: Answer, client: &Client, session: Option<&Session>, silent: bool) -> AuthorizeOutcome {
     if client.self_registered && session.is_none() && !silent {
-        AuthorizeOutcome::Shown(answer)
+        AuthorizeOutcome::Shown { answer, host: client.id.host() }
     } else {
         AuthorizeOutcome::Answer(answer)
     }

@@ -5,7 +5,10 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     crypto::digest,
-    domain::{client::Client, client_metadata::ClientMetadata, client_registration::NotRegistrable, ids::ClientId},
+    domain::{
+        client::Client, client_members::Members, client_metadata::ClientMetadata, client_registration::NotRegistrable,
+        ids::ClientId,
+    },
     services::{
         Unavailable,
         clients::registry::{Clients, Registered, RegistrationError},
@@ -83,13 +86,6 @@ impl From<NotRegistrable> for RegisterClientError {
     }
 }
 
-/// The identifiers in an update request; they must be this client's.
-#[derive(Debug, Default)]
-pub struct Named {
-    pub id: Option<String>,
-    pub secret: Option<SecretString>,
-}
-
 impl RegisterClient {
     /// Whether dynamic registration is on.
     #[must_use]
@@ -101,7 +97,7 @@ impl RegisterClient {
     pub async fn run(
         &self,
         token: Option<&SecretString>,
-        metadata: ClientMetadata,
+        members: Members,
     ) -> Result<RegisteredClient, RegisterClientError> {
         match (&self.admission, token) {
             (RegistrationPolicy::Off, _) => return Err(RegisterClientError::Off),
@@ -113,7 +109,8 @@ impl RegisterClient {
                 }
             }
         }
-        let client = metadata.client(self.clients.draw_id(), self.clients.clock.now())?;
+        // A client does not choose its id: the member is passed over.
+        let client = ClientMetadata::read(members)?.client(self.clients.draw_id(), self.clients.clock.now())?;
         let token = self.clients.random.secret();
         let registered = self.clients.insert(client, Some(token_digest(&token)), "client_register").await?;
         Ok(RegisteredClient { registered, token })
@@ -131,12 +128,11 @@ impl RegisterClient {
         &self,
         id: &str,
         token: Option<SecretString>,
-        named: Named,
-        metadata: ClientMetadata,
+        mut members: Members,
     ) -> Result<RegisteredClient, RegisterClientError> {
         let (id, token) = self.admit(id, token).await?;
-        self.recognize(&id, named).await?;
-        let new = metadata.client(id.clone(), self.clients.clock.now())?;
+        self.recognize(&id, &mut members).await?;
+        let new = ClientMetadata::read(members)?.client(id.clone(), self.clients.clock.now())?;
         let revise = |old: Client| Client { created_at: old.created_at, ..new };
         let registered = self.clients.change(&id, revise).await?.ok_or(RegisterClientError::Token)?;
         Ok(RegisteredClient { registered, token })
@@ -168,11 +164,11 @@ impl RegisterClient {
     }
 
     /// Refuses another client's id or secret: the sender has confused two registrations.
-    async fn recognize(&self, id: &ClientId, named: Named) -> Result<(), RegisterClientError> {
-        if named.id.is_some_and(|named| named != id.as_str()) {
+    async fn recognize(&self, id: &ClientId, members: &mut Members) -> Result<(), RegisterClientError> {
+        if members.text("client_id")?.is_some_and(|named| named != id.as_str()) {
             return Err(RegisterClientError::AnotherClient);
         }
-        let Some(given) = named.secret else { return Ok(()) };
+        let Some(given) = members.text("client_secret")?.map(SecretString::from) else { return Ok(()) };
         let stored = clients::find(&self.clients.db, id).await?.and_then(|(_, secret)| secret);
         match stored {
             Some(stored) if digest::equal(&stored.0, &digest::sha256(given.expose_secret().as_bytes())) => Ok(()),

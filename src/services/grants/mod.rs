@@ -61,7 +61,7 @@ pub(in crate::services) fn permit(client: &Client, grant: GrantType) -> Result<(
 /// (OIDC Core §3.1.2.1, RFC 6749 §3.3): clients ask for what other issuers have.
 pub(in crate::services) fn narrow(asked: Option<&str>, registered: &Scope) -> Result<Scope, GrantError> {
     let Some(asked) = asked else { return Ok(registered.clone()) };
-    let scope = Scope::parse(asked).map_err(|_| GrantError::InvalidScope)?.within(registered);
+    let scope = Scope::parse_within(asked, registered).map_err(|_| GrantError::InvalidScope)?;
     if scope.is_empty() { Err(GrantError::InvalidScope) } else { Ok(scope) }
 }
 

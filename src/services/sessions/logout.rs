@@ -88,7 +88,11 @@ pub enum Destination {
     /// Back to the client.
     Client(String),
     /// Back to the client, if the person wants to: nobody vouches for it, and it showed no token of theirs.
-    Offered(String),
+    Offered {
+        then: String,
+        /// The host of the document that describes the client; without one, the client registered itself.
+        host: Option<String>,
+    },
 }
 
 /// The logout request, while the person is asked.
@@ -128,7 +132,9 @@ impl LogOut {
         let found = self.destination(client, asked, browser).await?;
         let refused = asked.post_logout_redirect_uri.is_some() && found.is_none();
         let destination = |found: Option<(PendingLogout, bool)>| match found {
-            Some((pending, true)) if hint.is_none() => Destination::Offered(pending.location()),
+            Some((pending, true)) if hint.is_none() => {
+                Destination::Offered { then: pending.location(), host: pending.client.host() }
+            }
             Some((pending, _)) => Destination::Client(pending.location()),
             None if refused => Destination::Refused,
             None => Destination::Stays,

@@ -84,7 +84,9 @@ impl RelyingParty {
     pub(crate) fn parameters_of(&self, answer: &Answer) -> Vec<(String, String)> {
         let location = location(answer);
         let (address, _) = location.split_once('?').unwrap_or_else(|| panic!("no answer: {location}"));
-        assert_eq!(address, self.redirect_uri, "{location}");
+        // The answer is added to the query of the redirect URI, if it has one.
+        assert_eq!(Some(address), self.redirect_uri.split('?').next(), "{location}");
+        assert!(location.starts_with(&self.redirect_uri), "{location}");
         assert_eq!(parameter(&location, "iss"), self.issuer, "{location}");
         assert_eq!(parameter(&location, "state"), STATE, "{location}");
         query(&location)
