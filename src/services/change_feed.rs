@@ -114,12 +114,6 @@ impl ChangeFeed {
     /// Applies a change in this process.
     fn apply(&self, entry: &Entry) {
         self.revocations.apply(entry, self.clock.now());
-        self.invalidate(entry);
-    }
-
-    /// Invalidates what caches hold of a change. It is repeated within the overlap: a concurrent reader may have put the old
-    /// value back.
-    fn invalidate(&self, entry: &Entry) {
         self.entities.forget(&entry.change);
         self.refused.apply(&entry.change);
     }
@@ -193,7 +187,8 @@ impl ChangeFeed {
             let page = in_time(changes::since(&self.db, from, place)).await?;
             for (id, entry) in &page.entries {
                 if known.contains(id) {
-                    self.invalidate(entry);
+                    // A concurrent attempt may have put a refusal back. The cache of entities takes no old entry.
+                    self.refused.apply(&entry.change);
                 } else {
                     self.apply(entry);
                 }

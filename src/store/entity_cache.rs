@@ -1,6 +1,13 @@
 //! Cached accounts and clients, so that frequent reads need no SQL. The change feed invalidates entries.
+//!
+//! A read that begins before a change and ends after its invalidation must not put the old entry back. So the cache takes
+//! a read only if nothing was invalidated since it began. Forgetting entries again and again instead would cost a query
+//! each time, and a client's requests would fail while the database is slow.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use moka::sync::Cache;
 use sea_orm::ConnectionTrait;
@@ -40,6 +47,8 @@ pub struct EntityCache {
     clients: Cache<ClientId, (Client, Option<SecretDigest>)>,
     /// Ids that no client has.
     no_clients: Cache<ClientId, ()>,
+    /// How often something was invalidated. It is held while entries come and go.
+    invalidations: Arc<Mutex<u64>>,
 }
 
 impl Default for EntityCache {
@@ -48,6 +57,7 @@ impl Default for EntityCache {
             users: Cache::builder().weigher(user_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
             clients: Cache::builder().weigher(client_weight).max_capacity(MOST).time_to_live(LIFETIME).build(),
             no_clients: Cache::builder().max_capacity(MOST_MISSING).time_to_live(MISSING_FOR).build(),
+            invalidations: Arc::default(),
         }
     }
 }
@@ -79,9 +89,10 @@ impl EntityCache {
         if let Some(user) = self.users.get(&id) {
             return Ok(Some(user));
         }
+        let began = self.begin();
         let found = users::find(db, id).await?;
         if let Some(user) = &found {
-            self.users.insert(id, user.clone());
+            self.remember(began, || self.users.insert(id, user.clone()));
         }
         Ok(found)
     }
@@ -101,12 +112,32 @@ impl EntityCache {
         if self.no_clients.contains_key(id) {
             return Ok(None);
         }
+        let began = self.begin();
         let found = clients::find(db, id).await?;
-        match &found {
+        self.remember(began, || match &found {
             Some(client) => self.clients.insert(id.clone(), client.clone()),
             None => self.no_clients.insert(id.clone(), ()),
-        }
+        });
         Ok(found)
+    }
+
+    /// The state of the cache before a read.
+    fn begin(&self) -> u64 {
+        *self.invalidations.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes what a read found that began at `began`.
+    fn remember(&self, began: u64, insert: impl FnOnce()) {
+        let invalidations = self.invalidations.lock().unwrap_or_else(PoisonError::into_inner);
+        if *invalidations == began {
+            insert();
+        }
+    }
+
+    fn invalidate(&self, invalidate: impl FnOnce()) {
+        let mut invalidations = self.invalidations.lock().unwrap_or_else(PoisonError::into_inner);
+        *invalidations = invalidations.wrapping_add(1);
+        invalidate();
     }
 
     /// A client, if it is cached.
@@ -115,24 +146,25 @@ impl EntityCache {
         self.clients.get(id)
     }
 
-    /// Invalidates the entries of a change. A concurrent reader may put the old entry back; later polls read the change
-    /// again and invalidate it again.
+    /// Invalidates the entries of a change that is visible in the database.
     pub fn forget(&self, change: &Change) {
         match change {
-            Change::AccountChanged(user) => self.users.invalidate(user),
-            Change::ClientDeleted { client, .. } | Change::ClientChanged(client) => {
+            Change::AccountChanged(user) => self.invalidate(|| self.users.invalidate(user)),
+            Change::ClientDeleted { client, .. } | Change::ClientChanged(client) => self.invalidate(|| {
                 self.clients.invalidate(client);
                 self.no_clients.invalidate(client);
-            }
+            }),
             Change::SessionsEnded(_) | Change::SessionEnded { .. } | Change::TokenDenied { .. } => {}
         }
     }
 
     /// Invalidates everything.
     pub fn forget_all(&self) {
-        self.users.invalidate_all();
-        self.clients.invalidate_all();
-        self.no_clients.invalidate_all();
+        self.invalidate(|| {
+            self.users.invalidate_all();
+            self.clients.invalidate_all();
+            self.no_clients.invalidate_all();
+        });
     }
 }
 
@@ -143,6 +175,18 @@ mod tests {
 
     use super::*;
     use crate::domain::username::Username;
+
+    #[test]
+    fn what_was_read_before_an_invalidation_is_not_remembered() {
+        let cache = EntityCache::default();
+        let id = ClientId::parse("billing").expect("a client id");
+        let began = cache.begin();
+        cache.forget(&Change::ClientChanged(id.clone()));
+        cache.remember(began, || cache.no_clients.insert(id.clone(), ()));
+        assert!(!cache.no_clients.contains_key(&id), "it may be old");
+        cache.remember(cache.begin(), || cache.no_clients.insert(id.clone(), ()));
+        assert!(cache.no_clients.contains_key(&id));
+    }
 
     /// Ten thousand clients of 60 kB would be 600 MB.
     #[test]
