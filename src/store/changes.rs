@@ -16,7 +16,7 @@ use sea_orm::{
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
-use super::{StoreError, connection::PATIENCE, database::is_postgres, rows::unreadable, session_cutoffs::Cutoff};
+use super::{StoreError, database::is_postgres, guard::PATIENCE, rows::unreadable, session_cutoffs::Cutoff};
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
     status_list::StatusPosition,

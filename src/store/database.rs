@@ -22,7 +22,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::{
     StoreError,
-    connection::{Database, Guard, Transaction},
+    connection::{Connections, Database, Transaction},
+    guard::Guard,
+    postgres::Pool,
 };
 
 /// How long a request waits for a connection, and a connection for its server: far less than a client waits for us.
@@ -132,6 +134,12 @@ pub async fn connect(url: &SecretString, r#use: Use) -> Result<Database, StoreEr
 /// Opens a pool whose statements `guard` watches.
 async fn open(url: &SecretString, r#use: Use, guard: &Guard) -> Result<Database, StoreError> {
     let url = url.expose_secret();
+    if r#use != Use::Schema && !url.starts_with("sqlite:") {
+        let options: PgConnectOptions = url.parse().map_err(not_connected)?;
+        let options = options.application_name(APPLICATION).options(REQUEST_BOUNDS);
+        let pool = Pool::new(options, r#use.postgres_connections(), ACQUIRE_TIMEOUT, guard.clone());
+        return Ok(Database { connections: Connections::Postgres(Arc::new(pool)), guard: guard.clone() });
+    }
     let mut options = ConnectOptions::new(url);
     options.sqlx_logging(false).acquire_timeout(ACQUIRE_TIMEOUT).connect_timeout(ACQUIRE_TIMEOUT);
     if url.starts_with("sqlite:") {
@@ -144,20 +152,11 @@ async fn open(url: &SecretString, r#use: Use, guard: &Guard) -> Result<Database,
                 .busy_timeout(BUSY_TIMEOUT)
         });
     } else {
-        let watched = guard.clone();
-        options.map_sqlx_postgres_before_acquire(move |_, connection| {
-            let admitted = watched.admits(connection.age);
-            Box::pin(async move { Ok(admitted) })
-        });
-        options.max_connections(r#use.postgres_connections()).map_sqlx_postgres_opts(move |postgres| {
-            let postgres = postgres.application_name(APPLICATION);
-            match r#use {
-                Use::Requests | Use::Revocations | Use::Follower => postgres.options(REQUEST_BOUNDS),
-                Use::Schema => postgres.options(SCHEMA_BOUNDS),
-            }
-        });
+        options
+            .max_connections(r#use.postgres_connections())
+            .map_sqlx_postgres_opts(move |postgres| postgres.application_name(APPLICATION).options(SCHEMA_BOUNDS));
     }
-    let connections = sea_orm::Database::connect(options).await?;
+    let connections = Connections::SeaOrm(sea_orm::Database::connect(options).await?);
     Ok(Database { connections, guard: guard.clone() })
 }
 
@@ -197,7 +196,7 @@ fn create_private(file: &Path) -> io::Result<()> {
 /// # Errors
 /// [`StoreError::Unavailable`] if a connection does not close cleanly.
 pub async fn close(db: Database) -> Result<(), StoreError> {
-    Ok(db.connections.close().await?)
+    Ok(db.close().await?)
 }
 
 /// Opens a transaction that may write. On SQLite it is `IMMEDIATE`: a transaction that reads first and writes later

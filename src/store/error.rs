@@ -70,6 +70,17 @@ impl StoreError {
         code.is_some_and(|code| ["40P01", "40001"].contains(&&*code))
     }
 
+    /// Whether the connection broke during a statement: nobody knows whether that took effect.
+    #[must_use]
+    pub fn is_lost_connection(&self) -> bool {
+        let Self::Unavailable(DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) =
+            self
+        else {
+            return false;
+        };
+        matches!(&**cause, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_))
+    }
+
     /// Whether the database answers and takes no writes: it is read-only, or its disk is full or broken.
     #[must_use]
     pub fn is_refused_write(&self) -> bool {

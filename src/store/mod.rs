@@ -17,6 +17,7 @@ mod ended_indexes;
 pub mod entity_cache;
 mod error;
 pub mod federation_attempts;
+mod guard;
 pub mod identities;
 pub mod jobs;
 pub mod key_records;
@@ -27,6 +28,7 @@ pub mod password_costs;
 pub mod pending_ends;
 #[cfg(test)]
 mod plans;
+mod postgres;
 mod probe;
 pub mod rate_limits;
 pub mod refused_names;

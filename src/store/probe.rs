@@ -24,7 +24,9 @@ pub async fn is_writable(db: &Database, now: DateTime<Utc>) -> Result<bool, Stor
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
     let row = row.ok_or_else(|| unreadable("setting", "no row"))?;
     let is_writable = row.try_get_by_index::<String>(0)? == "off";
-    if !is_writable {
+    if is_writable {
+        db.guard.found_writable();
+    } else {
         db.guard.found_read_only();
     }
     Ok(is_writable)

@@ -63,7 +63,9 @@ mod tests {
             username::Username,
         },
         store::{
-            Database, Use, connect, schema,
+            Database, Use, connect,
+            connection::Connections,
+            schema,
             sessions::{self, NewSession, SessionBasis},
             users::{self, NewUser},
         },
@@ -83,7 +85,8 @@ mod tests {
     /// Lets the database grow by this many pages and no more. The bound is each connection's own, so all of the pool
     /// are held at once.
     async fn is_full_after(db: &Database, pages: u32) {
-        let pool = db.connections.get_sqlite_connection_pool();
+        let Connections::SeaOrm(db) = &db.connections else { panic!("it is a SQLite file") };
+        let pool = db.get_sqlite_connection_pool();
         let mut connections = Vec::new();
         for _ in 0..pool.options().get_max_connections() {
             connections.push(pool.acquire().await.expect("a connection"));

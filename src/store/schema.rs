@@ -66,7 +66,7 @@ pub async fn lock(db: &Database) -> Result<Transaction, StoreError> {
 pub async fn up(db: &Database) -> Result<(), SchemaError> {
     let transaction = lock(db).await?;
     refuse_newer(&transaction).await?;
-    Migrator::up(&transaction.transaction, None).await?;
+    Migrator::up(transaction.of_migrations()?, None).await?;
     Ok(commit(transaction).await?)
 }
 
@@ -79,7 +79,7 @@ pub async fn down(db: &Database) -> Result<(), SchemaError> {
     let transaction = lock(db).await?;
     refuse_newer(&transaction).await?;
     refuse_in_use(&transaction).await?;
-    Migrator::down(&transaction.transaction, Some(1)).await?;
+    Migrator::down(transaction.of_migrations()?, Some(1)).await?;
     Ok(commit(transaction).await?)
 }
 
@@ -90,7 +90,7 @@ pub async fn down(db: &Database) -> Result<(), SchemaError> {
 pub async fn status(db: &Database) -> Result<Vec<Step>, SchemaError> {
     let transaction = lock(db).await?;
     refuse_newer(&transaction).await?;
-    let steps = Migrator::get_migration_with_status(&transaction.transaction).await?;
+    let steps = Migrator::get_migration_with_status(transaction.of_migrations()?).await?;
     commit(transaction).await?;
     Ok(steps
         .into_iter()
@@ -108,7 +108,7 @@ pub fn pending() -> Vec<Step> {
 async fn refuse_newer(transaction: &Transaction) -> Result<(), SchemaError> {
     // Its table of applied migrations.
     const TABLE: &str = "seaql_migrations";
-    if !SchemaManager::new(&transaction.transaction).has_table(TABLE).await? {
+    if !SchemaManager::new(transaction.of_migrations()?).has_table(TABLE).await? {
         return Ok(());
     }
     let sql = format!("SELECT version FROM {TABLE} ORDER BY version");

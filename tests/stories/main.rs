@@ -55,6 +55,7 @@ mod login_attacks;
 mod login_pages;
 mod logout;
 mod long_requests;
+mod lost_connections;
 mod mail_limits;
 mod mailer;
 mod many_sessions;

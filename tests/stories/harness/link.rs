@@ -14,6 +14,8 @@ use tokio::{
 pub(crate) struct Link {
     port: u16,
     whole: watch::Sender<bool>,
+    /// Grows with each hang-up.
+    hang_ups: watch::Sender<u64>,
 }
 
 impl Link {
@@ -23,12 +25,16 @@ impl Link {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
         let port = listener.local_addr().expect("it is bound").port();
         let (whole, seen) = watch::channel(true);
+        let (hang_ups, hung_up) = watch::channel(0);
         tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(relay(near, target, seen.clone()));
+                // Clones of a receiver have seen what it has: nothing.
+                let mut hung_up = hung_up.clone();
+                hung_up.mark_unchanged();
+                tokio::spawn(relay(near, target, seen.clone(), hung_up));
             }
         });
-        Self { port, whole }
+        Self { port, whole, hang_ups }
     }
 
     /// `url` with the host and port of this link.
@@ -42,18 +48,24 @@ impl Link {
         self.whole.send_replace(false);
     }
 
+    /// Closes all its connections, in both directions. New ones are passed on.
+    pub(crate) fn hang_up(&self) {
+        self.hang_ups.send_modify(|count| *count += 1);
+    }
+
     pub(crate) fn mend(&self) {
         self.whole.send_replace(true);
     }
 }
 
-async fn relay(near: TcpStream, target: u16, seen: watch::Receiver<bool>) {
+async fn relay(near: TcpStream, target: u16, seen: watch::Receiver<bool>, mut hung_up: watch::Receiver<u64>) {
     let Ok(far) = TcpStream::connect(("127.0.0.1", target)).await else { return };
     let (near, far) = (near.into_split(), far.into_split());
     // When one side hangs up, so does the other.
     tokio::select! {
         end = pass(near.0, far.1, seen.clone()) => end.ok(),
         end = pass(far.0, near.1, seen) => end.ok(),
+        _ = hung_up.changed() => None,
     };
 }
 
