@@ -29,7 +29,7 @@ use poem_openapi::{OpenApi, OpenApiService};
 use self::{
     errors::problem,
     extract::cookies,
-    middleware::{cors, response_layer, transport::Transport},
+    middleware::{cors, response_layer, token_answers::TokenAnswers, transport::Transport},
     openapi::docs,
     pages::{branding::Branding, context::Pages, provider_button::Button},
 };
@@ -176,6 +176,7 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
     let metadata = oauth::metadata::MetadataApi::new(&setting.issuer, &flows.register_client, &flows.authorize);
     let published_keys = setting.published_keys.clone();
     let check = oauth::check::CheckEndpoint { check: flows.check.clone() };
+    let (userinfo, status_lists) = (flows.userinfo.clone(), flows.status_lists.clone());
     let service = service(flows, &setting);
     let document = docs::document(&service);
     let layer = response_layer::ResponseLayer {
@@ -187,8 +188,10 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
         transport: Transport { tls: setting.tls, trusted_proxies: setting.trusted_proxies, has_warned: Arc::default() },
         cors: cors::Cors(setting.cors_origins),
         built: None,
+        tokens: None,
     };
-    let layer = layer.with_built(published_keys, &metadata.document);
+    let tokens = TokenAnswers { check: check.clone(), userinfo, status_lists };
+    let layer = layer.with_built(published_keys, &metadata.document, tokens);
     let docs = docs::routes(&service);
     let openapi = static_file::file("application/json", Some(docs::POLICY), document);
     let routes = pages::add(Route::new(), pages)

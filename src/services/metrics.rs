@@ -3,7 +3,7 @@
 //! Labels come from fixed sets: routes, methods, audit event names. User input, names and client ids are never labels:
 //! they are unbounded and private.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, ops::Deref, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use prometheus_client::{
@@ -26,9 +26,21 @@ tokio::task_local! {
     static HERE: Metrics;
 }
 
-/// The metrics of one service. Clones share them.
+/// The metrics of one service. Clones share them; one is made for each request, so it is one pointer.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct Metrics(Arc<Metered>);
+
+impl Deref for Metrics {
+    type Target = Metered;
+
+    fn deref(&self) -> &Metered {
+        &self.0
+    }
+}
+
+/// Every metric.
+#[derive(Debug)]
+pub struct Metered {
     /// Emails that the mail server accepted.
     pub mails_sent: Counter,
     /// Failed attempts to send an email, which will be retried.
@@ -66,7 +78,7 @@ pub struct Metrics {
     revocations_known: Gauge,
     revocations_age: Gauge<f64, std::sync::atomic::AtomicU64>,
     connections: Family<ConnectionState, Gauge>,
-    registry: Arc<Registry>,
+    registry: Registry,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -117,7 +129,7 @@ impl Metrics {
     /// Counters at zero, of a service that started at `started`.
     #[must_use]
     pub fn new(started: DateTime<Utc>) -> Self {
-        let mut all = Self {
+        let mut all = Metered {
             mails_sent: Counter::default(),
             mails_failed: Counter::default(),
             mails_dead: Counter::default(),
@@ -143,7 +155,7 @@ impl Metrics {
             revocations_known: Gauge::default(),
             revocations_age: Gauge::default(),
             connections: Family::default(),
-            registry: Arc::default(),
+            registry: Registry::default(),
         };
         let start: Gauge = Gauge::default();
         start.set(started.timestamp());
@@ -194,8 +206,8 @@ impl Metrics {
         signet.register("http_malformed_requests", malformed, all.refused_by_listener.clone());
         let age = "How long ago each key was published";
         signet.register_with_unit("key_age", age, Unit::Seconds, all.key_ages.clone());
-        all.registry = Arc::new(root);
-        all
+        all.registry = root;
+        Self(Arc::new(all))
     }
 
     /// Counts an answer. `route` is a pattern of ours, or `unknown`; a method that no route takes counts as `other`.

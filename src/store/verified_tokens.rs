@@ -41,6 +41,11 @@ impl VerifiedTokens {
         self.0.get(token)
     }
 
+    #[must_use]
+    pub fn contains(&self, token: &TokenDigest) -> bool {
+        self.0.contains_key(token)
+    }
+
     pub fn insert(&self, token: TokenDigest, verified: VerifiedToken) {
         self.0.insert(token, verified);
     }

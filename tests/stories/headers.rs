@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{Method, RequestBuilder, header::HeaderValue};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, Ask, Durability, PASSWORD, TestApp, TestEnvBuilder, stories_on};
+use crate::harness::{Answer, Ask, Durability, PASSWORD, Person, TestApp, TestEnvBuilder, days, stories_on};
 
 /// What caches may keep: it is the same for all who ask. A trailing slash stands for what is below. The first three are
 /// for every site.
@@ -189,17 +189,46 @@ async fn trouble_on_our_side_is_sealed(builder: TestEnvBuilder) {
     }
 }
 
+/// The parts of an answer that are the same for equal requests.
+fn lasting(answer: &Answer) -> (u16, Vec<(String, HeaderValue)>, String) {
+    let mut headers = answer.headers().clone();
+    for name in ["date", "x-request-id"] {
+        assert!(headers.remove(name).is_some(), "{name}: {answer:?}");
+    }
+    let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    (answer.status, fields, answer.text())
+}
+
+/// A token that was seen before is answered before the middleware, and so is a list that was just built. A field with a
+/// length has the route answer by itself.
+async fn what_is_answered_at_once_is_what_the_route_answers(signet: TestApp) {
+    let ada = Person::registers(&signet.site, "ada").await;
+    let tokens = ada.logs_in().await;
+    let bearer = format!("Bearer {}", tokens.access);
+    for path in ["/oauth/check", "/oauth/check?scope=openid", "/oauth/userinfo", "/oauth/status-lists/0"] {
+        let get = async |routed: bool| {
+            let request = signet.site.get(path).header("authorization", &bearer);
+            if routed { request.header("content-length", "0") } else { request }.answer().await
+        };
+        let first = get(true).await;
+        assert_eq!(lasting(&get(false).await), lasting(&first), "{path}");
+        assert_ne!(get(false).await.header("x-request-id"), get(false).await.header("x-request-id"), "{path}");
+    }
+    let list = signet.site.get("/oauth/status-lists/0").answer().await.is(200);
+    let again = signet.site.get("/oauth/status-lists/0").header("if-none-match", list.header("etag"));
+    again.answer().await.is(304);
+    // What is refused is answered by the route, with its fields and its line in the log.
+    let refused = signet.site.get("/oauth/check?role=admin").header("authorization", &bearer).answer().await.is(403);
+    assert!(refused.header("www-authenticate").contains("insufficient_scope"), "{refused:?}");
+    signet.clock.advance(days(1));
+    for path in ["/oauth/check", "/oauth/userinfo"] {
+        signet.site.get(path).header("authorization", &bearer).answer().await.is(401);
+    }
+}
+
 /// Documents that are read all the time are answered from memory; a query has the route answer by itself.
 async fn what_is_answered_from_memory_is_what_the_route_answers(signet: TestApp) {
-    let plain = |answer: &Answer| {
-        let mut headers = answer.headers().clone();
-        for name in ["date", "x-request-id"] {
-            assert!(headers.remove(name).is_some(), "{name}: {answer:?}");
-        }
-        let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
-        fields.sort_by(|a, b| a.0.cmp(&b.0));
-        (answer.status, fields, answer.text())
-    };
     for path in [&PUBLIC[..3], &["/livez"]].concat() {
         let get = |query: &str, tag: &str| {
             let request = signet.site.get(&format!("{path}{query}"));
@@ -207,12 +236,12 @@ async fn what_is_answered_from_memory_is_what_the_route_answers(signet: TestApp)
             request.header("origin", "https://app.example").answer()
         };
         let quick = get("", "").await.is(200);
-        assert_eq!(plain(&quick), plain(&get("?x=1", "").await), "{path}");
+        assert_eq!(lasting(&quick), lasting(&get("?x=1", "").await), "{path}");
         assert_ne!(quick.header("x-request-id"), get("", "").await.header("x-request-id"), "{path}");
         let tag = quick.header("etag").to_owned();
         assert_eq!(tag.is_empty(), path == "/livez");
         for tag in [tag.as_str(), "*", "\"another\"", &format!("\"another\", W/{tag}")] {
-            assert_eq!(plain(&get("", tag).await), plain(&get("?x=1", tag).await), "{path} {tag}");
+            assert_eq!(lasting(&get("", tag).await), lasting(&get("?x=1", tag).await), "{path} {tag}");
         }
         let head = signet.site.request(Method::HEAD, path).answer().await;
         assert_eq!((head.status, head.header("etag"), head.text().as_str()), (200, quick.header("etag"), ""), "{path}");
@@ -225,6 +254,7 @@ stories_on![Postgres: trouble_on_our_side_is_sealed];
 stories_on![Sqlite:
     every_answer_of_every_route_is_sealed,
     over_https_every_answer_insists_on_https,
+    what_is_answered_at_once_is_what_the_route_answers,
     what_is_answered_from_memory_is_what_the_route_answers,
     tokens_and_people_are_kept_by_no_cache,
     a_refusal_for_too_many_requests_is_sealed,

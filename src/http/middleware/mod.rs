@@ -6,4 +6,5 @@ pub(in crate::http) mod cors;
 pub(in crate::http) mod forwarded;
 pub(in crate::http) mod rate_limit;
 pub(in crate::http) mod response_layer;
+pub(in crate::http) mod token_answers;
 pub(in crate::http) mod transport;

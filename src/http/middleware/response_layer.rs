@@ -21,6 +21,7 @@ use crate::{
             client_info::{self, ClientAddress},
             cors::Cors,
             rate_limit::{MailQuota, RateLimitDecision},
+            token_answers::TokenAnswers,
             transport::{Transport, one_host},
         },
         oauth::check,
@@ -63,6 +64,8 @@ pub(in crate::http) struct ResponseLayer {
     pub(in crate::http) https: bool,
     /// What is answered before everything else.
     pub(in crate::http) built: Option<Arc<BuiltAnswers>>,
+    /// What is answered at once if it can be.
+    pub(in crate::http) tokens: Option<Arc<TokenAnswers>>,
 }
 
 impl<E: Endpoint> Middleware<E> for ResponseLayer {
@@ -87,7 +90,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         // Never the client's own id: a client could forge log lines with it.
         let id = self.layer.request_ids.draw();
         let route = routes::find(request.uri().path());
-        if let Some(response) = self.layer.built_answer(&route, &id, &request) {
+        if let Some(response) = self.layer.quick_answer(&route, &id, &request) {
             return Ok(response);
         }
         let method = request.method().clone();
@@ -164,10 +167,10 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
 }
 
 impl ResponseLayer {
-    /// The answers that are built once. What a route answers is sealed for it by this layer.
-    pub(in crate::http) fn with_built(self, keys: PublishedKeys, metadata: &ETagged) -> Self {
+    /// The answers that are given before the routes. What a route answers is sealed for it by this layer.
+    pub(in crate::http) fn with_built(self, keys: PublishedKeys, metadata: &ETagged, tokens: TokenAnswers) -> Self {
         let built = BuiltAnswers::new(keys, metadata, &|path, response| self.sealed(path, response));
-        Self { built: Some(Arc::new(built)), ..self }
+        Self { built: Some(Arc::new(built)), tokens: Some(Arc::new(tokens)), ..self }
     }
 
     /// The header of a route's answer without its request id.
@@ -179,19 +182,29 @@ impl ResponseLayer {
         std::mem::take(response.headers_mut())
     }
 
-    /// The answer to a request for one of the documents that are read all the time. Its log line is for debugging: there
-    /// would be more of them than of all others.
-    fn built_answer(&self, route: &RouteMatch, id: &str, request: &Request) -> Option<Response> {
-        let built = self.built.as_ref()?;
+    /// The answer to a request for one of the documents that are read all the time, or to a token that is known. Its log
+    /// line is for debugging: there would be more of them than of all others.
+    fn quick_answer(&self, route: &RouteMatch, id: &str, request: &Request) -> Option<Response> {
+        let (built, tokens) = (self.built.as_ref()?, self.tokens.as_ref()?);
         // The layer below tells what is wrong.
         if self.transport.check(request).is_err() || one_host(request).is_err() {
             return None;
         }
         let started = std::time::Instant::now();
-        let mut response = built.find(route, request, &|path, response| self.sealed(path, response))?;
-        if let Ok(id) = HeaderValue::from_str(id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
+        let response = match built.find(route, request, &|path, response| self.sealed(path, response)) {
+            Some(mut response) => {
+                if let Ok(id) = HeaderValue::from_str(id) {
+                    response.headers_mut().insert(REQUEST_ID, id);
+                }
+                response
+            }
+            None => {
+                let mut response = tokens.find(route, request)?;
+                self.seal(route, id, &mut response);
+                self.cors.judge(route.cors, request).tell(response.headers_mut());
+                response
+            }
+        };
         let (route, status) = (route.name(), response.status().as_u16());
         tracing::debug!(id, route, status, "answered");
         self.metrics.answered(route, request.method().as_str(), status, started.elapsed());
@@ -252,6 +265,7 @@ mod tests {
             limit: Limit::default(),
             https: true,
             built: None,
+            tokens: None,
         };
         let service = layered(Route::new().at("/v1/users", make_sync(panics)), layer);
         let request = Request::builder()

@@ -35,8 +35,15 @@ impl Endpoint for CheckEndpoint {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
+        self.answer(&request)
+    }
+}
+
+impl CheckEndpoint {
+    /// Answers a request. It waits for nothing.
+    pub(in crate::http) fn answer(&self, request: &Request) -> poem::Result<Response> {
         let conditions = conditions(request.uri().query().unwrap_or_default())?;
-        let token = match bearer::token(&request) {
+        let token = match bearer::token(request) {
             Err(BearerRefusal::Malformed) => return Err(OAuthError::invalid_token().into()),
             token => token?,
         };

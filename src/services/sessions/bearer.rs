@@ -145,6 +145,12 @@ impl Bearer {
         Ok(claims)
     }
 
+    /// Whether the token's signature was verified before, so that judging it costs no signature.
+    #[must_use]
+    pub fn has_verified(&self, token: &str) -> bool {
+        self.verified.contains(&digest::sha256(token.as_bytes()))
+    }
+
     async fn is_first_party(&self, claims: &AccessClaims) -> Result<bool, Unavailable> {
         let found = self.entities.client(&self.db, &claims.client_id).await?;
         Ok(found.is_some_and(|(client, _)| client.first_party))

@@ -61,7 +61,7 @@ impl StatusLists {
     /// # Errors
     /// [`Unavailable`] where there is none to give.
     pub async fn get(&self, number: u16) -> Result<Option<Arc<Published>>, Unavailable> {
-        if let Some(fresh) = self.on_shelf(number).filter(|shelved| shelved.looked.elapsed() < AT_MOST) {
+        if let Some(fresh) = self.fresh(number) {
             return Ok(Some(fresh));
         }
         if !self.exists(number).await? {
@@ -85,6 +85,12 @@ impl StatusLists {
         let published = Arc::new(built.map_err(|_| Unavailable::TooSlow)??);
         self.shelf().lists.insert(number, Arc::clone(&published));
         Ok(Some(published))
+    }
+
+    /// The status list `number`, if it was built or looked at within the last second.
+    #[must_use]
+    pub fn fresh(&self, number: u16) -> Option<Arc<Published>> {
+        self.on_shelf(number).filter(|shelved| shelved.looked.elapsed() < AT_MOST)
     }
 
     fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Unavailable> {
