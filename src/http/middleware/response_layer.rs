@@ -191,19 +191,17 @@ impl ResponseLayer {
             return None;
         }
         let started = std::time::Instant::now();
-        let response = match built.find(route, request, &|path, response| self.sealed(path, response)) {
-            Some(mut response) => {
-                if let Ok(id) = HeaderValue::from_str(id) {
-                    response.headers_mut().insert(REQUEST_ID, id);
-                }
-                response
+        let sealed = built.find(route, request, &|path, response| self.sealed(path, response));
+        let response = if let Some(mut response) = sealed {
+            if let Ok(id) = HeaderValue::from_str(id) {
+                response.headers_mut().insert(REQUEST_ID, id);
             }
-            None => {
-                let mut response = tokens.find(route, request)?;
-                self.seal(route, id, &mut response);
-                self.cors.judge(route.cors, request).tell(response.headers_mut());
-                response
-            }
+            response
+        } else {
+            let mut response = tokens.find(route, request)?;
+            self.seal(route, id, &mut response);
+            self.cors.judge(route.cors, request).tell(response.headers_mut());
+            response
         };
         let (route, status) = (route.name(), response.status().as_u16());
         tracing::debug!(id, route, status, "answered");
