@@ -14,6 +14,7 @@ pub mod key_fingerprint;
 pub mod key_record;
 pub mod one_use_secret;
 pub mod password_cost;
+pub mod revoked_key;
 pub mod session;
 pub mod session_cutoff;
 pub mod throttle;

@@ -32,6 +32,7 @@ mod m20261128_000042_username_skeletons;
 mod m20261128_000043_password_costs;
 mod m20261128_000051_session_cutoffs;
 mod m20261128_000061_client_documents;
+mod m20261128_000071_revoked_keys;
 
 /// Every step, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -68,6 +69,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261128_000022_secrets_consumed::Migration),
             Box::new(m20261128_000061_client_documents::Migration),
             Box::new(m20261128_000051_session_cutoffs::Migration),
+            Box::new(m20261128_000071_revoked_keys::Migration),
         ]
     }
 }

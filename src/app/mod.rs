@@ -6,13 +6,7 @@ mod files;
 pub(crate) mod schema;
 mod wiring;
 
-use std::{
-    fs::File,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{fs::File, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, task::JoinHandle};
 
@@ -25,19 +19,26 @@ use crate::{
     config::{ClientIdDocuments, ClientRegistration, Config},
     crypto::{
         keys::{
-            files::{self as key_files, KeyKind},
-            ring::Keyring,
+            files::KeyKind,
+            ring::{KeySet, Keyring},
+            source::KeySource,
         },
         random::Random,
     },
-    domain::{client::Client, clock::Clock, signing_key::SigningAlgorithm},
+    domain::{
+        client::Client, clock::Clock, key_schedule::KeyTimes, signing_key::SigningAlgorithm,
+        status_list::StatusListClaims,
+    },
     http,
     outbound::client_document::DocumentNetwork,
     services::{
         admin::accounts::Administer,
         background::follow_changes,
         clients::Clients,
-        keys::establish::{self, Caller},
+        keys::{
+            establish::{self, Caller},
+            manage::ManageKeys,
+        },
         metrics::{DroppedLines, MetricsSnapshot},
         readiness::Readiness,
     },
@@ -106,13 +107,14 @@ impl Signet {
         schema::migrate(&config, &direct).await?;
         let strangers = dynamic_client_algorithms(&config);
         let kinds = establish::kinds(&direct, config.signing_algorithm, strangers).await?;
-        let keys = establish::run(&direct, &config.keys_dir, &kinds, Caller::Service, &clock).await?;
+        let source = key_source(&config);
+        let keys = establish::run(&direct, &source, &kinds, Caller::Service, &clock).await?;
         store::close(direct).await?;
         let pools = Pools::connect(&config.database_url).await?;
-        let keyring = Arc::new(Keyring::new(config.keys_dir.clone(), keys));
+        let keyring = Arc::new(Keyring::new(source, keys));
 
         // On the heap: it is held across the awaits below.
-        let core = Core::new(&config, address, pools, &clock);
+        let core = Core::new(&config, address, pools, &clock, Some(&keyring));
         let wired = Box::new(wiring::wire(core, keyring, dropped, network)?);
         tracing::info!(to = %wired.run_jobs.deliver_mail.mailer, "mail");
         let cursor = wired.changes.load().await?;
@@ -128,7 +130,7 @@ impl Signet {
         let endpoint = http::endpoint(wired.services, wired.http);
         let (stop, stopped) = oneshot::channel();
         // These are aborted when the service ends.
-        let background = [
+        let mut background = vec![
             tokio::spawn(metrics.clone().counting(wired.watch_keys.run())),
             tokio::spawn(metrics.clone().counting(follow_changes::run(
                 wired.changes,
@@ -139,6 +141,7 @@ impl Signet {
             tokio::spawn(metrics.clone().counting(wired.password_costs.run())),
             tokio::spawn(serve_metrics(metrics_server, snapshot)),
         ];
+        background.extend(wired.rotate_keys.map(|rotate| tokio::spawn(metrics.clone().counting(rotate.run()))));
         let (stop_jobs, jobs_stopped) = oneshot::channel::<()>();
         let run_jobs = wired.run_jobs.run(async move { jobs_stopped.await.unwrap_or(()) });
         let run_jobs = tokio::spawn(metrics.counting(run_jobs));
@@ -209,8 +212,36 @@ impl CommandContext {
         schema::migrate(config, &direct).await?;
         store::close(direct).await?;
         let pools = Pools::connect_one(&config.database_url).await?;
-        let core = Core::new(config, config.listen, pools, &clock);
+        let core = Core::new(config, config.listen, pools, &clock, None);
         Ok(Self { clients: core.clients(), administer: core.administer()? })
+    }
+}
+
+/// Opens the database of commands on keys, and migrates it as `serve` would.
+///
+/// # Errors
+/// [`StartError`].
+pub async fn manage_keys(config: &Config, clock: Arc<dyn Clock>) -> Result<ManageKeys, StartError> {
+    require_database(config)?;
+    let direct = schema::connect(config).await?;
+    schema::migrate(config, &direct).await?;
+    let pools = Pools::connect_one(&config.database_url).await?;
+    let changes = Core::new(config, config.listen, pools, &clock, None).changes();
+    Ok(ManageKeys { db: direct, changes, source: key_source(config), clock })
+}
+
+/// Where this configuration has its keys, and the times that they live by.
+fn key_source(config: &Config) -> KeySource {
+    KeySource {
+        dir: config.keys_dir.clone(),
+        bundle: config.keys.clone(),
+        passphrase: config.keys_passphrase.clone(),
+        times: KeyTimes {
+            lead: config.key_lead_time,
+            tokens: config.access_token_ttl.max(StatusListClaims::LIFETIME),
+            refresh_tokens: config.refresh_token_ttl,
+            hints: config.session_ttl,
+        },
     }
 }
 
@@ -247,7 +278,7 @@ pub async fn establish_key_for(config: &Config, client: &Client, clock: &Arc<dyn
     }
     let kinds = [KeyKind::Signing(client.id_token_algorithm())];
     let direct = schema::connect(config).await?;
-    establish::run(&direct, &config.keys_dir, &kinds, Caller::Command, clock).await?;
+    establish::run(&direct, &key_source(config), &kinds, Caller::Command, clock).await?;
     Ok(store::close(direct).await?)
 }
 
@@ -265,8 +296,8 @@ fn dynamic_client_algorithms(config: &Config) -> &'static [SigningAlgorithm] {
 /// # Errors
 /// [`StartError`].
 pub fn openapi(config: &Config, clock: &Arc<dyn Clock>) -> Result<String, StartError> {
-    let keyring = Arc::new(Keyring::new(PathBuf::new(), key_files::read(Path::new(""))?));
-    let core = Core::new(config, config.listen, Pools::default(), clock);
+    let keyring = Arc::new(Keyring::new(KeySource::folder(PathBuf::new()), KeySet::default()));
+    let core = Core::new(config, config.listen, Pools::default(), clock, Some(&keyring));
     let wired = wiring::wire(core, keyring, Arc::new(|| 0), DocumentNetwork::default())?;
     Ok(http::openapi(wired.services, &wired.http))
 }

@@ -24,7 +24,7 @@ use crate::{
         background::{prune::Prune, run_jobs::RunJobs},
         change_feed::ChangeFeed,
         csrf::Csrf,
-        keys::{published::PublishedKeys, watch::WatchKeys},
+        keys::{published::PublishedKeys, rotate::RotateKeys, watch::WatchKeys},
         metrics::{DroppedLines, MetricsSnapshot},
         rate_limit::Limit,
         readiness::Readiness,
@@ -42,6 +42,7 @@ pub(super) struct Components {
     pub(super) run_jobs: RunJobs,
     pub(super) password_costs: PasswordCosts,
     pub(super) watch_keys: WatchKeys,
+    pub(super) rotate_keys: Option<RotateKeys>,
 }
 
 /// Makes every service from `core` and the keys.
@@ -61,6 +62,7 @@ pub(super) fn wire(
         metrics: parts.metrics_snapshot(dropped),
         password_costs: parts.password_costs(),
         watch_keys: parts.watch_keys(),
+        rotate_keys: parts.rotate_keys(),
     })
 }
 
@@ -103,7 +105,7 @@ fn http_config(parts: &Parts<'_>) -> HttpConfig {
         issuer: core.issuer.clone(),
         limit: limit(core),
         csrf: Csrf { keyring: Arc::clone(keyring), random: core.random.clone(), clock: core.clock.clone() },
-        published_keys: PublishedKeys::new(Arc::clone(keyring)),
+        published_keys: PublishedKeys::new(Arc::clone(keyring), core.clock.clone()),
         readiness: Readiness::new(core.follower_db.clone(), core.changes.revocations.clone(), core.clock.clone()),
         request_ids: RequestIds(core.random.clone()),
         metrics: metrics.clone(),

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ffi::OsString, path::PathBuf};
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use uuid::Uuid;
 
-use super::client_arguments::ClientAction;
+use super::{client_arguments::ClientAction, key_arguments::KeysAction};
 use crate::{
     config::KEYS,
     domain::{email::EmailAddress, role::Role, username::Username},
@@ -56,6 +56,11 @@ pub(super) enum Command {
     Client {
         #[command(subcommand)]
         action: ClientAction,
+    },
+    /// Signing keys and root secrets
+    Keys {
+        #[command(subcommand)]
+        action: KeysAction,
     },
     /// Accounts
     User {

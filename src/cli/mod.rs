@@ -7,6 +7,8 @@ mod client;
 mod client_arguments;
 mod failure;
 mod healthcheck;
+mod key_arguments;
+mod keys;
 mod logging;
 mod migrate;
 mod output;
@@ -83,6 +85,10 @@ fn dispatch(arguments: Arguments) -> Result<(), Failure> {
         Command::Client { action } => {
             logging::start_command(config.log_format);
             runtime.block_on(client::run(&config, clock, action))
+        }
+        Command::Keys { action } => {
+            logging::start_command(config.log_format);
+            runtime.block_on(keys::run(&config, clock, action))
         }
         Command::User { action } => {
             logging::start_command(config.log_format);

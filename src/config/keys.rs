@@ -143,11 +143,13 @@ pub const KEYS: &[KeyDescription] = &[
     plain("log_format", "SIGNET_LOG_FORMAT", "text on a terminal, else json",
         "Log lines: text or json"),
     plain("key_rotation", "SIGNET_KEY_ROTATION", "off",
-        "How often signing keys are replaced, or off (has no effect yet)"),
+        "How often a replica makes the next signing keys, or off"),
     plain("key_lead_time", "SIGNET_KEY_LEAD_TIME", "6m",
-        "How long a key is published before it signs (has no effect yet)"),
+        "How long a key is published before it signs, 6m or longer"),
     secret("keys_passphrase", "SIGNET_KEYS_PASSPHRASE", "none",
-        "Passphrase that encrypts key files (has no effect yet)"),
+        "Passphrase that encrypts key files (PKCS#8)"),
+    secret("keys", "SIGNET_KEYS", "none: the keys are in keys_dir",
+        "The keys themselves, where there is no disk: what `tail -n +1 keys/*.*` prints"),
     plain("audit_retention", "SIGNET_AUDIT_RETENTION", "90d",
         "How long audit events are kept (has no effect yet)"),
     plain("otlp_endpoint", "SIGNET_OTLP_ENDPOINT", "none",
@@ -155,8 +157,7 @@ pub const KEYS: &[KeyDescription] = &[
 ];
 
 /// The keys of [`KEYS`] for future features. They are checked and accepted, with a warning.
-pub(super) const PLANNED: [&str; 5] =
-    ["key_rotation", "key_lead_time", "keys_passphrase", "audit_retention", "otlp_endpoint"];
+pub(super) const PLANNED: [&str; 2] = ["audit_retention", "otlp_endpoint"];
 
 /// The keys of one provider, where `NAME` stands for the name of the provider. They have no flags.
 #[rustfmt::skip] // as above
@@ -295,6 +296,7 @@ mod tests {
         let ours = |key: &&str| {
             key.starts_with("pages.")
                 || key.starts_with("client_")
+                || **key == *"keys"
                 || (key.starts_with("rate_limits.") && !["rate_limits.enabled", "rate_limits.network"].contains(key))
         };
         let keys: Vec<_> = KEYS.iter().map(|row| row.key).filter(|key| !ours(key)).collect();
@@ -312,6 +314,7 @@ mod tests {
                 "client_registration_token",
                 "smtp_url",
                 "keys_passphrase",
+                "keys",
                 "providers.NAME.client_secret"
             ]
         );

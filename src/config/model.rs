@@ -30,6 +30,14 @@ pub struct Config {
     pub auto_migrate: bool,
     /// The folder of the signing keys.
     pub keys_dir: PathBuf,
+    /// How often the signing keys are replaced; `None`: only by the operator.
+    pub key_rotation: Option<TimeDelta>,
+    /// How long a key is published before it signs.
+    pub key_lead_time: TimeDelta,
+    /// Encrypts key files.
+    pub keys_passphrase: Option<SecretString>,
+    /// The keys themselves, in place of those in the folder.
+    pub keys: Option<SecretString>,
     /// The folder of the SQLite database and the email outbox.
     pub data_dir: PathBuf,
     /// The algorithm that signs access tokens.

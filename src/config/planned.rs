@@ -11,14 +11,8 @@ const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
 pub(super) fn check(key: &str, text: &str) -> Result<(), String> {
     let duration = |text: &str| values::duration(text, &(SECOND..=TEN_YEARS)).map(drop);
     match key {
-        "key_rotation" if text == "off" => Ok(()),
-        "key_rotation" => duration(text).map_err(|why| format!("{why}, or off")),
-        "key_lead_time" | "audit_retention" => duration(text),
-        "keys_passphrase" if text.is_empty() || text.contains(char::is_control) => {
-            Err("must be a passphrase on one line".to_owned())
-        }
+        "audit_retention" => duration(text),
         "otlp_endpoint" => urls::endpoint(text),
-        // `keys_passphrase` as checked above.
         _ => Ok(()),
     }
 }

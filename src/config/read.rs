@@ -79,6 +79,9 @@ impl Reader {
             self.value("shutdown_delay", |text| values::duration(text, &(Duration::ZERO..=Duration::from_mins(10))));
         let metrics_listen = self.value("metrics_listen", values::address_or_off);
         let log_format = self.given("log_format", values::log_format);
+        let (key_rotation, key_lead_time) = self.key_times();
+        let keys_passphrase = self.given("keys_passphrase", values::passphrase);
+        let keys = self.given("keys", values::keys);
         let planned = self.planned();
         let names = self.provider_names();
         let providers: Vec<_> = names.into_iter().map(|name| (self.provider(&name), name)).collect();
@@ -91,6 +94,10 @@ impl Reader {
             database_listen_url: database.listen_url,
             auto_migrate: auto_migrate?,
             keys_dir: keys_dir?,
+            key_rotation: key_rotation?,
+            key_lead_time: key_lead_time?,
+            keys_passphrase: keys_passphrase?,
+            keys: keys?,
             data_dir: data_dir?,
             signing_algorithm: signing_algorithm?,
             audience: audience?,
@@ -194,6 +201,16 @@ impl Reader {
         self.not_longer("access_token_ttl", &access_token, "refresh_token_ttl", &refresh_token);
         self.not_longer("refresh_token_ttl", &refresh_token, "session_ttl", &session);
         Ok(Lifetimes { access_token: access_token?, refresh_token: refresh_token?, session: session?, grace: grace? })
+    }
+
+    /// How often keys are replaced, and how long each is published first.
+    fn key_times(&mut self) -> (Result<Option<TimeDelta>, Reported>, Result<TimeDelta, Reported>) {
+        let rotation = self.value("key_rotation", values::key_rotation);
+        let lead = self.value("key_lead_time", values::key_lead_time);
+        if let (Ok(Some(every)), Ok(lead)) = (&rotation, &lead) {
+            self.not_longer("key_lead_time", &Ok(*lead), "key_rotation", &Ok(*every));
+        }
+        (rotation, lead)
     }
 
     fn not_longer(

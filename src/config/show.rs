@@ -78,6 +78,10 @@ impl Config {
             ("shutdown_delay", Some(text(DurationText(self.shutdown_delay)))),
             ("metrics_listen", Some(self.metrics_listen.map_or_else(|| text("off"), text))),
             ("log_format", Some(text(log_format(self.log_format)))),
+            ("key_rotation", Some(self.key_rotation.map_or_else(|| text("off"), span))),
+            ("key_lead_time", Some(span(self.key_lead_time))),
+            ("keys_passphrase", self.keys_passphrase.as_ref().map(|_| text(urls::REDACTED))),
+            ("keys", self.keys.as_ref().map(|_| text(urls::REDACTED))),
         ]
         .into_iter()
         .map(|(key, value)| (key.to_owned(), value))

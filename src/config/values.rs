@@ -18,12 +18,14 @@ use super::model::{ClientIdDocuments, ClientRegistration, LogFormat, RateLimit, 
 use crate::domain::{
     color::{Color, NotAColor},
     identity::ProviderKind,
+    key_schedule::SHORTEST_LEAD,
     signing_key::SigningAlgorithm,
     username::Username,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_hours(24);
+const TEN_YEARS: Duration = Duration::from_hours(24 * 3650);
 
 impl Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,6 +94,38 @@ pub(super) fn lifetime(text: &str, longest: Duration) -> Result<TimeDelta, Strin
     let read = duration(text, &(SECOND..=longest))?;
     let whole = i64::try_from(read.as_secs()).ok().and_then(TimeDelta::try_seconds);
     whole.filter(|_| read.subsec_nanos() == 0).ok_or_else(|| "must be a duration in whole seconds".to_owned())
+}
+
+/// How often keys are replaced; `None` if only the operator replaces them.
+pub(super) fn key_rotation(text: &str) -> Result<Option<TimeDelta>, String> {
+    match text {
+        "off" => Ok(None),
+        _ => lifetime(text, TEN_YEARS).map(Some).map_err(|why| format!("{why}, or off")),
+    }
+}
+
+/// How long a key is published before it signs: verifiers may keep the key set for five minutes, and replicas need a
+/// moment to see the file.
+pub(super) fn key_lead_time(text: &str) -> Result<TimeDelta, String> {
+    let lead = lifetime(text, TEN_YEARS)?;
+    if lead < SHORTEST_LEAD {
+        return Err("must be 6m or longer: verifiers may keep the key set for 5m, and replicas need 1m".to_owned());
+    }
+    Ok(lead)
+}
+
+/// A passphrase: one line.
+pub(super) fn passphrase(text: &str) -> Result<SecretString, String> {
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err("must be a passphrase on one line".to_owned());
+    }
+    Ok(text.into())
+}
+
+/// The content of key files.
+pub(super) fn keys(text: &str) -> Result<SecretString, String> {
+    if text.trim().is_empty() { Err("must hold keys".to_owned()) } else { Ok(text.into()) }
 }
 
 /// A grace of at most a minute; zero turns it off.

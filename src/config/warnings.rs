@@ -105,6 +105,6 @@ fn holds_secret(key: &str, text: &str) -> bool {
     let secret = keys::find(key).is_some_and(|description| description.secret);
     secret
         && (key.ends_with(".client_secret")
-            || ["client_registration_token", "keys_passphrase"].contains(&key)
+            || ["client_registration_token", "keys_passphrase", "keys"].contains(&key)
             || urls::redacted(text) != text)
 }

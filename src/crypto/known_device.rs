@@ -90,13 +90,12 @@ mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
-    use crate::crypto::keys::folder::Listing;
 
     const NOW: DateTime<Utc> = DateTime::UNIX_EPOCH;
     const USER: UserId = UserId(Uuid::from_u128(1));
 
     fn keys(secret: u8) -> KeySet {
-        KeySet::new(vec![], vec![RootSecret::new(&[secret; 32], NOW)], Listing::default())
+        KeySet::of(vec![], vec![RootSecret::new(&[secret; 32], NOW)])
     }
 
     fn hash(text: &str) -> PasswordHash {
@@ -105,7 +104,7 @@ mod tests {
 
     fn sealed(keys: &KeySet) -> String {
         let device = KnownDevice::new(USER, Uuid::from_u128(2), &hash("one"));
-        device.seal(&keys.root_secrets()[0], NOW).expose_secret().to_owned()
+        device.seal(&keys.root_secrets()[0].key, NOW).expose_secret().to_owned()
     }
 
     #[test]

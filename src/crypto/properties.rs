@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::{
     crypto::{
         jose::jwt::{AccessToken, Jwt, RefreshToken, RefreshTokenOfAnyAge, TokenError},
-        keys::{folder::Listing, ring::Keyring, root_secret::RootSecret, set::KeySet, signing_key::SigningKey},
+        keys::{ring::Keyring, root_secret::RootSecret, set::KeySet, signing_key::SigningKey, source::KeySource},
     },
     domain::{
         claims::{AccessClaims, Audience, RefreshClaims, UserClaims, numeric_date},
@@ -59,8 +59,8 @@ impl Fixture {
             SigningKey::from_pkcs8(&[prefix, &[secret; 32]].concat(), DateTime::UNIX_EPOCH).expect("a private key")
         };
         let root = RootSecret::new(&[7; 32], DateTime::UNIX_EPOCH);
-        let set = KeySet::new(vec![key(P256, 1), key(ED25519, 2)], vec![root], Listing::default());
-        let keyring = Arc::new(Keyring::new(PathBuf::new(), set));
+        let set = KeySet::of(vec![key(P256, 1), key(ED25519, 2)], vec![root]);
+        let keyring = Arc::new(Keyring::new(KeySource::folder(PathBuf::new()), set));
         let signer = |algorithm| Jwt::new(Arc::clone(&keyring), ISSUER.to_owned(), algorithm);
         let (es256, eddsa) = (signer(SigningAlgorithm::ES256), signer(SigningAlgorithm::EdDSA));
         let of_client = AccessClaims { user: None, sub: "orders".to_owned(), ..access() };

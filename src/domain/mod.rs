@@ -22,6 +22,7 @@ pub mod email;
 pub mod identity;
 pub mod ids;
 pub mod job;
+pub mod key_schedule;
 pub mod logout_notice;
 pub mod mail;
 pub mod mail_server;

@@ -1,8 +1,7 @@
-//! Signature algorithms and the schedule of the keys that make them.
+//! The algorithms of signatures, and the kinds of keys.
 
 use std::fmt;
 
-use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 /// An algorithm that signs tokens for other services (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -41,37 +40,31 @@ impl fmt::Display for SigningAlgorithm {
     }
 }
 
-/// How long verifiers may keep the JWKS: its `Cache-Control: max-age`.
-pub const JWKS_MAX_AGE: TimeDelta = TimeDelta::minutes(5);
-
-/// How long a new key waits beyond [`JWKS_MAX_AGE`] before it signs: time for every replica to see the file.
-pub const PROPAGATION: TimeDelta = TimeDelta::minutes(1);
-
-/// Chooses the key that signs at `now` from the keys of one algorithm, by their times of publication; `None` if there is
-/// no key.
-///
-/// A key becomes active once every verifier can know it; the first key of an algorithm is active at once, since no verifier
-/// can hold an older set that matters.
-#[must_use]
-pub fn active(published: &[DateTime<Utc>], now: DateTime<Utc>) -> Option<usize> {
-    let known = |at: &DateTime<Utc>| *at + JWKS_MAX_AGE + PROPAGATION <= now;
-    let newest_known = published.iter().enumerate().filter(|(_, at)| known(at)).max_by_key(|(_, at)| **at);
-    let first = || published.iter().enumerate().min_by_key(|(_, at)| **at);
-    newest_known.or_else(first).map(|(index, _)| index)
+/// The kind of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum KeyKind {
+    /// A private key for tokens that others verify.
+    Signing(SigningAlgorithm),
+    /// The secret from which every symmetric key is derived.
+    RootSecret,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl KeyKind {
+    /// The name in file names, records and commands: `ES256`, `EdDSA`, `RS256` or `root`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Signing(algorithm) => algorithm.as_str(),
+            Self::RootSecret => "root",
+        }
+    }
 
-    #[test]
-    fn a_new_key_signs_only_when_every_verifier_can_know_it() {
-        let start = DateTime::UNIX_EPOCH;
-        let at = |minutes| start + TimeDelta::minutes(minutes);
-        assert_eq!(active(&[], at(0)), None);
-        assert_eq!(active(&[at(0)], at(0)), Some(0), "the first key signs at once");
-        assert_eq!(active(&[at(0), at(60)], at(65)), Some(0));
-        assert_eq!(active(&[at(0), at(60)], at(66)), Some(1));
-        assert_eq!(active(&[at(66), at(60)], at(61)), Some(1), "two young keys: the older");
+    /// The kind with this name; `None` for any other text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "root" => Some(Self::RootSecret),
+            algorithm => SigningAlgorithm::parse(algorithm).map(Self::Signing),
+        }
     }
 }

@@ -11,9 +11,11 @@ use chrono::TimeDelta;
 use tracing::Instrument;
 
 use crate::{
+    crypto::keys::ring::Keyring,
     domain::{
         clock::Clock,
         ids::{ClientId, UserId},
+        key_schedule::RevokedKey,
     },
     services::{Unavailable, audit::Event, metrics},
     store::{
@@ -36,6 +38,8 @@ pub struct ChangeFeed {
     pub entities: EntityCache,
     /// The cache of refused names.
     pub refused: RefusedNames,
+    /// The keys of this process; `None` in a command, which verifies nothing.
+    pub keyring: Option<Arc<Keyring>>,
     /// The time source.
     pub clock: Arc<dyn Clock>,
 }
@@ -59,6 +63,9 @@ impl PendingChanges {
 
 /// How long a process may remember an account's profile, or a client.
 const KNOWN_FOR: TimeDelta = TimeDelta::minutes(10);
+
+/// Longer than any process runs.
+const FOR_EVER: TimeDelta = TimeDelta::days(3650);
 
 impl ChangeFeed {
     /// Writes changes into the transaction that makes them.
@@ -111,11 +118,23 @@ impl ChangeFeed {
         Entry { change: Change::ClientChanged(client.clone()), matters_until: self.clock.now() + KNOWN_FOR }
     }
 
+    /// The entry for a key that is revoked now. It matters for ever: a thief may sign with the key at any time.
+    #[must_use]
+    pub fn key_revoked(&self, key: RevokedKey) -> Entry {
+        Entry { change: Change::KeyRevoked(key), matters_until: self.clock.now() + FOR_EVER }
+    }
+
     /// Applies a change in this process.
     fn apply(&self, entry: &Entry) {
         self.revocations.apply(entry, self.clock.now());
         self.entities.forget(&entry.change);
         self.refused.apply(&entry.change);
+        if let (Change::KeyRevoked(key), Some(keyring)) = (&entry.change, &self.keyring)
+            && keyring.revoke(key)
+        {
+            // What it reads is small, and a key is revoked once in years.
+            tracing::warn!(kid = key.kid, kind = key.kind.as_str(), "key revoked");
+        }
     }
 
     /// Reads all entries that matter, page by page, before the first request. Returns how far it read.

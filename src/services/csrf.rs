@@ -68,7 +68,7 @@ impl Csrf {
         let Ok(code) = BASE64_URL_SAFE_NO_PAD.decode(code) else { return false };
         let keys = self.keyring.current();
         let mut roots = keys.root_secrets().iter();
-        roots.any(|root| digest::equal(&mac::code(&root.derive(Purpose::Csrf), &parts(browser, form)), &code))
+        roots.any(|root| digest::equal(&mac::code(&root.key.derive(Purpose::Csrf), &parts(browser, form)), &code))
     }
 }
 
@@ -83,14 +83,18 @@ mod tests {
 
     use super::*;
     use crate::{
-        crypto::keys::files::{self as key_files, KeyKind},
+        crypto::keys::{
+            files::{self as key_files, KeyKind},
+            source::KeySource,
+        },
         domain::clock::SystemClock,
     };
 
     fn csrf() -> (TempDir, Csrf) {
         let dir = TempDir::new().unwrap();
         key_files::create(dir.path(), KeyKind::RootSecret, DateTime::UNIX_EPOCH).unwrap();
-        let keyring = Arc::new(Keyring::new(dir.path().to_owned(), key_files::read(dir.path()).unwrap()));
+        let keyring =
+            Arc::new(Keyring::new(KeySource::folder(dir.path().to_owned()), key_files::read(dir.path()).unwrap()));
         (dir, Csrf { keyring, random: Random, clock: Arc::new(SystemClock) })
     }
 

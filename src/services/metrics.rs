@@ -65,6 +65,8 @@ pub struct Metered {
     pub logout_notices_waiting: Gauge,
     /// 1 while the key folder is not valid, and the last valid keys stay in use.
     pub key_folder_refused: Gauge,
+    /// 1 while the next key is due and cannot be written.
+    pub key_rotation_refused: Gauge,
     log_lines_dropped: Counter,
     limit_refusals: Family<LimitClass, Counter>,
     open_connections: Gauge,
@@ -142,6 +144,7 @@ impl Metrics {
             session_ends_dead: Counter::default(),
             logout_notices_waiting: Gauge::default(),
             key_folder_refused: Gauge::default(),
+            key_rotation_refused: Gauge::default(),
             log_lines_dropped: Counter::default(),
             limit_refusals: Family::default(),
             open_connections: Gauge::default(),
@@ -196,6 +199,8 @@ impl Metrics {
         signet.register("logout_notices_waiting", waiting, all.logout_notices_waiting.clone());
         let refused = "1 while the key folder is not valid, and the keys read before stay in use";
         signet.register("key_folder_refused", refused, all.key_folder_refused.clone());
+        let refused = "1 while the next signing key is due (key_rotation) and cannot be written";
+        signet.register("key_rotation_refused", refused, all.key_rotation_refused.clone());
         let dropped = "Log lines that were dropped since nobody read them";
         signet.register("log_lines_dropped", dropped, all.log_lines_dropped.clone());
         let refused = "Requests and passwords that a rate limit refused, by limit";
@@ -291,8 +296,9 @@ impl MetricsSnapshot {
         }
         metrics.key_ages.clear();
         let keys = keyring.current();
-        let signing = keys.signing_keys().iter().map(|key| (key.kid(), key.algorithm().as_str(), key.published()));
-        let secrets = keys.root_secrets().iter().map(|secret| (secret.kid(), "root", secret.published()));
+        let signing = keys.signing_keys().iter();
+        let signing = signing.map(|held| (held.key.kid(), held.key.algorithm().as_str(), held.life.published));
+        let secrets = keys.root_secrets().iter().map(|held| (held.key.kid(), "root", held.life.published));
         for (kid, kind, published) in signing.chain(secrets) {
             let labels = KeyLabels { kid: kid.to_owned(), kind };
             metrics.key_ages.get_or_create(&labels).set((clock.now() - published).num_seconds());

@@ -45,6 +45,6 @@ impl Sealer {
     pub fn open_bytes(&self, context: &str, sealed: &str) -> Option<Vec<u8>> {
         let keys = self.keyring.current();
         let mut roots = keys.root_secrets().iter().rev();
-        roots.find_map(|root| seal::open(&root.derive(Purpose::Seal), context.as_bytes(), sealed))
+        roots.find_map(|root| seal::open(&root.key.derive(Purpose::Seal), context.as_bytes(), sealed))
     }
 }

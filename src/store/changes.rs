@@ -19,6 +19,8 @@ use uuid::Uuid;
 use super::{StoreError, database::is_postgres, guard::PATIENCE, rows::unreadable, session_cutoffs::Cutoff};
 use crate::domain::{
     ids::{ClientId, SessionId, UserId},
+    key_schedule::RevokedKey,
+    signing_key::KeyKind,
     status_list::StatusPosition,
 };
 
@@ -54,6 +56,8 @@ pub enum Change {
     ClientDeleted { client: ClientId, at: DateTime<Utc> },
     /// A client's registration has changed.
     ClientChanged(ClientId),
+    /// A key was revoked: what it signed, and will sign in a thief's hands, is refused.
+    KeyRevoked(RevokedKey),
 }
 
 /// A change, and how long it matters.
@@ -249,6 +253,10 @@ fn columns(change: &Change) -> (&'static str, String, Option<StatusPosition>) {
         Change::AccountChanged(user) => ("account_changed", user.to_string(), None),
         Change::ClientDeleted { client, at } => ("client_deleted", format!("{} {client}", at.timestamp_micros()), None),
         Change::ClientChanged(client) => ("client_changed", client.to_string(), None),
+        Change::KeyRevoked(RevokedKey { kid, kind, published, revoked }) => {
+            let (published, revoked) = (published.timestamp_micros(), revoked.timestamp_micros());
+            ("key_revoked", format!("{} {published} {revoked} {kid}", kind.as_str()), None)
+        }
     }
 }
 
@@ -267,9 +275,19 @@ fn entry(row: &Model) -> Result<Option<Entry>, StoreError> {
             Change::ClientDeleted { client: client(id)?, at: at.ok_or_else(|| unreadable(TABLE, "no time"))? }
         }
         "client_changed" => Change::ClientChanged(client(&row.subject)?),
+        "key_revoked" => Change::KeyRevoked(revoked_key(&row.subject).ok_or_else(|| unreadable(TABLE, "no key"))?),
         _ => return Ok(None),
     };
     Ok(Some(Entry { change, matters_until: row.matters_until }))
+}
+
+/// Reads a revoked key: its kind, the times of publication and revocation, and the `kid`.
+fn revoked_key(text: &str) -> Option<RevokedKey> {
+    let mut parts = text.splitn(4, ' ');
+    let kind = KeyKind::parse(parts.next()?)?;
+    let mut time = || DateTime::from_timestamp_micros(parts.next()?.parse().ok()?);
+    let (published, revoked) = (time()?, time()?);
+    Some(RevokedKey { kid: parts.next()?.to_owned(), kind, published, revoked })
 }
 
 /// Reads the account, the last session that ended, and the one that did not, if any.

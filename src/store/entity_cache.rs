@@ -154,7 +154,10 @@ impl EntityCache {
                 self.clients.invalidate(client);
                 self.no_clients.invalidate(client);
             }),
-            Change::SessionsEnded(_) | Change::SessionEnded { .. } | Change::TokenDenied { .. } => {}
+            Change::SessionsEnded(_)
+            | Change::SessionEnded { .. }
+            | Change::TokenDenied { .. }
+            | Change::KeyRevoked(_) => {}
         }
     }
 

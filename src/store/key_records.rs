@@ -1,15 +1,17 @@
 //! Records of the keys that were ever made, and the fingerprints of all that were used. If a record exists and the folder
 //! has none of its kind's keys, the folder is lost or another cluster's; a new key would silently invalidate every token
-//! issued so far.
+//! issued so far. And records of the keys that were revoked.
 
 use chrono::{DateTime, Utc};
 use entity::{
     key_fingerprint,
     key_record::{ActiveModel, Column, Entity, Model},
+    revoked_key,
 };
-use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, sea_query::OnConflict};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, EntityTrait, QueryOrder, sea_query::OnConflict};
 
-use super::StoreError;
+use super::{StoreError, rows::unreadable};
+use crate::domain::{key_schedule::RevokedKey, signing_key::KeyKind};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyRecord {
@@ -66,5 +68,30 @@ pub async fn remember_fingerprints(
             .exec_without_returning(db)
             .await?;
     }
+    Ok(())
+}
+
+/// The keys that were revoked, the first one first.
+pub async fn revoked(db: &impl ConnectionTrait) -> Result<Vec<RevokedKey>, StoreError> {
+    let rows = revoked_key::Entity::find().order_by_asc(revoked_key::Column::RevokedAt).all(db).await?;
+    let read = |row: revoked_key::Model| {
+        let kind = KeyKind::parse(&row.kind).ok_or_else(|| unreadable("revoked_key", "an unknown kind"))?;
+        Ok(RevokedKey { kid: row.kid, kind, published: row.published_at, revoked: row.revoked_at })
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// Records a revoked key; an earlier record stays unchanged.
+pub async fn revoke(db: &impl ConnectionTrait, key: &RevokedKey) -> Result<(), StoreError> {
+    let row = revoked_key::ActiveModel {
+        kid: Set(key.kid.clone()),
+        kind: Set(key.kind.as_str().to_owned()),
+        published_at: Set(key.published),
+        revoked_at: Set(key.revoked),
+    };
+    revoked_key::Entity::insert(row)
+        .on_conflict(OnConflict::column(revoked_key::Column::Kid).do_nothing().to_owned())
+        .exec_without_returning(db)
+        .await?;
     Ok(())
 }

@@ -113,7 +113,7 @@ impl Revocations {
             }
             Change::TokenDenied { token } => self.tokens.insert(token.clone(), Timed((), lifetime)),
             Change::ClientDeleted { client, at } => self.clients.insert(client.clone(), Timed(*at, lifetime)),
-            Change::AccountChanged(_) | Change::ClientChanged(_) => {}
+            Change::AccountChanged(_) | Change::ClientChanged(_) | Change::KeyRevoked(_) => {}
         }
     }
 

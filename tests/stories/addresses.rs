@@ -240,6 +240,7 @@ async fn of_many_who_prove_one_address_one_has_it(signet: TestApp) {
 async fn flow(signet: &TestApp) -> VerifyEmail {
     let (db, clock) = (Database::from(signet.store().await), Arc::new(signet.clock.clone()));
     let changes = ChangeFeed {
+        keyring: None,
         db: db.clone(),
         revocations: Revocations::default(),
         entities: EntityCache::default(),

@@ -6,7 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use super::parts::Parts;
 use crate::{
-    app::error::StartError,
+    app::{dynamic_client_algorithms, error::StartError},
     domain::{logout_notice::DEADLINE, mail_server::MailServer},
     outbound::{
         backchannel::Backchannel,
@@ -18,7 +18,7 @@ use crate::{
             deliver_mail::DeliverMail, end_sessions::EndSessions, prune::Prune, resolve_mail::ResolveMail,
             run_jobs::RunJobs, tell_logout::TellLogout,
         },
-        keys::watch::WatchKeys,
+        keys::{manage::ManageKeys, rotate::RotateKeys, watch::WatchKeys},
         metrics::{DroppedLines, MetricsSnapshot},
     },
 };
@@ -93,6 +93,24 @@ impl Parts<'_> {
             clock: self.core.clock.clone(),
             metrics: self.metrics.clone(),
         }
+    }
+
+    /// `None` where only the operator replaces keys.
+    pub(super) fn rotate_keys(&self) -> Option<RotateKeys> {
+        let config = self.core.config;
+        Some(RotateKeys {
+            every: config.key_rotation?,
+            manage: ManageKeys {
+                db: self.core.db.clone(),
+                changes: self.core.changes.clone(),
+                source: self.keyring.source().clone(),
+                clock: self.core.clock.clone(),
+            },
+            keyring: Arc::clone(&self.keyring),
+            algorithm: config.signing_algorithm,
+            strangers: dynamic_client_algorithms(config),
+            metrics: self.metrics.clone(),
+        })
     }
 
     pub(super) fn password_costs(&self) -> PasswordCosts {

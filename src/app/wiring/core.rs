@@ -8,6 +8,7 @@ use crate::{
     app::error::StartError,
     config::{ClientIdDocuments, Config, RateLimit},
     crypto::{
+        keys::ring::Keyring,
         password::hash::{self, HashParameters, PasswordHasher},
         random::Random,
     },
@@ -55,7 +56,14 @@ pub(in crate::app) struct Core<'a> {
 
 impl<'a> Core<'a> {
     /// Makes the parts. If no issuer is configured, the issuer follows from `address`.
-    pub(in crate::app) fn new(config: &'a Config, address: SocketAddr, pools: Pools, clock: &Arc<dyn Clock>) -> Self {
+    /// A command has no keys.
+    pub(in crate::app) fn new(
+        config: &'a Config,
+        address: SocketAddr,
+        pools: Pools,
+        clock: &Arc<dyn Clock>,
+        keyring: Option<&Arc<Keyring>>,
+    ) -> Self {
         let awake = Arc::default();
         let Pools { requests: db, revocations: revocation_db, follower: follower_db } = pools;
         let changes = ChangeFeed {
@@ -63,6 +71,7 @@ impl<'a> Core<'a> {
             revocations: Revocations::default(),
             entities: EntityCache::default(),
             refused: RefusedNames::default(),
+            keyring: keyring.cloned(),
             clock: Arc::clone(clock),
         };
         Self {
@@ -91,6 +100,10 @@ impl<'a> Core<'a> {
             clock: Arc::clone(clock),
             random: Random,
         }
+    }
+
+    pub(in crate::app) fn changes(self) -> ChangeFeed {
+        self.changes
     }
 
     pub(in crate::app) fn clients(&self) -> Clients {

@@ -144,6 +144,7 @@ fn with_no_configuration_at_all_the_defaults_hold() {
         key_rotation = "off"
         key_lead_time = "6m"
         # keys_passphrase is not set
+        # keys is not set
         audit_retention = "90d"
         # otlp_endpoint is not set
         "##;

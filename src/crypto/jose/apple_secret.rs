@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     crypto::{
         jose::jws,
-        keys::{files, signing_key::SigningKey},
+        keys::{pem, signing_key::SigningKey},
     },
     domain::signing_key::SigningAlgorithm,
 };
@@ -47,7 +47,7 @@ impl AppleSecret {
     /// # Errors
     /// [`NotAnAppleKey`] unless it is an ES256 key.
     pub fn new(pem: &SecretString, key_id: String, team_id: String) -> Result<Self, NotAnAppleKey> {
-        let der = files::pkcs8(pem.expose_secret().as_bytes()).ok_or(NotAnAppleKey)?;
+        let der = pem::pkcs8(pem.expose_secret().as_bytes()).ok_or(NotAnAppleKey)?;
         // The time of publication matters for our own keys alone.
         let key = SigningKey::from_pkcs8(&der, DateTime::UNIX_EPOCH).map_err(|_| NotAnAppleKey)?;
         if key.algorithm() != SigningAlgorithm::ES256 {
@@ -89,7 +89,7 @@ mod tests {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
         let token = apple.sign("org.example", "https://appleid.apple.com", now).unwrap();
         let (signed, signature) = token.expose_secret().rsplit_once('.').unwrap();
-        let (algorithm, public) = apple.key.verification();
+        let (algorithm, public) = apple.key.public().verification();
         assert_eq!(algorithm, Algorithm::ES256);
         assert!(crypto::verify(signature, signed.as_bytes(), public, algorithm).unwrap());
         let part =

@@ -1,5 +1,6 @@
 //! The published keys: a JWK set (RFC 7517 §5).
 
+use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::JwkSet;
 
 use crate::crypto::{digest, keys::set::KeySet};
@@ -13,7 +14,7 @@ pub struct JwkSetDocument {
     pub etag: String,
 }
 
-/// The public halves of all signing keys, newest last.
+/// The public halves of the signing keys that tokens may be under at `now`, newest last.
 ///
 /// A key is shown from the moment that it is there, whatever time its file name gives. A clock that is set back, or behind,
 /// must not hide a key that has signed; and a key that is shown too early harms nobody. Root secrets are never included.
@@ -21,8 +22,8 @@ pub struct JwkSetDocument {
 /// # Panics
 /// Never: lists and strings always serialize.
 #[must_use]
-pub fn document(set: &KeySet) -> JwkSetDocument {
-    let keys = JwkSet { keys: set.signing_keys().iter().map(|key| key.jwk().clone()).collect() };
+pub fn document(set: &KeySet, now: DateTime<Utc>) -> JwkSetDocument {
+    let keys = JwkSet { keys: set.shown(now).map(|held| held.key.public().jwk().clone()).collect() };
     let body = serde_json::to_string(&keys).expect("a JWK set is made of strings");
     let etag = digest::entity_tag(&body);
     JwkSetDocument { body, etag }
@@ -30,12 +31,12 @@ pub fn document(set: &KeySet) -> JwkSetDocument {
 
 #[cfg(test)]
 mod tests {
-    use chrono::{DateTime, TimeDelta, Utc};
+    use chrono::TimeDelta;
     use serde_json::Value;
 
     use super::*;
     use crate::{
-        crypto::keys::{folder::Listing, root_secret::RootSecret, signing_key::SigningKey},
+        crypto::keys::{root_secret::RootSecret, signing_key::SigningKey},
         domain::signing_key::SigningAlgorithm,
     };
 
@@ -52,8 +53,8 @@ mod tests {
     fn no_private_member_is_ever_shown() {
         let now = DateTime::UNIX_EPOCH;
         let signing = SigningAlgorithm::ALL.map(|algorithm| key(algorithm, now)).into();
-        let set = KeySet::new(signing, vec![RootSecret::new(&[1; 32], now)], Listing::default());
-        let shown = keys(&document(&set));
+        let set = KeySet::of(signing, vec![RootSecret::new(&[1; 32], now)]);
+        let shown = keys(&document(&set, now));
         assert_eq!(shown.len(), 3);
         for jwk in shown {
             let mut members: Vec<_> = jwk.as_object().unwrap().keys().map(String::as_str).collect();
@@ -66,7 +67,7 @@ mod tests {
             };
             assert_eq!(members, expected);
             assert_eq!(jwk["use"], "sig");
-            assert!(set.find(jwk["kid"].as_str().unwrap()).is_some());
+            assert!(set.find(jwk["kid"].as_str().unwrap(), now).is_some());
         }
     }
 
@@ -77,7 +78,7 @@ mod tests {
         let of = |count: usize| {
             let keys = files.iter().zip([0, 60]).take(count);
             let keys = keys.map(|(file, minutes)| SigningKey::from_pkcs8(file, at(minutes)).unwrap()).collect();
-            document(&KeySet::new(keys, vec![], Listing::default()))
+            document(&KeySet::of(keys, vec![]), at(60))
         };
         let (first, later) = (of(1), of(2));
         assert_eq!(first, of(1));
@@ -88,6 +89,6 @@ mod tests {
 
     #[test]
     fn a_set_without_keys_is_one() {
-        assert_eq!(document(&KeySet::default()).body, r#"{"keys":[]}"#);
+        assert_eq!(document(&KeySet::default(), DateTime::UNIX_EPOCH).body, r#"{"keys":[]}"#);
     }
 }

@@ -20,7 +20,13 @@ use crate::{
                 sealed::{Claims, Kind, Signer},
             },
         },
-        keys::{ring::Keyring, set::KeyKind},
+        keys::{
+            public_key::PublicKey,
+            ring::Keyring,
+            root_secret::RootSecret,
+            set::{KeyKind, KeySet},
+            signing_key::SigningKey,
+        },
     },
     domain::{
         claims::{AccessClaims, IdClaims, LogoutClaims, RefreshClaims, numeric_date},
@@ -103,10 +109,12 @@ impl Jwt {
     /// # Errors
     /// [`SignError`] where there is no such key, and where the token would be over-long.
     pub fn sign_access(&self, claims: &AccessClaims, now: DateTime<Utc>) -> Result<String, SignError> {
-        self.sign_published(<AccessToken as Kind>::TYP, self.algorithm, claims, now).and_then(bounded)
+        let set = self.keyring.current();
+        sign_with(self.key_for_access(&set, now)?, <AccessToken as Kind>::TYP, claims).and_then(bounded)
     }
 
-    /// Signs an ID token (OIDC Core §2) with the key of `algorithm` that is active at `now`.
+    /// Signs an ID token (OIDC Core §2) with the key of `algorithm` that is active at `now`. The first key of an algorithm
+    /// does not wait here: its verifier is the client that asked for the algorithm, and refuses any other.
     ///
     /// # Errors
     /// [`SignError`] if there is no such key, or the token would be too long.
@@ -116,7 +124,8 @@ impl Jwt {
         algorithm: SigningAlgorithm,
         now: DateTime<Utc>,
     ) -> Result<String, SignError> {
-        self.sign_published(<IdTokenOfAnyAge as Kind>::TYP, algorithm, claims, now).and_then(bounded)
+        let set = self.keyring.current();
+        sign_with(key_of(&set, algorithm, now)?, <IdTokenOfAnyAge as Kind>::TYP, claims).and_then(bounded)
     }
 
     /// Signs a logout token (OIDC Back-Channel Logout 1.0 §2.4) with the active key of `algorithm`, by default the
@@ -130,7 +139,12 @@ impl Jwt {
         algorithm: Option<SigningAlgorithm>,
         now: DateTime<Utc>,
     ) -> Result<String, SignError> {
-        self.sign_published(LOGOUT, algorithm.unwrap_or(self.algorithm), claims, now).and_then(bounded)
+        let set = self.keyring.current();
+        let key = match algorithm {
+            Some(algorithm) => key_of(&set, algorithm, now)?,
+            None => self.key_for_access(&set, now)?,
+        };
+        sign_with(key, LOGOUT, claims).and_then(bounded)
     }
 
     /// Whether there is a key of `algorithm` to sign with at `now`.
@@ -165,7 +179,8 @@ impl Jwt {
     /// # Errors
     /// [`SignError`] if there is no such key.
     pub fn sign_status_list(&self, claims: &StatusListClaims, now: DateTime<Utc>) -> Result<String, SignError> {
-        self.sign_published(STATUS_LIST, self.algorithm, claims, now)
+        let set = self.keyring.current();
+        sign_with(self.key_for_access(&set, now)?, STATUS_LIST, claims)
     }
 
     /// Signs a refresh token under the active root secret. The same claims under the same secret give the same text on
@@ -182,21 +197,15 @@ impl Jwt {
         .and_then(bounded)
     }
 
-    /// Signs a token that others verify, with the active published key of `algorithm`.
-    fn sign_published(
-        &self,
-        typ: &str,
-        algorithm: SigningAlgorithm,
-        claims: &impl Serialize,
-        now: DateTime<Utc>,
-    ) -> Result<String, SignError> {
-        let set = self.keyring.current();
-        let key = set.active(algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(algorithm)))?;
-        let (alg, _) = key.verification();
-        compose(typ, alg, key.kid(), claims, |input| {
-            let signature = key.sign(input).map_err(|_| SignError::NotSigned)?;
-            Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
-        })
+    /// The `kid` of the key that signs access tokens at `now`, if there is one.
+    #[must_use]
+    pub fn access_kid(&self, now: DateTime<Utc>) -> Option<String> {
+        self.keyring.current().active_for_access(self.algorithm, now).map(|key| key.kid().to_owned())
+    }
+
+    /// The key that signs access tokens at `now`.
+    fn key_for_access<'a>(&self, set: &'a KeySet, now: DateTime<Utc>) -> Result<&'a SigningKey, SignError> {
+        set.active_for_access(self.algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(self.algorithm)))
     }
 
     /// Verifies that `token` is of `kind`, from this issuer, for the audience of `kind` and valid at `now`; returns its
@@ -214,10 +223,10 @@ impl Jwt {
         let set = self.keyring.current();
         let id = jws.header.kid.as_str();
         let verification = match K::SIGNER {
-            Signer::SigningKey => set.find(id).map(crate::crypto::keys::signing_key::SigningKey::verification),
-            Signer::RootSecret => {
-                set.find_root_secret(id).map(crate::crypto::keys::root_secret::RootSecret::refresh_verification)
-            }
+            // A token that ends ended before its key was gone: what that key signs later is a forgery.
+            Signer::SigningKey if K::ENDS => set.find(id, now).map(PublicKey::verification),
+            Signer::SigningKey => set.find_of_any_age(id).map(PublicKey::verification),
+            Signer::RootSecret => set.find_root_secret(id).map(RootSecret::refresh_verification),
         };
         let (algorithm, key) = verification.ok_or(TokenError::UnknownKey)?;
         if !jws.is_signed_by(algorithm, key) {
@@ -244,8 +253,9 @@ impl Jwt {
     /// # Errors
     /// [`TokenError`].
     pub fn is_still_good(&self, claims: &AccessClaims, kid: &str, now: DateTime<Utc>) -> Result<(), TokenError> {
+        let is_known = self.keyring.current().find(kid, now).is_some();
         let now = numeric_date(now);
-        if self.keyring.current().find(kid).is_none() {
+        if !is_known {
             Err(TokenError::UnknownKey)
         } else if claims.exp <= now {
             Err(TokenError::Expired)
@@ -274,6 +284,20 @@ impl Jwt {
             Ok(())
         }
     }
+}
+
+/// The key of `algorithm` that is active at `now`.
+fn key_of(set: &KeySet, algorithm: SigningAlgorithm, now: DateTime<Utc>) -> Result<&SigningKey, SignError> {
+    set.active(algorithm, now).ok_or(SignError::NoKey(KeyKind::Signing(algorithm)))
+}
+
+/// Signs a token that others verify.
+fn sign_with(key: &SigningKey, typ: &str, claims: &impl Serialize) -> Result<String, SignError> {
+    let (alg, _) = key.public().verification();
+    compose(typ, alg, key.kid(), claims, |input| {
+        let signature = key.sign(input).map_err(|_| SignError::NotSigned)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode(signature))
+    })
 }
 
 /// Composes a token; `sign` returns its signature in base64url.

@@ -41,12 +41,44 @@ pub enum KeyError {
         path.display()
     )]
     ExposedFolder { path: PathBuf },
-    /// Not exactly one unencrypted PKCS#8 key in PEM.
+    /// Not exactly one PKCS#8 key in PEM.
+    #[error("{0} is not one PKCS#8 private key in PEM; convert it: openssl pkcs8 -topk8 -nocrypt -in {0}", path.display())]
+    BrokenPem { path: PathBuf },
+    /// An encrypted key, and no passphrase.
+    #[error("{} is encrypted; set keys_passphrase to its passphrase", path.display())]
+    NoPassphrase { path: PathBuf },
+    /// An encrypted key of another passphrase.
     #[error(
-        "{0} is not one unencrypted PKCS#8 private key in PEM; convert it: openssl pkcs8 -topk8 -nocrypt -in {0}",
+        "{} cannot be decrypted with keys_passphrase: it has another passphrase, or is damaged. Set the right one, or \
+         restore the file",
         path.display()
     )]
-    BrokenPem { path: PathBuf },
+    WrongPassphrase { path: PathBuf },
+    /// Encrypted in a way that is not supported.
+    #[error(
+        "{0} is encrypted in another way than PBES2 with PBKDF2 (HMAC-SHA-256 to 512) and AES-CBC; convert it: openssl \
+         pkcs8 -in {0} | openssl pkcs8 -topk8 -v2 aes-256-cbc -v2prf hmacWithSHA256 -iter 600000",
+        path.display()
+    )]
+    UnknownEncryption { path: PathBuf },
+    /// No public key as Signet writes it.
+    #[error("{} is not a public key that Signet wrote; remove it", path.display())]
+    NotAJwk { path: PathBuf },
+    /// The keys come from the environment, so no file can be written.
+    #[error(
+        "the keys come from SIGNET_KEYS, so none can be made or removed there; make the files with `signet keys` and a \
+         folder (--keys-dir), and set SIGNET_KEYS to them"
+    )]
+    Fixed,
+    /// The keys of the environment lack a kind.
+    #[error(
+        "SIGNET_KEYS has no {0} key; make the files with `signet keys rotate --alg {0}` and a folder (--keys-dir), and add \
+         them"
+    )]
+    NotInBundle(&'static str),
+    /// The text of the environment is no bundle.
+    #[error("SIGNET_KEYS: {0}")]
+    BrokenBundle(&'static str),
     /// A key of another kind, or too weak.
     #[error("{} {reason}; put a PKCS#8 key of P-256, Ed25519 or RSA 3072 there instead", path.display())]
     WrongKey {
@@ -85,6 +117,13 @@ impl KeyError {
             | Self::WrongKey { .. }
             | Self::NotARootSecret { .. }
             | Self::SameKey { .. }
+            | Self::NoPassphrase { .. }
+            | Self::WrongPassphrase { .. }
+            | Self::UnknownEncryption { .. }
+            | Self::NotAJwk { .. }
+            | Self::Fixed
+            | Self::NotInBundle(_)
+            | Self::BrokenBundle(_)
             | Self::Vanished { .. } => true,
             Self::Unwritable { .. } | Self::Exists { .. } | Self::NotMade => false,
         }

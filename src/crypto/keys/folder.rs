@@ -21,6 +21,22 @@ pub(in crate::crypto) enum FileExtension {
     Pem,
     /// `.secret`: a root secret.
     Secret,
+    /// `.jwk`: the public half of a signing key that is gone.
+    Jwk,
+}
+
+impl FileExtension {
+    /// The kind of the file with this name. Names that begin with '.' (drafts, and the inner folders of Kubernetes mounts)
+    /// and other extensions are of no kind.
+    pub(in crate::crypto) fn of(name: &str) -> Option<Self> {
+        match name.rsplit_once('.') {
+            _ if name.starts_with('.') => None,
+            Some((_, "pem")) => Some(Self::Pem),
+            Some((_, "secret")) => Some(Self::Secret),
+            Some((_, "jwk")) => Some(Self::Jwk),
+            _ => None,
+        }
+    }
 }
 
 /// A key file, with the metadata that change whenever it does.
@@ -39,8 +55,7 @@ pub(in crate::crypto) struct Listed {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::crypto) struct Listing(pub(in crate::crypto) Vec<Listed>);
 
-/// Lists the key files of `dir`; a missing folder counts as empty. Names that begin with '.' (drafts, and the inner
-/// folders of Kubernetes mounts) and other extensions are ignored.
+/// Lists the key files of `dir`; a missing folder counts as empty.
 pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
     let unreadable = |path: &Path, source| KeyError::Unreadable { path: path.to_owned(), source };
     let metadata = match fs::metadata(dir) {
@@ -53,12 +68,7 @@ pub(in crate::crypto) fn list(dir: &Path) -> Result<Listing, KeyError> {
     for entry in fs::read_dir(dir).map_err(|error| unreadable(dir, error))? {
         let path = entry.map_err(|error| unreadable(dir, error))?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let ending = match name.rsplit_once('.') {
-            _ if name.starts_with('.') => continue,
-            Some((_, "pem")) => FileExtension::Pem,
-            Some((_, "secret")) => FileExtension::Secret,
-            _ => continue,
-        };
+        let Some(ending) = FileExtension::of(&name) else { continue };
         // Follows symbolic links: secret mounts consist of them.
         let metadata = fs::metadata(&path).map_err(|error| unreadable(&path, error))?;
         refuse_exposed_target(dir, &path)?;
@@ -95,12 +105,21 @@ pub(in crate::crypto) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyErro
     Ok(content)
 }
 
-/// Writes `content` to a new file `name` of `dir`, for its owner alone; creates the folder if it is missing. Once this
+/// What becomes of a file that has the name of a new one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::crypto) enum Existing {
+    /// It stays, and the new one is refused.
+    Stays,
+    /// The new one takes its place.
+    IsReplaced,
+}
+
+/// Writes `content` to a file `name` of `dir`, for its owner alone; creates the folder if it is missing. Once this
 /// returns, neither a reader nor a crash ever sees less than the whole file.
 ///
 /// # Errors
-/// [`KeyError::Exists`] if the file exists; it stays unchanged.
-pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8]) -> Result<(), KeyError> {
+/// [`KeyError::Exists`] if the file exists and stays.
+pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8], existing: Existing) -> Result<(), KeyError> {
     let unwritable = |path: &Path, source| KeyError::Unwritable { path: path.to_owned(), source };
     make_folder(dir).map_err(|error| unwritable(dir, error))?;
     let metadata = fs::metadata(dir).map_err(|error| unwritable(dir, error))?;
@@ -114,20 +133,32 @@ pub(in crate::crypto) fn write(dir: &Path, name: &str, content: &[u8]) -> Result
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(KeyError::Exists { path: target }),
         opened => opened.map_err(|error| unwritable(&draft, error))?,
     };
-    let published = publish(file, content, &draft, &target);
+    let published = publish(file, content, &draft, &target, existing);
     if published.is_err() {
         // Best effort: the first failure is the one to report. A draft that stays is private and never read.
         let _ = fs::remove_file(&draft);
     }
     published?;
-    File::open(dir).and_then(|folder| folder.sync_all()).map_err(|error| unwritable(dir, error))
+    sync(dir)
 }
 
-fn publish(mut file: File, content: &[u8], draft: &Path, target: &Path) -> Result<(), KeyError> {
+/// Removes a key file. When this returns, no crash brings it back.
+pub(in crate::crypto) fn remove(path: &Path) -> Result<(), KeyError> {
+    fs::remove_file(path).map_err(|source| KeyError::Unwritable { path: path.to_owned(), source })?;
+    sync(path.parent().unwrap_or(Path::new(".")))
+}
+
+fn sync(dir: &Path) -> Result<(), KeyError> {
+    let unwritable = |source| KeyError::Unwritable { path: dir.to_owned(), source };
+    File::open(dir).and_then(|folder| folder.sync_all()).map_err(unwritable)
+}
+
+fn publish(mut file: File, content: &[u8], draft: &Path, target: &Path, existing: Existing) -> Result<(), KeyError> {
     let unwritable = |path: &Path, source| KeyError::Unwritable { path: path.to_owned(), source };
     file.write_all(content).and_then(|()| file.sync_all()).map_err(|error| unwritable(draft, error))?;
     match fs::symlink_metadata(target) {
-        Ok(_) => return Err(KeyError::Exists { path: target.to_owned() }),
+        Ok(_) if existing == Existing::Stays => return Err(KeyError::Exists { path: target.to_owned() }),
+        Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(unwritable(target, error)),
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use aws_lc_rs::{
-    encoding::{AsDer, Pkcs8V1Der},
+    encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der},
     error::Unspecified,
     rand::SystemRandom,
     rsa::KeySize,
@@ -14,28 +14,24 @@ use aws_lc_rs::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{
-    Algorithm, DecodingKey,
-    jwk::{
-        AlgorithmParameters, CommonParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType, Jwk,
-        KeyAlgorithm, OctetKeyPairParameters, OctetKeyPairType, PublicKeyUse, RSAKeyParameters, RSAKeyType,
-        ThumbprintHash,
-    },
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, EllipticCurveKeyType, OctetKeyPairParameters,
+    OctetKeyPairType, RSAKeyParameters, RSAKeyType,
 };
 use secrecy::zeroize::Zeroizing;
 
-use crate::domain::signing_key::SigningAlgorithm;
+use crate::{
+    crypto::keys::public_key::{MIN_RSA_BITS, PublicKey},
+    domain::signing_key::SigningAlgorithm,
+};
 
-/// The fewest bits of an RSA modulus, as strong as P-256 (NIST SP 800-57).
-const MIN_RSA_BITS: usize = 3072;
+pub use crate::crypto::keys::public_key::NotASigningKey;
 
 /// A parsed private key, with its public half for verifiers.
 pub struct SigningKey {
     private: Private,
     published: DateTime<Utc>,
-    kid: String,
-    jwk: Jwk,
-    verification: DecodingKey,
+    public: PublicKey,
 }
 
 // Signatures are made with the key that aws-lc parsed once. `jsonwebtoken::encode` parses it again for each signature:
@@ -47,17 +43,6 @@ enum Private {
     Rsa(Box<RsaKeyPair>),
 }
 
-/// Why bytes are no signing key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotASigningKey {
-    /// Not a private key of a supported kind.
-    #[error("is neither a P-256, nor an Ed25519, nor an RSA private key in PKCS#8")]
-    UnknownKind,
-    /// An RSA key with a short modulus.
-    #[error("is an RSA key of {0} bits, and needs {MIN_RSA_BITS} or more")]
-    TooSmall(usize),
-}
-
 impl SigningKey {
     /// Parses a private key in PKCS#8 DER (RFC 5958); the key itself determines its algorithm. `published` is when
     /// verifiers could first see it.
@@ -66,19 +51,8 @@ impl SigningKey {
     /// [`NotASigningKey`] for anything but P-256, Ed25519 and RSA of 3072 bits or more (RFC 8725 §3.5).
     pub fn from_pkcs8(der: &[u8], published: DateTime<Utc>) -> Result<Self, NotASigningKey> {
         let private = Private::from_pkcs8(der)?;
-        let mut jwk = Jwk {
-            common: CommonParameters {
-                public_key_use: Some(PublicKeyUse::Signature),
-                key_algorithm: Some(private.jwk_algorithm()),
-                ..CommonParameters::default()
-            },
-            algorithm: private.public_parameters(),
-        };
-        // Neither can fail: both refuse only a curve that does not fit its key type, and invalid base64url.
-        let kid = jwk.thumbprint(ThumbprintHash::SHA256).map_err(|_| NotASigningKey::UnknownKind)?;
-        let verification = DecodingKey::from_jwk(&jwk).map_err(|_| NotASigningKey::UnknownKind)?;
-        jwk.common.key_id = Some(kid.clone());
-        Ok(Self { private, published, kid, jwk, verification })
+        let public = PublicKey::new(private.algorithm(), private.public_parameters(), private.spki()?)?;
+        Ok(Self { private, published, public })
     }
 
     /// Makes a new private key of `algorithm`, in PKCS#8 DER. RSA keys have 3072 bits.
@@ -119,17 +93,13 @@ impl SigningKey {
     /// The identifier: the SHA-256 thumbprint of the public half (RFC 7638).
     #[must_use]
     pub fn kid(&self) -> &str {
-        &self.kid
+        self.public.kid()
     }
 
     /// The algorithm of the key.
     #[must_use]
     pub fn algorithm(&self) -> SigningAlgorithm {
-        match self.private {
-            Private::P256(_) => SigningAlgorithm::ES256,
-            Private::Ed25519(_) => SigningAlgorithm::EdDSA,
-            Private::Rsa(_) => SigningAlgorithm::RS256,
-        }
+        self.public.algorithm()
     }
 
     /// When verifiers could first see the key.
@@ -138,26 +108,17 @@ impl SigningKey {
         self.published
     }
 
-    /// The public half as in the JWK set.
-    pub(in crate::crypto) fn jwk(&self) -> &Jwk {
-        &self.jwk
-    }
-
-    /// The public half for verification, with the one `alg` that it may be used with (RFC 8725 §3.1).
-    pub(in crate::crypto) fn verification(&self) -> (Algorithm, &DecodingKey) {
-        let algorithm = match self.private {
-            Private::P256(_) => Algorithm::ES256,
-            Private::Ed25519(_) => Algorithm::EdDSA,
-            Private::Rsa(_) => Algorithm::RS256,
-        };
-        (algorithm, &self.verification)
+    /// The public half.
+    #[must_use]
+    pub fn public(&self) -> &PublicKey {
+        &self.public
     }
 }
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("SigningKey");
-        shown.field("kid", &self.kid).field("algorithm", &self.algorithm()).field("published", &self.published);
+        shown.field("kid", &self.kid()).field("algorithm", &self.algorithm()).field("published", &self.published);
         shown.finish_non_exhaustive()
     }
 }
@@ -177,12 +138,23 @@ impl Private {
         if bits < MIN_RSA_BITS { Err(NotASigningKey::TooSmall(bits)) } else { Ok(Self::Rsa(Box::new(key))) }
     }
 
-    fn jwk_algorithm(&self) -> KeyAlgorithm {
+    fn algorithm(&self) -> SigningAlgorithm {
         match self {
-            Self::P256(_) => KeyAlgorithm::ES256,
-            Self::Ed25519(_) => KeyAlgorithm::EdDSA,
-            Self::Rsa(_) => KeyAlgorithm::RS256,
+            Self::P256(_) => SigningAlgorithm::ES256,
+            Self::Ed25519(_) => SigningAlgorithm::EdDSA,
+            Self::Rsa(_) => SigningAlgorithm::RS256,
         }
+    }
+
+    /// The public half in DER (`SubjectPublicKeyInfo`, RFC 5280 §4.1).
+    fn spki(&self) -> Result<Vec<u8>, NotASigningKey> {
+        let der: Result<PublicKeyX509Der<'_>, Unspecified> = match self {
+            Self::P256(key) => key.public_key().as_der(),
+            Self::Ed25519(key) => key.public_key().as_der(),
+            Self::Rsa(key) => key.public_key().as_der(),
+        };
+        // The key was just parsed, so the library can write it.
+        der.map(|der| der.as_ref().to_vec()).map_err(|_| NotASigningKey::UnknownKind)
     }
 
     /// The key members of the JWK (RFC 7518 §6.2.1 and §6.3.1, RFC 8037 §2).

@@ -24,10 +24,13 @@ use crate::{
 #[derive(Debug)]
 pub(in crate::http) struct BuiltAnswers {
     keys: PublishedKeys,
-    jwks: RwLock<Option<(Arc<ETagged>, Arc<Built>)>>,
+    jwks: RwLock<Option<BuiltKeys>>,
     metadata: [Built; 2],
     alive: Built,
 }
+
+/// A key set, its `max-age`, and the answer with both.
+type BuiltKeys = (Arc<ETagged>, i64, Arc<Built>);
 
 /// An answer without what differs from request to request.
 #[derive(Debug)]
@@ -78,16 +81,17 @@ impl BuiltAnswers {
 
     /// The key set in force, built again where it has changed.
     fn jwks(&self, seal: Seal<'_>) -> Arc<Built> {
-        let document = self.keys.document();
+        let (document, max_age) = self.keys.document();
         let built = self.jwks.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((of, built)) = &*built
+        if let Some((of, age, built)) = &*built
             && Arc::ptr_eq(of, &document)
+            && *age == max_age
         {
             return Arc::clone(built);
         }
         drop(built);
-        let new = Arc::new(Built::of(jwks::PATH, &document, jwks::max_age(), seal));
-        *self.jwks.write().unwrap_or_else(PoisonError::into_inner) = Some((document, Arc::clone(&new)));
+        let new = Arc::new(Built::of(jwks::PATH, &document, max_age, seal));
+        *self.jwks.write().unwrap_or_else(PoisonError::into_inner) = Some((document, max_age, Arc::clone(&new)));
         new
     }
 }

@@ -2,17 +2,10 @@
 
 use poem_openapi::{Object, OpenApi, param::Header, types::Example};
 
-use crate::{
-    domain::signing_key::JWKS_MAX_AGE, http::openapi::document::Document, services::keys::published::PublishedKeys,
-};
+use crate::{http::openapi::document::Document, services::keys::published::PublishedKeys};
 
 /// Where the keys are.
 pub(in crate::http) const PATH: &str = "/.well-known/jwks.json";
-
-/// How long caches may keep the keys, in seconds.
-pub(in crate::http) fn max_age() -> i64 {
-    JWKS_MAX_AGE.num_seconds()
-}
 
 /// The published keys.
 pub(in crate::http) struct JwksApi {
@@ -92,6 +85,7 @@ impl JwksApi {
         #[oai(name = "If-None-Match")]
         if_none_match: Header<Option<String>>,
     ) -> Document<JwkSet> {
-        Document::new(&self.published_keys.document(), max_age(), if_none_match.0.as_deref())
+        let (document, max_age) = self.published_keys.document();
+        Document::new(&document, max_age, if_none_match.0.as_deref())
     }
 }

@@ -6,12 +6,17 @@
 
 use std::{path::Path, sync::Arc};
 
+use chrono::{DateTime, Utc};
+
 use crate::{
-    crypto::keys::files::{self, KeyError, KeyKind, KeySet},
+    crypto::keys::{
+        files::{KeyError, KeyKind, KeySet},
+        source::KeySource,
+    },
     domain::{clock::Clock, signing_key::SigningAlgorithm},
     services::Unavailable,
     store::{
-        self, Database, clients,
+        self, Database, StoreError, Transaction, clients,
         key_records::{self, KeyFingerprint, KeyRecord},
         schema,
     },
@@ -102,43 +107,80 @@ pub async fn kinds(
     Ok(kinds)
 }
 
-/// Reads the keys in `folder`, making the first of each of `kinds` where there is none and none was ever made. Replicas
+/// Reads the keys of `source`, making the first of each of `kinds` where there is none and none was ever made. Replicas
 /// that start together take turns; `db` is a direct connection, since the turn is a lock.
 ///
 /// # Errors
 /// [`EstablishError`], by the name of the file or folder; nothing was made then that another start would not find.
 pub async fn run(
     db: &Database,
-    folder: &Path,
+    source: &KeySource,
     kinds: &[KeyKind],
     caller: Caller,
     clock: &Arc<dyn Clock>,
 ) -> Result<KeySet, EstablishError> {
     let turn = schema::lock(db).await?;
-    let recorded = key_records::all(&turn).await?;
-    let known = key_records::fingerprints(&turn).await?;
-    let found = files::read(folder)?;
-    // All of them, before the first key is made: a key made in a folder that is not the cluster's is soon lost.
-    for record in &recorded {
-        check(folder, &found, record, &known, caller)?;
+    if caller == Caller::Service {
+        encrypt(source)?;
     }
+    // All of them, before the first key is made: a key made in a folder that is not the cluster's is soon lost.
+    let found = checked(&turn, source, caller).await?;
+    let recorded = key_records::all(&turn).await?;
     for kind in kinds.iter().copied() {
         let is_recorded = recorded.iter().any(|record| record.kind == kind.as_str());
         let file = match (found.has(kind), is_recorded) {
             (_, true) => continue,
             // Brought by the operator, or made by a start that ended before it could say so.
             (true, false) => FOUND.to_owned(),
-            (false, false) => files::create(folder, kind, clock.now())?,
+            (false, false) if source.bundle.is_some() => return Err(KeyError::NotInBundle(kind.as_str()).into()),
+            (false, false) => source.create(kind, clock.now())?,
         };
         tracing::info!(kind = kind.as_str(), file, "key recorded");
-        key_records::remember(&turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: clock.now() })
-            .await?;
+        remember(&turn, kind, file, clock.now()).await?;
     }
-    let set = files::read(folder)?;
+    let set = source.read(found.revoked())?;
     key_records::remember_fingerprints(&turn, fingerprints(&set), clock.now()).await?;
     // A key must not sign before it is recorded: a crash could leave tokens under an unknown key.
     store::commit(turn).await?;
     Ok(set)
+}
+
+/// Reads the keys of `source` without the revoked ones, and checks that they are this database's.
+pub(super) async fn checked(turn: &Transaction, source: &KeySource, caller: Caller) -> Result<KeySet, EstablishError> {
+    let recorded = key_records::all(turn).await?;
+    let known = key_records::fingerprints(turn).await?;
+    let found = source.read(&key_records::revoked(turn).await?.into())?;
+    for record in &recorded {
+        check(source.name(), &found, record, &known, caller)?;
+    }
+    Ok(found)
+}
+
+/// Records that the first key of a kind was made.
+pub(super) async fn remember(
+    turn: &Transaction,
+    kind: KeyKind,
+    file: String,
+    now: DateTime<Utc>,
+) -> Result<(), StoreError> {
+    key_records::remember(turn, KeyRecord { kind: kind.as_str().to_owned(), file, created_at: now }).await
+}
+
+/// Encrypts the key files that are not. Where the folder is read-only, as a mounted secret is, they stay as they are.
+fn encrypt(source: &KeySource) -> Result<(), KeyError> {
+    match source.encrypt() {
+        Ok(files) => {
+            for file in files {
+                tracing::info!(file = %file.display(), "key file encrypted");
+            }
+            Ok(())
+        }
+        Err(cause @ KeyError::Unwritable { .. }) => {
+            tracing::warn!(%cause, "keys_passphrase is set, and key files that are not encrypted stay so");
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// The keys of `set` as the database knows them.

@@ -2,10 +2,15 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::crypto::{
-    digest,
-    jose::jwks,
-    keys::ring::{KeySet, Keyring},
+use chrono::{DateTime, Utc};
+
+use crate::{
+    crypto::{
+        digest,
+        jose::jwks,
+        keys::ring::{KeySet, Keyring},
+    },
+    domain::{clock::Clock, key_schedule},
 };
 
 /// The published keys. Clones share the document.
@@ -13,11 +18,20 @@ use crate::crypto::{
 pub struct PublishedKeys {
     /// The current keys.
     keyring: Arc<Keyring>,
-    /// The last document, with the keys that it shows.
+    clock: Arc<dyn Clock>,
     latest: Arc<RwLock<Option<Latest>>>,
 }
 
-type Latest = (Arc<KeySet>, Arc<ETagged>);
+/// The last document.
+#[derive(Debug)]
+struct Latest {
+    /// The keys that it was made of.
+    keys: Arc<KeySet>,
+    /// It shows the keys of this time, until the next is gone.
+    from: DateTime<Utc>,
+    until: Option<DateTime<Utc>>,
+    document: Arc<ETagged>,
+}
 
 /// A JSON document and its entity tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,25 +44,31 @@ pub struct ETagged {
 
 impl PublishedKeys {
     #[must_use]
-    pub fn new(keyring: Arc<Keyring>) -> Self {
-        Self { keyring, latest: Arc::default() }
+    pub fn new(keyring: Arc<Keyring>, clock: Arc<dyn Clock>) -> Self {
+        Self { keyring, clock, latest: Arc::default() }
     }
 
-    /// The current JWK set: the same one until the keys change.
+    /// The current JWK set, the same one until the keys change; and for how many seconds caches may keep it.
     #[must_use]
-    pub fn document(&self) -> Arc<ETagged> {
-        let current = self.keyring.current();
+    pub fn document(&self) -> (Arc<ETagged>, i64) {
+        let (current, now) = (self.keyring.current(), self.clock.now());
+        let activations = current.lives().filter_map(|life| life.active);
+        let max_age = key_schedule::max_age(activations, now).num_seconds();
         let latest = self.latest.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((keys, document)) = &*latest
+        if let Some(Latest { keys, from, until, document }) = &*latest
             && Arc::ptr_eq(keys, &current)
+            && *from <= now
+            && until.is_none_or(|until| now < until)
         {
-            return Arc::clone(document);
+            return (Arc::clone(document), max_age);
         }
         drop(latest);
-        let jwks::JwkSetDocument { body, etag } = jwks::document(&current);
+        let jwks::JwkSetDocument { body, etag } = jwks::document(&current, now);
         let document = Arc::new(ETagged { body, etag });
-        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Some((current, Arc::clone(&document)));
-        document
+        let until = current.lives().filter_map(|life| life.gone).filter(|gone| *gone > now).min();
+        let latest = Latest { keys: current, from: now, until, document: Arc::clone(&document) };
+        *self.latest.write().unwrap_or_else(PoisonError::into_inner) = Some(latest);
+        (document, max_age)
     }
 }
 

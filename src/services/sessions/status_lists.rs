@@ -49,6 +49,8 @@ pub struct Published {
     version: u64,
     issued: DateTime<Utc>,
     looked: Instant,
+    /// The key that signed it.
+    kid: Option<String>,
 }
 
 /// The shortest time between two builds of a list.
@@ -96,12 +98,15 @@ impl StatusLists {
     fn build(&self, number: u16, old: Option<&Published>) -> Result<Published, Unavailable> {
         let looked = Instant::now();
         let now = self.clock.now();
-        let good = old.filter(|old| now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into()));
+        let kid = self.jwt.access_kid(now);
+        let is_young = |old: &&Published| now < old.issued + TimeDelta::seconds(StatusListClaims::TTL.into());
+        // A list under a revoked key is verified by nobody.
+        let good = old.filter(is_young).filter(|old| old.kid == kid);
         let state = self.revocations.status_list(number, good.map(|old| old.version));
         let state = match (good, state) {
             // Nothing ended since the last build: the same token is served until its `ttl` is over.
             (Some(&Published { ref tagged, version, issued, .. }), None) => {
-                return Ok(Published { tagged: tagged.clone(), version, issued, looked });
+                return Ok(Published { tagged: tagged.clone(), version, issued, looked, kid });
             }
             (_, state) => state.unwrap_or_default(),
         };
@@ -110,7 +115,7 @@ impl StatusLists {
         let (iat, exp) = (numeric_date(now), numeric_date(now + StatusListClaims::LIFETIME));
         let claims = StatusListClaims::of(&self.issuer, number, bits, iat, exp);
         let tagged = ETagged::of(self.jwt.sign_status_list(&claims, now)?);
-        Ok(Published { tagged, version, issued: now, looked })
+        Ok(Published { tagged, version, issued: now, looked, kid })
     }
 
     /// Whether any session has an index in the list, or may be given one.

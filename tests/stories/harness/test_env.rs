@@ -210,6 +210,11 @@ impl TestEnv {
         Process::start(&self.folder, &self.environment(&[]), arguments, "").ends().await
     }
 
+    /// As [`Self::runs`], with `more` keys set.
+    pub(crate) async fn runs_with(&self, more: &[(&str, &str)], arguments: &[&str]) -> Ended {
+        Process::start(&self.folder, &self.environment(more), arguments, "").ends().await
+    }
+
     /// Runs a command to its end, with this on its standard input.
     pub(crate) async fn runs_on(&self, input: &str, arguments: &[&str]) -> Ended {
         Process::start(&self.folder, &self.environment(&[]), arguments, input).ends().await

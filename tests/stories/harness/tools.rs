@@ -74,6 +74,58 @@ impl Trust<'_> {
     }
 }
 
+/// A service that verifies tokens with another library, as long as it runs.
+#[derive(Debug)]
+pub(crate) struct TokenVerifier {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl TokenVerifier {
+    /// One that uses `PyJWT`. The issuer's clock runs `faster` than its own.
+    pub(crate) fn pyjwt(jwks_url: &str, issuer: &str, faster: i32) -> Self {
+        let mut command = Command::new(python("python"));
+        command.arg(script("pyjwt_service.py"));
+        Self::starts(command, jwks_url, issuer, faster)
+    }
+
+    /// One that uses jose.
+    pub(crate) fn jose(jwks_url: &str, issuer: &str, faster: i32) -> Self {
+        let mut command = Command::new("node");
+        command.arg(script("jose_service.mjs")).arg(tools());
+        Self::starts(command, jwks_url, issuer, faster)
+    }
+
+    fn starts(mut command: Command, jwks_url: &str, issuer: &str, faster: i32) -> Self {
+        let mut child = command
+            .args([jwks_url, issuer, issuer, &faster.to_string()])
+            .env("NO_PROXY", "127.0.0.1")
+            .env("no_proxy", "127.0.0.1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        machine::supervise(child.id());
+        let lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, lines }
+    }
+
+    /// `ok`, or why it refuses the token.
+    pub(crate) fn judges(&mut self, token: &str) -> String {
+        let input = self.child.stdin.as_mut().expect("it is piped");
+        writeln!(input, "{token}").and_then(|()| input.flush()).expect("it reads");
+        self.lines.next().expect("it answers").expect("text")
+    }
+}
+
+impl Drop for TokenVerifier {
+    fn drop(&mut self) {
+        // As below.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// A Node service that logs people in with openid-client.
 #[derive(Debug)]
 pub(crate) struct NodeClient {

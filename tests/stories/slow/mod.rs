@@ -5,3 +5,4 @@ mod connections;
 mod crafted_passwords;
 mod enumeration;
 mod flood;
+mod rotation;

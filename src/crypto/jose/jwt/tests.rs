@@ -7,7 +7,10 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::{
-    crypto::{jose::jwt::*, keys::files},
+    crypto::{
+        jose::jwt::*,
+        keys::{files, source::KeySource},
+    },
     domain::{
         claims::{Audience, LogoutClaims, UserClaims},
         ids::{ClientId, SessionId, UserId},
@@ -41,7 +44,7 @@ fn folder() -> &'static Path {
 }
 
 fn opened(dir: &Path, algorithm: SigningAlgorithm) -> Jwt {
-    let keyring = Keyring::new(dir.to_owned(), files::read(dir).unwrap());
+    let keyring = Keyring::new(KeySource::folder(dir.to_owned()), files::read(dir).unwrap());
     Jwt::new(Arc::new(keyring), ISSUER.to_owned(), algorithm)
 }
 
@@ -142,8 +145,8 @@ fn a_public_key_is_no_hmac_secret() {
         base64(header(&jwt, "at+jwt").replace("ES256", "HS256")),
         base64(serde_json::to_string(&access()).unwrap())
     );
-    let jwk = serde_json::to_string(key.jwk()).unwrap();
-    for secret in [key.verification().1.try_get_as_bytes().unwrap(), jwk.as_bytes(), key.kid().as_bytes()] {
+    let jwk = serde_json::to_string(key.public().jwk()).unwrap();
+    for secret in [key.public().verification().1.try_get_as_bytes().unwrap(), jwk.as_bytes(), key.kid().as_bytes()] {
         let secret = jsonwebtoken::EncodingKey::from_secret(secret);
         let signature = crypto::sign(input.as_bytes(), &secret, Algorithm::HS256).unwrap();
         assert_eq!(refusal(&format!("{input}.{signature}")), TokenError::BadSignature);

@@ -48,7 +48,7 @@ impl Provider {
     }
 
     fn keys(&self) -> ProviderKeys {
-        ProviderKeys::parse(json!({"keys": [self.key.jwk()]}).to_string().as_bytes()).unwrap()
+        ProviderKeys::parse(json!({"keys": [self.key.public().jwk()]}).to_string().as_bytes()).unwrap()
     }
 
     fn judges(&self, token: &str) -> Result<VerifiedIdentity, ProviderTokenError> {
@@ -188,7 +188,7 @@ fn an_algorithm_is_asymmetric_and_the_keys_own() {
     assert_eq!(provider.judges(&format!("{input}.")), Err(Malformed));
 
     // HS256 over the public key, as a verifier that mistakes a key's text for a secret would accept it.
-    let public = serde_json::to_string(provider.key.jwk()).unwrap();
+    let public = serde_json::to_string(provider.key.public().jwk()).unwrap();
     let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256"}"#);
     let input = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(provider.claims().to_string()));
     let secret = jsonwebtoken::EncodingKey::from_secret(public.as_bytes());
@@ -203,7 +203,7 @@ fn an_algorithm_is_asymmetric_and_the_keys_own() {
 #[test]
 fn a_token_never_brings_its_own_key() {
     let (provider, forger) = (Provider::new(SigningAlgorithm::ES256), Provider::new(SigningAlgorithm::ES256));
-    let jwk = json!(forger.key.jwk());
+    let jwk = json!(forger.key.public().jwk());
     for own in [
         json!({"jwk": jwk, "kid": provider.key.kid()}),
         json!({"jku": "https://evil.example/jwks", "kid": provider.key.kid()}),
@@ -278,7 +278,7 @@ fn what_is_no_token_is_refused() {
 #[test]
 fn keys_that_cannot_verify_are_passed_over() {
     let good = Provider::new(SigningAlgorithm::ES256);
-    let jwk = json!(good.key.jwk());
+    let jwk = json!(good.key.public().jwk());
     let set = |keys: Value| ProviderKeys::parse(json!({ "keys": keys }).to_string().as_bytes()).map(|set| set.0.len());
     let short = BASE64_URL_SAFE_NO_PAD.encode([0xFF; 128]);
     let odd = json!([

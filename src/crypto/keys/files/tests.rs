@@ -87,7 +87,6 @@ fn what_is_no_key_is_refused_by_name() {
         "no PEM at all".to_owned(),
         cut,
         pem.replace("PRIVATE KEY", "EC PRIVATE KEY"),
-        pem.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"),
         pem.replace("PRIVATE KEY", "PUBLIC KEY"),
         format!("{pem}{pem}"),
         pem.replacen('M', "!", 1),
@@ -180,7 +179,7 @@ fn a_made_key_is_private_complete_and_named_by_its_time() {
     let set = read(&keys).unwrap();
     assert!(set.has(ES256) && set.has(KeyKind::Signing(SigningAlgorithm::EdDSA)) && set.has(KeyKind::RootSecret));
     assert!(!set.has(KeyKind::Signing(SigningAlgorithm::RS256)));
-    assert!(set.signing_keys().iter().all(|key| key.published() == noon()));
+    assert!(set.signing_keys().iter().all(|key| key.life.published == noon()));
 }
 
 #[test]
@@ -207,7 +206,7 @@ fn a_mounted_name_counts_as_long_published() {
     for name in ["tls.pem", "2026-key.pem", "20261301T000000Z-ES256.pem"] {
         let path = dir.path().join(name);
         fs::rename(dir.path().join(&made), &path).unwrap();
-        assert_eq!(read(dir.path()).unwrap().signing_keys()[0].published(), DateTime::UNIX_EPOCH, "{name}");
+        assert_eq!(read(dir.path()).unwrap().signing_keys()[0].life.published, DateTime::UNIX_EPOCH, "{name}");
         fs::rename(&path, dir.path().join(&made)).unwrap();
     }
 }

@@ -15,7 +15,7 @@ fn read(jwt: &Jwt, token: &str) -> (Value, StatusListClaims) {
     let parts: Vec<_> = signed.split('.').map(|part| BASE64_URL_SAFE_NO_PAD.decode(part).unwrap()).collect();
     let header: Value = serde_json::from_slice(&parts[0]).unwrap();
     let set = jwt.keyring.current();
-    let (algorithm, key) = set.find(header["kid"].as_str().unwrap()).unwrap().verification();
+    let (algorithm, key) = set.find(header["kid"].as_str().unwrap(), now()).unwrap().verification();
     assert!(crypto::verify(signature, signed.as_bytes(), key, algorithm).unwrap());
     (header, serde_json::from_slice(&parts[1]).unwrap())
 }
