@@ -13,6 +13,7 @@ pub struct Model {
     pub user_id: Uuid,
     /// The browser session that it was issued to.
     pub parent: Uuid,
+    /// Empty where the request left it out.
     pub redirect_uri: String,
     /// BASE64URL(SHA-256(verifier)) (RFC 7636 §4.2); empty where the request had none.
     pub code_challenge: String,

@@ -87,11 +87,50 @@ impl Parameters {
         "request_uri",
     ];
 
+    /// The redirect URI of a request of `client`; `None` if the request names none that is valid. It may be left out where
+    /// the client has one alone (RFC 6749 §3.1.2.3), but for an OpenID request (OIDC Core §3.1.2.1).
+    #[must_use]
+    pub fn redirect_target(&self, client: &Client) -> Option<RedirectTarget> {
+        match &self.redirect_uri {
+            Some(uri) => client.may_redirect_to(uri).then(|| RedirectTarget { uri: uri.clone(), is_implied: false }),
+            // Perhaps it was sent twice.
+            None if self.malformed || self.is_openid() => None,
+            None => client.only_redirect_uri().map(|uri| RedirectTarget { uri: uri.to_owned(), is_implied: true }),
+        }
+    }
+
+    /// The same without the hints that can name nobody. An ID token hint that is no token of ours stays one: it was sent.
+    #[must_use]
+    pub fn without_idle_hints(self) -> Self {
+        let names_anybody = |hint: &String| {
+            hint.len() <= MAX_HINT && !hint.chars().any(|c| c.is_control() || c == char::REPLACEMENT_CHARACTER)
+        };
+        Self {
+            login_hint: self.login_hint.filter(names_anybody),
+            idp_hint: self.idp_hint.filter(names_anybody),
+            id_token_hint: self.id_token_hint.map(|hint| if hint.len() > MAX_TOKEN { String::new() } else { hint }),
+            ..self
+        }
+    }
+
+    fn is_openid(&self) -> bool {
+        self.scope.as_deref().is_some_and(|scope| scope.split(' ').any(|word| word == "openid"))
+    }
+
     /// Whether the client asks for no page. The rest of the request may be malformed.
     #[must_use]
     pub fn is_silent(&self) -> bool {
         self.prompt.as_deref().is_some_and(|prompt| prompt.split(' ').any(|word| word == "none"))
     }
+}
+
+/// Where the response goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedirectTarget {
+    /// One of the client's redirect URIs.
+    pub uri: String,
+    /// Whether the request left it out.
+    pub is_implied: bool,
 }
 
 /// How the response reaches the client (OAuth 2.0 Multiple Response Types §2.1, OAuth 2.0 Form Post Response Mode).
@@ -129,6 +168,9 @@ pub struct AuthorizationRequest {
     pub client: ClientId,
     /// The redirect URI: one of the client's, byte for byte.
     pub redirect_uri: String,
+    /// Whether the request left the redirect URI out, so that the token request may too (RFC 6749 §4.1.3).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub redirect_uri_implied: bool,
     pub response_mode: ResponseMode,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<String>,
@@ -148,7 +190,7 @@ pub struct AuthorizationRequest {
     /// The maximum age of the login, in seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_age: Option<i64>,
-    /// `login_hint`: the user who is probably logging in. A hint that is too long to name anybody is left out.
+    /// `login_hint`: the user who is probably logging in. A hint that can name nobody is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_hint: Option<String>,
     /// An ID token of the user whom the client knows already.
@@ -207,6 +249,8 @@ const MAX_SCOPE: usize = 1024;
 const MAX_RESOURCE: usize = 512;
 /// The longest `id_token_hint`, in bytes: Signet makes no longer token.
 const MAX_TOKEN: usize = 4096;
+/// The longest `max_age` that is told from a longer one, in seconds: no login lives for 30 years.
+const MAX_AGE: i64 = 999_999_999;
 
 impl AuthorizationErrorCode {
     /// The code as it is written on the wire.
@@ -270,14 +314,13 @@ impl Prompt {
 }
 
 impl AuthorizationRequest {
-    /// Parses a request of `client` to `redirect_uri`, both of them already validated. The response uses
-    /// `response_mode`.
+    /// Parses a request of `client` to `target`, both of them already validated. The response uses `response_mode`.
     ///
     /// # Errors
     /// [`AuthorizationRefusal`], which goes to the redirect URI.
     pub fn parse(
         client: &Client,
-        redirect_uri: String,
+        target: RedirectTarget,
         response_mode: ResponseMode,
         parameters: Parameters,
     ) -> Result<Self, AuthorizationRefusal> {
@@ -294,37 +337,28 @@ impl AuthorizationRequest {
                 "a request_uri comes from this service's own endpoint",
             ));
         }
-        match parameters.response_type.as_deref() {
+        match parameters.response_type.as_deref().map(str::trim_ascii) {
             Some("code") => {}
             Some(_) => return Err(AuthorizationRefusal::new(UnsupportedResponseType, "response_type is code")),
             None => return Err(invalid("response_type is required")),
         }
         let is_text = |text: &String, most| text.len() <= most && !text.chars().any(char::is_control);
-        let hints = [&parameters.login_hint, &parameters.idp_hint].into_iter().flatten();
         if !parameters.state.iter().all(|text| is_text(text, MAX_STATE)) {
             return Err(invalid("state is at most 2048 bytes without control characters"));
-        }
-        if !hints.into_iter().all(|text| is_text(text, usize::MAX)) {
-            return Err(invalid("a hint has no control characters"));
         }
         if !parameters.nonce.as_ref().is_none_or(|nonce| is_text(nonce, MAX_NONCE)) {
             return Err(invalid("nonce is at most 512 bytes without control characters"));
         }
         let is_longer = |text: &Option<String>, most: usize| text.as_ref().is_some_and(|text| text.len() > most);
-        if is_longer(&parameters.scope, MAX_SCOPE)
-            || is_longer(&parameters.resource, MAX_RESOURCE)
-            || is_longer(&parameters.id_token_hint, MAX_TOKEN)
-        {
-            return Err(invalid("scope has at most 1024 bytes, resource 512 and id_token_hint 4096"));
+        if is_longer(&parameters.scope, MAX_SCOPE) || is_longer(&parameters.resource, MAX_RESOURCE) {
+            return Err(invalid("scope has at most 1024 bytes, and resource 512"));
         }
         check_challenge(client.pkce, &parameters)?;
-        let max_age = parameters.max_age.as_deref().map(|text| {
-            let digits = !text.is_empty() && text.len() <= 9 && text.bytes().all(|byte| byte.is_ascii_digit());
-            digits.then(|| text.parse().ok()).flatten().ok_or(invalid("max_age is a number of seconds"))
-        });
+        let parameters = parameters.without_idle_hints();
         Ok(Self {
             client: client.id.clone(),
-            redirect_uri,
+            redirect_uri: target.uri,
+            redirect_uri_implied: target.is_implied,
             response_mode,
             state: parameters.state,
             scope: parameters.scope,
@@ -332,12 +366,23 @@ impl AuthorizationRequest {
             nonce: parameters.nonce,
             code_challenge: parameters.code_challenge,
             prompt: Prompt::parse(parameters.prompt.as_deref())?,
-            max_age: max_age.transpose()?,
-            login_hint: parameters.login_hint.filter(|hint| hint.len() <= MAX_HINT),
+            max_age: parameters.max_age.as_deref().map(max_age).transpose()?,
+            login_hint: parameters.login_hint,
             id_token_hint: parameters.id_token_hint,
-            idp_hint: parameters.idp_hint.filter(|hint| hint.len() <= MAX_HINT),
+            idp_hint: parameters.idp_hint,
         })
     }
+}
+
+/// Parses `max_age`. In a query, `+5` is ` 5`.
+fn max_age(text: &str) -> Result<i64, AuthorizationRefusal> {
+    let text = text.trim_ascii();
+    let digits = text.strip_prefix('+').unwrap_or(text);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(invalid("max_age is a number of seconds"));
+    }
+    // Only a number that is too long for the type cannot be parsed.
+    Ok(digits.parse().map_or(MAX_AGE, |seconds: i64| seconds.min(MAX_AGE)))
 }
 
 fn check_challenge(pkce: Pkce, parameters: &Parameters) -> Result<(), AuthorizationRefusal> {

@@ -46,11 +46,14 @@ impl AuthenticationMethod {
         if text == Self::CLIENT_SECRET { Some(Self::ClientSecret) } else { Self::parse(text) }
     }
 
-    /// Whether a client that registered this method may send its secret by `method`.
+    /// Whether a client that registered this method may send its secret by `method`; [`Self::ClientSecret`] stands for a
+    /// secret that came both ways.
     #[must_use]
     pub fn takes(self, method: Self) -> bool {
-        let by_secret = matches!(method, Self::ClientSecretBasic | Self::ClientSecretPost);
-        self == method || (self == Self::ClientSecret && by_secret)
+        let by_secret = |method| matches!(method, Self::ClientSecretBasic | Self::ClientSecretPost);
+        self == method
+            || (self == Self::ClientSecret && by_secret(method))
+            || (method == Self::ClientSecret && by_secret(self))
     }
 
     /// The method's name in metadata; the default of RFC 7591 §2 if the client registered none.
@@ -180,6 +183,18 @@ impl Client {
     pub fn may_redirect_to(&self, uri: &str) -> bool {
         redirect_uri::is_registered(&self.redirect_uris, uri)
             || (self.document.is_some() && redirect_uri::is_on_any_port_of_localhost(&self.redirect_uris, uri))
+    }
+
+    /// Its one redirect URI: a request may leave out what is never another (RFC 6749 §3.1.2.3). `None` if it has several.
+    #[must_use]
+    pub fn only_redirect_uri(&self) -> Option<&str> {
+        if let [only] = &self.redirect_uris[..] { Some(only) } else { None }
+    }
+
+    /// Whether nobody vouches for it: it registered itself, or a document of its own describes it.
+    #[must_use]
+    pub fn is_unvouched(&self) -> bool {
+        self.self_registered || self.document.is_some()
     }
 
     /// Its name as people see it. A document's host is all that is certain of the client, so it stands beside.

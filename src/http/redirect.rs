@@ -24,16 +24,34 @@ pub(in crate::http) fn see_other(location: &str) -> Response {
 
 /// A client's form comes from another site, so that the browser keeps its cookies back (`SameSite=Lax`); asked again
 /// with GET at `path`, it brings them.
+///
+/// Only the parameters in `names` go on.
 pub(in crate::http) async fn ask_again(
     branding: &Branding,
     path: &str,
+    names: &[&str],
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
     let form = body::form_text(request, &mut RequestBody::new(body)).await?;
-    // A form is a query as it is (WHATWG URL §5); the same parameters are read of both.
-    let query = String::from_utf8(form).ok().filter(|form| form.bytes().all(|byte| byte.is_ascii_graphic()));
-    come_again(branding, path, &query.ok_or(PageError::Incomplete)?.replace('#', "%23"))
+    come_again(branding, path, &as_query(&form, names))
+}
+
+/// A form's parameters that are in `names`, as a query. A form is one as it is (WHATWG URL §5), but for the characters that
+/// no URL has.
+pub(in crate::http) fn as_query(form: &[u8], names: &[&str]) -> String {
+    let form = body::pairs_of(form, names).join(&b'&');
+    let written = |byte: &u8| match byte {
+        b'#' => "%23".to_owned(),
+        byte if byte.is_ascii_graphic() => char::from(*byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    form.iter().map(written).collect()
+}
+
+/// Whether a query is longer than a request's first line may be.
+pub(in crate::http) fn is_too_long(query: &str) -> bool {
+    query.len() > LONGEST_QUERY
 }
 
 /// Has the browser ask again, with GET and this query.
@@ -41,7 +59,7 @@ pub(in crate::http) async fn ask_again(
 /// # Errors
 /// [`PageError`] where that is longer than a request's first line may be.
 pub(in crate::http) fn come_again(branding: &Branding, path: &str, query: &str) -> Result<Response, PageError> {
-    if query.len() > LONGEST_QUERY {
+    if is_too_long(query) {
         return Err(PageError::Incomplete);
     }
     let address = format!("{path}?{query}");

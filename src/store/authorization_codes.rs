@@ -36,8 +36,8 @@ pub struct AuthorizationCode {
     pub user: UserId,
     /// The browser session of the login.
     pub parent: SessionId,
-    /// The redirect URI, byte for byte.
-    pub redirect_uri: String,
+    /// The redirect URI, byte for byte; `None` if the request left it out.
+    pub redirect_uri: Option<String>,
     /// The PKCE challenge that the token request must answer, if the authorization request had one.
     pub code_challenge: Option<CodeChallenge>,
     pub scope: Scope,
@@ -73,7 +73,7 @@ pub async fn insert(
             Column::ClientId => Expr::value(code.client.as_str()),
             Column::UserId => Expr::value(code.user.0),
             Column::Parent => Expr::value(code.parent.0),
-            Column::RedirectUri => Expr::value(code.redirect_uri.as_str()),
+            Column::RedirectUri => Expr::value(code.redirect_uri.as_deref().unwrap_or_default()),
             Column::CodeChallenge => Expr::value(code.code_challenge.as_ref().map_or("", CodeChallenge::as_str)),
             Column::Scope => Expr::value(code.scope.to_string()),
             Column::Resource => Expr::value(code.resource.clone()),
@@ -176,7 +176,7 @@ fn code(row: Model) -> Result<AuthorizationCode, StoreError> {
         client: ClientId::parse(&row.client_id).map_err(|why| unreadable(TABLE, why))?,
         user: UserId(row.user_id),
         parent: SessionId(row.parent),
-        redirect_uri: row.redirect_uri,
+        redirect_uri: Some(row.redirect_uri).filter(|uri| !uri.is_empty()),
         code_challenge: Some(row.code_challenge)
             .filter(|text| !text.is_empty())
             .map(|text| CodeChallenge::parse(&text).map_err(|why| unreadable(TABLE, why)))
@@ -208,7 +208,7 @@ mod tests {
             client: ClientId::parse("app").expect("an id"),
             user: UserId(Uuid::from_u128(1)),
             parent: SessionId(Uuid::from_u128(2)),
-            redirect_uri: "https://app.example/cb".to_owned(),
+            redirect_uri: Some("https://app.example/cb".to_owned()),
             code_challenge: None,
             scope: Scope::parse("openid").expect("a scope"),
             resource: None,

@@ -27,9 +27,18 @@ async fn scopes_that_are_not_the_clients_are_left_out(signet: TestApp) {
         let form = [("grant_type", "refresh_token"), ("refresh_token", &tokens.refresh), ("scope", "openid profile")];
         app.client.posts(&signet.site, "/oauth/token", &form).await.refused("invalid_scope");
     }
-    for asked in ["groups", "groups admin", " ", "openid gro\"ups", "OPENID"] {
+    for asked in ["groups", "groups admin", "openid gro\"ups", "OPENID"] {
         let answer = browser.opens(&app.link(&[("scope", asked), ("prompt", "none")])).await;
         app.is_refused(&answer, "invalid_scope");
+    }
+    // White space asks for nothing.
+    for asked in [" ", "   ", "\t", "\r\n"] {
+        let code = app.is_given_a_code(&browser.opens(&app.link(&[("scope", asked), ("prompt", "none")])).await);
+        assert_eq!(
+            app.redeems(&code).await.granted().scopes(),
+            ["email", "offline_access", "openid", "profile"],
+            "{asked:?}"
+        );
     }
 }
 

@@ -63,7 +63,7 @@ async fn whatever_a_request_says_is_text(signet: TestApp) {
     let names = [
         "client_id redirect_uri response_type response_mode state scope resource nonce code_challenge prompt max_age \
          code_challenge_method login_hint id_token_hint idp_hint return_to username email error alert present",
-        "request resume request_uri",
+        "request resume request_uri posted",
     ];
     for text in HOSTILE {
         for names in names {

@@ -62,6 +62,9 @@ pub(in crate::http) enum BearerRefusal {
     /// The `Authorization` field is not of the form `Bearer TOKEN`.
     #[error("the Authorization field is malformed")]
     Malformed,
+    /// Tokens stand in two places.
+    #[error("the access token was sent in two ways")]
+    Twice,
     /// It was sent and is not good enough.
     #[error(transparent)]
     Token(#[from] BearerError),
@@ -71,7 +74,7 @@ impl ResponseError for BearerRefusal {
     fn status(&self) -> StatusCode {
         match self {
             Self::Missing | Self::Token(BearerError::Token(_) | BearerError::Ended) => StatusCode::UNAUTHORIZED,
-            Self::Malformed => StatusCode::BAD_REQUEST,
+            Self::Malformed | Self::Twice => StatusCode::BAD_REQUEST,
             Self::Token(BearerError::Insufficient) => StatusCode::FORBIDDEN,
             Self::Token(BearerError::Unavailable(_)) => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -83,7 +86,7 @@ impl BearerRefusal {
     pub(in crate::http) fn challenge(&self) -> (&'static str, &'static str) {
         match self {
             Self::Missing => ("Bearer", "token_missing"),
-            Self::Malformed => (r#"Bearer error="invalid_request""#, "invalid_request"),
+            Self::Malformed | Self::Twice => (r#"Bearer error="invalid_request""#, "invalid_request"),
             Self::Token(BearerError::Token(_) | BearerError::Ended) => {
                 (r#"Bearer error="invalid_token""#, "invalid_token")
             }

@@ -182,6 +182,9 @@ impl IntoProblem for BearerRefusal {
         let detail = match self {
             Self::Missing => "Send an access token in the Authorization field, as: Bearer TOKEN.",
             Self::Malformed => "The Authorization field must read: Bearer TOKEN.",
+            Self::Twice => {
+                "The access token came in two ways: send it in the Authorization field alone, not in the query or the body too."
+            }
             Self::Token(BearerError::Token(_) | BearerError::Ended) => {
                 "The access token is invalid or has expired: refresh it, or log in again."
             }
@@ -204,6 +207,8 @@ impl IntoProblem for BodyError {
         };
         let problem = Problem::new(self.status(), code, sentence(&self));
         match self {
+            // RFC 9110 §15.5.16.
+            Self::Encoded => problem.with_header("Accept-Encoding", "identity"),
             Self::Json { field: Some(which) } => problem.about(vec![FieldError {
                 field: known_field(&which),
                 message: "must be well-formed UTF-8 JSON, and be there once".to_owned(),
@@ -308,6 +313,7 @@ impl From<TooManyRequests> for OAuthError {
 
 impl From<BodyError> for OAuthError {
     fn from(error: BodyError) -> Self {
-        Self::new(OAuthErrorCode::InvalidRequest, error.to_string()).with_status(error.status())
+        let refusal = Self::new(OAuthErrorCode::InvalidRequest, error.to_string()).with_status(error.status());
+        if error == BodyError::Encoded { refusal.with_header("Accept-Encoding", "identity") } else { refusal }
     }
 }

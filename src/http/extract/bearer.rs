@@ -1,4 +1,5 @@
-//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field; only userinfo takes a form's, and none takes a query's.
+//! Bearer tokens (RFC 6750 §2.1): in the `Authorization` field; only userinfo takes a form's, and none takes a query's. A
+//! request brings its token in one place (§2).
 
 use poem::{
     Request, RequestBody,
@@ -23,6 +24,8 @@ use crate::{
 pub(in crate::http) struct BearerToken(pub(in crate::http) SecretString);
 
 const SCHEME: &str = "access_token";
+/// A token in a form or a query (RFC 6750 §2.2, §2.3).
+const PARAMETER: [&str; 1] = ["access_token"];
 
 impl BearerToken {
     /// The user whose account the token manages.
@@ -55,6 +58,10 @@ pub(in crate::http) fn token(request: &Request) -> Result<SecretString, BearerRe
     let token = token.trim_matches(' ');
     if token.is_empty() || token.contains(' ') || fields.next().is_some() {
         return Err(BearerRefusal::Malformed);
+    }
+    let (in_query, malformed) = body::parameters_of(request.uri().query().unwrap_or_default().as_bytes(), &PARAMETER);
+    if malformed || !in_query.is_empty() {
+        return Err(BearerRefusal::Twice);
     }
     Ok(token.into())
 }
@@ -110,15 +117,14 @@ impl<'a> ApiExtractor<'a> for UserinfoToken {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let in_form = if request.method() == Method::POST && body::is_form(request) {
-            let mut form = body::form(request, body).await?;
+            let mut form = body::form(request, body, &PARAMETER).await?;
             form.remove("access_token").and_then(|token| token.as_str().map(SecretString::from))
         } else {
             None
         };
         let token = match (token(request), in_form) {
             (Err(BearerRefusal::Missing), Some(token)) => token,
-            // Two tokens are one too many (RFC 6750 §2).
-            (Ok(_), Some(_)) => return Err(BearerRefusal::Malformed.into()),
+            (Ok(_), Some(_)) => return Err(BearerRefusal::Twice.into()),
             (token, _) => token?,
         };
         Ok(Self(BearerToken(token)))

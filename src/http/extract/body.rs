@@ -31,7 +31,7 @@ pub(in crate::http) enum BodyError {
     #[error("send the body as application/x-www-form-urlencoded")]
     NotAForm,
     /// Compressed.
-    #[error("send the body without a content encoding")]
+    #[error("send the body as it is, without a content encoding such as gzip")]
     Encoded,
     /// Over 64 kB.
     #[error("the body is over 64 kB")]
@@ -117,25 +117,37 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {
     }
 }
 
-/// Reads the body as a form (`application/x-www-form-urlencoded`). A parameter without a value counts as not sent, and one
-/// sent twice is refused (RFC 6749 §3.2).
+/// Reads the body as a form (`application/x-www-form-urlencoded`) of which the parameters in `names` are read, and all
+/// others have no effect. A parameter without a value counts as not sent (RFC 6749 §3.1), and one that is read and was sent
+/// twice is refused (§3.2).
 ///
 /// # Errors
 /// [`BodyError`].
 pub(in crate::http) async fn form(
     request: &Request,
     body: &mut RequestBody,
+    names: &[&str],
 ) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
-    parameters(&form_text(request, body).await?)
+    let form = form_text(request, body).await?;
+    parameters(&pairs_of(&form, names).join(&b'&'))
 }
 
-/// Reads the body as a form whose parameters are not looked at yet.
+/// Reads the body as a form whose parameters are not looked at yet. A body that is not there needs no type.
 ///
 /// # Errors
 /// [`BodyError`].
 pub(in crate::http) async fn form_text(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, BodyError> {
-    expect_content_type(request, &mime::APPLICATION_WWW_FORM_URLENCODED, BodyError::NotAForm)?;
-    read(request, body).await
+    let typed = expect_content_type(request, &mime::APPLICATION_WWW_FORM_URLENCODED, BodyError::NotAForm);
+    if request.headers().contains_key(header::CONTENT_TYPE) {
+        typed.clone()?;
+    }
+    let mut form = read(request, body).await?;
+    if !form.is_empty() {
+        typed?;
+    }
+    // A form has no line ends (WHATWG URL §5); scripts that read it from a file send the one at the file's end.
+    form.truncate(form.len() - form.iter().rev().take_while(|byte| b"\r\n".contains(byte)).count());
+    Ok(form)
 }
 
 /// The parameters of a page's form that came once, and can be decoded: the others are none, as in a page's query.
@@ -176,9 +188,10 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Body
     if claimed.is_some_and(|length| length.0 > MAX_BODY as u64) {
         return Err(BodyError::TooLarge);
     }
-    // `identity` is no encoding (RFC 9110 §8.4.1).
-    let encodings = request.headers().get_all(header::CONTENT_ENCODING).iter();
-    if encodings.into_iter().any(|encoding| !encoding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"identity")) {
+    // `identity` is no encoding (RFC 9110 §8.4.1), and neither is an empty member of the list (§5.6.1.2).
+    let fields = request.headers().get_all(header::CONTENT_ENCODING).iter();
+    let mut encodings = fields.flat_map(|field| field.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    if !encodings.all(|encoding| encoding.is_empty() || encoding.eq_ignore_ascii_case(b"identity")) {
         return Err(BodyError::Encoded);
     }
     let body = body.take().map_err(|_| BodyError::Unread)?;
@@ -190,10 +203,11 @@ async fn read(request: &Request, body: &mut RequestBody) -> Result<Vec<u8>, Body
     Ok(bytes.into())
 }
 
-/// The parameters of a form, or of a query. What decodes to no UTF-8 is refused rather than mended.
+/// The parameters of a form, or of a query. One without a value was not sent (RFC 6749 §3.1). What decodes to no UTF-8 is
+/// refused rather than mended.
 pub(in crate::http) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String, serde_json::Value>, BodyError> {
     let mut form = serde_json::Map::new();
-    for (name, value) in pairs(bytes)? {
+    for (name, value) in pairs(bytes)?.into_iter().filter(|(_, value)| !value.is_empty()) {
         match form.entry(name) {
             Entry::Vacant(vacant) => {
                 vacant.insert(value.into());
@@ -209,7 +223,6 @@ pub(in crate::http) fn parameters(bytes: &[u8]) -> Result<serde_json::Map<String
             Entry::Occupied(_) => return Err(BodyError::Repeated),
         }
     }
-    form.retain(|_, value| value.as_str().is_some_and(|text| !text.is_empty()));
     Ok(form)
 }
 
@@ -219,9 +232,25 @@ pub(in crate::http) fn pairs(bytes: &[u8]) -> Result<Vec<(String, String)>, Body
     pairs
         .map(|pair| {
             let mut halves = pair.splitn(2, |byte| *byte == b'=');
-            Ok((decode(halves.next().unwrap_or_default())?, decode(halves.next().unwrap_or_default())?))
+            let name = decode(halves.next().unwrap_or_default())?;
+            let value = halves.next().unwrap_or_default();
+            let text = match decode(value) {
+                // A hint that nobody can read hints at nobody, and is no error; but it was sent.
+                Err(_) if name.ends_with("_hint") => char::REPLACEMENT_CHARACTER.into(),
+                text => text?,
+            };
+            Ok((name, text))
         })
         .collect()
+}
+
+/// The pairs whose name is one of `names`, as they are written. A name that cannot be decoded is none of them.
+pub(in crate::http) fn pairs_of<'b>(bytes: &'b [u8], names: &[&str]) -> Vec<&'b [u8]> {
+    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| {
+        let name = decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
+        name.is_ok_and(|name| names.contains(&name.as_str()))
+    });
+    pairs.collect()
 }
 
 /// The parameters of a page's query, of which `read` alone are read: all others have no effect, repeated, undecodable or
@@ -230,11 +259,7 @@ pub(in crate::http) fn parameters_of(
     bytes: &[u8],
     read: &[&str],
 ) -> (serde_json::Map<String, serde_json::Value>, bool) {
-    let pairs = bytes.split(|byte| *byte == b'&').filter(|pair| {
-        let name = decode(pair.split(|byte| *byte == b'=').next().unwrap_or_default());
-        name.is_ok_and(|name| read.contains(&name.as_str()))
-    });
-    let pairs: Vec<&[u8]> = pairs.collect();
+    let pairs = pairs_of(bytes, read);
     if let Ok(all) = parameters(&pairs.join(&b'&')) {
         return (all, false);
     }
@@ -280,8 +305,22 @@ mod tests {
     #[test]
     fn a_repeated_parameter_is_refused_even_where_nobody_knows_it() {
         assert!(matches!(refused(b"a=1&a=1"), BodyError::Repeated));
-        assert!(matches!(refused(b"x=&x="), BodyError::Repeated));
         assert!(matches!(refused(b"a=1&%61=2"), BodyError::Repeated));
+        assert!(matches!(refused(b"a=&a=1&a=1"), BodyError::Repeated));
+    }
+
+    #[test]
+    fn what_has_no_value_is_not_repeated() {
+        for form in [&b"x=&x="[..], b"a=1&a=", b"a=&a=1", b"a&a=1&a", b"resource=&resource=1"] {
+            assert!(parameters(form).is_ok_and(|form| form.values().all(|value| value == "1")), "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_hint_that_cannot_be_decoded_is_one_that_names_nobody() {
+        for form in [&b"login_hint=%ff"[..], b"id_token_hint=%", b"idp_hint=%zz", b"login_hint=\xff"] {
+            assert!(parameters(form).is_ok_and(|form| form.len() == 1), "{form:?}");
+        }
     }
 
     #[test]

@@ -3,14 +3,18 @@
 
 use std::net::IpAddr;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64::{
+    Engine,
+    alphabet::STANDARD,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, Object,
     registry::{MetaMediaType, MetaRequest, MetaSchema, MetaSchemaRef, MetaSecurityScheme, Registry},
     types::{Example, Type},
 };
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
@@ -56,6 +60,16 @@ impl Example for ClientParameters {
     }
 }
 
+/// The parameters of an endpoint beside those of the client.
+pub(in crate::http) trait FormRequest {
+    /// The names of those that are read; all others have no effect (RFC 6749 §3.2).
+    const NAMES: &'static [&'static str];
+}
+
+impl ClientParameters {
+    const NAMES: [&'static str; 4] = ["client_id", "client_secret", "client_assertion_type", "client_assertion"];
+}
+
 /// A form of an OAuth endpoint. The endpoint reaches its parameters, `T`, only by authenticating the client.
 #[derive(Debug)]
 pub(in crate::http) struct ClientForm<T> {
@@ -88,7 +102,7 @@ impl<T> ClientForm<T> {
 
 const BASIC: &str = "client_secret_basic";
 
-impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for ClientForm<T> {
+impl<'a, T: Type + DeserializeOwned + FormRequest> ApiExtractor<'a> for ClientForm<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject, ApiExtractorType::SecurityScheme];
     type ParamType = ();
     type ParamRawType = ();
@@ -136,7 +150,7 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for ClientForm<T> {
         _: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         let basic = BasicCredentials::of(request)?;
-        let form = body::form(request, body).await?.into();
+        let form = body::form(request, body, &[T::NAMES, &ClientParameters::NAMES[..]].concat()).await?.into();
         // Every field of both types is an optional string, so this fails for none of them.
         let parameters = ClientParameters::deserialize(&form).map_err(|_| BodyError::Form)?;
         let credential = basic.or_form(parameters, request.uri().path())?;
@@ -149,27 +163,48 @@ impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for ClientForm<T> {
 #[derive(Debug)]
 pub(in crate::http) struct BasicCredentials(Option<(ClientId, Option<SecretString>)>);
 
-/// Reads `Basic BASE64`, whose halves are encoded as form values (RFC 6749 §2.3.1). A client without a secret may send
-/// an empty one.
-fn basic(field: &str) -> Option<(ClientId, Option<SecretString>)> {
-    let (scheme, encoded) = field.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let bytes = STANDARD.decode(encoded.trim_matches(' ')).ok()?;
-    let colon = bytes.iter().position(|byte| *byte == b':')?;
+/// Base64 with or without padding: some clients leave it out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The credentials of the scheme `Basic`, encoded; `None` for a field that is no attempt at client authentication: it is
+/// empty, or of another scheme. HTTP libraries add a user's token, or the ticket of a proxy, to every request.
+fn attempt(field: &str) -> Option<&str> {
+    let (scheme, encoded) = field.split_once([' ', '\t']).unwrap_or((field, ""));
+    let encoded = encoded.trim_ascii();
+    let names_somebody = ![NOBODY, ""].contains(&encoded.trim_end_matches('='));
+    (scheme.eq_ignore_ascii_case("basic") && names_somebody).then_some(encoded)
+}
+
+/// The Basic credentials of a client without id and secret, unpadded.
+const NOBODY: &str = "Og";
+
+/// Reads the credentials of `Basic`, whose halves are encoded as form values (RFC 6749 §2.3.1). A client without a secret
+/// may send an empty one.
+fn basic(encoded: &str) -> Option<(ClientId, Option<SecretString>)> {
+    let bytes = BASE64.decode(encoded).ok()?;
+    // Clients that do not encode their id, which is the URL of their document: no secret of ours has a colon.
+    let is_colon = |byte: &u8| *byte == b':';
+    let is_url = bytes.starts_with(b"https://");
+    let colon = if is_url { bytes.iter().rposition(is_colon) } else { bytes.iter().position(is_colon) }?;
     let (id, secret) = (decode(&bytes[..colon]).ok()?, decode(&bytes[colon + 1..]).ok()?);
     Some((ClientId::parse(&id).ok()?, (!secret.is_empty()).then(|| secret.into())))
 }
 
 impl BasicCredentials {
-    /// Reads the field. A second field, another scheme and anything malformed are one failure: the client did not
-    /// authenticate.
+    /// Reads the field. A second field and anything malformed are one failure: the client did not authenticate. A field
+    /// that is no attempt to do so is none.
     pub(in crate::http) fn of(request: &Request) -> Result<Self, OAuthError> {
         let mut fields = request.headers().get_all(header::AUTHORIZATION).iter();
         let Some(field) = fields.next() else { return Ok(Self(None)) };
-        let credentials = field.to_str().ok().filter(|_| fields.next().is_none()).and_then(basic);
-        credentials.map(|credentials| Self(Some(credentials))).ok_or_else(OAuthError::invalid_client)
+        if fields.next().is_some() {
+            return Err(OAuthError::invalid_client());
+        }
+        let field = field.to_str().map_err(|_| OAuthError::invalid_client())?;
+        let Some(encoded) = attempt(field) else { return Ok(Self(None)) };
+        basic(encoded).map(|credentials| Self(Some(credentials))).ok_or_else(OAuthError::invalid_client)
     }
 
     /// Joins the field with the form's parameters: a client proves who it is in one way at the most (RFC 6749 §2.3).
@@ -182,6 +217,10 @@ impl BasicCredentials {
         let invalid = |why: &str| Err(OAuthError::new(OAuthErrorCode::InvalidRequest, why));
         let (field_id, field_secret) = self.0.unzip();
         let field_secret = field_secret.flatten();
+        // The same secret in both places is one proof; two that differ are two ways.
+        let exposed = |secret: &SecretString| secret.expose_secret().to_owned();
+        let is_doubled = field_secret.is_some() && field_secret.as_ref().map(exposed) == form.client_secret;
+        let form = ClientParameters { client_secret: form.client_secret.filter(|_| !is_doubled), ..form };
         let ways = [field_secret.is_some(), form.client_secret.is_some(), form.client_assertion.is_some()];
         if ways.into_iter().filter(|way| *way).count() > 1 {
             return invalid("the client authenticates in two ways at once");
@@ -206,6 +245,7 @@ impl BasicCredentials {
             (named, _, _, Some(jwt)) => {
                 Ok(Some(ClientCredential::Assertion { named, jwt: jwt.into(), endpoint: endpoint.to_owned() }))
             }
+            (Some(id), Some(given), _, _) if is_doubled => secret(id, given, AuthenticationMethod::ClientSecret),
             (Some(id), Some(given), _, _) => secret(id, given, AuthenticationMethod::ClientSecretBasic),
             (Some(id), None, Some(given), _) => secret(id, given.into(), AuthenticationMethod::ClientSecretPost),
             (None, _, Some(_), _) => invalid("client_secret without client_id"),
@@ -216,15 +256,16 @@ impl BasicCredentials {
 
 #[cfg(test)]
 mod tests {
+    use base64::prelude::BASE64_STANDARD;
+    use poem::http::HeaderValue;
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::*;
     use crate::http::properties;
 
     #[test]
     fn both_halves_are_decoded_as_form_values() {
-        let field = format!("basic {}", STANDARD.encode("orders%2Dapi:a%2Bb+c%3A"));
+        let field = BASE64_STANDARD.encode("orders%2dapi:a%2Bb+c%3A");
         let (id, secret) = basic(&field).expect("good");
         let secret = secret.expect("a secret");
         assert_eq!((id.as_str(), secret.expose_secret()), ("orders-api", "a+b c:"));
@@ -232,19 +273,53 @@ mod tests {
 
     #[test]
     fn an_empty_secret_is_none() {
-        let (id, secret) = basic(&format!("Basic {}", STANDARD.encode("app:"))).expect("good");
+        let (id, secret) = basic(&BASE64_STANDARD.encode("app:")).expect("good");
         assert_eq!(id.as_str(), "app");
         assert!(secret.is_none());
     }
 
     #[test]
-    fn what_is_malformed_is_nobody() {
-        for field in ["Basic", "Basic !", "Bearer YTpi", &format!("Basic {}", STANDARD.encode("nocolon"))] {
-            assert!(basic(field).is_none(), "{field}");
+    fn an_id_that_is_a_url_may_be_written_as_it_is() {
+        for text in ["https://app.example/client.json:", "https%3A%2F%2Fapp.example%2Fclient.json:"] {
+            let (id, secret) = basic(BASE64_STANDARD.encode(text).trim_end_matches('=')).expect("good");
+            assert_eq!((id.as_str(), secret.is_none()), ("https://app.example/client.json", true));
         }
-        assert!(basic(&format!("Basic {}", STANDARD.encode(b"a:\xff"))).is_none());
-        assert!(basic(&format!("Basic {}", STANDARD.encode("a:%zz"))).is_none());
     }
+
+    #[test]
+    fn what_is_no_attempt_is_none_and_what_is_malformed_is_refused() {
+        let read = |field: &[u8]| {
+            let mut request = Request::default();
+            request.headers_mut().insert(header::AUTHORIZATION, HeaderValue::from_bytes(field).expect("a field"));
+            BasicCredentials::of(&request).map(|credentials| credentials.0.is_some())
+        };
+        for field in [
+            "",
+            " ",
+            "Basic",
+            "basic ",
+            "Basic Og",
+            "Basic Og==",
+            "BASIC  Og== ",
+            "Bearer x",
+            "Negotiate YII=",
+            "Digest a=b",
+        ] {
+            assert!(read(field.as_bytes()).is_ok_and(|is_attempt| !is_attempt), "{field:?}");
+        }
+        for field in ["Basic !", "Basic OnNlY3JldA==", "Basic Og==,Basic Og=="] {
+            assert!(read(field.as_bytes()).is_err(), "{field:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_nobody() {
+        assert!(basic("!").is_none());
+        for bytes in [&b"nocolon"[..], b"a:\xff", b"a:%zz", b":secret"] {
+            assert!(basic(&BASE64_STANDARD.encode(bytes)).is_none(), "{bytes:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn any_secret_is_read_as_it_was_written(id in "[a-zA-Z0-9._~-]{1,64}", secret in any::<String>()) {

@@ -11,7 +11,10 @@ use crate::{
         oauth::OAuthErrorCode,
         session::Session,
     },
-    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
+    http::{
+        errors::oauth::OAuthError,
+        extract::client_auth::{ClientForm, FormRequest},
+    },
     services::{
         clients::Clients,
         sessions::introspect::{Active, Introspect},
@@ -32,6 +35,11 @@ pub(in crate::http) struct IntrospectionRequest {
     token: Option<String>,
     /// The kind of token: a hint, which the service does not need.
     token_type_hint: Option<String>,
+}
+
+impl FormRequest for IntrospectionRequest {
+    // The hint is not read: a token says itself what it is.
+    const NAMES: &'static [&'static str] = &["token"];
 }
 
 impl Example for IntrospectionRequest {

@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use crate::{
     domain::authorization_request::Parameters,
-    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
+    http::{
+        errors::oauth::OAuthError,
+        extract::client_auth::{ClientForm, FormRequest},
+    },
     services::{
         authorization::{
             authorize::Authorize,
@@ -25,7 +28,8 @@ pub(in crate::http) struct ParApi {
 #[derive(Deserialize, Object)]
 #[oai(rename = "PushedAuthorizationRequest", example)]
 struct PushedRequest {
-    /// Where the answer goes: one of the client's, byte for byte.
+    /// Where the answer goes: one of the client's, byte for byte. May be left out without scope `openid` where the client
+    /// has one alone.
     redirect_uri: Option<String>,
     /// `code`.
     response_type: Option<String>,
@@ -57,6 +61,10 @@ struct PushedRequest {
     request: Option<String>,
     /// Not taken here.
     request_uri: Option<String>,
+}
+
+impl FormRequest for PushedRequest {
+    const NAMES: &'static [&'static str] = &Parameters::NAMES;
 }
 
 impl Example for PushedRequest {

@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use crate::{
     domain::{ids::ClientId, oauth::OAuthErrorCode},
-    http::{errors::oauth::OAuthError, extract::client_auth::ClientForm},
+    http::{
+        errors::oauth::OAuthError,
+        extract::client_auth::{ClientForm, FormRequest},
+    },
     services::{
         clients::Clients,
         sessions::revoke::{Revoke, RevokeError},
@@ -26,6 +29,11 @@ pub(in crate::http) struct RevocationRequest {
     token: Option<String>,
     /// The kind of token: a hint, which the service does not need.
     token_type_hint: Option<String>,
+}
+
+impl FormRequest for RevocationRequest {
+    // The hint is not read: a token says itself what it is.
+    const NAMES: &'static [&'static str] = &["token"];
 }
 
 impl Example for RevocationRequest {

@@ -12,7 +12,10 @@ use crate::{
     },
     http::{
         errors::oauth::OAuthError,
-        extract::{client_auth::ClientForm, cookies::Cookies},
+        extract::{
+            client_auth::{ClientForm, FormRequest},
+            cookies::Cookies,
+        },
         middleware::client_info::RequestOrigin,
     },
     services::{
@@ -46,7 +49,7 @@ pub(in crate::http) struct TokenRequest {
     grant_type: Option<String>,
     /// The code (`authorization_code`).
     code: Option<String>,
-    /// Where the code was sent (`authorization_code`).
+    /// Where the code was sent (`authorization_code`); may be left out where the authorization request left it out.
     redirect_uri: Option<String>,
     /// The secret that the code challenge was made of, where there was one (`authorization_code`, RFC 7636).
     code_verifier: Option<String>,
@@ -60,6 +63,20 @@ pub(in crate::http) struct TokenRequest {
     scope: Option<String>,
     /// The one resource that the access token is for (RFC 8707).
     resource: Option<String>,
+}
+
+impl FormRequest for TokenRequest {
+    const NAMES: &'static [&'static str] = &[
+        "grant_type",
+        "code",
+        "redirect_uri",
+        "code_verifier",
+        "username",
+        "password",
+        "refresh_token",
+        "scope",
+        "resource",
+    ];
 }
 
 impl Example for TokenRequest {
@@ -159,7 +176,7 @@ fn required<T>(name: &str, value: Option<T>) -> Result<T, OAuthError> {
 
 fn grant(form: &TokenRequest) -> Result<GrantType, OAuthError> {
     let grant = required("grant_type", form.grant_type.as_deref())?;
-    GrantType::parse(grant)
+    GrantType::parse(grant.trim_ascii())
         .ok_or_else(|| OAuthError::new(OAuthErrorCode::UnsupportedGrantType, "there is no such grant here"))
 }
 
@@ -207,7 +224,7 @@ impl TokenApi {
             GrantType::AuthorizationCode => {
                 let presented = CodeRedemption {
                     code: required("code", form.code)?.into(),
-                    redirect_uri: required("redirect_uri", form.redirect_uri)?,
+                    redirect_uri: form.redirect_uri,
                     code_verifier: form.code_verifier.map(SecretString::from),
                     resource: form.resource,
                 };

@@ -56,5 +56,5 @@ pub(in crate::http) async fn ask_by_form(
     request: &Request,
     body: Body,
 ) -> Result<Response, PageError> {
-    ask_again(&pages.branding, "/oauth/logout", request, body).await
+    ask_again(&pages.branding, "/oauth/logout", &Parameters::NAMES, request, body).await
 }

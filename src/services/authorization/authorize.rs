@@ -32,7 +32,7 @@ use crate::{
         authorization::{pending_request::PendingAuthorization, pushed_request::PushedRequest},
         clients::documents::{ClientDocuments, DocumentError, DocumentRefusal},
         csrf::BrowserId,
-        grants::{GrantError, narrow, target, token_issuer::TokenIssuer},
+        grants::{GrantError, counted, narrow, target, token_issuer::TokenIssuer},
         sealed::Sealer,
     },
     store::{
@@ -145,16 +145,16 @@ impl Authorize {
         session: Option<&Session>,
     ) -> Result<AuthorizeOutcome, AuthorizeError> {
         let (parameters, reference) = self.unpushed(parameters).await?;
-        let (client, redirect_uri) = self.parties(&parameters).await?;
+        let (client, target) = self.parties(&parameters).await?;
         let state = parameters.state.clone();
         let read = ResponseMode::parse(parameters.response_mode.as_deref())
-            .and_then(|mode| AuthorizationRequest::parse(&client, redirect_uri.clone(), mode, parameters.clone()));
+            .and_then(|mode| AuthorizationRequest::parse(&client, target.clone(), mode, parameters.clone()));
         let request = match read {
             Ok(request) => request,
             Err(refusal) => {
                 // An unknown response mode is reported by the default one.
                 let mode = ResponseMode::parse(parameters.response_mode.as_deref()).unwrap_or(ResponseMode::Query);
-                let answer = self.refusal(redirect_uri, mode, state, refusal, &client.id);
+                let answer = self.refusal(target.uri, mode, state, refusal, &client.id);
                 return Ok(refused(answer, &client, session, parameters.is_silent()));
             }
         };
@@ -273,7 +273,7 @@ impl Authorize {
         if !client.may_use(GrantType::AuthorizationCode) {
             return Err(AuthorizationRefusal::new(Code::UnauthorizedClient, "the client may not use this grant"));
         }
-        let scope = narrow(request.scope.as_deref(), &client.scope).map_err(|_: GrantError| {
+        let scope = narrow(counted(client, request.scope.as_deref()), &client.scope).map_err(|_: GrantError| {
             AuthorizationRefusal::new(Code::InvalidScope, "the scope is malformed or wider than allowed")
         })?;
         let resource = target(&self.issue, client, request.resource.as_deref()).map_err(|_: GrantError| {
@@ -334,7 +334,7 @@ impl Authorize {
             client: request.client.clone(),
             user: session.user,
             parent: session.id,
-            redirect_uri: request.redirect_uri.clone(),
+            redirect_uri: (!request.redirect_uri_implied).then(|| request.redirect_uri.clone()),
             code_challenge,
             scope: permitted.scope,
             resource: permitted.resource,

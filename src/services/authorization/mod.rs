@@ -4,6 +4,7 @@ pub mod authorize;
 pub mod consents;
 mod parties;
 mod pending_request;
+pub mod posted_request;
 pub mod push;
 mod pushed_request;
 pub mod question;

@@ -2,7 +2,7 @@
 
 use crate::{
     domain::{
-        authorization_request::{AuthorizationRequest, Parameters},
+        authorization_request::{AuthorizationRequest, Parameters, RedirectTarget},
         client::Client,
         document_url,
         ids::ClientId,
@@ -16,20 +16,15 @@ use crate::{
 
 impl Authorize {
     /// Finds the client and the redirect URI. Until both are valid, the browser is not redirected.
-    pub(super) async fn parties(&self, parameters: &Parameters) -> Result<(Client, String), AuthorizeError> {
+    pub(super) async fn parties(&self, parameters: &Parameters) -> Result<(Client, RedirectTarget), AuthorizeError> {
         let text = parameters.client_id.as_deref().ok_or(AuthorizeError::UnknownClient)?;
         if self.documents.is_some() && document_url::is_url(text) {
             document_url::parse(text).map_err(|why| AuthorizeError::Document(DocumentRefusal::Url(why)))?;
         }
         let id = ClientId::parse(text).map_err(|_| AuthorizeError::UnknownClient)?;
         let client = self.find(&id).await?;
-        match &parameters.redirect_uri {
-            Some(uri) if client.may_redirect_to(uri) => {
-                let uri = uri.clone();
-                Ok((client, uri))
-            }
-            _ => Err(AuthorizeError::RedirectUri),
-        }
+        let target = parameters.redirect_target(&client).ok_or(AuthorizeError::RedirectUri)?;
+        Ok((client, target))
     }
 
     /// The client of a request that was valid before; it may have been deleted or changed since.

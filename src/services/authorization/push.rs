@@ -25,7 +25,7 @@ pub struct Pushed {
 /// Why a request was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PushError {
-    #[error("redirect_uri is not one of this client's")]
+    #[error("redirect_uri is missing, or not one of this client's")]
     RedirectUri,
     /// A reference within the request (RFC 9126 §2.1).
     #[error("request_uri is not pushed: push the parameters themselves")]
@@ -45,10 +45,9 @@ impl Authorize {
         if parameters.request_uri.is_some() {
             return Err(PushError::RequestUri);
         }
-        let uri = parameters.redirect_uri.clone();
-        let uri = uri.filter(|uri| client.may_redirect_to(uri)).ok_or(PushError::RedirectUri)?;
+        let target = parameters.redirect_target(client).ok_or(PushError::RedirectUri)?;
         let mode = ResponseMode::parse(parameters.response_mode.as_deref()).map_err(PushError::Refused)?;
-        let request = AuthorizationRequest::parse(client, uri, mode, parameters.clone());
+        let request = AuthorizationRequest::parse(client, target, mode, parameters.clone());
         let request = request.map_err(PushError::Refused)?;
         self.permit(client, &request).map_err(PushError::Refused)?;
         // A request too long to be sealed later is refused here, where the developer of the client sees it.

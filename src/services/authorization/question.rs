@@ -15,7 +15,7 @@ use crate::{
             pending_request::PendingAuthorization,
         },
         csrf::BrowserId,
-        grants::narrow,
+        grants::{counted, narrow},
     },
     store::consents,
 };
@@ -155,7 +155,7 @@ fn shown(pending: &PendingAuthorization, client: Client) -> Asking {
     let request = &pending.request;
     let must_log_in = request.prompt.login || request.max_age == Some(0);
     Asking {
-        scope: narrow(request.scope.as_deref(), &client.scope).unwrap_or_default(),
+        scope: narrow(counted(&client, request.scope.as_deref()), &client.scope).unwrap_or_default(),
         resource: request.resource.clone(),
         may_continue: request.prompt.select_account && !must_log_in,
         fresh: request.prompt.login || request.max_age.is_some(),

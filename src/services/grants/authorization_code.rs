@@ -50,8 +50,8 @@ pub struct RedeemCode {
 #[derive(Debug)]
 pub struct CodeRedemption {
     pub code: SecretString,
-    /// The redirect URI that the code was sent to.
-    pub redirect_uri: String,
+    /// The redirect URI that the code was sent to, if it was given.
+    pub redirect_uri: Option<String>,
     /// The PKCE verifier, if there is one.
     pub code_verifier: Option<SecretString>,
     /// `resource` (RFC 8707 §2.2), which must be the one that was granted.
@@ -81,7 +81,7 @@ impl RedeemCode {
         if code.client != client.id {
             return refuse("client");
         }
-        if presented.redirect_uri != code.redirect_uri {
+        if !is_same_redirect(&code, presented.redirect_uri.as_deref(), client)? {
             return refuse("redirect_uri");
         }
         if !is_proved(&code, presented.code_verifier, client)? {
@@ -166,6 +166,20 @@ impl RedeemCode {
             self.end_session.run(&SessionSelector::One(session), EndReason::Reuse).await?;
         }
         Err(GrantError::InvalidGrant)
+    }
+}
+
+/// Whether the token request names the redirect URI as the authorization request did (RFC 6749 §4.1.3). Where that left it
+/// out, it may be left out again, or be the one that was meant.
+///
+/// # Errors
+/// [`GrantError::Malformed`] where it is missing.
+fn is_same_redirect(code: &AuthorizationCode, presented: Option<&str>, client: &Client) -> Result<bool, GrantError> {
+    match (code.redirect_uri.as_deref(), presented) {
+        (Some(_), None) => Err(GrantError::Malformed { field: "redirect_uri", why: "is required".to_owned() }),
+        (Some(given), Some(presented)) => Ok(given == presented),
+        (None, Some(presented)) => Ok(client.only_redirect_uri() == Some(presented)),
+        (None, None) => Ok(true),
     }
 }
 

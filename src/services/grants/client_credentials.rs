@@ -7,7 +7,7 @@ use crate::{
     services::{
         audit::Event,
         grants::{
-            Asked, GrantError, narrow, permit, target,
+            Asked, GrantError, counted, narrow, permit, target,
             token_issuer::{ClientToken, TokenIssuer},
         },
     },
@@ -31,7 +31,7 @@ impl ClientCredentials {
         if !client.is_confidential() {
             return Err(GrantError::UnauthorizedClient);
         }
-        let scope = narrow(asked.scope, &client.scope.clone().without(&USER_SCOPES))?;
+        let scope = narrow(counted(client, asked.scope), &client.scope.clone().without(&USER_SCOPES))?;
         let resource = target(&self.issue, client, asked.resource)?;
         let token = self.issue.client_token(client, scope, resource.as_deref(), self.clock.now())?;
         Event::done("client_credentials").client(&client.id).record();

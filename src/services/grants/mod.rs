@@ -57,6 +57,14 @@ pub(in crate::services) fn permit(client: &Client, grant: GrantType) -> Result<(
     if client.may_use(grant) { Ok(()) } else { Err(GrantError::UnauthorizedClient) }
 }
 
+/// The requested scope as it counts. White space alone asks for nothing. A client that nobody vouches for, and that asks for
+/// scopes of other issuers alone, cannot know ours: it gets the scope that it registered (RFC 6749 §3.3).
+pub(in crate::services) fn counted<'a>(client: &Client, asked: Option<&'a str>) -> Option<&'a str> {
+    let asked = asked.filter(|asked| !asked.trim_ascii().is_empty())?;
+    let is_foreign = Scope::parse(asked).is_ok_and(|scope| scope.within(&client.scope).is_empty());
+    (!(is_foreign && client.is_unvouched())).then_some(asked)
+}
+
 /// The part of the requested scope that is `registered`; by default all of it. Others are left out where one is left
 /// (OIDC Core §3.1.2.1, RFC 6749 §3.3): clients ask for what other issuers have.
 pub(in crate::services) fn narrow(asked: Option<&str>, registered: &Scope) -> Result<Scope, GrantError> {

@@ -20,7 +20,7 @@ use crate::{
         Unavailable,
         audit::Event,
         grants::{
-            Asked, GrantError, narrow, permit,
+            Asked, GrantError, counted, narrow, permit,
             token_issuer::{TokenIssuer, TokenSet},
         },
         sessions::end::EndSession,
@@ -58,6 +58,7 @@ impl Refresh {
     /// [`GrantError`]; if [`GrantError::Unavailable`], the token stays valid.
     pub async fn run(&self, token: &str, client: &Client, asked: Asked<'_>) -> Result<TokenSet, GrantError> {
         permit(client, GrantType::RefreshToken)?;
+        let asked = Asked { scope: counted(client, asked.scope), ..asked };
         let now = self.clock.now();
         let claims = self.jwt.verify(RefreshToken, token, now).map_err(|_| {
             Event::refused("refresh", "token").client(&client.id).record();

@@ -20,7 +20,7 @@ use crate::{
         accounts::authenticate::{Authenticate, AuthenticateError, Authenticated},
         audit::Event,
         grants::{
-            Asked, GrantError, narrow, permit, target,
+            Asked, GrantError, counted, narrow, permit, target,
             token_issuer::{TokenIssuer, TokenSet},
         },
         sessions::begin::{BeginSession, Beginning},
@@ -69,7 +69,7 @@ impl LogIn {
         origin: &ClientInfo,
     ) -> Result<LoggedIn, GrantError> {
         permit(client, GrantType::Password)?;
-        let scope = narrow(asked.scope, &client.scope)?;
+        let scope = narrow(counted(client, asked.scope), &client.scope)?;
         let resource = target(&self.issue, client, asked.resource)?;
         let lifetimes = &self.issue.lifetimes;
         let (authenticated, session) =
