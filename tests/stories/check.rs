@@ -87,21 +87,45 @@ async fn every_condition_must_hold(builder: TestEnvBuilder) {
         "?scope=openid&scope=profile&role=clerk",
         "?scope=openid%20profile",
         "?scope=openid+profile",
+        // Spellings of one audience (RFC 3986 §6.2.3), as `resource` has them.
+        "?audience=https://api.example/",
+        "?audience=https%3A%2F%2Fapi.example%2F",
+        "?audience=https://API.example",
+        "?audience=HTTPS://api.example:443/",
         "?",
     ] {
         asks(&tokens, query).await.is(200);
     }
-    for query in ["?audience=https://api.example/", "?audience=https://other.example", "?audience=https://API.example"]
-    {
+    for query in [
+        "?audience=https://other.example",
+        "?audience=https://api.example/x",
+        "?audience=https://api.example//",
+        "?audience=http://api.example",
+        "?audience=https://api.example:8443",
+        "?audience=https://ada@api.example",
+        "?audience=api.example",
+    ] {
         let answer = asks(&tokens, query).await.is(401);
         assert_eq!(answer.header("www-authenticate"), r#"Bearer error="invalid_token""#, "{answer:?}");
         is_silent(&answer);
     }
     asks(&orders, "").await.is(401);
     asks(&orders, "?audience=https://orders.example&scope=read&scope=write").await.is(200);
-    for query in ["?role=admin", "?role=clerk&role=admin", "?scope=admin", "?scope=openid&scope=admin", "?role=Clerk"] {
-        let answer = asks(&tokens, query).await.is(403);
-        assert_eq!(answer.header("www-authenticate"), r#"Bearer error="insufficient_scope""#, "{answer:?}");
+    for (query, scope) in [
+        ("?role=admin", ""),
+        ("?role=clerk&role=admin", ""),
+        ("?role=Clerk&scope=openid", ""),
+        ("?scope=admin", ", scope=\"admin\""),
+        ("?scope=openid&scope=admin", ", scope=\"openid admin\""),
+        ("?scope=openid+admin&scope=x:y&role=admin", ", scope=\"openid admin x:y\""),
+        // Nothing that no scope can be stands in the field.
+        ("?scope=a%22,b", ""),
+        ("?scope=a%0d%0ab%5c", ""),
+        ("?scope=%C3%A9", ""),
+    ] {
+        let answer = asks(&tokens, query).await.some_problem(403);
+        let challenge = format!("Bearer error=\"insufficient_scope\"{scope}");
+        assert_eq!(answer.header("www-authenticate"), challenge, "{answer:?}");
         is_silent(&answer);
     }
     // A mistyped condition lets nobody pass.

@@ -10,12 +10,12 @@ use poem::{
 };
 
 use crate::{
-    domain::{claims::AccessClaims, oauth::OAuthErrorCode, role::Role},
+    domain::{claims::AccessClaims, oauth::OAuthErrorCode, role::Role, scope::Scope},
     http::{
-        errors::{failure::BearerRefusal, oauth::OAuthError},
+        errors::{failure::BearerRefusal, oauth::OAuthError, problem::Problem},
         extract::{bearer, body},
     },
-    services::sessions::check::{Check, Conditions},
+    services::sessions::check::{Check, CheckError, Conditions},
 };
 use secrecy::ExposeSecret;
 
@@ -47,7 +47,12 @@ impl CheckEndpoint {
             Err(BearerRefusal::Malformed) => return Err(OAuthError::invalid_token().into()),
             token => token?,
         };
-        let claims = self.check.run(token.expose_secret(), &conditions).map_err(BearerRefusal::from)?;
+        let claims = match self.check.run(token.expose_secret(), &conditions) {
+            Ok(claims) => claims,
+            Err(CheckError::Token(error)) => return Err(BearerRefusal::from(error).into()),
+            Err(CheckError::Scope) => return Err(insufficient("The token lacks a scope.", &conditions.scopes).into()),
+            Err(CheckError::Role) => return Err(insufficient("The token lacks a role.", &[]).into()),
+        };
         let mut response = Response::builder().status(StatusCode::OK).finish();
         describe(&claims, response.headers_mut());
         Ok(response)
@@ -71,6 +76,16 @@ fn conditions(query: &str) -> Result<Conditions, OAuthError> {
         }
     }
     Ok(conditions)
+}
+
+/// The refusal of a token that is good and not enough, with the scope that is needed, if it is a scope that is missing
+/// (RFC 6750 §3.1).
+fn insufficient(detail: &str, needed: &[String]) -> Problem {
+    // A scope that RFC 6749 does not allow is no token's, and must not stand in a header field.
+    let needed = Scope::parse(&needed.join(" ")).unwrap_or_default();
+    let scope = if needed.is_empty() { String::new() } else { format!(", scope=\"{needed}\"") };
+    let challenge = format!("Bearer error=\"insufficient_scope\"{scope}");
+    Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", detail).with_header("WWW-Authenticate", challenge)
 }
 
 /// The name of a condition for an error text, which never repeats what was sent.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{
     crypto::jose::jwt::TokenError,
-    domain::claims::AccessClaims,
+    domain::{claims::AccessClaims, resource},
     services::sessions::bearer::{Bearer, BearerError},
 };
 
@@ -25,23 +25,31 @@ pub struct Conditions {
     pub roles: Vec<String>,
 }
 
+/// Why a request does not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// The token is not valid, or for another audience.
+    #[error(transparent)]
+    Token(#[from] BearerError),
+    #[error("the token lacks a scope")]
+    Scope,
+    #[error("the account lacked a role when the token was issued")]
+    Role,
+}
+
 impl Check {
-    /// The claims of a token that is valid now and meets the conditions.
-    ///
-    /// # Errors
-    /// [`BearerError`]: [`BearerError::Token`] for another audience, [`BearerError::Insufficient`] for a scope or role
-    /// that the token lacks.
-    pub fn run(&self, token: &str, conditions: &Conditions) -> Result<Arc<AccessClaims>, BearerError> {
+    /// The claims of a token that is valid now and meets the conditions. Audiences are compared as resources are.
+    pub fn run(&self, token: &str, conditions: &Conditions) -> Result<Arc<AccessClaims>, CheckError> {
         let claims = self.bearer.live(token)?;
-        if !claims.aud.contains(conditions.audience.as_deref().unwrap_or(&self.audience)) {
-            return Err(TokenError::WrongAudience.into());
+        let audience = conditions.audience.as_deref().unwrap_or(&self.audience);
+        if !claims.aud.names().any(|name| resource::is_same(name, audience)) {
+            return Err(BearerError::from(TokenError::WrongAudience).into());
+        }
+        if !conditions.scopes.iter().all(|scope| claims.scope.contains(scope)) {
+            return Err(CheckError::Scope);
         }
         let roles = claims.user.as_ref().map_or(&[][..], |user| &user.roles);
         let has_role = |wanted: &String| roles.iter().any(|role| role.as_str() == wanted);
-        if !conditions.scopes.iter().all(|scope| claims.scope.contains(scope)) || !conditions.roles.iter().all(has_role)
-        {
-            return Err(BearerError::Insufficient);
-        }
-        Ok(claims)
+        if conditions.roles.iter().all(has_role) { Ok(claims) } else { Err(CheckError::Role) }
     }
 }
