@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use poem::{
-    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route, http::Method, middleware::CatchPanic,
+    Endpoint, EndpointExt, IntoEndpoint, IntoResponse, Request, Response, Route, error::MethodNotAllowedError,
+    http::Method, middleware::CatchPanic,
 };
 use poem_openapi::{OpenApi, OpenApiService};
 
@@ -204,8 +205,9 @@ pub fn endpoint(flows: Services, setting: HttpConfig) -> impl Endpoint<Output = 
 
 /// A browser that opens the service itself is looking for the account. The APIs take the whole tree, and so this path.
 async fn home<E: Endpoint>(routes: Arc<E>, request: Request) -> poem::Result<Response> {
-    if request.uri().path() == HOME && [Method::GET, Method::HEAD].contains(request.method()) {
-        return Ok(redirect::see_other("/account"));
+    if request.uri().path() == HOME {
+        let is_read = [Method::GET, Method::HEAD].contains(request.method());
+        return if is_read { Ok(redirect::see_other("/account")) } else { Err(MethodNotAllowedError.into()) };
     }
     Ok(routes.call(request).await?.into_response())
 }

@@ -178,6 +178,13 @@ pub(in crate::http) fn find(path: &str) -> RouteMatch {
     RouteMatch { route: None, shape, cors }
 }
 
+/// The page that a path means which has slashes behind it: people type them, and some clients add them.
+pub(in crate::http) fn page_without_slash(path: &str) -> Option<&str> {
+    let page = path.trim_end_matches('/');
+    let found = find(page);
+    (page.len() < path.len() && found.exists() && (found.is_page() || page == "/docs")).then_some(page)
+}
+
 impl RouteMatch {
     /// The path of the route, for logs and metrics: the path of a request may hold anything.
     pub(in crate::http) fn name(&self) -> &'static str {
@@ -292,6 +299,24 @@ mod tests {
             ("/federation/a/b/c", Page),
         ] {
             assert_eq!(find(path).shape, shape, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_slash_behind_a_page_leads_to_it_and_nowhere_else() {
+        for (path, page) in [
+            ("/account/", "/account"),
+            ("/account/password//", "/account/password"),
+            ("/oauth/authorize/", "/oauth/authorize"),
+            ("/federation/google/callback/", "/federation/google/callback"),
+            ("/docs/", "/docs"),
+        ] {
+            assert_eq!(page_without_slash(path), Some(page), "{path}");
+        }
+        for path in
+            ["/", "//", "/account", "//account/", "//evil.example/login/", "/nowhere/", "/oauth/token/", "/v1/users/"]
+        {
+            assert_eq!(page_without_slash(path), None, "{path}");
         }
     }
 

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response,
     error::MethodNotAllowedError,
-    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header},
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version, header},
 };
 use tracing::Instrument;
 
@@ -13,6 +13,7 @@ use crate::{
     http::{
         errors::{failure::Overdue, problem, shape::shape},
         extract::{
+            accept::prefers_html,
             body::{BodyError, parameters},
             cookies::Cookies,
         },
@@ -24,9 +25,8 @@ use crate::{
             token_answers::TokenAnswers,
             transport::{Transport, one_host},
         },
-        oauth::check,
         pages::{self, branding::Branding},
-        routes::{self, CorsClass, RouteMatch},
+        routes::{self, CorsClass, ErrorShape, RouteMatch},
     },
     services::{
         audit::RequestIds,
@@ -113,14 +113,16 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
         let span = tracing::info_span!("request", id, peer = client.map(tracing::field::display));
         let started = std::time::Instant::now();
         let answered = async {
-            // Parsers disagree on a parameter that is given twice, so refuse it, but for the route that reads each one. Pages
-            // read theirs by themselves: links come to them with parameters of others.
+            // Parsers disagree on a parameter that is given twice, so refuse it. Pages and the route that reads each one
+            // read theirs by themselves: links come to them with parameters of others; and OAuth endpoints read none.
             let query = match request.uri().query() {
-                Some(query) if route.name() != check::PATH && !route.is_page() => {
+                Some(query) if ![ErrorShape::Page, ErrorShape::OAuth].contains(&route.shape) => {
                     parameters(query.as_bytes()).map(drop)
                 }
                 _ => Ok(()),
             };
+            let mut moved = without_slash(&route, request.uri());
+            let wants_page = !route.exists() && prefers_html(request.headers());
             let admitted = || -> Result<(), poem::Error> {
                 came?;
                 // Refuse before the body is read.
@@ -129,6 +131,7 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             };
             let answer = match (admitted(), cors.preflight(&route), query) {
                 (Err(refusal), ..) => Err(refusal),
+                (Ok(()), ..) if moved.is_some() => Ok(moved.take().unwrap_or_default()),
                 (Ok(()), Some(cors), _) => Ok(cors),
                 (Ok(()), None, Err(_)) => Err(BodyError::Query.into()),
                 // `HEAD` changes nothing (RFC 9110 §9.2.1), and here the handler of `GET` does.
@@ -142,7 +145,9 @@ impl<E: Endpoint> Endpoint for LayeredEndpoint<E> {
             };
             let mut response = match answer {
                 Ok(answer) => answer,
-                Err(error) if route.is_page() => pages::error::page(&self.layer.branding, &route, &id, &error),
+                Err(error) if route.is_page() || (wants_page && error.status() == StatusCode::NOT_FOUND) => {
+                    pages::error::page(&self.layer.branding, &route, &id, &error)
+                }
                 Err(error) => shape(&route, error),
             };
             self.layer.seal(&route, &id, &mut response);
@@ -236,10 +241,20 @@ impl ResponseLayer {
             response.status().as_u16() < 400
                 || response.content_type().is_some_and(|t| t == problem::CONTENT_TYPE || t == "application/json")
                 || response.content_type().is_some_and(|t| t.starts_with("application/json"))
-                || route.is_page(),
+                || route.is_page()
+                || is_page,
             "an error without a shape"
         );
     }
+}
+
+/// Leads a browser that asks for a page with a slash behind it to the page, with the method and the body that it came with
+/// (RFC 9110 §15.4.9).
+fn without_slash(route: &RouteMatch, uri: &Uri) -> Option<Response> {
+    let page = routes::page_without_slash(uri.path()).filter(|_| !route.exists())?;
+    let location = uri.query().map_or_else(|| page.to_owned(), |query| format!("{page}?{query}"));
+    let location = HeaderValue::from_bytes(location.as_bytes()).ok()?;
+    Some(Response::builder().status(StatusCode::PERMANENT_REDIRECT).header(header::LOCATION, location).finish())
 }
 
 #[cfg(test)]

@@ -106,6 +106,8 @@ const DOCUMENT_BUSY: (&str, &str) = (
      then reload this page. If that does not help, tell the developer of the app.",
 );
 const TOO_OFTEN: (&str, &str) = ("Too many attempts", "Wait a little, then reload this page.");
+const NOT_FOUND: (&str, &str) =
+    ("There is no such page", "The address is wrong, or the page is gone. Check the address, or go to your account.");
 const UNREADABLE: (&str, &str) =
     ("This was not understood", "Your browser sent something that cannot be read. Go back, and try again.");
 
@@ -133,6 +135,9 @@ pub(in crate::http) fn page(
 /// A way on from a form or a request that is over: the page that the form stood on, or the login page, which leads a
 /// user who is logged in to the account.
 fn way_on(error: &poem::Error, route: &RouteMatch) -> Option<Link> {
+    if error.status() == StatusCode::NOT_FOUND {
+        return Some(Link { href: "/account", label: "Go to your account" });
+    }
     let page = match error.downcast_ref::<PageError>()? {
         PageError::Stale | PageError::Foreign if route.has_page() => route.name(),
         PageError::Stale | PageError::Foreign | PageError::Expired => "/login",
@@ -197,6 +202,9 @@ fn describe(error: &poem::Error) -> (StatusCode, (&'static str, Cow<'static, str
     }
     if error.is::<Overdue>() {
         return (StatusCode::SERVICE_UNAVAILABLE, fixed(BUSY), Some(retry_after(&Unavailable::TooSlow)));
+    }
+    if error.status() == StatusCode::NOT_FOUND {
+        return (error.status(), fixed(NOT_FOUND), None);
     }
     if error.status().is_client_error() {
         return (error.status(), fixed(UNREADABLE), None);
