@@ -157,7 +157,7 @@ async fn a_long_form_is_answered_as_a_short_one(signet: TestApp) {
         &[("state", &spaces), ("scope", &scope), ("id_token_hint", &id_token)],
         &[("state", &quotes), ("nonce", &quotes[..400]), ("id_token_hint", &id_token)],
         &[("state", &random), ("id_token_hint", &id_token), ("login_hint", &filler)],
-        &[("login_hint", &filler), ("idp_hint", &filler)],
+        &[("login_hint", &filler[..20_000]), ("idp_hint", &filler[..20_000])],
     ] {
         let link = app.link(other);
         let (_, form) = link.split_once('?').expect("a query");

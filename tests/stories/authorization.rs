@@ -171,7 +171,6 @@ async fn what_a_client_asks_wrongly_it_is_told(signet: TestApp) {
         ("invalid_request", &[("max_age", "soon")]),
         ("invalid_request", &[("response_mode", "fragment")]),
         ("invalid_request", &[("nonce", &long)]),
-        ("invalid_request", &[("login_hint", "a\u{7}b")]),
         ("request_not_supported", &[("request", "e30.e30.")]),
         ("request_uri_not_supported", &[("request_uri", "https://evil.example/request")]),
         ("login_required", &[("prompt", "none"), ("max_age", "0")]),

@@ -68,8 +68,9 @@ async fn malformed_credentials_are_refused(signet: TestApp) {
 
 async fn one_method_at_a_time(signet: TestApp) {
     let client = billing(&signet, "client_secret_basic").await;
-    let both = client.in_form(&FORM);
-    asks_with_basic(&signet.site, &client, &both).await.refused("invalid_request");
+    let guess = Client { secret: "guess".to_owned(), ..client.clone() };
+    asks_with_basic(&signet.site, &client, &guess.in_form(&FORM)).await.refused("invalid_request");
+    asks_with_basic(&signet.site, &guess, &client.in_form(&FORM)).await.refused("invalid_request");
     let other = [("grant_type", "client_credentials"), ("client_id", "somebody-else")];
     asks_with_basic(&signet.site, &client, &other).await.blames_the_sender();
 }
