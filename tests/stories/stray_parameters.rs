@@ -210,7 +210,7 @@ async fn two_proofs_that_differ_are_refused(signet: TestApp) {
 async fn a_request_may_be_spelled_in_many_ways(signet: TestApp) {
     let Scene { signet, service, token, .. } = scene(signet).await;
     let credentials = |id: &str| STANDARD.encode(format!("{id}:{}", service.secret));
-    let escaped: String = service.id.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let escaped = service.id.bytes().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
     for field in [
         format!("Basic {}", credentials(&service.id)),
         format!("BASIC   {}  ", credentials(&service.id)),
