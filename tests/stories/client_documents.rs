@@ -343,7 +343,7 @@ async fn its_errors_are_shown_with_its_host(builder: TestEnvBuilder) {
         assert!(text.contains("described by a document at app.example"), "{text}");
         assert!(!text.contains("registered itself"), "{text}");
     };
-    for other in [("response_type", "token"), ("resource", "https://evil.example"), ("scope", "admin")] {
+    for other in [("response_type", "token"), ("resource", "https://evil.example"), ("scope", "ad\"min")] {
         for mode in ["query", "form_post"] {
             let link = app.link(&[other, ("response_mode", mode)]);
             described_at(&BrowserSession::at(&signet).opens(&link).await.is(400).text());
