@@ -7,10 +7,17 @@ use std::{
     time::Duration,
 };
 
+use url::form_urlencoded;
+
 use crate::{
     harness::{
-        Ask, Person, Site, TestApp, TestEnv, Tokens, eventually, jwt, process::Process, run, seconds, stories,
-        stories_on, test_env::Client,
+        Ask, Person, Site, TestApp, TestEnv, Tokens,
+        browser_session::{BrowserSession, location},
+        eventually, jwt,
+        process::Process,
+        relying_party::RelyingParty,
+        run, seconds, stories, stories_on,
+        test_env::Client,
     },
     key_life::{keys, kid, kids},
 };
@@ -152,6 +159,34 @@ async fn a_revoked_root_secret_takes_its_refresh_tokens_along(signet: TestApp) {
     ada.refreshes(&next).await.granted();
 }
 
+/// Where the client of the story below gets its browsers back.
+const BYE: &str = "https://app.example.com/bye";
+
+/// A client may name a login by an ID token as old as the login itself; but a thief with its key could name any.
+async fn a_hint_at_who_logs_out_outlives_its_key_and_not_its_revocation(signet: TestApp) {
+    let app = RelyingParty::registers_with(&signet, &["--first-party", "--post-logout-redirect-uri", BYE]).await;
+    let ada = signet.registers("ada").await;
+    let logout = async |browser: &BrowserSession, hint: &str| {
+        let query = [("id_token_hint", hint), ("post_logout_redirect_uri", BYE)];
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        location(&browser.opens(&format!("/oauth/logout?{query}")).await)
+    };
+    let browser = BrowserSession::at(&signet);
+    let (_, hint) = app.logs_in(&browser, &ada).await;
+    let old = jwt::header(&hint)["kid"].as_str().expect("text").to_owned();
+    signet.runs(&["keys", "rotate", "--alg", "RS256"]).await.well();
+    signet.clock.advance(seconds(7200));
+    eventually(PATIENCE, "the old key is gone", async || !kids(&signet.site).await.contains(&old)).await;
+    assert!(logout(&browser, &hint).await.starts_with(BYE), "nobody is asked");
+
+    let (_, hint) = app.logs_in(&browser, &ada).await;
+    let new = jwt::header(&hint)["kid"].as_str().expect("text").to_owned();
+    assert_ne!(new, old);
+    signet.runs(&["keys", "revoke", &new]).await.well();
+    eventually(BOUND, "the key is dropped", async || !kids(&signet.site).await.contains(&new)).await;
+    assert!(logout(&browser, &hint).await.starts_with("/logout"), "the person is asked");
+}
+
 stories![
     a_revoked_key_stays_revoked,
     the_published_key_takes_over_at_once,
@@ -159,3 +194,5 @@ stories![
 ];
 
 stories_on![Postgres: a_revoked_key_is_refused_by_every_replica];
+
+stories_on![Sqlite: a_hint_at_who_logs_out_outlives_its_key_and_not_its_revocation];

@@ -30,6 +30,9 @@ pub struct KeySource {
     pub times: KeyTimes,
 }
 
+/// How many seconds ahead the name of a new key may be, in search of one that is free.
+const MOST_AT_ONCE: i64 = 30;
+
 /// The name of the text of the environment, as the folder of its files in messages.
 const BUNDLE: &str = "SIGNET_KEYS";
 
@@ -85,15 +88,19 @@ impl KeySource {
         Ok(name)
     }
 
-    /// As [`Self::create`], in the next second where a key was made in this one.
+    /// As [`Self::create`], with the next free second in its name: keys may be made in quick succession.
     ///
     /// # Errors
     /// As [`Self::create`].
     pub fn create_next(&self, kind: KeyKind, now: DateTime<Utc>) -> Result<String, KeyError> {
-        match self.create(kind, now) {
-            Err(KeyError::Exists { .. }) => self.create(kind, now + TimeDelta::seconds(1)),
-            made => made,
+        let mut made = self.create(kind, now);
+        for later in 1..=MOST_AT_ONCE {
+            if !matches!(made, Err(KeyError::Exists { .. })) {
+                break;
+            }
+            made = self.create(kind, now + TimeDelta::seconds(later));
         }
+        made
     }
 
     /// Keeps the public half alone of a key that is gone.

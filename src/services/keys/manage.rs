@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use crate::{
@@ -152,20 +152,19 @@ impl ManageKeys {
         let report = reports(&set, now).into_iter().find(|report| report.kid == kid);
         let report = report.ok_or_else(|| ManageError::Unknown(kid.to_owned()))?;
         let key = RevokedKey { kid: report.kid, kind: report.kind, published: report.life.published, revoked: now };
-        let mut after = set.without([key.clone()].into_iter().chain(set.revoked().iter().cloned()).collect());
-        if active_kid(&after, key.kind, now).is_none() {
+        let after = set.without([key.clone()].into_iter().chain(set.revoked().iter().cloned()).collect());
+        let mut successor = active_kid(&after, key.kind, now);
+        if successor.is_none() {
             // Before the revocation is written: there must be a key that every replica finds from then on.
-            let (_, with_new) = self.make(&turn, key.kind, &set).await?;
-            after = with_new.without(after.revoked().clone());
+            let (file, with_new) = self.make(&turn, key.kind, &set).await?;
+            successor = reports(&with_new, now).into_iter().find(|made| is_named(made, &file)).map(|made| made.kid);
         }
         key_records::revoke(&turn, &key).await?;
         let entries = vec![self.changes.key_revoked(key.clone())];
         let pending = self.changes.write(&turn, entries).await?.recording(Event::done("key_revoke"));
         self.changes.commit(turn, pending).await?;
-        // A new key may carry the next second in its name.
-        let soon = now + TimeDelta::seconds(2);
-        let successor = (report.state == KeyState::Active.as_str()).then(|| active_kid(&after, key.kind, soon));
-        Ok(Revoked { successor: successor.flatten(), left: self.remove_file(kid), key })
+        let successor = successor.filter(|_| report.state == KeyState::Active.as_str());
+        Ok(Revoked { successor, left: self.remove_file(kid), key })
     }
 
     /// Removes what no live token needs: the private halves of signing keys that are gone, later their public halves, root
