@@ -155,16 +155,46 @@ pub fn is_plain(name: &str) -> bool {
         && words.check_restriction_level(RestrictionLevel::HighlyRestrictive)
 }
 
-/// Whether two names look alike, whatever their letter case, spaces and punctuation.
+/// Whether a stranger's name looks like a known one, whatever its letter case, accents, spaces and punctuation.
+///
+/// In capitals other letters look alike than in small ones (`SlGNET`), so both are compared. Digits and signs that people
+/// read as letters (`5ignet`, `$ignet`) count as these.
 #[must_use]
-pub fn look_alike(one: &str, other: &str) -> bool {
-    key(one) == key(other)
+pub fn look_alike(known: &str, strange: &str) -> bool {
+    let known = letters(known);
+    let known = [shape(&known), shape(&folded(&known)), shape(&known.to_uppercase())];
+    let spelled: String = strange.chars().map(read_as).collect();
+    let (plain, spelled) = (letters(strange), letters(&spelled));
+    [&plain, &folded(&plain), &spelled, &folded(&spelled)].into_iter().any(|text| known.contains(&shape(text)))
 }
 
-fn key(name: &str) -> String {
-    let letters: String =
-        name.nfkc().filter(|letter| is_letter_or_digit(*letter) || is_combining_mark(*letter)).collect();
-    skeleton(&CaseMapper::new().fold_string(&letters)).collect()
+/// The letters and digits of a name, without the accents of European scripts.
+fn letters(name: &str) -> String {
+    let is_accent = |letter: char| ('\u{300}'..='\u{36f}').contains(&letter);
+    let kept = |letter: &char| is_letter_or_digit(*letter) || (is_combining_mark(*letter) && !is_accent(*letter));
+    name.nfkd().filter(kept).collect()
+}
+
+/// How a text looks (UTS 39 §4), in small letters.
+fn shape(text: &str) -> String {
+    folded(&skeleton(text).collect::<String>())
+}
+
+fn folded(text: &str) -> String {
+    CaseMapper::new().fold_string(text).into_owned()
+}
+
+/// The letter that people read in a digit or sign. `skeleton` knows 0 and 1.
+fn read_as(letter: char) -> char {
+    match letter {
+        '$' | '5' => 's',
+        '@' | '4' => 'a',
+        '3' => 'e',
+        '7' => 't',
+        '8' => 'b',
+        '!' | '|' => 'l',
+        _ => letter,
+    }
 }
 
 fn is_letter_or_digit(letter: char) -> bool {
@@ -303,6 +333,26 @@ mod tests {
         {
             assert!(look_alike(one, other), "{one} {other}");
         }
-        assert!(!look_alike("Signet", "Signal"));
+        for strange in [
+            "SlGNET",
+            "S1gnet",
+            "5ignet",
+            "$ignet",
+            "S!gnet",
+            "Sign3t",
+            "Signe7",
+            "Signét",
+            "Siġnet",
+            "Sig\u{307}net",
+            "SÍGNÉT",
+            "S|GN37",
+        ] {
+            assert!(look_alike("Signet", strange), "{strange}");
+        }
+        for strange in ["Signal", "Signets", "Sign", "Cygnet", "Signature 7", "5", "$"] {
+            assert!(!look_alike("Signet", strange), "{strange}");
+        }
+        assert!(look_alike("Café 5", "Cafe 5") && look_alike("IBM", "lBM") && !look_alike("App 4", "App 5"));
+        assert!(!look_alike("कि", "का"), "vowel signs are no accents");
     }
 }

@@ -67,7 +67,9 @@ pub enum NotRegistrable {
     #[error("the grant authorization_code needs a redirect URI")]
     NoRedirectUri,
     /// The value cannot be an `aud`.
-    #[error("an audience or resource is 1 to 200 characters of printable ASCII without spaces")]
+    #[error(
+        "an audience or resource is one name of 1 to 200 characters of printable ASCII, without spaces, * or #; name several one by one"
+    )]
     Audience,
     /// A redirect URI that must receive neither codes nor users.
     #[error("{why}")]
@@ -236,8 +238,13 @@ fn check_self_registered(client: &Client) -> Result<(), NotRegistrable> {
     }
 }
 
+/// Whether a token's `aud` can be this name. Names are compared whole, so a pattern, a list, or a fragment (RFC 8707 §2)
+/// would never match.
 fn is_audience(name: &str) -> bool {
-    (1..=200).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=200).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_graphic())
+        && !name.contains(['*', '#'])
+        && name.matches("://").count() <= 1
 }
 
 /// The changes of a client; `None` keeps the old value. A list replaces the whole old list.
@@ -359,6 +366,12 @@ mod tests {
             (Client { redirect_uris: vec![], ..app() }, NotRegistrable::NoRedirectUri),
             (Client { audiences: vec!["a b".to_owned()], ..app() }, NotRegistrable::Audience),
             (Client { resources: vec![String::new()], ..app() }, NotRegistrable::Audience),
+            (Client { resources: vec!["https://a.example/*".to_owned()], ..app() }, NotRegistrable::Audience),
+            (Client { resources: vec!["https://a.example/#x".to_owned()], ..app() }, NotRegistrable::Audience),
+            (
+                Client { resources: vec!["https://a.example,https://b.example".to_owned()], ..app() },
+                NotRegistrable::Audience,
+            ),
             (Client { authentication: AuthenticationMethod::PrivateKeyJwt, ..app() }, NotRegistrable::NoKeys),
         ] {
             assert_eq!(check(&client), Err(why), "{client:?}");
